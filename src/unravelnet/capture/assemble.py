@@ -1,0 +1,338 @@
+"""Cuts a graph along its residual modules and makes each piece a callable of its own.
+
+Pieces: for each module branch, skip and after; between modules the *gaps*: gap 0 is the stem, the last one
+the head, those in the middle transitions. A node that no module holds runs in the earliest gap in which all
+it reads is there. What a later piece needs beside the stream is *held*: named, and passed along.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from unravelnet.capture.export import Call, ExportedModel
+from unravelnet.capture.stream import Stream, shape_of
+from unravelnet.capture.structure import Region, Structure
+from unravelnet.errors import CaptureError
+from unravelnet.network import NOTHING_HELD, Held, Inputs, ResidualModule, Segment, UnraveledNetwork
+
+
+class GraphSegment(Segment):
+    """A piece of the graph as a function of the stream and of held values."""
+
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[str]) -> None:
+        super().__init__()
+        self.graph = graph
+        self.reads = tuple(reads)
+
+    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> Any:
+        missing = [name for name in self.reads if name not in held]
+        if missing:
+            raise CaptureError(
+                f"This part reads {', '.join(missing)} beside the stream, which other parts of the network "
+                "compute. Pass them as its second argument: `net.enter(inputs).held`."
+            )
+        return self.graph(x, *(held[name] for name in self.reads))
+
+
+class Transition(GraphSegment):
+    """A gap between two chains: the stream of the next chain, and what is held from here on."""
+
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], holds: Sequence[str]) -> None:
+        super().__init__(graph, reads)
+        self.holds = tuple(holds)
+
+    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> tuple[Tensor, Held]:
+        stream, *values = super().forward(x, held)
+        return stream, dict(zip(self.holds, values, strict=True))
+
+
+class Stem(Segment):
+    """The first gap: from the inputs of the model to the first stream."""
+
+    def __init__(self, graph: fx.GraphModule, call: Call, holds: Sequence[str]) -> None:
+        super().__init__()
+        self.graph = graph
+        self.call = call
+        self.holds = tuple(holds)
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Held]:
+        stream, *values = self.graph(*self.call.leaves(inputs))
+        return stream, dict(zip(self.holds, values, strict=True))
+
+
+class Head(GraphSegment):
+    """The last gap: from the last stream to the outputs in the model's own form."""
+
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], spec: pytree.TreeSpec) -> None:
+        super().__init__(graph, reads)
+        self.spec = spec
+
+    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> Any:
+        return pytree.tree_unflatten(list(super().forward(x, held)), self.spec)
+
+
+@dataclass
+class _Piece:
+    """A piece before it is built: what it computes from the stream value `x`, and what else it reads.
+
+    `owner` tells the module (an index) or the gap (a negative number) that a piece belongs to.
+    """
+
+    owner: int
+    x: fx.Node | None
+    outputs: list[Any]
+    nodes: list[fx.Node] = field(default_factory=list)
+    reads: list[fx.Node] = field(default_factory=list)
+
+
+def assemble(exported: ExportedModel, stream: Stream, structure: Structure, name: str) -> UnraveledNetwork:
+    """Build the network from the graph and the regions found in it."""
+    return _Assembly(exported, stream, structure).network(name)
+
+
+class _Assembly:
+    def __init__(self, exported: ExportedModel, stream: Stream, structure: Structure) -> None:
+        self.exported = exported
+        self.stream = stream
+        self.structure = structure
+        self.regions = structure.regions
+        self.module_of = {
+            node: index
+            for index, region in enumerate(self.regions)
+            for node in (*region.interior, region.junction, *region.after)
+        }
+        self.gap_of = self._gaps()
+        self.needs_input = self._needing_input()
+        self.shared: set[fx.Node] = set()
+        self.shared = self._shared_constants()
+
+    # -- where nodes run --
+
+    def _gaps(self) -> dict[fx.Node, int]:
+        """Give each stream value outside modules the earliest gap in which all it reads is there."""
+        gap_of: dict[fx.Node, int] = {}
+        for node in self.stream.graph.nodes:
+            if node in self.stream and node not in self.module_of:
+                gap_of[node] = max((self._available_from(o, gap_of) for o in self.stream.operands(node)), default=0)
+        return gap_of
+
+    def _available_from(self, node: fx.Node, gap_of: dict[fx.Node, int]) -> int:
+        return self.module_of[node] + 1 if node in self.module_of else gap_of[node]
+
+    def _needing_input(self) -> set[fx.Node]:
+        """Find the values off the stream that depend on the inputs: the stem computes them once a batch."""
+        found: set[fx.Node] = set()
+        for node in self.stream.graph.nodes:
+            if node not in self.stream and node.op != "output":
+                operands = node.all_input_nodes
+                if any(operand in self.stream and operand.op != "placeholder" for operand in operands):
+                    continue
+                if node.op == "placeholder" or any(operand in found for operand in operands):
+                    found.add(node)
+                elif any(operand.op == "placeholder" for operand in operands):
+                    found.add(node)
+        return found
+
+    def _shared_constants(self) -> set[fx.Node]:
+        """Find computed constants that several owners need: the stem computes these, too."""
+        owners: Counter[fx.Node] = Counter()
+        by_owner: dict[int, set[fx.Node]] = {}
+        for piece in self._pieces():
+            by_owner.setdefault(piece.owner, set()).update(piece.nodes)
+        for nodes in by_owner.values():
+            owners.update(n for n in nodes if n not in self.stream and n.op != "get_attr")
+        return {node for node, count in owners.items() if count > 1}
+
+    # -- pieces --
+
+    def _pieces(self) -> list[_Piece]:
+        pieces = [self._gap_piece(gap, []) for gap in range(len(self.regions) + 1)]
+        for index, region in enumerate(self.regions):
+            pieces += [p for p in self._module_pieces(index, region).values() if p is not None]
+        return pieces
+
+    def _module_pieces(self, owner: int, region: Region) -> dict[str, _Piece | None]:
+        has_skip = region.skip is not None and region.skip is not region.entry
+        return {
+            "branch": self._piece(owner, region.entry, list(region.branch)),
+            "skip": self._piece(owner, region.entry, [region.skip]) if has_skip else None,
+            "after": self._piece(owner, region.junction, [region.output]) if region.after else None,
+        }
+
+    def _gap_piece(self, gap: int, holds: Sequence[fx.Node]) -> _Piece:
+        """Describe gap number `gap`: everything that runs before module `gap`, and after the one before."""
+        x = self.regions[gap - 1].output if gap > 0 else None
+        if gap == len(self.regions):
+            output = next(node for node in self.stream.graph.nodes if node.op == "output")
+            outputs = list(output.args[0]) if isinstance(output.args[0], tuple | list) else [output.args[0]]
+        else:
+            outputs = [self.regions[gap].entry, *holds]
+        return self._piece(-1 - gap, x, outputs)
+
+    def _piece(self, owner: int, x: fx.Node | None, outputs: list[Any]) -> _Piece:
+        """Collect what a piece computes itself and what it reads, back from its outputs."""
+        piece = _Piece(owner, x, outputs)
+        seen: set[fx.Node] = set()
+        waiting = [output for output in outputs if isinstance(output, fx.Node)]
+        while waiting:
+            node = waiting.pop()
+            if node in seen or node is x:
+                continue
+            seen.add(node)
+            if self._is_read(node, owner):
+                piece.reads.append(node)
+            else:
+                piece.nodes.append(node)
+                waiting += node.all_input_nodes
+        piece.nodes.sort(key=self.stream.position.__getitem__)
+        piece.reads.sort(key=self.stream.position.__getitem__)
+        return piece
+
+    def _is_read(self, node: fx.Node, owner: int) -> bool:
+        """Whether a piece finds a value among those held, instead of computing it."""
+        is_stem = owner == -1
+        if is_stem or node.op == "get_attr":
+            return False
+        if node in self.needs_input or node in self.shared or node.op == "placeholder":
+            return True
+        if node in self.module_of:
+            return self.module_of[node] != owner
+        return node in self.gap_of and self.gap_of[node] != -1 - owner
+
+    # -- the network --
+
+    def network(self, name: str) -> UnraveledNetwork:
+        parts = [self._module_pieces(index, region) for index, region in enumerate(self.regions)]
+        chains, live = self._chains_and_live(parts)
+        starts = [index for index, chain in enumerate(chains) if index == 0 or chain != chains[index - 1]]
+        modules = [
+            self._module(region, pieces, chain)
+            for region, pieces, chain in zip(self.regions, parts, chains, strict=True)
+        ]
+        head = self._gap_piece(len(self.regions), [])
+        return UnraveledNetwork(
+            Stem(self._build(self._gap_piece(0, live[0])), self.exported.call, _names(live[0])),
+            modules,
+            Head(self._build(head), _names(head.reads), self.exported.output_spec),
+            transitions=[self._transition(gap, live[gap]) for gap in starts[1:]],
+            example=self.exported.example,
+            name=name,
+            unexplained=self.structure.unexplained,
+        )
+
+    def _chains_and_live(
+        self, parts: Sequence[dict[str, _Piece | None]]
+    ) -> tuple[list[int], dict[int, list[fx.Node]]]:
+        """Join modules in series into chains; list what is held behind each gap that is kept."""
+        is_joint = [gap > 0 and self._is_joint(gap) for gap in range(len(self.regions))]
+        chains = [sum(not joint for joint in is_joint[1 : index + 1]) for index in range(len(self.regions))]
+        live: dict[int, list[fx.Node]] = {}
+        needed = set(self._gap_piece(len(self.regions), []).reads)
+        for gap in reversed(range(len(self.regions))):
+            needed |= {node for piece in parts[gap].values() if piece for node in piece.reads}
+            if not is_joint[gap]:
+                live[gap] = sorted(needed, key=self.stream.position.__getitem__)
+                piece = self._gap_piece(gap, live[gap])
+                needed = set(piece.reads)
+        return chains, live
+
+    def _is_joint(self, gap: int) -> bool:
+        """Whether modules gap - 1 and gap follow one another with nothing between or beside them."""
+        before, after = self.regions[gap - 1], self.regions[gap]
+        inside = {*after.interior, after.junction}
+        readers = [user for user in before.output.users if user in self.stream]
+        return (
+            after.entry is before.output
+            and gap not in self.gap_of.values()
+            and all(reader in inside for reader in readers)
+            and all(user.op != "output" for user in before.output.users)
+        )
+
+    def _transition(self, gap: int, holds: Sequence[fx.Node]) -> Transition:
+        piece = self._gap_piece(gap, holds)
+        return Transition(self._build(piece), _names(piece.reads), _names(holds))
+
+    def _module(self, region: Region, pieces: dict[str, _Piece | None], chain: int) -> ResidualModule:
+        parts = {role: self._segment(piece) for role, piece in pieces.items()}
+        branch = parts["branch"]
+        assert branch is not None
+        skip = None if region.skip is None else parts["skip"] or nn.Identity()
+        module = ResidualModule(
+            branch,
+            skip,
+            parts["after"],
+            name=region.name,
+            chain=chain,
+            inner=[self._inner(inner) for inner in region.inner],
+        )
+        module.input_shape, module.output_shape = _sizes(region.entry), _sizes(region.output)
+        return module
+
+    def _inner(self, region: Region) -> ResidualModule:
+        """Make a nested module; it reads what the module around it computes."""
+        own = {*region.interior, region.junction}
+        owner = len(self.regions) + self.stream.position[region.junction]
+        outside = {node: self.module_of[node] for node in own if node in self.module_of}
+        self.module_of.update(dict.fromkeys(own, owner))
+        try:
+            return self._module(region, self._module_pieces(owner, region), chain=-1)
+        finally:
+            self.module_of.update(outside)
+
+    def _segment(self, piece: _Piece | None) -> GraphSegment | None:
+        return None if piece is None else GraphSegment(self._build(piece), _names(piece.reads))
+
+    def _build(self, piece: _Piece) -> fx.GraphModule:
+        """Copy the nodes of a piece into a graph module that holds the parameters it uses."""
+        graph = fx.Graph()
+        copies: dict[fx.Node, fx.Node] = {}
+        if piece.x is not None:
+            copies[piece.x] = graph.placeholder("x")
+        inputs = self._placeholders() if piece.x is None else piece.reads
+        for node in inputs:
+            copies[node] = graph.placeholder(node.name)
+        for node in piece.nodes:
+            if node not in copies:
+                copies[node] = graph.node_copy(node, copies.__getitem__)
+        graph.output(_result(graph, piece, copies))
+        attributes = {n.target: _attribute(self.exported.graph_module, n.target) for n in graph.nodes if n.op == "get_attr"}
+        return fx.GraphModule(attributes, graph)
+
+    def _placeholders(self) -> list[fx.Node]:
+        return [node for node in self.stream.graph.nodes if node.op == "placeholder"]
+
+
+def _result(graph: fx.Graph, piece: _Piece, copies: dict[fx.Node, fx.Node]) -> Any:
+    """State what a piece returns: the sum of a branch's terms, one value, or the tuple of a gap's."""
+    outputs = [copies[o] if isinstance(o, fx.Node) else o for o in piece.outputs]
+    if piece.owner < 0:
+        return tuple(outputs)
+    total = outputs[0]
+    for term in outputs[1:]:
+        total = graph.call_function(torch.ops.aten.add.Tensor, (total, term))
+    return total
+
+
+def _attribute(root: nn.Module, target: str) -> Any:
+    value: Any = root
+    for part in target.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _names(nodes: Iterable[fx.Node]) -> list[str]:
+    return [node.name for node in nodes]
+
+
+def _sizes(node: fx.Node) -> tuple[int, ...]:
+    """The sizes of a value beside the batch; open ones as in the example."""
+    value = node.meta.get("val")
+    shape = value.shape[1:] if isinstance(value, Tensor) else shape_of(node) or ()
+    return tuple(int(size.node.hint) if isinstance(size, torch.SymInt) else int(size) for size in shape)

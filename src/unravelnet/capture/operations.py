@@ -1,0 +1,72 @@
+"""What the operators of an exported graph are: learned, mixing, affine, pointwise.
+
+The sets hold ATen names without namespace and overload. An operator that is in no set is taken for the most
+general kind, a non-linear one, so that an unknown operator never makes something a skip.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+from torch import fx
+
+ADDITIONS = {"add", operator.add}
+
+# Contract over positions or channels; with a parameter among the operands, these are the learned layers.
+PRODUCTS = {
+    *("conv1d", "conv2d", "conv3d", "convolution", "_convolution"),
+    *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    *("linear", "addmm", "mm", "bmm", "baddbmm", "matmul", "mv", "einsum", "bilinear", "embedding"),
+    *("lstm", "gru", "rnn_tanh", "rnn_relu"),
+}
+RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
+
+POOLINGS = {
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"),
+    *("max_pool2d_with_indices", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
+}
+TRANSFORMS = {"fft_fft", "fft_fft2", "fft_rfft2", "fft_irfft2", "fft_fftn", "_fft_r2c", "_fft_c2c", "_fft_c2r"}
+POSITION_MIXERS = PRODUCTS | POOLINGS | TRANSFORMS | {"scaled_dot_product_attention"}
+
+NORMALISATIONS = {
+    *("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm", "layer_norm"),
+    *("native_layer_norm", "group_norm", "native_group_norm", "instance_norm", "rms_norm"),
+}
+RESHAPES = {
+    *("view", "reshape", "permute", "transpose", "flatten", "unflatten", "squeeze", "unsqueeze", "expand"),
+    *("contiguous", "clone", "alias", "to", "_to_copy", "type_as", "detach", "dropout", "feature_dropout"),
+    *("slice", "select", "narrow", "index", "index_select", "roll", "flip", "movedim", "t", "expand_as"),
+    *("_unsafe_view", "view_as", "pixel_shuffle", "pixel_unshuffle", "unbind", "chunk", "split"),
+    *("split_with_sizes", "getitem", operator.getitem, "cat", "stack", "identity", "lift_fresh_copy"),
+}
+PADDINGS = {"pad", "constant_pad_nd", "zero_pad2d", "reflection_pad2d", "replication_pad2d"}
+SCALINGS = {"mul", "div", "neg", "add", "sub", "rsub", operator.mul, operator.truediv, operator.add}
+UPSAMPLINGS = {
+    *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d"),
+    *("upsample_bicubic2d", "upsample_linear1d", "interpolate"),
+}
+AFFINE = PRODUCTS | POOLINGS | NORMALISATIONS | RESHAPES | PADDINGS | SCALINGS | UPSAMPLINGS
+AFFINE -= RECURRENT | {"embedding"}
+
+GATES = {"sigmoid", "hardsigmoid", "softmax", "_softmax", "tanh"}
+
+
+def operation(node: fx.Node) -> object:
+    """Name the operator of a node: its ATen name, or the Python function itself.
+
+    >>> graph = fx.Graph()
+    >>> operation(graph.call_function(torch.ops.aten.relu.default, (graph.placeholder("x"),)))
+    'relu'
+    """
+    if node.op != "call_function":
+        return node.op
+    if isinstance(node.target, torch._ops.OpOverload):
+        return node.target._schema.name.partition("::")[2]
+    return node.target
+
+
+def is_sum(node: fx.Node) -> bool:
+    """Whether a node adds two values without scaling either."""
+    return operation(node) in ADDITIONS and node.kwargs.get("alpha", 1) == 1 and len(node.args) == 2

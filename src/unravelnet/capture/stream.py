@@ -1,0 +1,131 @@
+"""The part of a graph that depends on the stream, and its dominators.
+
+A value is *on the stream* when it depends on a floating-point activation: on the main input itself, or, where
+that holds token ids, on what is looked up with them. Masks, positions and batch sizes are off the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import networkx as nx
+import torch
+from torch import Tensor, fx
+
+from unravelnet.capture.operations import POSITION_MIXERS, PRODUCTS, operation
+
+START, END = "start", "end"
+
+
+class Stream:
+    """The values between input and output that carry activations, with the dominators among them.
+
+    `dominator[n]`: the last value that everything on the way from the input to n passes through.
+    `post_dominator[n]`: the first value that everything on the way from n to the output passes through.
+    """
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.graph = graph
+        self.position = {node: place for place, node in enumerate(graph.nodes)}
+        self.with_parameters = _descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
+        self.on_input = _descendants(n for n in graph.nodes if n.op == "placeholder")
+        self.sources = self._sources()
+        reached = _descendants(self.sources)
+        output = next(node for node in graph.nodes if node.op == "output")
+        self.nodes = reached & _ancestors([n for n in output.all_input_nodes if n in reached])
+        flow = self._flow([n for n in output.all_input_nodes if n in self.nodes])
+        self.dominator = nx.immediate_dominators(flow, START)
+        self.post_dominator = nx.immediate_dominators(flow.reverse(copy=False), END)
+
+    def __contains__(self, node: object) -> bool:
+        return node in self.nodes
+
+    def operands(self, node: fx.Node) -> list[fx.Node]:
+        """The inputs of a node that are on the stream."""
+        return [operand for operand in node.all_input_nodes if operand in self.nodes]
+
+    def between(self, entry: fx.Node, end: fx.Node) -> list[fx.Node]:
+        """The nodes on the way from `entry` (left out) to `end` (included), in graph order."""
+        found: set[fx.Node] = set()
+        waiting = [] if end is entry else [end]
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found.add(node)
+                waiting += [operand for operand in self.operands(node) if operand is not entry]
+        return sorted(found, key=self.position.__getitem__)
+
+    def is_learned(self, node: fx.Node) -> bool:
+        """Whether a node multiplies the stream with learned weights."""
+        return operation(node) in PRODUCTS and any(
+            operand in self.with_parameters and operand not in self.nodes for operand in node.all_input_nodes
+        )
+
+    def mixes_positions(self, node: fx.Node) -> bool:
+        """Whether a node combines values at several positions: pooling, attention, convolution."""
+        return operation(node) in POSITION_MIXERS
+
+    def _flow(self, ends: list[fx.Node]) -> nx.DiGraph:
+        flow = nx.DiGraph()
+        flow.add_edges_from((START, source) for source in self.sources if source in self.nodes)
+        flow.add_edges_from((operand, node) for node in self.nodes for operand in self.operands(node))
+        flow.add_edges_from((end, END) for end in ends)
+        flow.add_nodes_from((START, END))
+        return flow
+
+    def _sources(self) -> list[fx.Node]:
+        """Find the first activations: the main input, or what is looked up with it."""
+        inputs = [n for n in self.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), Tensor)]
+        main = max(inputs, key=self._n_learned_after)
+        if _is_float(main):
+            return [main]
+        dependent = _descendants([main])
+        looked_up = [n for n in dependent if _is_float(n) and operation(n) in {"embedding", "index", "linear"}]
+        return [n for n in looked_up if not any(_is_float(operand) for operand in n.all_input_nodes[1:])]
+
+    def _n_learned_after(self, node: fx.Node) -> int:
+        reached = _descendants([node])
+        return sum(operation(n) in PRODUCTS and n in self.with_parameters for n in reached)
+
+
+def shape_of(node: fx.Node) -> tuple[object, ...] | None:
+    """The shape of a node's value, with names for open sizes; None where it is not one tensor."""
+    value = node.meta.get("val")
+    return tuple(map(str, value.shape)) if isinstance(value, Tensor) else None
+
+
+def _is_float(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    if value is None and node.op == "get_attr":
+        value = _attribute(node)
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _attribute(node: fx.Node) -> object:
+    value: object = node.graph.owning_module
+    for part in str(node.target).split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _descendants(roots: Iterable[fx.Node]) -> set[fx.Node]:
+    return _closure(roots, lambda node: node.users)
+
+
+def _ancestors(roots: Iterable[fx.Node]) -> set[fx.Node]:
+    return _closure(roots, lambda node: node.all_input_nodes)
+
+
+def _closure(roots: Iterable[fx.Node], neighbours: object) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    waiting = [node for node in roots]
+    while waiting:
+        node = waiting.pop()
+        if node not in found and node.op != "output" and not _is_size(node):
+            found.add(node)
+            waiting += neighbours(node)  # type: ignore[operator]
+    return found
+
+
+def _is_size(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), int | torch.SymInt | torch.SymFloat | torch.SymBool)

@@ -1,0 +1,84 @@
+"""Holds a captured network against the model it came from, before it is handed out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from unravelnet.capture.export import ExportedModel, arguments, left_as_it_was, with_batch
+from unravelnet.errors import CaptureError
+from unravelnet.network import UnraveledNetwork
+from unravelnet.route import Step
+
+# Kernels may choose another order of summation; float32 keeps about seven digits.
+TOLERANCE = 1e-5
+
+
+@torch.no_grad()
+def verify(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> None:
+    """Check that a network gives the model's own output, on the example and on another batch size.
+
+    Raises CaptureError where an output differs by more than 1e-5 of the largest one, with the first residual
+    module that differs.
+    """
+    net.eval()
+    for rows in ([0, 1], [1, 0, 1]):
+        inputs = with_batch(exported.example, rows)
+        args, kwargs = arguments(inputs)
+        with left_as_it_was(model):
+            model.eval()
+            expected = model(*args, **{**kwargs, **exported.call.constants})
+        difference = relative_difference(net(inputs), expected)
+        if not difference <= TOLERANCE:
+            raise CaptureError(
+                f"The captured network differs from the model by {difference:.1e} (relative) on a batch of "
+                f"{len(rows)}; {_first_difference(exported, net, inputs)}. The model may compute something from "
+                "the batch as a whole, or at random, in evaluation mode."
+            )
+
+
+def relative_difference(first: Any, second: Any) -> float:
+    """Measure the largest difference between two outputs, relative to the largest value of the second."""
+    pairs = zip(_tensors(first), _tensors(second), strict=True)
+    return max((_distance(a.double(), b.double()) for a, b in pairs), default=float("nan"))
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
+    return (a - b).nan_to_num().abs().max().item() / max(scale, 1e-30)
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _first_difference(exported: ExportedModel, net: UnraveledNetwork, inputs: Any) -> str:
+    """Name the first residual module whose output is not that of the exported graph."""
+    wanted = _Recorder(exported.graph_module).run_recorded(exported.call.leaves(inputs))
+    state = net.enter(inputs)
+    for module in net.residual_modules:
+        state = net.advance(state, Step(module.index))
+        same = any(v.shape == state.x.shape and relative_difference(state.x, v) <= TOLERANCE for v in wanted)
+        if not same:
+            return f"{module} is the first whose output the model does not compute"
+    return "every residual module agrees, the head does not"
+
+
+class _Recorder(torch.fx.Interpreter):
+    """Runs a graph and keeps every tensor; used only to explain a failure."""
+
+    def run_recorded(self, leaves: list[Any]) -> list[Tensor]:
+        self.values: list[Tensor] = []
+        self.run(*leaves, enable_io_processing=False)
+        return self.values
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            self.values.append(value)
+        return value

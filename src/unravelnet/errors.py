@@ -1,0 +1,66 @@
+"""Every error a user of unravelnet can meet.
+
+Each message is a sentence that says what was given, what was expected and how to mend it.
+This room imports nothing of ours, so that every other room may raise from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnravelError(Exception):
+    """Is the base of every error that unravelnet raises on purpose."""
+
+
+class CaptureError(UnravelError):
+    """A model cannot be taken apart into residual modules."""
+
+
+class RouteError(UnravelError):
+    """A route does not fit its text form or the network it is meant for."""
+
+
+class DataError(UnravelError):
+    """Data is missing, empty, mislabelled or of the wrong shape."""
+
+
+class ModelError(UnravelError):
+    """A model cannot be found or made from its specification."""
+
+
+class CheckpointError(UnravelError):
+    """Stored weights are missing, damaged or of another network."""
+
+
+class EvaluationError(UnravelError):
+    """A measurement cannot be made or gives no usable numbers."""
+
+
+class TrainingError(UnravelError):
+    """A training cannot start or go on."""
+
+
+class StoreError(UnravelError):
+    """Results cannot be read or written."""
+
+
+class UnknownNameError(UnravelError):
+    """A name is not one of the known ones."""
+
+
+class MissingExtraError(UnravelError):
+    """A feature needs a package that is not installed."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Make the error for a name that is not known, with the nearest known ones.
+
+    >>> str(unknown_name("metric", "eror_rate", ["error_rate", "loss"]))
+    "There is no metric 'eror_rate'. Did you mean 'error_rate'? Known: error_rate, loss."
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UnknownNameError(f"There is no {kind} {name!r}.{hint} Known: {', '.join(names)}.")

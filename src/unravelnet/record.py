@@ -1,0 +1,434 @@
+"""Rows, tables, and the results store that survives a crash.
+
+A `Table` holds finished rows, in memory and as a file. A `ResultsStore` holds what a run has measured so far,
+finished or not, in one SQLite file with a write-ahead log: a killed process loses at most what it had not
+committed, and a finished trial is never measured twice. It keeps sums; ratios are taken when rows are made.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from unravelnet.errors import StoreError, unknown_name
+from unravelnet.route import Route
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Value = str | int | float | bool | None
+Row = dict[str, Value]
+
+# CSV has no types. In these columns a text such as "3" (a route) or "123e4567" (a fingerprint) stays a text.
+_TEXT_COLUMNS = frozenset(
+    {"trial_id", "study", "label", "route", "network", "network_name", "data", "data_name", "precision"}
+)
+_INT64 = np.iinfo(np.int64)
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+create table trials (
+    trial_id text primary key,
+    network text not null,
+    data text not null,
+    route text not null,
+    settings text not null,
+    n_seen integer not null,
+    complete integer not null,
+    sums text not null
+) without rowid
+"""
+_COMMIT = """
+insert into trials values (?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (trial_id) do update set
+    n_seen = excluded.n_seen, complete = excluded.complete, sums = excluded.sums
+where not trials.complete
+"""
+_REASON_OF_SQLITE_ERROR = {
+    sqlite3.SQLITE_BUSY: "another process is writing to it; wait for that run to end, or give this one its own",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and run the same command again to go on",
+    sqlite3.SQLITE_IOERR: "the disk did not take or give the data; check its space and health and run again",
+    sqlite3.SQLITE_READONLY: "it is read-only; change its permissions or give another directory",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the directory is there and may be written to",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite file; move it away to start anew",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; move it away to start anew",
+}
+
+
+class Table:
+    """Rows with named columns, in a fixed order.
+
+    >>> table = Table([{"study": "delete_each", "module": 3, "error_rate": 0.25}, {"study": "reorder"}])
+    >>> table.where(study="delete_each")[0]["error_rate"]
+    0.25
+    >>> table.columns
+    ('study', 'module', 'error_rate')
+
+    A value is a text, an int, a float, a bool or None. The columns are those of all rows; a row that lacks one
+    has None there. Iterating gives rows; `table[i]` is the row at position i. Two tables are equal if they have
+    the same columns and values; NaN equals NaN.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+        given = list(rows)
+        found = dict.fromkeys(name for row in given for name in row)
+        self.columns: tuple[str, ...] = tuple(found if columns is None else columns)
+        self.rows: tuple[Row, ...] = tuple(
+            {name: _plain(row.get(name)) for name in self.columns} for row in given
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, position: int) -> Row:
+        return self.rows[position]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Table):
+            return NotImplemented
+        return self.columns == other.columns and list(map(_comparable, self)) == list(map(_comparable, other))
+
+    __hash__ = None  # type: ignore[assignment]  # rows are dicts
+
+    def __repr__(self) -> str:
+        return self.to_pandas().to_string(max_rows=20)
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(max_rows=20))
+
+    def where(self, **values: Value) -> Table:
+        """Keep the rows that have these values in these columns.
+
+        >>> len(Table([{"module": 1}, {"module": 2}, {"module": None}]).where(module=None))
+        1
+
+        Raises UnknownNameError for a column that the table does not have.
+        """
+        for name in values:
+            if name not in self.columns:
+                raise unknown_name("column", name, self.columns)
+        kept = [row for row in self if all(row[name] == value for name, value in values.items())]
+        return Table(kept, self.columns)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Make a data frame; whole numbers stay whole beside missing ones (pandas' Int64)."""
+        import pandas as pd
+
+        columns = {name: [row[name] for row in self] for name in self.columns}
+        return pd.DataFrame(
+            {name: pd.Series(values, dtype=_pandas_type(values)) for name, values in columns.items()},
+            index=range(len(self)),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table to a .csv or .parquet file, whole or not at all, and return its path.
+
+        `load_table` gives an equal table back. Raises StoreError for another suffix and where the file cannot
+        be written.
+        """
+        target = Path(path)
+        write = _writer_of(target)
+        with whole_file(target) as temporary:
+            write(self, temporary)
+        return target
+
+
+def load_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table that `Table.save` wrote, or any other .csv or .parquet file with a header.
+
+    Raises StoreError where there is no such file, or it cannot be read as a table.
+    """
+    source = Path(path)
+    read = _read_parquet if _suffix(source) == ".parquet" else _read_csv
+    try:
+        return read(source)
+    except FileNotFoundError as error:
+        raise StoreError(f"There is no table {source}.") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise StoreError(f"{source} cannot be read as a table: {_first_line(error)}.") from error
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path, and move what was written there to `path` once it is complete.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "result.txt"
+    >>> with whole_file(target) as temporary:
+    ...     _ = temporary.write_text("complete")
+    >>> target.read_text()
+    'complete'
+
+    Readers see the old file or the new one, never a part. After an exception the old file is untouched and the
+    temporary one gone. Directories are made as needed. Raises StoreError where the system refuses to write.
+    """
+    target = Path(path)
+    # The suffix stays last: libraries read the format from it.
+    temporary = target.with_name(f".{target.stem}-{uuid4().hex[:8]}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise StoreError(
+            f"{target} cannot be written: {error.strerror or error}. Nothing half-written was left behind; "
+            "check the free space and the permissions of its directory."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class TrialProgress:
+    """What has been measured of one trial: sums over the images seen so far.
+
+    `network` and `data` are fingerprints, `route` a text, `settings` the canonical text of everything else that
+    the sums depend on (see `canonical_text`). `n_seen`: images seen. `complete`: no more will be.
+    """
+
+    trial_id: str
+    network: str
+    data: str
+    route: str
+    settings: str
+    n_seen: int
+    complete: bool
+    sums: dict[str, float]
+
+
+def canonical_text(settings: Mapping[str, Any]) -> str:
+    """Write settings as the one JSON text that equal settings share.
+
+    >>> canonical_text({"precision": "float32", "batch_size": 250})
+    '{"batch_size":250,"precision":"float32"}'
+    """
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
+
+
+def trial_id(network: str, data: str, route: Route | str, settings: Mapping[str, Any] | str) -> str:
+    """Name a trial by what determines its result: the same wherever and whenever it runs.
+
+    >>> trial_id("net", "digits", Route.full(3), {"seed": 0})
+    'a3c4c5c0fa0ed1b4'
+
+    `network` and `data` are fingerprints. `settings`: a mapping, or its `canonical_text`.
+    """
+    text = settings if isinstance(settings, str) else canonical_text(settings)
+    return hashlib.sha256(json.dumps([network, data, str(route), text]).encode()).hexdigest()[:16]
+
+
+class ResultsStore:
+    """The file `results.sqlite` of a run: one row a trial, partial or complete.
+
+    >>> import tempfile
+    >>> done = TrialProgress("a1", "net", "digits", "0-2", "{}", 100, True, {"wrong": 7.0})
+    >>> with ResultsStore(tempfile.mkdtemp()) as store:
+    ...     store.commit([done])
+    ...     store.progress(["a1", "a2"])["a1"].sums
+    {'wrong': 7.0}
+
+    `directory` is made if needed. `wait_seconds`: how long to wait for another process that writes. Others may
+    read while one writes. Raises StoreError where the file is damaged, locked, of another program or version,
+    or the disk is full.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, wait_seconds: float = 30.0) -> None:
+        self.path = Path(directory) / "results.sqlite"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The directory {self.path.parent} cannot be made: {error.strerror}. Give another one."
+            ) from error
+        with self._explained():
+            self._connection = sqlite3.connect(self.path, timeout=wait_seconds)
+        try:
+            with self._explained():
+                self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> ResultsStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. What was committed stays."""
+        self._connection.close()
+
+    def progress(self, trial_ids: Iterable[str]) -> dict[str, TrialProgress]:
+        """Look up what is known of these trials, by their ids; unknown ones are left out."""
+        # One JSON text for all ids: SQLite limits the number of separate parameters.
+        query = "select * from trials where trial_id in (select value from json_each(?))"
+        with self._explained():
+            rows = self._connection.execute(query, [json.dumps(list(trial_ids))]).fetchall()
+            records = [
+                TrialProgress(*texts, n_seen, bool(complete), json.loads(sums))
+                for *texts, n_seen, complete, sums in rows
+            ]
+        return {record.trial_id: record for record in records}
+
+    def commit(self, records: Iterable[TrialProgress]) -> None:
+        """Write these records in one transaction: all of them or, if anything goes wrong, none.
+
+        A partial record is replaced; a complete one never changes.
+        """
+        rows = [
+            (r.trial_id, r.network, r.data, r.route, r.settings, r.n_seen, r.complete, json.dumps(r.sums))
+            for r in records
+        ]
+        with self._explained(), self._connection:
+            self._connection.executemany(_COMMIT, rows)
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.execute("pragma journal_mode = wal")
+        # Safe against a killed process; only a power cut may lose the last commits, and never damages the file.
+        connection.execute("pragma synchronous = normal")
+        # The lock is taken before looking, so that two processes that start at once do not both create the table.
+        with connection:
+            connection.execute("begin immediate")
+            (version,) = connection.execute("pragma user_version").fetchone()
+            (n_tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
+            if version == 0 and n_tables == 0:
+                connection.execute(_SCHEMA)
+                connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
+            elif version != _SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.path} is not a results store of this version of unravelnet (found version {version}, "
+                    f"expected {_SCHEMA_VERSION}). Give another directory, or use the version that wrote it."
+                )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an error of SQLite into a sentence."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # The lower byte is the kind of error; higher ones give detail.
+            code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+            reason = _REASON_OF_SQLITE_ERROR.get(code, str(error))
+            raise StoreError(f"The results store {self.path} cannot be used: {reason}.") from error
+        except json.JSONDecodeError as error:
+            reason = _REASON_OF_SQLITE_ERROR[sqlite3.SQLITE_CORRUPT]
+            raise StoreError(f"The results store {self.path} cannot be used: {reason}.") from error
+
+
+# -- values --
+
+
+def _plain(value: Any) -> Value:
+    """Turn a numpy scalar into the Python value that it stands for."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _comparable(row: Row) -> list[Value]:
+    return ["NaN" if value != value else value for value in row.values()]
+
+
+def _pandas_type(values: Sequence[Value]) -> str | None:
+    """Choose the type of a column where pandas would not choose well by itself."""
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds:
+        return "object"
+    if None not in values:
+        return None
+    if kinds == {int}:
+        return "Int64" if _fits_int64(values) else "object"
+    return "boolean" if kinds == {bool} else None
+
+
+def _fits_int64(values: Iterable[Value]) -> bool:
+    return all(_INT64.min <= value <= _INT64.max for value in values if isinstance(value, int))
+
+
+# -- files --
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise StoreError(f"A table is stored as .csv or .parquet; the name {path.name!r} has neither suffix.")
+    return suffix
+
+
+def _writer_of(path: Path) -> Any:
+    return _write_parquet if _suffix(path) == ".parquet" else _write_csv
+
+
+def _write_csv(table: Table, path: Path) -> None:
+    """Write texts as they are, None as an empty cell and everything else as JSON, which gives floats exactly."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.columns)
+        for row in table:
+            writer.writerow([_cell(value) for value in row.values()])
+
+
+def _cell(value: Value) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read_csv(path: Path) -> Table:
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *lines = csv.reader(file, strict=True)
+    columns = [_typed(name, list(cells)) for name, cells in zip(header, zip(*lines, strict=True), strict=True)]
+    return Table([dict(zip(header, values, strict=True)) for values in zip(*columns, strict=True)], header)
+
+
+def _typed(name: str, cells: list[str]) -> Sequence[Value]:
+    """Read a column as numbers or truth values if all its cells are such, else as text."""
+    if name in _TEXT_COLUMNS:
+        return cells
+    try:
+        values = [None if cell == "" else json.loads(cell) for cell in cells]
+    except json.JSONDecodeError:
+        return cells
+    is_plain = all(value is None or isinstance(value, (bool, int, float)) for value in values)
+    return values if is_plain else cells
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for name in table.columns:
+        if not _fits_int64(row[name] for row in table):
+            raise StoreError(
+                f"The column {name!r} holds whole numbers beyond 64 bits, which Parquet cannot keep exactly. "
+                "Save the table as .csv."
+            )
+    columns = {name: pa.array([row[name] for row in table], from_pandas=False) for name in table.columns}
+    parquet.write_table(pa.table(columns), path)
+
+
+def _read_parquet(path: Path) -> Table:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path)
+    return Table(table.to_pylist(), table.column_names)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

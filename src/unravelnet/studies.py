@@ -1,0 +1,197 @@
+"""Experiments as lists of labelled routes.
+
+A study describes what to measure and computes nothing: print it, count it, shorten it, then hand it to
+`evaluate`. Each begins with the intact network, so that its rows can be compared with it. Random studies are
+determined by their seed; a draw depends on nothing but the seed, its count and its number, so that asking for
+more counts or more draws later repeats the earlier ones exactly.
+
+Source: Veit, Wilber and Belongie (2016), section 4. Where the paper leaves a choice open, the text says what
+was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import index
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from unravelnet.errors import RouteError, unknown_name
+from unravelnet.route import Route
+
+Eligible = Literal["all", "same-shape"]
+
+_STUDY_OF_ELIGIBLE: dict[str, str] = {"all": "delete_many", "same-shape": "delete_many_same_shape"}
+
+
+class Network(Protocol):
+    """What a study needs to know of a network; `UnraveledNetwork` has it."""
+
+    @property
+    def residual_modules(self) -> Iterable[Any]:
+        """The residual modules in order, each with `index`, `skip`, `input_shape` and `keeps_shape`."""
+
+    def compatible_with(self, index: int) -> list[int]:
+        """List the other modules that may stand in the place of this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One measurement to make: a route with its place in a study.
+
+    >>> Trial(Route.full(4).delete(2), "delete_each", "module 2")
+    Trial(route=Route('0-1,2s,3'), study='delete_each', label='module 2', repeat=0)
+
+    `study`: the name of the function that planned it. `label`: what is special about it, for people.
+    `repeat`: the number of the draw, from 0.
+    """
+
+    route: Route
+    study: str = ""
+    label: str = ""
+    repeat: int = 0
+
+
+def delete_each(net: Network) -> list[Trial]:
+    """Plan to delete each module by itself: Figs. 3, 4 and 8 of the paper.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> [str(trial.route) for trial in delete_each(preact_resnet(depth=8))]
+    ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
+
+    A plain layer that changes the shape cannot be deleted and is left out.
+    """
+    full, study = _full_route(net), "delete_each"
+    deleted = [Trial(full.delete(module), study, f"module {module}") for module in _deletable(net)]
+    return [_intact(full, study), *deleted]
+
+
+def remove_skip_each(net: Network) -> list[Trial]:
+    """Plan to remove the skip of each module by itself.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> [str(trial.route) for trial in remove_skip_each(preact_resnet(depth=8))]
+    ['0-2', '0b,1-2', '0,1b,2', '0-1,2b']
+
+    It halves the number of paths exactly as deleting a module does, so a network that is nothing but a
+    collection of paths should bear both alike: the control experiment that critics of the paper asked for.
+    Plain layers have no skip and are left out.
+    """
+    full, study = _full_route(net), "remove_skip_each"
+    with_skip = [module.index for module in net.residual_modules if module.skip is not None]
+    removed = [Trial(full.remove_skip(module), study, f"module {module}") for module in with_skip]
+    return [_intact(full, study), *removed]
+
+
+def delete_many(
+    net: Network, counts: Iterable[int], *, repeats: int, seed: int, eligible: Eligible = "all"
+) -> list[Trial]:
+    """Plan to delete several modules at once, drawn at random: Fig. 5a of the paper.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> net = preact_resnet(depth=20)
+    >>> [trial.label for trial in delete_many(net, [2, 5], repeats=2, seed=0)]
+    ['intact', '2 deleted, draw 0', '2 deleted, draw 1', '5 deleted, draw 0', '5 deleted, draw 1']
+
+    `counts`: the numbers of modules to delete. `repeats`: independent draws for each. The paper does not say
+    whether the modules that change the shape may be drawn: `eligible="all"` draws from all modules that can be
+    deleted, as its path counts assume; "same-shape" spares those, and is a study of its own name,
+    "delete_many_same_shape". Raises RouteError where a count is larger than the number of eligible modules.
+    """
+    if eligible not in _STUDY_OF_ELIGIBLE:
+        raise unknown_name("choice of eligible modules", eligible, _STUDY_OF_ELIGIBLE)
+    full, study = _full_route(net), _STUDY_OF_ELIGIBLE[eligible]
+    pool = _deletable(net) if eligible == "all" else _same_shape(net)
+    trials = [_intact(full, study)]
+    for count in _checked_counts(counts, repeats=repeats, seed=seed):
+        if count > len(pool):
+            raise RouteError(
+                f"Cannot delete {count} modules: {len(pool)} of {len(full)} are eligible. "
+                f"Ask for counts of at most {len(pool)}."
+            )
+        for repeat in range(repeats):
+            chosen = _generator(seed, count, repeat).choice(pool, size=count, replace=False)
+            label = f"{count} deleted, draw {repeat}"
+            trials.append(Trial(full.delete(*chosen.tolist()), study, label, repeat))
+    return trials
+
+
+def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> list[Trial]:
+    """Plan to swap random pairs of compatible modules: Fig. 5b of the paper.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> net = preact_resnet(depth=20)
+    >>> [trial.label for trial in reorder(net, [1, 3], repeats=1, seed=0)]
+    ['intact', '1 swap, draw 0', '3 swaps, draw 0']
+
+    `swaps`: the numbers of swaps to make, one after another, each of a pair drawn from all admissible ones, so
+    that a pair may come again. `repeats`: independent draws for each. Modules that change the shape stay where
+    they are. A module moves as a unit, with its normalisation statistics. `Route.kendall_tau` tells how far the
+    order then is from the original. Raises RouteError where no two modules may be swapped.
+    """
+    full, study = _full_route(net), "reorder"
+    pairs = _swappable_pairs(net)
+    trials = [_intact(full, study)]
+    for count in _checked_counts(swaps, repeats=repeats, seed=seed):
+        if count and not pairs:
+            raise RouteError(
+                f"No two of the {len(full)} residual modules may be swapped: none that keep their shape are "
+                "compatible. `net.compatible_with(index)` lists what may stand in for a module."
+            )
+        label = f"{count} swap" if count == 1 else f"{count} swaps"
+        for repeat in range(repeats):
+            order = _swapped(len(full), pairs, count, _generator(seed, count, repeat))
+            trials.append(Trial(full.permute(order), study, f"{label}, draw {repeat}", repeat))
+    return trials
+
+
+def _swapped(
+    n_modules: int, pairs: list[tuple[int, int]], n_swaps: int, generator: np.random.Generator
+) -> list[int]:
+    order = list(range(n_modules))
+    for pair in generator.integers(len(pairs), size=n_swaps) if n_swaps else ():
+        first, second = pairs[pair]
+        # Places are exchanged, not modules by name: both sequences of swaps have the same distribution.
+        order[first], order[second] = order[second], order[first]
+    return order
+
+
+def _swappable_pairs(net: Network) -> list[tuple[int, int]]:
+    movable = set(_same_shape(net))
+    return [
+        (first, second)
+        for first in sorted(movable)
+        for second in net.compatible_with(first)
+        if first < second and second in movable
+    ]
+
+
+def _deletable(net: Network) -> list[int]:
+    return [m.index for m in net.residual_modules if m.skip is not None or m.keeps_shape]
+
+
+def _same_shape(net: Network) -> list[int]:
+    return [m.index for m in net.residual_modules if m.keeps_shape]
+
+
+def _full_route(net: Network) -> Route:
+    return Route.full(sum(1 for _ in net.residual_modules))
+
+
+def _intact(full: Route, study: str) -> Trial:
+    return Trial(full, study, "intact")
+
+
+def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
+    """Return the counts, each once, or say which number cannot be meant."""
+    distinct = list(dict.fromkeys(index(count) for count in counts))
+    for name, number, least in (("repeats", repeats, 1), ("seed", seed, 0), *(("a count", n, 0) for n in distinct)):
+        if number < least:
+            raise RouteError(f"A random study needs {name} of {least} or more; got {number}.")
+    return distinct
+
+
+def _generator(seed: int, count: int, repeat: int) -> np.random.Generator:
+    return np.random.default_rng((seed, count, repeat))

@@ -1,0 +1,82 @@
+"""The layout of zoo networks: which modules of which width stand in which stage, and what can be built.
+
+Every network of He et al. 2015 for small images is a stem, stages of equally many modules, and a head; the
+first module of every stage but the first halves the map. Depth counts weight layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+
+from unravelnet.errors import ModelError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a module stands: its name, the channels that arrive, its width and its stride."""
+
+    name: str
+    n_in: int
+    width: int
+    stride: int
+
+
+def places(n_per_stage: int, widths: Sequence[int], *, expansion: int = 1) -> list[Place]:
+    """List the modules of all stages in order.
+
+    >>> places(1, (16, 32))[1]
+    Place(name='stage2.0', n_in=16, width=32, stride=2)
+
+    `expansion`: channels that leave a module, as a multiple of its width.
+    """
+    found = []
+    n_in = widths[0]
+    for stage, width in enumerate(widths, start=1):
+        for number in range(n_per_stage):
+            stride = 2 if stage > 1 and number == 0 else 1
+            found.append(Place(f"stage{stage}.{number}", n_in, width, stride))
+            n_in = width * expansion
+    return found
+
+
+def check_depth(name: str, depth: int, layers_per_step: int) -> int:
+    """Return how many modules a stage has in a network of this depth: n where depth is layers_per_step·n + 2.
+
+    >>> check_depth("resnet", 110, 6)
+    18
+
+    Raises ModelError where no whole number fits, naming the nearest depths that do.
+    """
+    n, rest = divmod(depth - 2, layers_per_step)
+    if rest or n < 1:
+        below = layers_per_step * max(1, n) + 2
+        raise ModelError(
+            f"There is no {name} of depth {depth}: with these options depths are {layers_per_step}n + 2. "
+            f"The nearest are {below} and {below + layers_per_step}."
+        )
+    return n
+
+
+def check_geometry(widths: Sequence[int], n_classes: int, input_shape: Sequence[int]) -> None:
+    """Raise ModelError for widths, classes or input shapes that no network can be built for."""
+    if not widths or not all(_is_positive(width) for width in widths):
+        raise ModelError(f"The widths {tuple(widths)} do not describe stages; give one channel count each.")
+    if not _is_positive(n_classes):
+        raise ModelError(f"A network for {n_classes} classes cannot be made; give n_classes=1 or more.")
+    if len(input_shape) != 3 or not all(_is_positive(size) for size in input_shape):
+        raise ModelError(
+            f"The input shape {tuple(input_shape)} is not one of images; give channels, height and width, "
+            "such as (3, 32, 32)."
+        )
+
+
+def check_choice(kind: str, value: str, known: Sequence[str]) -> None:
+    """Raise UnknownNameError where an option is not one of the known ones."""
+    if value not in known:
+        raise unknown_name(kind, str(value), known)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) > 0
