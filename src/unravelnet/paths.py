@@ -87,12 +87,12 @@ def surviving_share(n_modules: int, n_deleted: int, length: int) -> float:
     for number, what in ((n_deleted, "deleted"), (length, "entered by a path")):
         _check_not_negative(number, f"modules {what}")
         if number > n_modules:
-            raise RouteError(f"A network of {n_modules} residual modules cannot have {number} of them {what}.")
+            raise RouteError(f"Of {n_modules} residual modules, {number} cannot be {what}.")
     return path_count(n_modules - n_deleted, length) / path_count(n_modules, length)
 
 
 def surviving_gradient_share(decay: float, n_deleted: int) -> float:
-    """Give the share of the gradient that is left after deletions if it decays geometrically with path length.
+    """Give the share of the gradient that deletions leave if it decays geometrically with path length.
 
     >>> f"{surviving_gradient_share(0.25, 10):.1%}"
     '10.7%'
@@ -139,10 +139,10 @@ def _running_sums(weights: Sequence[float]) -> list[Fraction]:
     values = [weight if isinstance(weight, int) else float(weight) for weight in weights]
     for length, value in enumerate(values):
         if value < 0 or not isfinite(value):
-            raise EvaluationError(f"The weight of length {length} is {value}; expected a number of 0 or more.")
+            raise EvaluationError(f"The weight of length {length} is {value}; expected 0 or more.")
     sums = list(accumulate((Fraction(value) for value in values), initial=Fraction(0)))
     if sums[-1] == 0:
-        raise EvaluationError("No length carries any weight, so no interval of lengths carries a share of it.")
+        raise EvaluationError("No length carries any weight, so no interval carries a share of it.")
     return sums
 
 

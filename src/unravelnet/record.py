@@ -7,7 +7,6 @@ committed, and a finished trial is never measured twice. It keeps sums; ratios a
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -17,24 +16,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 
+from unravelnet import table_file
 from unravelnet.errors import StoreError, unknown_name
+from unravelnet.files import replacing
 from unravelnet.route import Route
+from unravelnet.table_file import Row, Value, fits_int64
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Value = str | int | float | bool | None
-Row = dict[str, Value]
-
-# CSV has no types. In these columns a text such as "3" (a route) or "123e4567" (a fingerprint) stays a text.
-_TEXT_COLUMNS = frozenset(
-    {"trial_id", "study", "label", "route", "network", "network_name", "data", "data_name", "precision"}
-)
-_INT64 = np.iinfo(np.int64)
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -56,7 +49,7 @@ on conflict (trial_id) do update set
 where not trials.complete
 """
 _REASON_OF_SQLITE_ERROR = {
-    sqlite3.SQLITE_BUSY: "another process is writing to it; wait for that run to end, or give this one its own",
+    sqlite3.SQLITE_BUSY: "another process is writing to it; let that run end, or give this one its own",
     sqlite3.SQLITE_FULL: "the disk is full; free some space and run the same command again to go on",
     sqlite3.SQLITE_IOERR: "the disk did not take or give the data; check its space and health and run again",
     sqlite3.SQLITE_READONLY: "it is read-only; change its permissions or give another directory",
@@ -75,9 +68,9 @@ class Table:
     >>> table.columns
     ('study', 'module', 'error_rate')
 
-    A value is a text, an int, a float, a bool or None. The columns are those of all rows; a row that lacks one
-    has None there. Iterating gives rows; `table[i]` is the row at position i. Two tables are equal if they have
-    the same columns and values; NaN equals NaN.
+    A value is a text, an int, a float, a bool or None. The columns are those of all rows; a row that lacks
+    one has None there. Iterating gives rows; `table[i]` is the row at position i. Two tables are equal if
+    they have the same columns and values; NaN equals NaN.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
@@ -141,65 +134,49 @@ class Table:
         be written.
         """
         target = Path(path)
-        write = _writer_of(target)
+        table_file.check_suffix(target)
         with whole_file(target) as temporary:
-            write(self, temporary)
+            table_file.write(self.columns, self.rows, temporary)
         return target
 
 
 def load_table(path: str | os.PathLike[str]) -> Table:
     """Read a table that `Table.save` wrote, or any other .csv or .parquet file with a header.
 
+    CSV has no missing texts: an empty cell in a column of texts is the empty text, in other columns None.
     Raises StoreError where there is no such file, or it cannot be read as a table.
     """
-    source = Path(path)
-    read = _read_parquet if _suffix(source) == ".parquet" else _read_csv
-    try:
-        return read(source)
-    except FileNotFoundError as error:
-        raise StoreError(f"There is no table {source}.") from error
-    except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"{source} cannot be read as a table: {_first_line(error)}.") from error
+    columns, rows = table_file.read(Path(path))
+    return Table(rows, columns)
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path, and move what was written there to `path` once it is complete.
+    """Replace a file whole or not at all, as `files.replacing` does, with errors in sentences.
 
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "result.txt"
-    >>> with whole_file(target) as temporary:
+    >>> with whole_file(directory / "result.txt") as temporary:
     ...     _ = temporary.write_text("complete")
-    >>> target.read_text()
+    >>> (directory / "result.txt").read_text()
     'complete'
 
-    Readers see the old file or the new one, never a part. After an exception the old file is untouched and the
-    temporary one gone. Directories are made as needed. Raises StoreError where the system refuses to write.
+    Raises StoreError where the system refuses to write.
     """
-    target = Path(path)
-    # The suffix stays last: libraries read the format from it.
-    temporary = target.with_name(f".{target.stem}-{uuid4().hex[:8]}{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise StoreError(
-            f"{target} cannot be written: {error.strerror or error}. Nothing half-written was left behind; "
-            "check the free space and the permissions of its directory."
+            f"{os.fspath(path)} cannot be written: {error.strerror or error}. Nothing half-written was left "
+            "behind; check the free space and the permissions of its directory."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class TrialProgress:
     """What has been measured of one trial: sums over the images seen so far.
 
-    `network` and `data` are fingerprints, `route` a text, `settings` the canonical text of everything else that
-    the sums depend on (see `canonical_text`). `n_seen`: images seen. `complete`: no more will be.
+    `network` and `data` are fingerprints, `route` a text, `settings` the canonical text of everything else
+    that the sums depend on (see `canonical_text`). `n_seen`: images seen. `complete`: no more will be.
     """
 
     trial_id: str
@@ -225,7 +202,7 @@ def trial_id(network: str, data: str, route: Route | str, settings: Mapping[str,
     """Name a trial by what determines its result: the same wherever and whenever it runs.
 
     >>> trial_id("net", "digits", Route.full(3), {"seed": 0})
-    'a3c4c5c0fa0ed1b4'
+    'cc3162db96aef1a1'
 
     `network` and `data` are fingerprints. `settings`: a mapping, or its `canonical_text`.
     """
@@ -236,16 +213,15 @@ def trial_id(network: str, data: str, route: Route | str, settings: Mapping[str,
 class ResultsStore:
     """The file `results.sqlite` of a run: one row a trial, partial or complete.
 
-    >>> import tempfile
     >>> done = TrialProgress("a1", "net", "digits", "0-2", "{}", 100, True, {"wrong": 7.0})
-    >>> with ResultsStore(tempfile.mkdtemp()) as store:
+    >>> with ResultsStore(directory) as store:
     ...     store.commit([done])
     ...     store.progress(["a1", "a2"])["a1"].sums
     {'wrong': 7.0}
 
-    `directory` is made if needed. `wait_seconds`: how long to wait for another process that writes. Others may
-    read while one writes. Raises StoreError where the file is damaged, locked, of another program or version,
-    or the disk is full.
+    `directory` is made if needed. `wait_seconds`: how long to wait for another process that writes. Others
+    may read while one writes. Raises StoreError where the file is damaged, locked, of another program or
+    version, or the disk is full.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, wait_seconds: float = 30.0) -> None:
@@ -281,10 +257,7 @@ class ResultsStore:
         query = "select * from trials where trial_id in (select value from json_each(?))"
         with self._explained():
             rows = self._connection.execute(query, [json.dumps(list(trial_ids))]).fetchall()
-            records = [
-                TrialProgress(*texts, n_seen, bool(complete), json.loads(sums))
-                for *texts, n_seen, complete, sums in rows
-            ]
+            records = [_record(row) for row in rows]
         return {record.trial_id: record for record in records}
 
     def commit(self, records: Iterable[TrialProgress]) -> None:
@@ -293,7 +266,7 @@ class ResultsStore:
         A partial record is replaced; a complete one never changes.
         """
         rows = [
-            (r.trial_id, r.network, r.data, r.route, r.settings, r.n_seen, r.complete, json.dumps(r.sums))
+            (r.trial_id, r.network, r.data, r.route, r.settings, r.n_seen, r.complete, _sums_text(r.sums))
             for r in records
         ]
         with self._explained(), self._connection:
@@ -302,21 +275,26 @@ class ResultsStore:
     def _prepare(self) -> None:
         connection = self._connection
         connection.execute("pragma journal_mode = wal")
-        # Safe against a killed process; only a power cut may lose the last commits, and never damages the file.
+        # Safe against a killed process; a power cut may lose the last commits, and never damages the file.
         connection.execute("pragma synchronous = normal")
-        # The lock is taken before looking, so that two processes that start at once do not both create the table.
+        if self._version() == _SCHEMA_VERSION:
+            return
+        # Looking again under the lock: of two processes that start at once only one makes the table.
         with connection:
             connection.execute("begin immediate")
-            (version,) = connection.execute("pragma user_version").fetchone()
             (n_tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
-            if version == 0 and n_tables == 0:
+            if n_tables == 0:
                 connection.execute(_SCHEMA)
                 connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
-            elif version != _SCHEMA_VERSION:
+            elif self._version() != _SCHEMA_VERSION:
                 raise StoreError(
-                    f"{self.path} is not a results store of this version of unravelnet (found version {version}, "
-                    f"expected {_SCHEMA_VERSION}). Give another directory, or use the version that wrote it."
+                    f"{self.path} is not a results store of this version of unravelnet (it says "
+                    f"{self._version()}, expected {_SCHEMA_VERSION}). Give another directory, or use the "
+                    "version that wrote it."
                 )
+
+    def _version(self) -> int:
+        return int(self._connection.execute("pragma user_version").fetchone()[0])
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -331,6 +309,15 @@ class ResultsStore:
         except json.JSONDecodeError as error:
             reason = _REASON_OF_SQLITE_ERROR[sqlite3.SQLITE_CORRUPT]
             raise StoreError(f"The results store {self.path} cannot be used: {reason}.") from error
+
+
+def _record(row: Sequence[Any]) -> TrialProgress:
+    *as_stored, complete, sums = row
+    return TrialProgress(*(*as_stored, bool(complete), json.loads(sums)))
+
+
+def _sums_text(sums: Mapping[str, float]) -> str:
+    return json.dumps({name: _plain(value) for name, value in sums.items()})
 
 
 # -- values --
@@ -353,82 +340,5 @@ def _pandas_type(values: Sequence[Value]) -> str | None:
     if None not in values:
         return None
     if kinds == {int}:
-        return "Int64" if _fits_int64(values) else "object"
+        return "Int64" if fits_int64(values) else "object"
     return "boolean" if kinds == {bool} else None
-
-
-def _fits_int64(values: Iterable[Value]) -> bool:
-    return all(_INT64.min <= value <= _INT64.max for value in values if isinstance(value, int))
-
-
-# -- files --
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise StoreError(f"A table is stored as .csv or .parquet; the name {path.name!r} has neither suffix.")
-    return suffix
-
-
-def _writer_of(path: Path) -> Any:
-    return _write_parquet if _suffix(path) == ".parquet" else _write_csv
-
-
-def _write_csv(table: Table, path: Path) -> None:
-    """Write texts as they are, None as an empty cell and everything else as JSON, which gives floats exactly."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(table.columns)
-        for row in table:
-            writer.writerow([_cell(value) for value in row.values()])
-
-
-def _cell(value: Value) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _read_csv(path: Path) -> Table:
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *lines = csv.reader(file, strict=True)
-    columns = [_typed(name, list(cells)) for name, cells in zip(header, zip(*lines, strict=True), strict=True)]
-    return Table([dict(zip(header, values, strict=True)) for values in zip(*columns, strict=True)], header)
-
-
-def _typed(name: str, cells: list[str]) -> Sequence[Value]:
-    """Read a column as numbers or truth values if all its cells are such, else as text."""
-    if name in _TEXT_COLUMNS:
-        return cells
-    try:
-        values = [None if cell == "" else json.loads(cell) for cell in cells]
-    except json.JSONDecodeError:
-        return cells
-    is_plain = all(value is None or isinstance(value, (bool, int, float)) for value in values)
-    return values if is_plain else cells
-
-
-def _write_parquet(table: Table, path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    for name in table.columns:
-        if not _fits_int64(row[name] for row in table):
-            raise StoreError(
-                f"The column {name!r} holds whole numbers beyond 64 bits, which Parquet cannot keep exactly. "
-                "Save the table as .csv."
-            )
-    columns = {name: pa.array([row[name] for row in table], from_pandas=False) for name in table.columns}
-    parquet.write_table(pa.table(columns), path)
-
-
-def _read_parquet(path: Path) -> Table:
-    from pyarrow import parquet
-
-    table = parquet.read_table(path)
-    return Table(table.to_pylist(), table.column_names)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -96,8 +96,8 @@ def delete_many(
     ['intact', '2 deleted, draw 0', '2 deleted, draw 1', '5 deleted, draw 0', '5 deleted, draw 1']
 
     `counts`: the numbers of modules to delete. `repeats`: independent draws for each. The paper does not say
-    whether the modules that change the shape may be drawn: `eligible="all"` draws from all modules that can be
-    deleted, as its path counts assume; "same-shape" spares those, and is a study of its own name,
+    whether the modules that change the shape may be drawn: `eligible="all"` draws from all modules that can
+    be deleted, as its path counts assume; "same-shape" spares those, and is a study of its own name,
     "delete_many_same_shape". Raises RouteError where a count is larger than the number of eligible modules.
     """
     if eligible not in _STUDY_OF_ELIGIBLE:
@@ -126,10 +126,10 @@ def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> l
     >>> [trial.label for trial in reorder(net, [1, 3], repeats=1, seed=0)]
     ['intact', '1 swap, draw 0', '3 swaps, draw 0']
 
-    `swaps`: the numbers of swaps to make, one after another, each of a pair drawn from all admissible ones, so
-    that a pair may come again. `repeats`: independent draws for each. Modules that change the shape stay where
-    they are. A module moves as a unit, with its normalisation statistics. `Route.kendall_tau` tells how far the
-    order then is from the original. Raises RouteError where no two modules may be swapped.
+    `swaps`: the numbers of swaps to make, one after another, each of a pair drawn from all admissible ones,
+    so that a pair may come again. `repeats`: independent draws for each. Modules that change the shape stay
+    where they are. A module moves as a unit, with its normalisation statistics. `Route.kendall_tau` tells how
+    far the order then is from the original. Raises RouteError where no two modules may be swapped.
     """
     full, study = _full_route(net), "reorder"
     pairs = _swappable_pairs(net)
@@ -187,9 +187,11 @@ def _intact(full: Route, study: str) -> Trial:
 def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
     """Return the counts, each once, or say which number cannot be meant."""
     distinct = list(dict.fromkeys(index(count) for count in counts))
-    for name, number, least in (("repeats", repeats, 1), ("seed", seed, 0), *(("a count", n, 0) for n in distinct)):
-        if number < least:
-            raise RouteError(f"A random study needs {name} of {least} or more; got {number}.")
+    if repeats < 1 or seed < 0 or min(distinct, default=0) < 0:
+        raise RouteError(
+            "A random study needs counts of 0 or more, repeats of 1 or more and a seed of 0 or more; got "
+            f"counts={distinct}, repeats={repeats}, seed={seed}."
+        )
     return distinct
 
 

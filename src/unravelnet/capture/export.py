@@ -270,10 +270,15 @@ def _check_batch_is_open(graph_module: fx.GraphModule) -> None:
     placeholder = next(node for node in inputs if isinstance(node.meta.get("val"), Tensor))
     size = placeholder.meta["val"].shape[0]
     if not isinstance(size, torch.SymInt):
-        raise CaptureError(
-            f"The model fixes its batch size: it works for {size} examples at a time only, because a size in "
-            "its forward method is a constant. Take the batch size from the input (x.shape[0]) there."
-        )
+        raise fixed_batch_size(3, f"its graph holds the constant {size}")
+
+
+def fixed_batch_size(batch_size: int, reason: str) -> CaptureError:
+    """Make the error for a model that works for one batch size only."""
+    return CaptureError(
+        f"The model fixes its batch size: it does not run on a batch of {batch_size} ({reason}). Take the batch "
+        "size from the input (x.shape[0]) in its forward method."
+    )
 
 
 def _explained(model: nn.Module, error: Exception) -> CaptureError:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.capture.export import ExportedModel, arguments, left_as_it_was, with_batch
+from unravelnet.capture.export import ExportedModel, arguments, fixed_batch_size, left_as_it_was, with_batch
 from unravelnet.errors import CaptureError
 from unravelnet.network import UnraveledNetwork
 from unravelnet.route import Step
@@ -30,7 +30,7 @@ def verify(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> 
         args, kwargs = arguments(inputs)
         with left_as_it_was(model):
             model.eval()
-            expected = model(*args, **{**kwargs, **exported.call.constants})
+            expected = _run(model, args, {**kwargs, **exported.call.constants}, len(rows))
         difference = relative_difference(net(inputs), expected)
         if not difference <= TOLERANCE:
             raise CaptureError(
@@ -38,6 +38,13 @@ def verify(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> 
                 f"{len(rows)}; {_first_difference(exported, net, inputs)}. The model may compute something from "
                 "the batch as a whole, or at random, in evaluation mode."
             )
+
+
+def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], batch_size: int) -> Any:
+    try:
+        return model(*args, **kwargs)
+    except Exception as error:
+        raise fixed_batch_size(batch_size, str(error).partition("\n")[0]) from error
 
 
 def relative_difference(first: Any, second: Any) -> float:

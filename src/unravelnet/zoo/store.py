@@ -87,7 +87,9 @@ def load(directory: str | os.PathLike[str]) -> UnraveledNetwork:
     try:
         net = create(description.name, **description.options, seed=0)
     except UnravelError as error:
-        raise CheckpointError(f"{directory / DESCRIPTION_FILE} names a network that cannot be made: {error}") from error
+        raise CheckpointError(
+            f"{directory / DESCRIPTION_FILE} names a network that cannot be made: {error}"
+        ) from error
     net.load_weights(read_weights(directory / WEIGHTS_FILE), source=str(directory / WEIGHTS_FILE))
     modules = residual_modules_of(net)
     if len(description.branch_scales) != len(modules):
@@ -172,7 +174,9 @@ def read_json(path: Path, *, missing: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(missing) from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON ({error}). Restore it, or save again.") from error
+        raise CheckpointError(
+            f"{path} cannot be read as JSON ({error}). Restore it, or save again."
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} does not hold a JSON object. Restore it, or save again.")
     return content

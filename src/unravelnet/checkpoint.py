@@ -1,0 +1,106 @@
+"""The state of a training after a full epoch, on disk.
+
+`checkpoint/checkpoint.json` names the file that holds the tensors, so that replacing the JSON, which is atomic,
+is the moment when a new checkpoint counts. A process killed at any time leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.zoo.store import read_json, read_weights, write_json, write_weights
+
+DIRECTORY = "checkpoint"
+_INDEX = "checkpoint.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a training has done and what it needs to go on.
+
+    `identity`: what the training is of (settings, network, data), to be compared before going on. `epoch`: full
+    epochs done. `history`: one row an epoch. `route_generator`: the state of numpy's generator. `tensors`: weights,
+    momentum and the states of torch's generators, by name.
+    """
+
+    identity: Mapping[str, Any]
+    epoch: int
+    history: list[dict[str, Any]]
+    route_generator: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose names start so, without that start."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+def write(directory: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint into a training's directory and remove the one before.
+
+    Raises CheckpointError where that fails; the one before is intact then.
+    """
+    place = directory / DIRECTORY
+    name = f"state-{checkpoint.epoch:04d}.safetensors"
+    write_weights(place / name, checkpoint.tensors)
+    content = {
+        "format": _FORMAT,
+        "state": name,
+        "identity": checkpoint.identity,
+        "epoch": checkpoint.epoch,
+        "history": checkpoint.history,
+        "route_generator": checkpoint.route_generator,
+    }
+    write_json(place / _INDEX, content)
+    for old in place.glob("state-*.safetensors"):
+        if old.name != name:
+            with contextlib.suppress(OSError):  # too much is no harm
+                old.unlink()
+
+
+def check_same(found: Checkpoint, identity: Mapping[str, Any], directory: str) -> None:
+    """Raise TrainingError where a checkpoint is of another training, naming the first difference."""
+    stored, own = found.identity, json.loads(json.dumps(identity))
+    for name, value in own.items():
+        if stored.get(name) != value:
+            raise TrainingError(
+                f"{directory} holds another training: its {name} is {stored.get(name)!r}, and here it is {value!r}. "
+                "Give another directory, or the same settings to go on."
+            )
+
+
+def read(directory: Path) -> Checkpoint | None:
+    """Read the checkpoint in a training's directory; None where there is none.
+
+    Raises CheckpointError where it is damaged.
+    """
+    path = directory / DIRECTORY / _INDEX
+    if not path.exists():
+        return None
+    content = read_json(path, missing=f"There is no {path}.")
+    try:
+        tensors = read_weights(path.parent / str(content["state"]))
+        return Checkpoint(
+            identity=dict(content["identity"]),
+            epoch=int(content["epoch"]),
+            history=[dict(row) for row in content["history"]],
+            route_generator=dict(content["route_generator"]),
+            tensors=tensors,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of a training ({type(error).__name__}: {error}). Restore it, or remove "
+            f"{path.parent} to start anew."
+        ) from error

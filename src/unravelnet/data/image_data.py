@@ -1,0 +1,196 @@
+"""Labelled images in memory, as bytes, with the statistics that normalise them.
+
+Shapes in this file: image_NCHW are images × channels × height × width; a batch has B images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from unravelnet.data.encoded import EncodedImages
+from unravelnet.errors import DataError
+
+# Images at a time where the work does not fit memory at once.
+_CHUNK = 4096
+# A channel that does not vary is not divided by zero: half a step of a byte.
+_SMALLEST_STD = 0.5 / 255
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images with their targets, class names and normalisation.
+
+    >>> images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    >>> ImageData.of(images, torch.tensor([0, 1, 1, 0]), name="blank").classes
+    ('0', '1')
+
+    `images`: uint8 [N, channels, height, width], or encoded images that decode to it batch by batch.
+    `targets`: int64 [N], indices into `classes`. `mean`, `std`: a channel each, of the training split, for
+    pixels in [0, 1]. Raises DataError for data that is empty, mislabelled or of another form.
+    """
+
+    images: Tensor | EncodedImages
+    targets: Tensor
+    classes: tuple[str, ...]
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.images.shape) != 4 or (
+            isinstance(self.images, Tensor) and self.images.dtype != torch.uint8
+        ):
+            raise DataError(
+                f"The images of {self.name} are {_form(self.images)}; expected uint8 [images, channels, height, "
+                "width]."
+            )
+        if not len(self.images):
+            raise DataError(f"{self.name} is empty: there are no images in it.")
+        check_targets(self.targets, len(self.images), len(self.classes), self.name)
+        if not len(self.mean) == len(self.std) == self.images.shape[1]:
+            raise DataError(
+                f"{self.name} has {self.images.shape[1]} channels, but {len(self.mean)} means and "
+                f"{len(self.std)} standard deviations to normalise them; give one of each a channel."
+            )
+
+    @classmethod
+    def of(
+        cls,
+        images: Tensor | EncodedImages,
+        targets: Tensor,
+        *,
+        name: str,
+        classes: Sequence[str] = (),
+    ) -> ImageData:
+        """Make image data that is normalised by its own statistics, with numbers as class names if none are given."""
+        if not len(images):
+            raise DataError(f"{name} is empty: there are no images in it.")
+        if not classes:
+            check_targets(targets, len(images), None, name)
+            classes = [str(number) for number in range(int(targets.max()) + 1)]
+        mean, std = channel_statistics(images)
+        return cls(images, targets.to(torch.int64), tuple(classes), name, mean, std)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        size = "×".join(map(str, self.image_shape))
+        return f"ImageData({self.name}: {len(self)} images of {size}, {self.n_classes} classes)"
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Give images ready for a network, float32 and normalised, with their targets."""
+        return self.normalise(self.images[indices]), self.targets[indices]
+
+    def normalise(self, images_BCHW: Tensor) -> Tensor:
+        """Turn bytes into float32 with mean 0 and standard deviation 1 over the training split."""
+        # x / 255 and the normalisation in one multiplication and one addition.
+        factor = torch.tensor([1 / (255 * std) for std in self.std], dtype=torch.float32)
+        offset = torch.tensor(
+            [-mean / std for mean, std in zip(self.mean, self.std, strict=True)], dtype=torch.float32
+        )
+        return images_BCHW.float().mul_(factor.view(1, -1, 1, 1)).add_(offset.view(1, -1, 1, 1))
+
+    @property
+    def mean_pixel(self) -> Tensor:
+        """The mean of each channel as a byte: the colour that normalises to about zero."""
+        return torch.tensor([round(255 * mean) for mean in self.mean], dtype=torch.uint8)
+
+    def take(self, indices: Tensor) -> ImageData:
+        """Choose images by their positions; the normalisation stays."""
+        images = self.images[indices] if isinstance(self.images, Tensor) else self.images.take(indices)
+        return replace(self, images=images, targets=self.targets[indices])
+
+    def subset(self, limit: int, *, seed: int = 0) -> ImageData:
+        """Draw `limit` images without replacement, in their old order; a smaller limit gives a part of a larger.
+
+        Raises DataError where there are fewer images.
+        """
+        if not 1 <= limit <= len(self):
+            raise DataError(
+                f"{limit} images of {self.name} were asked for, and it has {len(self)}; ask for 1 to {len(self)}."
+            )
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(self), generator=generator)[:limit]
+        return self.take(chosen.sort().values)
+
+    def fingerprint(self) -> str:
+        """Hash images, targets and normalisation: the identity of the data in the results store."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(json.dumps([list(self.images.shape), self.mean, self.std]).encode())
+        if isinstance(self.images, EncodedImages):
+            digest.update(self.images.digest().encode())
+        else:
+            digest.update(self.images.contiguous().numpy().data)
+        digest.update(self.targets.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def channel_statistics(images: Tensor | EncodedImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Compute mean and standard deviation of each channel, for pixels in [0, 1].
+
+    From counts of the 256 values, so exact and independent of the order of summation. `images`: uint8
+    [N, channels, height, width].
+    """
+    n_channels = images.shape[1]
+    counts = torch.zeros(n_channels, 256, dtype=torch.int64)
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK]
+        for channel in range(n_channels):
+            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+    share = counts.double() / counts.sum(1, keepdim=True)
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(1)
+    return tuple(mean.tolist()), tuple(variance.sqrt().clamp_min(_SMALLEST_STD).tolist())
+
+
+def check_targets(targets: Tensor, n_images: int, n_classes: int | None, name: str) -> None:
+    """Raise DataError unless there is one integer label an image, from 0 to n_classes - 1."""
+    if targets.dtype.is_floating_point or targets.dtype.is_complex or targets.dtype == torch.bool:
+        raise DataError(
+            f"The labels of {name} are {targets.dtype}; expected integers, the index of the class."
+        )
+    if tuple(targets.shape) != (n_images,):
+        raise DataError(
+            f"{name} has {n_images} images and labels of shape {tuple(targets.shape)}; give one each."
+        )
+    lowest, highest = int(targets.min()), int(targets.max())
+    if lowest < 0:
+        place = int(targets.argmin())
+        raise DataError(
+            f"The label of image {place} of {name} is {lowest}, which stands for a missing label; labels start "
+            "at 0. Leave such images out, or take a split that is labelled."
+        )
+    if n_classes is not None and highest >= n_classes:
+        raise DataError(
+            f"The label of image {int(targets.argmax())} of {name} is {highest}, but there are {n_classes} "
+            f"classes, numbered 0 to {n_classes - 1}."
+        )
+
+
+def _form(images: Tensor | EncodedImages) -> str:
+    dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
+    return f"{str(dtype).removeprefix('torch.')} {list(images.shape)}"

@@ -1,0 +1,214 @@
+"""Data that can be indexed: image data, tensors, a torch `Dataset`, all behind two methods.
+
+`gather` gives any images as one batch, `fingerprint` hashes them. Data that only comes as a stream of batches is
+treated in `batches`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, default_collate
+
+from unravelnet.data.image_data import ImageData
+from unravelnet.errors import DataError
+from unravelnet.network import Inputs, first_tensor
+
+Batch = tuple[Inputs, Tensor | None]
+
+_HASHED_AT_ONCE = 1024
+
+
+class Source(Protocol):
+    """Images (or sequences) that can be had in any order."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: Tensor) -> Batch:
+        """Give the inputs and targets at these positions, as one batch."""
+
+    def fingerprint(self, order: Tensor) -> str:
+        """Hash what stands at these positions, in this order."""
+
+
+class ImageSource:
+    """Image data, normalised as it is gathered."""
+
+    def __init__(self, data: ImageData) -> None:
+        self.data = data
+        self.name = data.name
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def gather(self, indices: Tensor) -> Batch:
+        return self.data.batch(indices)
+
+    def fingerprint(self, order: Tensor) -> str:
+        if torch.equal(order, torch.arange(len(self.data))):
+            return self.data.fingerprint()
+        return self.data.take(order).fingerprint()
+
+
+class TensorSource:
+    """Inputs of any form whose tensors share their first dimension, with targets or without."""
+
+    def __init__(self, inputs: Inputs, targets: Tensor | None, name: str = "tensors") -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.name = name
+        lengths = {len(tensor) for tensor in _tensors({"inputs": inputs, "targets": targets}).values()}
+        if len(lengths) > 1:
+            raise DataError(
+                f"Inputs and targets differ in length: {', '.join(map(str, sorted(lengths)))}. "
+                "Give one target for each input."
+            )
+        self.n = lengths.pop()
+
+    def __len__(self) -> int:
+        return self.n
+
+    def gather(self, indices: Tensor) -> Batch:
+        targets = None if self.targets is None else self.targets[indices]
+        return cast(Inputs, _select(self.inputs, indices)), targets
+
+    def fingerprint(self, order: Tensor) -> str:
+        return hash_batches(self.gather(part) for part in order.split(_HASHED_AT_ONCE))
+
+
+class DatasetSource:
+    """A torch `Dataset` with a length: items are (input, target), or inputs only."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+        self.name = type(dataset).__name__
+
+    def __len__(self) -> int:
+        return len(cast(Sequence[Any], self.dataset))
+
+    def gather(self, indices: Tensor) -> Batch:
+        try:
+            return split_batch(default_collate([self.dataset[int(index)] for index in indices]))
+        except TypeError as error:
+            raise DataError(
+                f"The items of {self.name} cannot be put together to batches: {error} "
+                "Let its transform turn them into tensors."
+            ) from error
+
+    def fingerprint(self, order: Tensor) -> str:
+        return hash_batches(self.gather(part) for part in order.split(_HASHED_AT_ONCE))
+
+
+def open_source(data: object) -> Source | None:
+    """Return data as an indexable source, or None where it is a stream of batches.
+
+    A pair (inputs, targets) is a tuple, or a list whose second tensor holds integers; numpy arrays count as
+    tensors. A tensor or a mapping of tensors alone are inputs without targets. Raises DataError for empty data.
+    """
+    source = _open(data)
+    if source is not None and not len(source):
+        raise DataError(f"{source.name} is empty: there is nothing in it to make batches of.")
+    return source
+
+
+def _open(data: object) -> Source | None:
+    if isinstance(data, ImageData):
+        return ImageSource(data)
+    if isinstance(data, IterableDataset):
+        return None
+    if isinstance(data, Dataset):
+        return DatasetSource(data)
+    if isinstance(data, Tensor | np.ndarray):
+        return TensorSource(torch.as_tensor(data), None)
+    if isinstance(data, Mapping):
+        return TensorSource(cast(Inputs, data), None)
+    if isinstance(data, tuple | list) and _is_pair(data):
+        inputs = torch.as_tensor(data[0]) if isinstance(data[0], np.ndarray) else data[0]
+        return TensorSource(inputs, torch.as_tensor(data[1]))
+    return None
+
+
+def _is_pair(data: Sequence[object]) -> bool:
+    if len(data) != 2 or not isinstance(data[1], Tensor | np.ndarray):
+        return False
+    inputs = data[0]
+    if isinstance(data, list):
+        # [images, labels] is a pair; [images, images] are two batches.
+        is_labels = not torch.as_tensor(data[1]).is_floating_point() and data[1].ndim == 1
+        return is_labels and isinstance(inputs, Tensor | np.ndarray) and inputs.ndim > 1
+    return isinstance(inputs, Tensor | np.ndarray | Mapping) or bool(_tensors({"inputs": inputs}))
+
+
+def split_batch(batch: object) -> Batch:
+    """Take a batch apart into inputs and targets; targets are None where there are none.
+
+    A batch is (inputs, targets), or a tensor or mapping of tensors that is inputs only.
+    """
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return cast(Inputs, batch[0]), batch[1]
+    if isinstance(batch, tuple | list) and len(batch) == 1:
+        return cast(Inputs, batch[0]), None
+    if isinstance(batch, Tensor | Mapping):
+        return cast(Inputs, batch), None
+    raise DataError(
+        f"A batch is a {type(batch).__name__}; expected a pair (inputs, targets), or inputs alone as a tensor or "
+        "a mapping of tensors."
+    )
+
+
+def n_examples(batch: Batch) -> int:
+    """Count the images (or sequences) of a batch."""
+    return int(first_tensor(batch[0]).shape[0])
+
+
+def cut(batch: Batch, n: int) -> Batch:
+    """Keep the first n images of a batch."""
+    inputs, targets = batch
+    if n >= n_examples(batch):
+        return batch
+    return cast(Inputs, _select(inputs, slice(0, n))), None if targets is None else targets[:n]
+
+
+def hash_batches(batches: Iterable[Batch]) -> str:
+    """Hash inputs and targets, however they are cut into batches."""
+    digests: dict[str, Any] = {}
+    forms: dict[str, str] = {}
+    for inputs, targets in batches:
+        for name, tensor in _tensors({"inputs": inputs, "targets": targets}).items():
+            forms[name] = f"{tensor.dtype} {tuple(tensor.shape[1:])}"
+            digest = digests.setdefault(name, hashlib.blake2b(digest_size=16))
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    total = hashlib.blake2b(digest_size=8)
+    for name in sorted(digests):
+        total.update(f"{name} {forms[name]} {digests[name].hexdigest()}".encode())
+    return total.hexdigest()
+
+
+def _tensors(value: object, prefix: str = "") -> dict[str, Tensor]:
+    """List the tensors of nested inputs by name."""
+    if isinstance(value, Tensor):
+        return {prefix: value}
+    items: Iterator[tuple[object, object]] = iter(())
+    if isinstance(value, Mapping):
+        items = iter(value.items())
+    elif isinstance(value, tuple | list):
+        items = iter(enumerate(value))
+    return {name: tensor for key, part in items for name, tensor in _tensors(part, f"{prefix}/{key}").items()}
+
+
+def _select(value: object, indices: Tensor | slice) -> object:
+    """Index every tensor of nested inputs along its first dimension."""
+    if isinstance(value, Tensor):
+        return value[indices]
+    if isinstance(value, Mapping):
+        return {key: _select(part, indices) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_select(part, indices) for part in value)
+    return value

@@ -1,0 +1,452 @@
+"""Measures many routes on data, sharing what they have in common.
+
+The routes of one call form a prefix tree over their steps. Per batch the tree is walked depth first: what
+several routes share is computed once, one evaluation of a branch serves both the routes that take it alone and
+those that take it with the skip, and only streams that are still needed are kept. Deleting each of n modules
+then costs (n + 1) / 2 passes instead of n. Of several subtrees the smallest is walked first, so that at most
+log2(routes) streams wait at any time, whatever the number of routes and modules.
+
+What is kept of a route are sums over predictions; `metrics` says of what, `intervals` what follows from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unravelnet.data import Batches, as_batches
+from unravelnet.errors import EvaluationError, RouteError
+from unravelnet.inference import Bench, Precision
+from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
+from unravelnet.metrics import Metric, as_outputs, find_metrics, values_of
+from unravelnet.network import State, UnraveledNetwork
+from unravelnet.record import ResultsStore, Row, Table, TrialProgress, canonical_text, trial_id
+from unravelnet.route import Route, Step
+from unravelnet.studies import Trial
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+# What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
+_SUMS = ("total", "squares", "difference", "difference_squares")
+# On two cores, streams of this many images stay near the processor and fill its vectors.
+_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
+
+
+class EvaluationInterrupted(KeyboardInterrupt):
+    """An evaluation was interrupted; `table` holds what was measured until then."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__("The evaluation was interrupted.")
+        self.table = table
+
+
+def evaluate(
+    net: UnraveledNetwork,
+    routes: Iterable[Route | Trial],
+    data: Any,
+    *,
+    metrics: Sequence[str] = ("error_rate",),
+    precision: Precision = "float32",
+    batch_size: int | None = None,
+    device: torch.device | str | None = None,
+    compile: bool = False,
+    limit: int | None = None,
+    until_ci: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    store: ResultsStore | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Measure routes on data: one row a route, in the order given.
+
+    >>> from unravelnet import studies, zoo
+    >>> net = zoo.preact_resnet(depth=8, input_shape=(1, 8, 8))
+    >>> images, labels = torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
+    >>> table = evaluate(net, studies.delete_each(net), (images, labels))
+    >>> [row["route"] for row in table]
+    ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
+
+    `routes`: routes, or trials of a study. `data`: a pair of tensors, a Dataset, an iterable of batches or a
+    data specification. `metrics`: names from `metrics.METRICS`; each gives a value, the ends of its interval
+    and the same for its difference to the intact network on the same predictions. `batch_size`: examples at a
+    time; chosen automatically if None. `limit`: only so many examples, drawn by `seed`. `until_ci`: examples
+    come in the random order of `seed`, and a route stops when half the width of the interval of the first
+    metric, or of its difference to the intact network, is at most this. `store`: finished trials are taken from
+    it and new sums go to it after every batch, so that an interrupted call goes on where it was. `progress`:
+    wraps the iteration over batches, as `tqdm` does.
+
+    Raises RouteError where a route does not fit the network, EvaluationError where the intact network gives no
+    usable numbers; EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit
+    et al. (2016), section 4: no retraining, statistics of normalisation unchanged.
+    """
+    trials = [route if isinstance(route, Trial) else Trial(route) for route in routes]
+    bench = Bench(net, precision=precision, device=device, compile=compile)
+    size = batch_size or _BATCH_SIZE.get(bench.device.type, 256)
+    is_random = until_ci is not None or limit is not None
+    batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
+    rule = _StoppingRule(until_ci, confidence)
+    sweep = _Sweep(bench, _checked(net, trials), find_metrics(metrics), rule)
+    settings = {
+        "metrics": list(metrics),
+        "precision": precision,
+        "batch_size": size,
+        "limit": limit,
+        "until_ci": until_ci,
+        "confidence": confidence if until_ci is not None else None,
+        "seed": seed if is_random else None,
+    }
+    ledger = _Ledger(store, net.fingerprint(), batches.fingerprint() if store else "", canonical_text(settings))
+    facts: Row = {
+        "seed": seed,
+        "precision": precision,
+        "confidence": confidence,
+        "network": ledger.network,
+        "network_name": net.name,
+        "data": ledger.data or batches.fingerprint(),
+        "data_name": batches.name,
+    }
+    try:
+        sweep.run(batches, ledger, progress)
+    except KeyboardInterrupt:
+        raise EvaluationInterrupted(sweep.table(trials, facts, confidence)) from None
+    return sweep.table(trials, facts, confidence)
+
+
+def _checked(net: UnraveledNetwork, trials: Sequence[Trial]) -> list[Route]:
+    """List the distinct routes, the intact one first, after checking that each fits."""
+    distinct = dict.fromkeys([net.full_route, *(trial.route for trial in trials)])
+    return [net.check(route) for route in distinct]
+
+
+# -- the walk --
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A subtree still to be walked: routes[first:last] share their first `depth` steps, which led to `state`."""
+
+    state: State
+    depth: int
+    first: int
+    last: int
+
+
+def walk(net: UnraveledNetwork, routes: Sequence[Route], inputs: Any) -> Iterator[tuple[Route, Any]]:
+    """Run distinct routes on one batch; give each with its output, in an order that shares the most.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> net = preact_resnet(depth=8)
+    >>> [str(route) for route, _ in walk(net, [net.full_route, net.full_route.delete(0)], torch.zeros(1, 3, 8, 8))]
+    ['0s,1-2', '0-2']
+    """
+    ordered = sorted(routes, key=_steps)
+    if not ordered:
+        return
+    waiting = [_Span(net.enter(inputs), 0, 0, len(ordered))]
+    while waiting:
+        span = waiting.pop()
+        state, depth, first, last = span.state, span.depth, span.first, span.last
+        if len(ordered[first]) == depth:
+            yield ordered[first], net.leave(state)
+            first += 1
+        if first == last:
+            continue
+        parts = _split(ordered, first, last, lambda route: route.steps[depth].module)
+        state = net.move_to_chain(state, min(net.residual_modules[module].chain for module, *_ in parts))
+        if len(parts) == 1:
+            children = list(_children(net, ordered, _Span(state, depth, first, last)))
+        else:
+            children = [_Span(state, depth, start, stop) for _, start, stop in parts]
+        # Released before the subtree is walked, so that a stream lives only as long as it is needed.
+        del state, span
+        waiting += sorted(children, key=lambda child: child.first - child.last)
+
+
+def _steps(route: Route) -> list[tuple[int, str]]:
+    return [(step.module, step.mode) for step in route.steps]
+
+
+def _split(
+    routes: Sequence[Route], first: int, last: int, key: Callable[[Route], Any]
+) -> list[tuple[Any, int, int]]:
+    """Split a range of sorted routes into ranges of equal key."""
+    parts = []
+    start = first
+    for place in range(first + 1, last + 1):
+        if place == last or key(routes[place]) != key(routes[start]):
+            parts.append((key(routes[start]), start, place))
+            start = place
+    return parts
+
+
+def _children(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> Iterator[_Span]:
+    """Take the next step of routes that all visit the same module next; each part of it is run once."""
+    state, depth = span.state, span.depth
+    steps: list[tuple[Step, int, int]] = _split(
+        routes, span.first, span.last, lambda route: route.steps[depth]
+    )
+    module = net.residual_modules[steps[0][0].module]
+    state = net.move_to_chain(state, module.chain)
+    modes = {step.mode for step, _, _ in steps}
+    skip = None if modes == {"branch"} else module.take_skip(state.x, state.held)
+    branch = None if modes == {"skip"} else module.take_branch(state.x, state.held)
+    for step, first, last in steps:
+        taken_skip = None if step.mode == "branch" else skip
+        taken_branch = None if step.mode == "skip" else branch
+        x = module.join(taken_skip, taken_branch, state.held)
+        yield _Span(State(x, state.chain, state.held), depth + 1, first, last)
+
+
+# -- sums --
+
+
+@dataclass(frozen=True)
+class _StoppingRule:
+    """When a route has been measured well enough."""
+
+    until_ci: float | None
+    confidence: float
+
+    def is_met(self, metric: Metric, sums: Sequence[float], n: int) -> bool:
+        if self.until_ci is None:
+            return False
+        own, paired = _intervals(metric, sums, n, self.confidence)
+        return min(own.half_width, paired.half_width) <= self.until_ci
+
+
+def _intervals(metric: Metric, sums: Sequence[float], n: int, confidence: float) -> tuple[Interval, Interval]:
+    """The interval of a metric and of its difference to the intact network, from their sums."""
+    total, squares, difference, difference_squares = sums
+    if metric.is_rate:
+        return (
+            rate_interval(total, n, confidence),
+            paired_rate_interval(difference, difference_squares, n, confidence),
+        )
+    return (
+        mean_interval(total, squares, n, confidence),
+        mean_interval(difference, difference_squares, n, confidence),
+    )
+
+
+@dataclass
+class _Tally:
+    """What has been measured of one route: sums of shape (metrics, 4), and over how much."""
+
+    sums: Tensor
+    n_predictions: int = 0
+    n_images: int = 0
+    n_not_finite: int = 0
+    complete: bool = False
+
+    def add(self, sums: Tensor, n_predictions: int, n_images: int, n_not_finite: int) -> None:
+        self.sums += sums
+        self.n_predictions += n_predictions
+        self.n_images += n_images
+        self.n_not_finite += n_not_finite
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """Keeps tallies in a results store, if there is one."""
+
+    store: ResultsStore | None
+    network: str
+    data: str
+    settings: str
+
+    def id_of(self, route: Route) -> str:
+        return trial_id(self.network, self.data, route, self.settings)
+
+    def load(self, tallies: dict[Route, _Tally]) -> None:
+        """Fill tallies with what the store knows."""
+        if self.store is None:
+            return
+        known = self.store.progress(self.id_of(route) for route in tallies)
+        for route, tally in tallies.items():
+            record = known.get(self.id_of(route))
+            if record is not None:
+                sums = dict(record.sums)
+                tally.n_predictions = int(sums.pop("n_predictions"))
+                tally.n_not_finite = int(sums.pop("n_not_finite"))
+                tally.n_images, tally.complete = record.n_seen, record.complete
+                tally.sums = torch.tensor(list(sums.values()), dtype=torch.float64).view_as(tally.sums)
+
+    def save(self, tallies: dict[Route, _Tally], metrics: Sequence[Metric]) -> None:
+        """Commit tallies in one transaction."""
+        if self.store is None:
+            return
+        names = [f"{metric.name}_{part}" for metric in metrics for part in _SUMS]
+        self.store.commit(
+            TrialProgress(
+                self.id_of(route),
+                self.network,
+                self.data,
+                str(route),
+                self.settings,
+                tally.n_images,
+                tally.complete,
+                {
+                    "n_predictions": tally.n_predictions,
+                    "n_not_finite": tally.n_not_finite,
+                    **dict(zip(names, tally.sums.flatten().tolist(), strict=True)),
+                },
+            )
+            for route, tally in tallies.items()
+        )
+
+
+class _Sweep:
+    """Goes through the batches with all routes that are not finished yet."""
+
+    def __init__(
+        self, bench: Bench, routes: Sequence[Route], metrics: Sequence[Metric], rule: _StoppingRule
+    ) -> None:
+        self.bench = bench
+        self.intact = routes[0]
+        self.metrics = metrics
+        self.rule = rule
+        self.tallies = {
+            route: _Tally(torch.zeros(len(metrics), len(_SUMS), dtype=torch.float64)) for route in routes
+        }
+
+    def run(self, batches: Batches, ledger: _Ledger, progress: Progress | None) -> None:
+        ledger.load(self.tallies)
+        unfinished = self._unfinished()
+        if not unfinished:
+            return
+        # All unfinished routes have seen the same batches, unless the list of routes has grown since.
+        start = min(tally.n_images for tally in unfinished.values())
+        remaining = batches.starting_at(start)
+        with self.bench.running():
+            for inputs, targets in progress(remaining) if progress else remaining:
+                start += self._measure(inputs, targets, start)
+                self._finish_some()
+                ledger.save(unfinished, self.metrics)
+                if not self._unfinished():
+                    break
+        if not start:
+            raise EvaluationError("The data holds no examples. Give data with at least one batch.")
+        for tally in unfinished.values():
+            tally.complete = True
+        ledger.save(unfinished, self.metrics)
+
+    def _unfinished(self) -> dict[Route, _Tally]:
+        return {route: tally for route, tally in self.tallies.items() if not tally.complete}
+
+    def _measure(self, inputs: Any, targets: Tensor | None, start: int) -> int:
+        """Run one batch through the routes that have not seen it; return its number of examples."""
+        due = [route for route, tally in self._unfinished().items() if tally.n_images <= start]
+        inputs = self.bench.place(inputs)
+        targets = None if targets is None else targets.to(self.bench.device)
+        _check_targets(self.metrics, targets)
+        n_images = _n_examples(inputs)
+        values, not_finite = self._values(due, inputs, targets)
+        intact = values[self.intact]
+        for route in due:
+            own = values[route]
+            difference = own - intact
+            sums = torch.stack([own, own.square(), difference, difference.square()], dim=-1).sum(dim=1)
+            self.tallies[route].add(sums.cpu(), own.shape[1], n_images, int(not_finite[route]))
+        return n_images
+
+    def _values(
+        self, due: Sequence[Route], inputs: Any, targets: Tensor | None
+    ) -> tuple[dict[Route, Tensor], dict[Route, Tensor]]:
+        """Compute the metrics of each route, one value a prediction: shape (metrics, predictions)."""
+        net = self.bench.net
+        values: dict[Route, Tensor] = {}
+        not_finite: dict[Route, Tensor] = {}
+        intact_NC = None
+        if any(metric.needs_intact for metric in self.metrics):
+            # The others are compared with it: it cannot wait for its turn in the walk.
+            intact_NC = as_outputs(net(inputs), targets).logits_NC
+        for route, output in walk(net, list(dict.fromkeys([self.intact, *due])), inputs):
+            outputs = as_outputs(output, targets, intact_NC)
+            not_finite[route] = (~outputs.logits_NC.isfinite()).any(dim=1).sum()
+            if route == self.intact and not_finite[route]:
+                raise EvaluationError(
+                    f"The intact network gives {int(not_finite[route])} outputs that are not finite (NaN or "
+                    "infinite) in one batch: nothing can be compared with it. Check its weights and the range of "
+                    "its inputs; precision='float32' has more room than bfloat16."
+                )
+            values[route] = values_of(self.metrics, outputs)
+        return values, not_finite
+
+    def _finish_some(self) -> None:
+        """Stop the routes that are known well enough; the intact network goes on as long as any other does."""
+        others = {route: tally for route, tally in self._unfinished().items() if route != self.intact}
+        for tally in others.values():
+            sums = tally.sums[0].tolist()
+            tally.complete = self.rule.is_met(self.metrics[0], sums, tally.n_predictions)
+        if self.rule.until_ci is not None and all(tally.complete for tally in others.values()):
+            intact = self.tallies[self.intact]
+            intact.complete = bool(others) or self.rule.is_met(
+                self.metrics[0], intact.sums[0].tolist(), intact.n_predictions
+            )
+
+    # -- rows --
+
+    def table(self, trials: Sequence[Trial], facts: Row, confidence: float) -> Table:
+        """Make the rows of the trials that have been measured at least in part."""
+        measured = [trial for trial in trials if self.tallies[trial.route].n_predictions]
+        return Table([{**self._row(trial, confidence, facts), **facts} for trial in measured])
+
+    def _row(self, trial: Trial, confidence: float, facts: Row) -> Row:
+        tally, route = self.tallies[trial.route], trial.route
+        row: Row = {
+            "study": trial.study,
+            "label": trial.label,
+            "repeat": trial.repeat,
+            "route": str(route),
+            "module": _lesioned_module(route),
+            "n_modules": len(self.intact),
+            "n_deleted": route.n_deleted,
+            "n_skips_removed": route.n_skips_removed,
+            "kendall_tau": _kendall_tau(route, len(self.intact)),
+            "n_images": tally.n_images,
+            "n_predictions": tally.n_predictions,
+            "n_not_finite": tally.n_not_finite,
+            "complete": tally.complete,
+        }
+        for metric, sums in zip(self.metrics, tally.sums.tolist(), strict=True):
+            own, paired = _intervals(metric, sums, tally.n_predictions, confidence)
+            row[metric.name] = sums[0] / tally.n_predictions
+            row[f"{metric.name}_low"], row[f"{metric.name}_high"] = own
+            row[f"{metric.name}_difference"] = sums[2] / tally.n_predictions
+            row[f"{metric.name}_difference_low"], row[f"{metric.name}_difference_high"] = paired
+        return row
+
+
+def _lesioned_module(route: Route) -> int | None:
+    """The module that is deleted, or loses its skip, where it is exactly one."""
+    lesioned = [step.module for step in route.steps if step.mode != "both"]
+    return lesioned[0] if len(lesioned) == 1 else None
+
+
+def _kendall_tau(route: Route, n_modules: int) -> float:
+    if len(route) != n_modules:
+        return math.nan
+    try:
+        return route.kendall_tau()
+    except RouteError:
+        return math.nan
+
+
+def _check_targets(metrics: Iterable[Metric], targets: Tensor | None) -> None:
+    needy = [metric.name for metric in metrics if metric.needs_targets]
+    if targets is None and needy:
+        raise EvaluationError(
+            f"{', '.join(needy)} needs targets, and the data has none. Give data as (inputs, targets), or "
+            "measure what needs none: agreement, kl_divergence, cosine."
+        )
+
+
+def _n_examples(inputs: Any) -> int:
+    from unravelnet.network import first_tensor
+
+    return int(first_tensor(inputs).shape[0])

@@ -1,0 +1,39 @@
+"""Charts of the paper: one function a figure, each from a table to a `matplotlib.figure.Figure`.
+
+    figure = figure_delete_each({"ResNet-110": table}, downsampling={"ResNet-110": [18, 36]}, n_classes=10)
+    save_figure(figure, table, "figures", "delete_each")
+
+No function shows or saves what it draws, except `save_figure`. All have one look (`figures.style`). The
+mathematics of paths is in `unravelnet.paths`, the page that puts the figures in order in `unravelnet.report`.
+"""
+
+from unravelnet.figures.lesions import (
+    figure_delete_each,
+    figure_delete_many,
+    figure_remove_skip_each,
+    figure_reorder,
+)
+from unravelnet.figures.path import (
+    figure_path_lengths,
+    figure_path_survival,
+    path_length_rows,
+    path_survival_rows,
+)
+from unravelnet.figures.save import save_figure
+from unravelnet.figures.training import figure_training
+from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
+
+__all__ = [
+    "figure_delete_each",
+    "figure_delete_many",
+    "figure_path_lengths",
+    "figure_path_survival",
+    "figure_remove_skip_each",
+    "figure_reorder",
+    "figure_training",
+    "figure_unraveled",
+    "path_length_rows",
+    "path_survival_rows",
+    "save_figure",
+    "unraveled_terms",
+]

@@ -1,0 +1,323 @@
+"""Figures of the lesion studies: deleting, reordering, removing skips (Figs. 3, 5 and 8 of the paper).
+
+Each function takes tables that `evaluate` returned and gives a figure back; none shows or saves it. Values are
+drawn as they stand in the table: the axes count in percent, the data stays a share.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from unravelnet.errors import EvaluationError
+from unravelnet.figures import style
+from unravelnet.figures.rows import (
+    Measured,
+    chance_error,
+    interval_text,
+    is_share,
+    measured,
+    metric_title,
+    n_images_text,
+)
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+Downsampling = Mapping[str, Sequence[int]]
+
+_CHANCE_LABEL = "chance"
+_INTACT_LABEL = "intact network"
+_RING_LABEL = "down-sampling module"
+_GROUPS = 10
+
+
+@style.styled
+def figure_delete_each(
+    tables: Mapping[str, Table],
+    *,
+    downsampling: Downsampling | None = None,
+    n_classes: int | None = None,
+    metric: str = "error_rate",
+    title: str = "Error when deleting each module",
+) -> Figure:
+    """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
+
+    >>> figure = figure_delete_each({"ResNet-110": resnet, "VGG-15": vgg}, downsampling={"ResNet-110": [18, 36]})
+
+    `tables`: rows of the study delete_each, by the name of the network. `downsampling`: indices of the modules
+    that change the shape, by the same names; they get a ring. `n_classes`: draws the error of guessing. Dashed
+    lines are the intact networks. Raises EvaluationError for a table without such rows.
+    """
+    studies = {name: measured(table, metric=metric, needs=["module"]) for name, table in tables.items()}
+    _check_not_empty(studies)
+    figure = style.new_figure(title)
+    axes = figure.add_subplot()
+    for place, (name, study) in enumerate(studies.items()):
+        _draw_modules(axes, study, name, place)
+        _draw_intact(axes, study, style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)])
+        _ring(axes, study, (downsampling or {}).get(name, ()))
+    note = _finish(axes, studies, n_classes=n_classes, metric=metric, x="Index of the deleted module")
+    _set_module_axis(axes, studies)
+    _legend(axes)
+    style.caption(figure, f"{_sample_text(studies, metric)}; dashed: nothing deleted.{note}")
+    return figure
+
+
+@style.styled
+def figure_delete_many(
+    table: Table,
+    *,
+    n_classes: int | None = None,
+    metric: str = "error_rate",
+    title: str = "Error when deleting several modules at random",
+) -> Figure:
+    """Draw the error over random draws for each number of deleted modules: Fig. 5a of the paper.
+
+    >>> figure = figure_delete_many(table, n_classes=10)
+
+    `table`: rows of the study delete_many. A box holds the middle half of the draws, its line is the median, the
+    whiskers reach the extremes. Raises EvaluationError for a table without such rows.
+    """
+    study = measured(table, metric=metric, needs=["n_deleted"])
+    _check_not_empty({"": study})
+    figure = style.new_figure(title)
+    axes = figure.add_subplot()
+    draws = {int(count): rows["value"].to_numpy() for count, rows in study.lesions.groupby("n_deleted")}
+    _draw_boxes(axes, draws)
+    _draw_intact(axes, study, style.INK)
+    note = _finish(axes, {"": study}, n_classes=n_classes, metric=metric, x=_count_label(study.lesions))
+    _legend(axes)
+    boxes = f"Boxes: quartiles of {_range_text([len(values) for values in draws.values()])} random draws each"
+    style.caption(
+        figure,
+        f"{boxes}, whiskers: extremes, line: medians; every draw on {n_images_text(study.lesions)}.{note}",
+    )
+    return figure
+
+
+@style.styled
+def figure_reorder(
+    table: Table,
+    *,
+    n_classes: int | None = None,
+    metric: str = "error_rate",
+    title: str = "Error when reordering modules",
+) -> Figure:
+    """Draw the error against Kendall's tau between the new and the original order: Fig. 5b of the paper.
+
+    >>> figure = figure_reorder(table, n_classes=10)
+
+    `table`: rows of the study reorder. The order is intact at 1.0, at the left. Each point is one random order;
+    the line joins medians of groups of as many orders. Raises EvaluationError for a table without such rows.
+    """
+    study = measured(table, metric=metric, needs=["kendall_tau"])
+    _check_not_empty({"": study})
+    figure = style.new_figure(title)
+    axes = figure.add_subplot()
+    orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
+    _draw_with_bars(
+        axes, orders["kendall_tau"], orders, colour=style.BLUE, marker="o", label="one random order"
+    )
+    size = _draw_medians(axes, orders)
+    _draw_intact(axes, study, style.INK)
+    note = _finish(
+        axes, {"": study}, n_classes=n_classes, metric=metric, x="Kendall's τ to the original order"
+    )
+    span = max(1 - orders["kendall_tau"].min(), 0.01)
+    axes.set_xlim(1 + 0.03 * span, orders["kendall_tau"].min() - 0.04 * span)
+    _legend(axes)
+    text = f"{len(orders)} random orders, {_sample_text({'': study}, metric)}; medians of {size} orders each.{note}"
+    style.caption(figure, text)
+    return figure
+
+
+@style.styled
+def figure_remove_skip_each(
+    tables: Mapping[str, tuple[Table, Table]],
+    *,
+    downsampling: Downsampling | None = None,
+    n_classes: int | None = None,
+    metric: str = "error_rate",
+    title: str = "Removing each skip against deleting each branch",
+) -> Figure:
+    """Draw two ways to lose half of the paths, module by module: without the skip and without the branch.
+
+    >>> figure = figure_remove_skip_each({"ResNet-110": (remove_skip_each, delete_each)})
+
+    `tables`: for each network the rows of the studies remove_skip_each and delete_each; there is one panel a
+    network. Only modules that are in both are drawn. Raises EvaluationError where there is none.
+    """
+    pairs = {name: _common_modules(name, *both, metric=metric) for name, both in tables.items()}
+    _check_not_empty({name: pair[0] for name, pair in pairs.items()})
+    figure = style.new_figure(title, height=1.2 + 2.4 * len(pairs))
+    panels = figure.subplots(len(pairs), 1, squeeze=False, sharey=True)[:, 0]
+    for axes, (name, (skips, branches)) in zip(panels, pairs.items(), strict=True):
+        _draw_modules(axes, skips, "skip removed", 1)
+        _draw_modules(axes, branches, "branch deleted", 0)
+        _draw_intact(axes, branches if skips.intact is None else skips, style.INK)
+        _ring(axes, branches, (downsampling or {}).get(name, ()))
+        both = {"skips": skips, "branches": branches}
+        note = _finish(axes, both, n_classes=n_classes, metric=metric, x="Index of the module")
+        _set_module_axis(axes, both)
+        axes.set_ylabel(f"{textwrap.fill(name, 30)}\n{metric_title(metric)}")
+    panels[0].set_ylim(0, max(axes.dataLim.y1 for axes in panels) * 1.05 or 1)
+    _legend(panels[0])
+    every = {f"{name} {place}": part for name, pair in pairs.items() for place, part in enumerate(pair)}
+    text = "Either leaves half of the paths."
+    style.caption(figure, f"{text} {_sample_text(every, metric)}; dashed: intact network.{note}")
+    return figure
+
+
+def _common_modules(name: str, skips: Table, branches: Table, *, metric: str) -> tuple[Measured, Measured]:
+    both = [measured(table, metric=metric, needs=["module"]) for table in (skips, branches)]
+    common = set(both[0].lesions["module"]) & set(both[1].lesions["module"])
+    if not common:
+        raise EvaluationError(
+            f"The studies remove_skip_each and delete_each of {name} have no module in common; "
+            "measure both on the same network."
+        )
+    kept = [study.lesions[study.lesions["module"].isin(common)] for study in both]
+    first, second = (Measured(metric, rows, study.intact) for rows, study in zip(kept, both, strict=True))
+    return first, second
+
+
+def _draw_modules(axes: Axes, study: Measured, label: str, place: int) -> None:
+    rows = study.lesions.sort_values("module", kind="stable")
+    colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
+    axes.plot(rows["module"], rows["value"], color=colour, linewidth=0.8, alpha=0.45, gid=f"line {label}")
+    marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
+    _draw_with_bars(axes, rows["module"], rows, colour=colour, marker=marker, label=label)
+
+
+def _draw_with_bars(
+    axes: Axes, x: pd.Series, rows: pd.DataFrame, *, colour: str, marker: str, label: str
+) -> None:
+    """Draw points with their intervals, where they have one."""
+    bounded = np.isfinite(rows["low"]) & np.isfinite(rows["high"])
+    axes.vlines(
+        x[bounded],
+        rows.loc[bounded, "low"],
+        rows.loc[bounded, "high"],
+        color=colour,
+        linewidth=1.0,
+        alpha=0.55,
+    )
+    axes.plot(
+        x, rows["value"], linestyle="none", marker=marker, markersize=3.6, color=colour,
+        markeredgewidth=0, label=label,
+    )  # fmt: skip
+
+
+def _draw_intact(axes: Axes, study: Measured, colour: str) -> None:
+    if study.intact is not None:
+        label = _INTACT_LABEL if colour == style.INK else None
+        axes.axhline(study.intact["value"], color=colour, linewidth=1.0, linestyle=(0, (4, 2.5)), label=label)
+
+
+def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:
+    rows = study.lesions[study.lesions["module"].isin(list(modules))]
+    if rows.empty:
+        return
+    known = axes.get_legend_handles_labels()[1]
+    axes.plot(
+        rows["module"], rows["value"], linestyle="none", marker="o", markersize=9, markerfacecolor="none",
+        markeredgecolor=style.INK, markeredgewidth=0.9, label=None if _RING_LABEL in known else _RING_LABEL,
+    )  # fmt: skip
+
+
+def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
+    counts = list(draws)
+    gap = min((b - a for a, b in zip(counts, counts[1:], strict=False)), default=1)
+    axes.boxplot(
+        list(draws.values()), positions=counts, widths=0.6 * gap, whis=(0, 100), manage_ticks=False,
+        patch_artist=True, boxprops={"facecolor": f"{style.SKY}66", "edgecolor": style.BLUE},
+        medianprops={"color": style.BLUE, "linewidth": 1.8},
+        whiskerprops={"color": style.BLUE}, capprops={"color": style.BLUE},
+    )  # fmt: skip
+    medians = [float(np.median(values)) for values in draws.values()]
+    axes.plot(counts, medians, color=style.VERMILLION, linewidth=1.1, label="median of the draws", zorder=4)
+    axes.set_xlim(min(0, counts[0] - gap), counts[-1] + gap)
+    axes.set_xticks(_ticks(counts))
+
+
+def _draw_medians(axes: Axes, orders: pd.DataFrame) -> str:
+    """Join the medians of groups of neighbours on the x axis, and say how large the groups are."""
+    n_groups = max(1, min(_GROUPS, len(orders) // 5))
+    groups = [orders.iloc[part] for part in np.array_split(np.arange(len(orders)), n_groups)]
+    centres = [float(group["kendall_tau"].median()) for group in groups]
+    medians = [float(group["value"].median()) for group in groups]
+    axes.plot(
+        centres, medians, color=style.VERMILLION, marker="s", markersize=4, linewidth=1.4,
+        label="median of a group of orders", zorder=4,
+    )  # fmt: skip
+    return _range_text([len(group) for group in groups])
+
+
+def _finish(
+    axes: Axes, studies: Mapping[str, Measured], *, n_classes: int | None, metric: str, x: str
+) -> str:
+    """Label the axes and draw the level of chance; return what is left to say of it in the caption."""
+    style.style_axes(axes, x=x, y=metric_title(metric))
+    values = np.concatenate(
+        [study.rows[["value", "high"]].to_numpy(dtype=float) for study in studies.values()]
+    )
+    top = float(values[np.isfinite(values)].max())
+    if is_share(metric):
+        style.show_share_as_percent(axes)
+    chance = chance_error(n_classes) if metric == "error_rate" else None
+    shows_chance = chance is not None and top > chance / 2
+    if shows_chance:
+        axes.axhline(chance, color=style.MUTED, linewidth=1.0, linestyle=(0, (1, 1.8)), label=_CHANCE_LABEL)
+        top = max(top, chance)
+    axes.set_ylim(0, 1.05 * top if top > 0 else 1)
+    if chance is None:
+        return ""
+    return f" Chance: {chance * 100:.3g} %" + ("." if shows_chance else ", above this axis.")
+
+
+def _set_module_axis(axes: Axes, studies: Mapping[str, Measured]) -> None:
+    last = max(int(study.lesions["module"].max()) for study in studies.values())
+    axes.set_xlim(-0.02 * last - 0.6, 1.02 * last + 0.6)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+
+
+def _legend(axes: Axes) -> None:
+    style.legend_above(axes, last=(_RING_LABEL, _INTACT_LABEL, _CHANCE_LABEL))
+
+
+def _sample_text(studies: Mapping[str, Measured], metric: str) -> str:
+    rows = pd.concat([study.rows for study in studies.values()])
+    return f"{n_images_text(rows)} a point; bars: {interval_text(rows, metric)}"
+
+
+def _count_label(rows: pd.DataFrame) -> str:
+    n_modules = pd.to_numeric(rows["n_modules"]).dropna() if "n_modules" in rows else pd.Series(dtype=float)
+    of_how_many = f" (of {int(n_modules.iloc[0])})" if len(n_modules) else ""
+    return f"Number of deleted modules{of_how_many}"
+
+
+def _ticks(counts: Sequence[int]) -> list[int]:
+    step = -(-len(counts) // 20)
+    return list(counts[::step])
+
+
+def _range_text(sizes: Sequence[int]) -> str:
+    return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+
+
+def _check_not_empty(studies: Mapping[str, Measured]) -> None:
+    if not studies:
+        raise EvaluationError("No table was given; give the rows of at least one network.")
+    for name, study in studies.items():
+        if study.lesions.empty:
+            of_network = f" of {name}" if name else ""
+            raise EvaluationError(
+                f"The table{of_network} holds no lesion, only the intact network; measure a study first."
+            )

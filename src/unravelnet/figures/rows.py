@@ -1,0 +1,129 @@
+"""Reading tables for figures and reports: values with intervals, the intact row, what n was.
+
+Everything that shows a measurement reads it here, so that a figure, a sentence and a verdict cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+_TITLE_OF_METRIC: Mapping[str, str] = {
+    "error_rate": "Error (%)",
+    "top5_error_rate": "Top-5 error (%)",
+    "loss": "Cross-entropy loss (nats)",
+    "agreement": "Agreement with the intact network (%)",
+    "kl_divergence": "KL divergence from the intact network (nats)",
+    "cosine": "Cosine with the intact network's outputs",
+}
+_SHARES = frozenset({"error_rate", "top5_error_rate", "agreement"})
+_NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_not_finite", "repeat")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of one study: the intact network and the lesions, in the order of the table.
+
+    `lesions` has the columns of the table and `value`, `low`, `high` of the metric (low and high are NaN where
+    there is no interval). `intact` is the same as one row, or None where the table has none.
+    """
+
+    metric: str
+    lesions: pd.DataFrame
+    intact: pd.Series | None
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """All rows, the intact one first."""
+        first = [] if self.intact is None else [self.intact.to_frame().T]
+        return pd.concat([*first, self.lesions], ignore_index=True)
+
+
+def measured(table: Table, *, metric: str = "error_rate", needs: Iterable[str] = ()) -> Measured:
+    """Take one metric out of a table.
+
+    `needs`: further columns; lesions without a number there are left out, as are those without a finite value.
+    Raises EvaluationError for a missing column and where no row is left.
+    """
+    frame = table.to_pandas()
+    _check_columns(frame, [metric, "label", *needs])
+    for column, source in (("value", metric), ("low", f"{metric}_low"), ("high", f"{metric}_high")):
+        frame[column] = _numbers(frame, source)
+    for column in _NUMBERS:
+        frame[column] = _numbers(frame, column)
+    frame = frame[frame["value"].notna()]
+    is_intact = frame["label"] == "intact"
+    lesions = frame[~is_intact].dropna(subset=list(needs)).reset_index(drop=True)
+    if lesions.empty and not is_intact.any():
+        raise EvaluationError(f"The table has no row with a finite {metric!r}, so there is nothing to show.")
+    return Measured(metric, lesions, frame[is_intact].iloc[0] if is_intact.any() else None)
+
+
+def metric_title(metric: str) -> str:
+    """Name a metric with its unit, as on an axis.
+
+    >>> metric_title("error_rate")
+    'Error (%)'
+    """
+    return _TITLE_OF_METRIC.get(metric, metric.replace("_", " "))
+
+
+def is_share(metric: str) -> bool:
+    """Tell whether a metric is a share in [0, 1], to be shown in percent."""
+    return metric in _SHARES
+
+
+def n_images_text(frame: pd.DataFrame) -> str:
+    """Say how many images were behind the values.
+
+    >>> n_images_text(pd.DataFrame({"n_images": [10000, 10000]}))
+    'n = 10,000 images'
+    """
+    numbers = frame["n_images"].dropna()
+    if numbers.empty:
+        return "n not recorded"
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"n = {low:,} images" if low == high else f"n = {low:,} to {high:,} images"
+
+
+def interval_text(frame: pd.DataFrame, metric: str = "error_rate") -> str:
+    """Name the interval of the values.
+
+    >>> interval_text(pd.DataFrame({"confidence": [0.95, 0.95]}))
+    '95 % Wilson intervals'
+    """
+    levels = sorted({float(level) for level in frame["confidence"].dropna()})
+    level = f"{levels[0] * 100:g} % " if len(levels) == 1 else ""
+    return f"{level}Wilson intervals" if is_share(metric) else f"{level}intervals"
+
+
+def chance_error(n_classes: int | None) -> float | None:
+    """Give the error rate of guessing among equally likely classes; None where their number is not known.
+
+    >>> chance_error(10)
+    0.9
+    """
+    return None if n_classes is None else 1 - 1 / n_classes
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
+    if column not in frame:
+        return pd.Series(float("nan"), index=frame.index)
+    return pd.to_numeric(frame[column], errors="coerce").astype(float)
+
+
+def _check_columns(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise EvaluationError(
+            f"The table has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns)) or 'none'}. "
+            "Give the table of the study that this figure shows."
+        )

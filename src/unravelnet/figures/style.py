@@ -1,0 +1,120 @@
+"""The one look of all figures: colours, sizes, axes, and the line below that says n and the interval.
+
+Figures are plain `matplotlib.figure.Figure` objects; nothing here touches pyplot or leaves settings behind.
+Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart; series
+differ by marker too. Text, lines and paper have their own colours, so that a page may exchange them when it
+is read in the dark.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+INK = "#1c2128"
+MUTED = "#59636e"
+FAINT = "#c9ced4"
+GRID = "#e4e7eb"
+PAPER = "#ffffff"
+
+BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
+PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+SERIES_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+WIDTH = 7.2
+"""Inches: the text width of a printed page."""
+SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
+"""Sizes of letters in points."""
+
+_CAPTION_LETTERS_PER_INCH = 17.5
+_SETTINGS: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": NORMAL,
+    "text.color": INK,
+    "text.usetex": False,
+    "axes.facecolor": "none",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.labelsize": NORMAL,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "legend.fontsize": SMALL,
+    "lines.linewidth": 1.2,
+    "patch.linewidth": 0.8,
+}
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Make a function that draws do so in this look, whatever the caller's settings are."""
+
+    @wraps(draw)
+    def draw_in_style(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
+        with matplotlib.style.context(["default", _SETTINGS]):
+            return draw(*args, **options)
+
+    return draw_in_style
+
+
+def new_figure(title: str, *, height: float = 3.7, width: float = WIDTH) -> Figure:
+    """Make an empty figure with its title at the top left.
+
+    `height`, `width`: inches.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
+    figure.suptitle(title, x=0.012, ha="left", fontsize=LARGE, fontweight="bold", color=INK)
+    return figure
+
+
+def style_axes(axes: Axes, *, x: str, y: str, grid: str = "y") -> None:
+    """Give axes their labels, with units, and faint lines behind the data.
+
+    `grid`: "x", "y" or "both".
+    """
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(visible=True, axis=grid, color=GRID, linewidth=0.6)  # type: ignore[arg-type]
+    # Ticks are made when the figure is drawn, after the settings above have gone out of force.
+    axes.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED, width=0.7, labelfontfamily="DejaVu Sans")
+
+
+def show_share_as_percent(axes: Axes) -> None:
+    """Let the y axis count in percent, while the data stays a share in [0, 1]."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
+
+
+def caption(figure: Figure, text: str) -> None:
+    """Write the line below the axes: n, the interval, and what the marks mean."""
+    width = int(figure.get_size_inches()[0] * _CAPTION_LETTERS_PER_INCH)
+    figure.supxlabel(textwrap.fill(text, width), x=0.012, ha="left", fontsize=SMALL, color=MUTED)
+
+
+def legend_above(axes: Axes, *, columns: int = 5, last: Sequence[str] = ()) -> None:
+    """Put the legend in rows between the title and the axes, where it hides no data.
+
+    `last`: labels that are moved behind the others.
+    """
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in last)
+    if not entries:
+        return
+    axes.legend(
+        [handle for handle, _ in entries], [label for _, label in entries], loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.4, handlelength=1.8,
+        columnspacing=1.6, handletextpad=0.6, borderpad=0.0,
+    )  # fmt: skip

@@ -1,0 +1,290 @@
+"""The unraveled view drawn: a residual network as a chain, and as the tree of all its paths (Fig. 1 of the paper).
+
+Each visit of a module doubles the paths: y = y' + f(y'). Writing y' out again in both places gives a tree with
+2^n leaves, each of them y0 on its own path to the output. The tree has f1 in it 2^(n-1) times, the last f once.
+
+Rows are numbered from the top; row r is the path that enters the visits whose bits are set in r, the first visit
+at bit 0. The subtree that computes y_k from rows base ... base + 2^k - 1 adds its first row (y0, which enters
+nothing) and, for j = 1 ... k, f_j of the subtree that computes y_(j-1) from row base + 2^(j-1) on. With f_j in
+column j and the sum for f_j just left of it, no two lines cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from unravelnet.errors import RouteError
+from unravelnet.figures import style
+from unravelnet.route import Route, Step
+
+MAX_DRAWN_MODULES = 5
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_BOX_WIDTH = 0.46
+_SUM_AT = -0.40
+"""Where the sum for a visit stands, seen from its box, in columns."""
+
+
+def unraveled_terms(n_modules: int, *, route: Route | None = None) -> list[str]:
+    """Write out the terms of the unraveled view; their sum is the network's output.
+
+    >>> unraveled_terms(2)
+    ['y₀', 'f₁(y₀)', 'f₂(y₀ + f₁(y₀))']
+    >>> unraveled_terms(2, route=Route.full(2).delete(0))
+    ['y₀', 'f₂(y₀)']
+
+    f₁ is the branch of module 0. Raises RouteError for more than five visits: there are 2^n terms within terms.
+    """
+    steps = _drawable_steps(n_modules, route)
+    terms = ["y₀"]
+    for step in steps:
+        through_branch = [f"{_f(step)}({' + '.join(terms)})"] if terms else []
+        terms = {"both": terms + through_branch, "skip": terms, "branch": through_branch}[step.mode]
+    return terms
+
+
+@style.styled
+def figure_unraveled(n_modules: int, *, route: Route | None = None, title: str | None = None) -> Figure:
+    """Draw a residual network of up to five modules, and its unraveled view beside it: Fig. 1 of the paper.
+
+    >>> figure = figure_unraveled(3, route=Route.full(3).delete(1))
+
+    `route`: what it deletes, or takes the skip of, is grey, and so are the paths that this breaks. Modules are
+    drawn in the order of the route. Raises RouteError for more than five visits.
+    """
+    steps = _drawable_steps(n_modules, route)
+    tree = _Tree(tuple(steps))
+    height = max(3.2, 1.5 + 0.24 * tree.n_rows)
+    figure = style.new_figure(title or "A residual network and its unraveled view", height=height, width=9.0)
+    chain, unraveled = figure.subplots(1, 2, width_ratios=(0.85 + 0.06 * len(steps), 1.2))
+    for axes in (chain, unraveled):
+        axes.set_axis_off()
+    _draw_chain(chain, steps, height=tree.n_rows)
+    _draw_tree(unraveled, tree)
+    style.caption(figure, _sentence(tree, unraveled_terms(n_modules, route=route)))
+    return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Which paths there are and which are left, by row."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def n_rows(self) -> int:
+        return 2 ** len(self.steps)
+
+    def code(self, row: int) -> str:
+        """The path as the paper writes it: one digit a visit, 1 where its branch is entered."""
+        return "".join(str(row >> place & 1) for place in range(len(self.steps)))
+
+    def is_left(self, row: int) -> bool:
+        """Tell whether the route leaves this path: it may neither enter a deleted branch nor need a removed skip."""
+        broken = {"both": "", "skip": "1", "branch": "0"}
+        return all(digit != broken[step.mode] for digit, step in zip(self.code(row), self.steps, strict=True))
+
+    def any_left(self, rows: range) -> bool:
+        return any(self.is_left(row) for row in rows)
+
+    @property
+    def n_left(self) -> int:
+        return sum(self.is_left(row) for row in range(self.n_rows))
+
+
+def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[Step]:
+    steps = (Route.full(n_modules) if route is None else route).steps
+    if len(steps) > MAX_DRAWN_MODULES:
+        raise RouteError(
+            f"The unraveled view of {len(steps)} modules has 2^{len(steps)} paths, too many to draw; "
+            f"at most {MAX_DRAWN_MODULES} modules can be shown. figure_path_lengths shows how long they are."
+        )
+    beyond = [step.module for step in steps if step.module >= n_modules]
+    if beyond:
+        raise RouteError(
+            f"The route visits module {beyond[0]}, but the network has {n_modules} (0 to {n_modules - 1})."
+        )
+    return steps
+
+
+def _f(step: Step) -> str:
+    return "f" + str(step.module + 1).translate(_SUBSCRIPTS)
+
+
+def _y(place: int) -> str:
+    return "y" + str(place).translate(_SUBSCRIPTS)
+
+
+# -- the network as a chain --
+
+
+def _draw_chain(axes: Axes, steps: Sequence[Step], *, height: int) -> None:
+    n_steps = len(steps)
+    axes.set_title(
+        f"{n_steps} residual module{'s' * (n_steps != 1)} in a row", loc="left", fontsize=style.NORMAL
+    )
+    # The arcs keep their proportions however many paths the other panel has.
+    tall = max(2.0, 0.25 * height)
+    axes.set_xlim(-0.35, n_steps + 0.75)
+    axes.set_ylim(-tall, tall)
+    _text(axes, -0.12, 0, _y(0), ha="right")
+    for place, step in enumerate(steps):
+        _draw_chain_module(axes, place, step)
+    _line(axes, [n_steps - 0.08, n_steps + 0.22], [0, 0], is_left=True, arrow=True)
+    _text(axes, n_steps + 0.3, 0, _y(n_steps), ha="left")
+
+
+def _draw_chain_module(axes: Axes, place: int, step: Step) -> None:
+    start, box, junction = place - 0.08, place + 0.38, place + 0.80
+    has_branch, has_skip = step.mode != "skip", step.mode != "branch"
+    _line(axes, [start, start + 0.14], [0, 0], is_left=True)
+    _line(axes, [start + 0.14, box], [0, 0], is_left=has_branch)
+    _line(axes, [box, junction], [0, 0], is_left=has_branch, arrow=has_branch)
+    fork = start + 0.10
+    _line(axes, [fork, fork, junction, junction], [0, 0.85, 0.85, 0.12], is_left=has_skip, arrow=has_skip)
+    _line(axes, [junction, place + 0.92], [0, 0], is_left=True)
+    _box(axes, box, 0, _f(step), is_left=has_branch, width=_BOX_WIDTH * 0.9, height=0.62)
+    _sum_sign(axes, junction, 0, is_left=True)
+    if step.mode != "both":
+        what = "deleted" if step.mode == "skip" else "skip removed"
+        _text(axes, box, -0.62, what, fontsize=style.SMALL, color=style.MUTED)
+
+
+# -- the tree of all paths --
+
+
+def _draw_tree(axes: Axes, tree: _Tree) -> None:
+    n_steps, n_rows = len(tree.steps), tree.n_rows
+    axes.set_title(
+        f"the same, unraveled: {n_rows} path{'s' * (n_rows != 1)}", loc="left", fontsize=style.NORMAL
+    )
+    axes.set_xlim(-0.35, n_steps + 1.4)
+    # A tree of one or two modules is drawn as large as one of three, with room around it.
+    middle, half = (n_rows - 1) / 2, max(n_rows, 7) / 2
+    axes.set_ylim(middle + half - 0.1, middle - half - 0.2)
+    for row in range(n_rows):
+        _draw_leaf(axes, tree, row)
+    _draw_sum(axes, tree, n_steps, 0)
+    end = (n_rows - 1) / 2
+    at = _column(n_steps) + _SUM_AT if n_steps else 0.3
+    _line(axes, [at, at + 0.45], [end, end], is_left=tree.n_left > 0, arrow=True)
+    _text(axes, at + 0.52, end, _y(n_steps), ha="left")
+
+
+def _draw_leaf(axes: Axes, tree: _Tree, row: int) -> None:
+    """Draw the first stretch of one path, from y0 to the first sum that it takes part in."""
+    is_left, code = tree.is_left(row), tree.code(row)
+    colour = style.INK if is_left else style.FAINT
+    _text(axes, 0.0, row, "y₀", ha="right", color=colour)
+    _text(axes, 0.12, row - 0.02, code, ha="left", fontsize=style.SMALL, color=style.MUTED if is_left else colour,
+          family="DejaVu Sans Mono", va="bottom")  # fmt: skip
+    _line(axes, [0.06, _end_of_leaf(tree, row)], [row, row], is_left=is_left, gid=f"path {code}")
+
+
+def _end_of_leaf(tree: _Tree, row: int) -> float:
+    code = tree.code(row)
+    first = code.find("1") if "1" in code else len(code)
+    if first == 0:
+        return _column(0)
+    return _column(first) + _SUM_AT if code else 0.3
+
+
+def _draw_sum(axes: Axes, tree: _Tree, place: int, base: int) -> None:
+    """Draw the subtree that computes y_place from the rows that start at `base`, with the sum that ends it."""
+    if place == 0:
+        return
+    at = _column(place) + _SUM_AT
+    ends = [(float(base), tree.is_left(base))]
+    for inner in range(place):
+        start = base + 2**inner
+        _draw_sum(axes, tree, inner, start)
+        ends.append(_draw_branch(axes, tree, inner, start, at))
+    centre, rows = base + (2**place - 1) / 2, range(base, base + 2**place)
+    # Upright lines collect the terms; grey ones first, so that a live term is seen all the way.
+    for row, is_left in sorted(ends, key=lambda end: end[1]):
+        _line(axes, [at, at], [row, centre], is_left=is_left)
+    _sum_sign(axes, at, centre, is_left=tree.any_left(rows))
+
+
+def _draw_branch(axes: Axes, tree: _Tree, inner: int, start: int, at: float) -> tuple[float, bool]:
+    """Draw f of one visit, fed by the subtree before it and read by the sum at `at`; return where it arrives."""
+    row, is_left = start + (2**inner - 1) / 2, tree.any_left(range(start, start + 2**inner))
+    column = _column(inner)
+    if inner:
+        _line(axes, [column + _SUM_AT, column], [row, row], is_left=is_left)
+    _line(axes, [column, at], [row, row], is_left=is_left)
+    _box(axes, column, row, _f(tree.steps[inner]), is_left=is_left, width=_BOX_WIDTH, height=0.62)
+    return row, is_left
+
+
+def _column(place: int) -> float:
+    return place + 1.0
+
+
+# -- parts --
+
+
+def _line(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    is_left: bool,
+    arrow: bool = False,
+    gid: str | None = None,
+) -> None:
+    look: dict[str, Any] = {
+        "color": style.INK if is_left else style.FAINT,
+        "linewidth": 1.1 if is_left else 0.9,
+        "zorder": 2 if is_left else 1,
+    }
+    axes.plot(x, y, gid=gid, solid_joinstyle="miter", **look)
+    if arrow:
+        axes.annotate(
+            "", (x[-1], y[-1]), (x[-2], y[-2]), zorder=look["zorder"],
+            arrowprops={"arrowstyle": "-|>", "color": look["color"], "linewidth": look["linewidth"],
+                        "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+
+
+def _box(axes: Axes, x: float, y: float, text: str, *, is_left: bool, width: float, height: float) -> None:
+    corner = (x - width / 2, y - height / 2)
+    box = FancyBboxPatch(
+        corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", zorder=3, gid=f"box {text}",
+        facecolor="#d6e8f3" if is_left else style.PAPER, edgecolor=style.BLUE if is_left else style.FAINT,
+        linestyle="-" if is_left else (0, (2, 1.5)),
+    )  # fmt: skip
+    axes.add_patch(box)
+    _text(axes, x, y, text, color="#003f63" if is_left else style.MUTED)
+
+
+def _sum_sign(axes: Axes, x: float, y: float, *, is_left: bool) -> None:
+    colour = style.INK if is_left else style.FAINT
+    axes.plot(
+        [x], [y], marker="o", markersize=8, markerfacecolor=style.PAPER, markeredgecolor=colour,
+        markeredgewidth=0.9, zorder=3, gid="sum",
+    )  # fmt: skip
+    axes.plot([x], [y], marker="+", markersize=5, color=colour, markeredgewidth=0.9, zorder=4)
+
+
+def _text(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": style.NORMAL, "zorder": 5}
+    axes.text(x, y, text, **{**centred, **look})
+
+
+def _sentence(tree: _Tree, terms: Sequence[str]) -> str:
+    """Say what is drawn: the sum, how many paths are left, and how to read the digits."""
+    n_steps = len(tree.steps)
+    total = f"{_y(n_steps)} = {' + '.join(terms) or '0'}. " if n_steps < MAX_DRAWN_MODULES else ""
+    left = f"{tree.n_left} of {tree.n_rows} paths are left, broken ones are grey; "
+    if tree.n_left == tree.n_rows:
+        left = f"{tree.n_rows} paths; "
+    return (
+        f"{total}{left}digits say which branches a path enters, in order. "
+        "f₁ is the branch of module 0: modules are counted from 0."
+    )

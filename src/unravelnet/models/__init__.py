@@ -1,0 +1,141 @@
+"""From a text such as "torchvision:resnet50" to a network that is taken apart.
+
+Sources, a file each: the zoo and directories with a trained network (here), `libraries` (torchvision, timm,
+transformers) and `file` (the user's own Python). `weights` loads what the user gives beside them. Nothing is
+downloaded, and random weights are said to be random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from unravelnet import zoo
+from unravelnet.capture import unravel
+from unravelnet.data import ImageData
+from unravelnet.errors import CaptureError, DataError, ModelError, unknown_name
+from unravelnet.metrics import logits_of
+from unravelnet.models.file import from_file
+from unravelnet.models.found import Found, Wish, failure_on, say_random
+from unravelnet.models.libraries import from_timm, from_torchvision, from_transformers
+from unravelnet.models.weights import load_into, read_weights
+from unravelnet.network import Inputs, Shape, UnraveledNetwork, first_tensor, shape_text
+
+__all__ = ["check_fits", "load_network"]
+
+FORMS = (
+    "zoo:preact-resnet110, torchvision:resnet50, timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a "
+    "directory that `train` wrote"
+)
+
+
+def load_network(
+    specification: str,
+    *,
+    data: ImageData | None = None,
+    input_shape: Shape | None = None,
+    weights: str | Path | None = None,
+) -> UnraveledNetwork:
+    """Make a network from a specification and find its residual modules.
+
+    >>> len(load_network("zoo:preact-resnet20").residual_modules)
+    9
+
+    `specification`: zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory
+    that `train` wrote. `data`: where sizes and the number of classes come from, if the model leaves them open.
+    `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a
+    .safetensors or .pt file to load before the network is taken apart. Raises ModelError, UnknownNameError or
+    MissingExtraError where there is no such model, CheckpointError where weights do not fit, CaptureError where
+    the model cannot be taken apart.
+    """
+    shape = input_shape or (data.image_shape if data else None)
+    found = _find(specification, Wish(shape, data.n_classes if data else None))
+    if weights is not None:
+        load_into(found.model, read_weights(Path(weights).expanduser()), Path(weights))
+    is_captured = isinstance(found.model, UnraveledNetwork)
+    net = found.model if is_captured else unravel(found.model, _example_for(found), name=found.name)
+    assert isinstance(net, UnraveledNetwork)
+    net.name = say_random(found.name) if found.is_random and weights is None else found.name
+    return net
+
+
+def check_fits(net: UnraveledNetwork, data: ImageData, *, needs_classes: bool = True) -> None:
+    """Raise DataError unless a network takes these images and has an output for each of their classes.
+
+    `needs_classes`: whether predictions will be compared with targets.
+    """
+    import torch
+
+    images, _ = data.batch(torch.arange(min(2, len(data))))
+    try:
+        with torch.no_grad():
+            output = net(images)
+    except (RuntimeError, ValueError, IndexError, TypeError, CaptureError) as error:
+        raise DataError(
+            f"{net.name} does not take the images of {data.name}, which are {shape_text(data.image_shape)} "
+            f"({str(error).strip().partition(chr(10))[0][:200]}). Give data of the size that it was made for."
+        ) from error
+    n_outputs = logits_of(output).shape[-1]
+    if needs_classes and n_outputs != data.n_classes:
+        raise DataError(
+            f"{net.name} has {n_outputs} outputs and {data.name} has {data.n_classes} classes, so its predictions "
+            "cannot be right or wrong. Give data with the classes that the network was trained for, or measure what "
+            "needs no targets: agreement, kl_divergence, cosine."
+        )
+
+
+def _find(specification: str, wish: Wish) -> Found:
+    scheme, colon, rest = specification.partition(":")
+    if colon and scheme in _SOURCES:
+        if not rest:
+            raise ModelError(f"{specification!r} names no model. Give {FORMS}.")
+        return _SOURCES[scheme](rest, wish)
+    if specification.endswith(".py") or ".py:" in specification:
+        return from_file(specification, wish)
+    path = Path(specification).expanduser()
+    if path.is_dir():
+        return _from_directory(path)
+    if colon and "/" not in scheme:
+        raise unknown_name("kind of model", scheme, [*_SOURCES, "FILE.py"])
+    if specification in zoo.names():
+        raise ModelError(f"There is no directory {specification}. The zoo network is called zoo:{specification}.")
+    raise ModelError(f"There is no model {specification!r}, nor a directory of that name. Give {FORMS}.")
+
+
+def _from_zoo(name: str, wish: Wish) -> Found:
+    options: dict[str, object] = {"seed": 0}
+    if wish.n_classes is not None:
+        options["n_classes"] = wish.n_classes
+    if wish.input_shape is not None:
+        options["input_shape"] = wish.input_shape
+    return Found(zoo.create(name, **options).eval(), f"zoo:{name}", is_random=True)
+
+
+def _from_directory(path: Path) -> Found:
+    if (path / "config.json").is_file() and not (path / "network.json").is_file():
+        raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
+    net = zoo.load(path)
+    return Found(net, net.name)
+
+
+_SOURCES: dict[str, Callable[[str, Wish], Found]] = {
+    "zoo": _from_zoo,
+    "torchvision": from_torchvision,
+    "timm": from_timm,
+    "hf": from_transformers,
+}
+
+
+def _example_for(found: Found) -> Inputs:
+    """Choose the first example that the model takes."""
+    failures = []
+    for example in found.examples:
+        error = failure_on(found.model, example)
+        if error is None:
+            return example
+        text = str(error).strip().partition("\n")[0][:150]
+        failures.append(f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})")
+    raise ModelError(
+        f"{found.name} does not run on inputs of {' nor of '.join(failures)}. Give the shape of one input that it "
+        "was made for, such as --input-shape 3,64,64."
+    )

@@ -1,0 +1,439 @@
+"""What the paper claims, and whether the numbers of a run bear it out.
+
+Each function takes tables and returns a `Claim` with a verdict. The thresholds are part of the claim's text and
+were fixed before anything was measured. A verdict follows from intervals: a number is *surely* above a threshold
+when its whole interval is, and where the intervals do not settle a claim, it is not decided.
+
+"Learnt" is the distance from the error of guessing (all classes equally likely) to that of the intact network.
+A network that has learnt little can lose little, so claims about it are then not decided.
+
+Source of all claims: Veit, Wilber and Belongie (2016); the numbers are those of the paper's text and figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.rows import Measured, chance_error, measured, n_images_text
+from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
+from unravelnet.report.sentences import (
+    counted,
+    percent,
+    percent_with_interval,
+    points,
+    points_with_interval,
+)
+from unravelnet.report.verdicts import (
+    AT_CHANCE,
+    MOST,
+    NEAR,
+    NOTICEABLE,
+    PAPER_ERROR,
+    Verdict,
+    by_share,
+    median_with_interval,
+    of_all_or_some,
+    of_error,
+    of_loss,
+    of_steps,
+    rank_correlation,
+    too_little,
+)
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+_DIFFERENCE = "error_rate_difference"
+_N_GROUPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim of the paper beside what was measured.
+
+    `text`: the claim with its thresholds. `paper`: what the paper reports. `measured`: what was found, with n
+    and interval. `why`: how the verdict follows. `chapter`: where in the report to read on.
+    """
+
+    text: str
+    paper: str
+    measured: str
+    verdict: Verdict
+    why: str
+    chapter: str = ""
+
+
+def claim_error(table: Table | None, *, network: str = "the residual network", n_modules: int) -> Claim:
+    """Compare the error of the intact network with the paper's, on the paper's data only.
+
+    `table`: any study of the network; its intact row and its data_name are read.
+    """
+    text = (
+        f"The intact network ({network}) errs as the paper's does: the 95 % intervals overlap. (In kind: within "
+        f"{points(NEAR, signed=False)} points.)"
+    )
+    paper = f"{percent(PAPER_ERROR)} on CIFAR-10, 54 modules, 164 epochs."
+    study = _measured(table)
+    if study is None or study.intact is None:
+        return _missing(text, paper, "delete_each", "networks")
+    found = f"{percent_with_interval(study.intact)}, {n_images_text(study.rows)}."
+    data = str(study.intact.get("data_name", ""))
+    is_comparable = bool(re.search(r"cifar-?10(?!\d)", data.lower()))
+    if not is_comparable or n_modules != PAPER_N_MODULES:
+        other = f"data {data}" if not is_comparable else counted(n_modules, "module")
+        return Claim(text, paper, found, "not decided", f"Not comparable: {other}.", "networks")
+    verdict, why = of_error(study.intact)
+    return Claim(text, paper, found, verdict, why, "networks")
+
+
+def claim_single_deletions(
+    table: Table | None,
+    *,
+    downsampling: Sequence[int] = (),
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: deleting any one module changes little, except at down-sampling modules (Fig. 3)."""
+    text = (
+        f"Deleting any one module of {network} that does not down-sample raises the error by less than "
+        f"{points(NOTICEABLE, signed=False)} points."
+    )
+    paper = "No noticeable change, except modest peaks at the down-sampling modules (Fig. 3)."
+    rises = _rises(table)
+    if rises is None:
+        return _missing(text, paper, "delete_each", "delete-each")
+    others = rises[~rises["module"].isin(list(downsampling))]
+    if others.empty:
+        return Claim(
+            text, paper, "No other module.", "not decided", "Every module down-samples.", "delete-each"
+        )
+    below, above = others["high"] < NOTICEABLE, others["low"] > NOTICEABLE
+    found = (
+        f"{counted(len(others), 'module')}, {n_images_text(others)}: {points(others['value'].median())} points in "
+        f"the median, at most {points_with_interval(_largest(others))} at module {_index(_largest(others))}. "
+        f"Surely below the threshold: {below.sum()}; surely above: {above.sum()}."
+    )
+    verdict, why = by_share(below, above, what="rise by less than the threshold")
+    if little := _learnt_too_little(table, n_classes):
+        verdict, why = "not decided", little
+    return Claim(text, paper, found, verdict, why, "delete-each")
+
+
+def claim_downsampling_peaks(
+    table: Table | None, *, downsampling: Sequence[int] = (), network: str = "the residual network"
+) -> Claim:
+    """Judge: the down-sampling modules matter more than a usual module (Fig. 3)."""
+    text = f"In {network} every down-sampling module raises the error more than the median other module does."
+    paper = "Modest peaks at the down-sampling modules, 18 and 36 of 0 to 53 (Fig. 3)."
+    rises = _rises(table)
+    if rises is None:
+        return _missing(text, paper, "delete_each", "delete-each")
+    is_peak = rises["module"].isin(list(downsampling))
+    peaks, others = rises[is_peak], rises[~is_peak]
+    if peaks.empty or others.empty:
+        why = (
+            "The network has no deletable down-sampling module." if peaks.empty else "It has no other module."
+        )
+        return Claim(text, paper, "Nothing to compare.", "not decided", why, "delete-each")
+    ranks = rises["value"].rank(ascending=False, method="min")[is_peak]
+    found = "; ".join(
+        f"module {_index(row)}: {points_with_interval(row)}, rank {int(rank)} of {len(rises)}"
+        for (_, row), rank in zip(peaks.iterrows(), ranks, strict=True)
+    )
+    usual = others.iloc[(others["value"] - others["value"].median()).abs().argsort().iloc[0]]
+    found = f"{found}; median other module: {points_with_interval(usual)}; {n_images_text(rises)}."
+    above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
+    verdict, why = of_all_or_some(above, below, what="rises surely more than the median other module")
+    return Claim(text, paper, found, verdict, why, "delete-each")
+
+
+def claim_plain_collapses(
+    table: Table | None, *, n_classes: int | None = None, network: str = "the plain network"
+) -> Claim:
+    """Judge: deleting any one layer of a plain network brings it to chance level (Fig. 3)."""
+    text = (
+        f"Deleting any one layer of {network} brings the error to chance: to at most "
+        f"{points(AT_CHANCE, signed=False)} points below guessing. (In kind: for {MOST:.0%} of the layers more than "
+        "half of what was learnt is lost.)".replace("%", "\u00a0%")
+    )
+    paper = "Chance level, 90 % error, whichever layer is deleted (Fig. 3)."
+    study, chance = _measured(table, needs=["module"]), chance_error(n_classes)
+    rises = _rises(table)
+    if study is None or rises is None or study.lesions.empty:
+        return _missing(text, paper, "delete_each", "delete-each")
+    lesions = study.lesions
+    found = (
+        f"{counted(len(lesions), 'layer')}, {n_images_text(lesions)}: error {percent(lesions['value'].min())} to "
+        f"{percent(lesions['value'].max())}, median {percent(lesions['value'].median())}; intact "
+        f"{percent_with_interval(study.intact) if study.intact is not None else 'not measured'}."
+    )
+    if chance is None or study.intact is None:
+        return Claim(text, paper, found, "not decided", "The level of chance is not known.", "delete-each")
+    little = _learnt_too_little(table, n_classes)
+    if little:
+        return Claim(text, paper, found, "not decided", little, "delete-each")
+    if (lesions["low"] > chance - AT_CHANCE).all():
+        return Claim(text, paper, found, "agrees", "Every interval lies at chance level.", "delete-each")
+    half = (chance - study.intact["value"]) / 2
+    verdict, why = by_share(
+        rises["low"] > half, rises["high"] < half, what="lose more than half of what was learnt"
+    )
+    return Claim(text, paper, found, "agrees in kind" if verdict == "agrees" else verdict, why, "delete-each")
+
+
+def claim_stochastic_depth(
+    plain: Table | None, stochastic: Table | None, *, downsampling: Sequence[int] = ()
+) -> Claim:
+    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig. 8)."""
+    text = "After training with stochastic depth, deleting any down-sampling module costs less than without."
+    paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
+    both = [_rises(table) for table in (plain, stochastic)]
+    if both[0] is None or both[1] is None:
+        return _missing(text, paper, "delete_each", "stochastic-depth")
+    pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
+    peaks = pairs[pairs["module"].isin(list(downsampling))]
+    if peaks.empty:
+        return Claim(
+            text, paper, "No down-sampling module.", "not decided", "Nothing to compare.", "stochastic-depth"
+        )
+    found = "; ".join(
+        f"module {_index(row)}: {points_with_interval(_part(row, 'plain'))} without, "
+        f"{points_with_interval(_part(row, 'stochastic'))} with"
+        for _, row in peaks.iterrows()
+    )
+    medians = [points(rises["value"].median()) for rises in both if rises is not None]
+    found = f"{found}; median of all modules: {medians[0]} and {medians[1]} points; {n_images_text(both[0])}."
+    smaller = peaks["high_stochastic"] < peaks["low_plain"]
+    larger = peaks["low_stochastic"] > peaks["high_plain"]
+    verdict, why = of_all_or_some(smaller, larger, what="costs surely less")
+    why += " One training each: how much trainings differ is not in the intervals."
+    return Claim(text, paper, found, verdict, why, "stochastic-depth")
+
+
+def claim_delete_many(
+    table: Table | None, *, n_classes: int | None = None, network: str = "the residual network"
+) -> Claim:
+    """Judge: the error grows smoothly with the number of deleted modules (Fig. 5a)."""
+    text = (
+        f"The error of {network} grows with the number of deleted modules, and smoothly: from no number to the next "
+        "does the median lose more than half of what was learnt."
+    )
+    paper = "The error increases smoothly with the number of deleted modules (Fig. 5a)."
+    study = _measured(table, needs=["n_deleted"])
+    if study is None or study.lesions.empty:
+        return _missing(text, paper, "delete_many", "delete-many")
+    damage = study.lesions["n_deleted"]
+    groups = [rows["value"].to_numpy() for _, rows in study.lesions.groupby("n_deleted")]
+    return _graded(text, paper, study, damage, groups, n_classes, chapter="delete-many", of="number deleted")
+
+
+def claim_reorder(
+    table: Table | None, *, n_classes: int | None = None, network: str = "the residual network"
+) -> Claim:
+    """Judge: the error grows smoothly with the disorder of the modules (Fig. 5b)."""
+    text = (
+        f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and smoothly: from no tenth "
+        "of the orders to the next does the median lose more than half of what was learnt."
+    )
+    paper = "The error increases smoothly as the order is corrupted (Fig. 5b)."
+    study = _measured(table, needs=["kendall_tau"])
+    if study is None or study.lesions.empty:
+        return _missing(text, paper, "reorder", "reorder")
+    orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
+    n_groups = max(1, min(_N_GROUPS, len(orders) // 6))
+    groups = [part.to_numpy() for part in np.array_split(orders["value"], n_groups)]
+    ordered = Measured(study.metric, orders, study.intact)
+    damage = 1 - orders["kendall_tau"]
+    return _graded(text, paper, ordered, damage, groups, n_classes, chapter="reorder", of="disorder")
+
+
+def claim_many_left(
+    table: Table | None,
+    *,
+    n_modules: int,
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: with 10 of 54 modules deleted, or as many in proportion, most of what was learnt is left (Fig. 5a)."""
+    target = max(1, round(10 * n_modules / PAPER_N_MODULES))
+    text = (
+        f"After deleting {target} of {n_modules} modules at random, {network} has lost less than a third of what it "
+        "learnt, in the median over draws. (In kind: less than half.)"
+    )
+    paper = "10 of 54 deleted: error around 20 %, so 17 % of what was learnt is lost (Fig. 5a)."
+    study, chance = _measured(table, needs=["n_deleted"]), chance_error(n_classes)
+    if study is None or study.lesions.empty:
+        return _missing(text, paper, "delete_many", "delete-many")
+    values = study.lesions.loc[study.lesions["n_deleted"] == target, "value"].to_numpy()
+    if not len(values):
+        return Claim(text, paper, "Not measured.", "not decided", f"No draw deletes {target}.", "delete-many")
+    median = median_with_interval(values)
+    found = f"Median {percent_with_interval(median)} over {counted(len(values), 'draw')}, {n_images_text(study.rows)}."
+    little = _learnt_too_little(table, n_classes)
+    if chance is None or study.intact is None or little:
+        why = little or "The level of chance is not known."
+        return Claim(text, paper, found, "not decided", why, "delete-many")
+    lost = (median - study.intact["value"]) / (chance - study.intact["value"])
+    verdict, why = of_loss(lost)
+    return Claim(text, paper, found, verdict, why, "delete-many")
+
+
+def claim_path_lengths(n_modules: int) -> Claim:
+    """Judge: most paths are of medium length (Fig. 6a). Exact, so never undecided."""
+    low, high = round(19 / 54 * n_modules), round(35 / 54 * n_modules)
+    text = f"More than 95 % of the paths enter {low} to {high} of the {n_modules} modules."
+    paper = "More than 95 % of the paths of 54 modules enter 19 to 35 (Fig. 6a)."
+    share, shortest = share_within(n_modules, low, high), effective_lengths(path_counts(n_modules))
+    found = (
+        f"Computed exactly: {percent(share)}. The shortest range with 95 % is {shortest[0]} to {shortest[1]}."
+    )
+    verdict: Verdict = "agrees" if share > 0.95 else "does not agree"
+    why = "A property of the binomial distribution, not of the trained network."
+    return Claim(text, paper, found, verdict, why, "path-lengths")
+
+
+def claim_path_survival(n_modules: int) -> Claim:
+    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54 modules."""
+    low, high = PAPER_EFFECTIVE_LENGTHS
+    text = (
+        f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more than half "
+        "of each length. (In kind: of the shortest more than a quarter, and less the longer they are.)"
+    )
+    paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
+    if n_modules != PAPER_N_MODULES:
+        why = f"Which lengths are effective in a network of {n_modules} modules was not measured."
+        return Claim(text, paper, "Not computed.", "not decided", why, "path-survival")
+    shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
+    middle = (low + high) // 2
+    found = (
+        f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at {middle}, "
+        f"{percent(shares[-1])} at {high}."
+    )
+    falls = all(after < before for before, after in zip(shares, shares[1:], strict=False))
+    if min(shares) > 0.5:
+        return Claim(text, paper, found, "agrees", "More than half of each length is left.", "path-survival")
+    if falls and shares[0] > 0.25:
+        why = "Deletion removes the longer paths first, but of no effective length more than half is left."
+        return Claim(text, paper, found, "agrees in kind", why, "path-survival")
+    return Claim(text, paper, found, "does not agree", "Few effective paths are left.", "path-survival")
+
+
+def claim_remove_skip(
+    skips: Table | None,
+    branches: Table | None,
+    *,
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: losing half of the paths costs the same whichever half: without the skip or without the branch."""
+    text = (
+        f"It is the number of paths that counts: in {network}, removing the skip of a module costs less than "
+        f"{points(NOTICEABLE, signed=False)} points more than deleting its branch, since either leaves half of the "
+        "paths."
+    )
+    paper = "Not measured. Expected if the network is nothing but a collection of exchangeable paths."
+    both = [_rises(skips), _rises(branches)]
+    if both[0] is None or both[1] is None:
+        return _missing(text, paper, "remove_skip_each" if both[0] is None else "delete_each", "remove-skip")
+    pairs = both[0].merge(both[1], on="module", suffixes=("_skip", "_branch"))
+    if pairs.empty:
+        return Claim(text, paper, "No module has both.", "not decided", "Nothing to compare.", "remove-skip")
+    more_low = pairs["low_skip"] - pairs["high_branch"]
+    more_high = pairs["high_skip"] - pairs["low_branch"]
+    alike, worse = more_high < NOTICEABLE, more_low > NOTICEABLE
+    found = (
+        f"{counted(len(pairs), 'module')}, {n_images_text(both[0])}: {points(pairs['value_skip'].median())} points in "
+        f"the median without the skip, {points(pairs['value_branch'].median())} without the branch. The skip costs "
+        f"surely more than the threshold above the branch at {worse.sum()}, surely not at {alike.sum()}."
+    )
+    verdict, why = by_share(alike, worse, what="cost no noticeably more without the skip")
+    if verdict == "does not agree":
+        why += " Which paths are left matters, not how many: without the skip the short ones are gone."
+    if little := _learnt_too_little(branches, n_classes):
+        verdict, why = "not decided", little
+    return Claim(text, paper, found, verdict, why, "remove-skip")
+
+
+# -- what several claims share --
+
+
+def _graded(
+    text: str,
+    paper: str,
+    study: Measured,
+    damage: pd.Series,
+    groups: Sequence[np.ndarray],
+    n_classes: int | None,
+    *,
+    chapter: str,
+    of: str,
+) -> Claim:
+    """Judge that an error grows with a damage, and that no step between neighbouring groups is a collapse."""
+    rho, low, high = rank_correlation(damage.to_numpy(), study.lesions["value"].to_numpy())
+    medians = pd.DataFrame([median_with_interval(group) for group in groups])
+    ends = medians["value"].iloc[[0, -1]].tolist()
+    found = (
+        f"Medians from {percent(ends[0])} to {percent(ends[1])}; rank correlation with the {of} {rho:.2f} "
+        f"({low:.2f} to {high:.2f}); {counted(len(damage), 'draw')}, {n_images_text(study.lesions)}."
+    ).replace("-", "\u2212")
+    chance = chance_error(n_classes)
+    if chance is None or study.intact is None:
+        return Claim(text, paper, found, "not decided", "The level of chance is not known.", chapter)
+    little = too_little(study.intact, chance)
+    if little:
+        return Claim(text, paper, found, "not decided", little, chapter)
+    levels = pd.concat([study.intact[["value", "low", "high"]].astype(float).to_frame().T, medians])
+    verdict, why = of_steps(levels, half=(chance - study.intact["value"]) / 2, grows=low > 0, falls=high < 0)
+    return Claim(text, paper, found, verdict, why, chapter)
+
+
+def _learnt_too_little(table: Table | None, n_classes: int | None) -> str:
+    """Say so where the intact network is too near to guessing to lose anything; else give an empty text."""
+    study, chance = _measured(table), chance_error(n_classes)
+    if study is None or study.intact is None or chance is None:
+        return ""
+    return too_little(study.intact, chance)
+
+
+def _measured(table: Table | None, *, needs: Sequence[str] = ()) -> Measured | None:
+    if table is None:
+        return None
+    try:
+        return measured(table, needs=needs)
+    except EvaluationError:
+        return None
+
+
+def _rises(table: Table | None) -> pd.DataFrame | None:
+    """Give the change of the error at each module against the intact network, as value, low and high."""
+    if table is None:
+        return None
+    try:
+        lesions = measured(table, metric=_DIFFERENCE, needs=["module"]).lesions
+    except EvaluationError:
+        return None
+    return None if lesions.empty else lesions
+
+
+def _largest(rows: pd.DataFrame) -> pd.Series:
+    return rows.loc[rows["value"].idxmax()]
+
+
+def _part(row: pd.Series, suffix: str) -> pd.Series:
+    return pd.Series({name: row[f"{name}_{suffix}"] for name in ("value", "low", "high")})
+
+
+def _index(row: pd.Series) -> int:
+    return int(row["module"])
+
+
+def _missing(text: str, paper: str, study: str, chapter: str) -> Claim:
+    return Claim(text, paper, "Not measured.", "not decided", f"There is no table {study}.", chapter)

@@ -1,0 +1,125 @@
+"""What a run left behind: provenance, the networks, and their tables.
+
+run.json                                  provenance
+networks.json                             a list, one entry a network (see `StudiedNetwork`)
+tables/NETWORK/STUDY.csv                  delete_each, delete_many, reorder, remove_skip_each ...
+tables/NETWORK/history.csv                the training, where there was one
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unravelnet.errors import StoreError
+from unravelnet.record import Table, load_table
+
+RUN_FILE, NETWORKS_FILE, TABLES_DIRECTORY = "run.json", "networks.json", "tables"
+HISTORY = "history"
+ROLES = ("resnet", "stochastic-depth", "vgg")
+_DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs": None, "n_parameters": None}
+
+
+@dataclass(frozen=True, slots=True)
+class StudiedNetwork:
+    """One network of a run, as `networks.json` describes it, with its tables by study.
+
+    `role`: "resnet", "stochastic-depth" or "vgg". `downsampling`: indices of the modules that change the shape.
+    """
+
+    name: str
+    title: str
+    role: str
+    n_modules: int
+    n_parameters: int | None = None
+    downsampling: tuple[int, ...] = ()
+    n_classes: int | None = None
+    epochs: int | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def history(self) -> Table | None:
+        """The history of its training, where there is one."""
+        return self.tables.get(HISTORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that a report is made from."""
+
+    directory: Path
+    provenance: Mapping[str, Any]
+    networks: tuple[StudiedNetwork, ...]
+
+    def of_role(self, *roles: str) -> list[StudiedNetwork]:
+        """List the networks of these roles, in the order of `networks.json`."""
+        return [network for network in self.networks if network.role in roles]
+
+    def with_table(self, *studies: str) -> list[StudiedNetwork]:
+        """List the networks that have the tables of all these studies."""
+        return [network for network in self.networks if all(study in network.tables for study in studies)]
+
+
+def read_run_directory(directory: Path) -> Run:
+    """Read what a run left in its directory.
+
+    Raises StoreError where the directory, run.json or networks.json is missing or damaged, or a table cannot be
+    read. A missing table is no error.
+    """
+    if not directory.is_dir():
+        raise StoreError(
+            f"There is no directory {directory}. `unravelnet reproduce --out {directory}` makes it."
+        )
+    provenance, networks = _read_json(directory / RUN_FILE), _read_json(directory / NETWORKS_FILE)
+    if not isinstance(provenance, dict):
+        raise StoreError(f"{directory / RUN_FILE} does not hold a JSON object with the facts of a run.")
+    if not isinstance(networks, list):
+        raise StoreError(f"{directory / NETWORKS_FILE} does not hold a JSON list of networks.")
+    return Run(directory, provenance, tuple(_read_network(directory, entry) for entry in networks))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{path.parent} holds no run: {path.name} is missing. Give the directory that "
+            "`unravelnet reproduce --out DIR` wrote."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}.") from error
+
+
+def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
+    source = directory / NETWORKS_FILE
+    missing = [
+        key for key in ("name", "role", "n_modules") if not isinstance(entry, dict) or key not in entry
+    ]
+    if missing:
+        raise StoreError(f"An entry of {source} has no {missing[0]!r}: {str(entry)[:80]}.")
+    known = {"title": entry["name"], **_DEFAULTS, **entry}
+    name, role = str(known["name"]), str(known["role"])
+    if Path(name).name != name or name in (".", ".."):
+        raise StoreError(f"The name {name!r} in {source} cannot be the name of a directory of tables.")
+    if role not in ROLES:
+        raise StoreError(
+            f"The network {name} in {source} has the role {role!r}; expected {', '.join(ROLES)}."
+        )
+    return StudiedNetwork(
+        name=name,
+        title=str(known["title"]),
+        role=role,
+        n_modules=int(known["n_modules"]),
+        n_parameters=known["n_parameters"],
+        downsampling=tuple(known["downsampling"]),
+        n_classes=known["n_classes"],
+        epochs=known["epochs"],
+        tables=_read_tables(directory / TABLES_DIRECTORY / name),
+    )
+
+
+def _read_tables(directory: Path) -> dict[str, Table]:
+    return {path.stem: load_table(path) for path in sorted(directory.glob("*.csv")) if path.name[0] != "."}

@@ -1,0 +1,86 @@
+"""Numbers in words: how the report writes shares, points, intervals and lists.
+
+>>> percent(0.0612)
+'6.1 %'
+>>> points(-0.0004)
+'0.0'
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+_NO_BREAK = "\u00a0"
+_MINUS = "\u2212"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, with more digits where it is small.
+
+    >>> percent(0.0045), percent(0.5), percent(1.0)
+    ('0.45 %', '50.0 %', '100.0 %')
+    """
+    digits = 1 if share == 0 or abs(share) >= 0.0095 else 2
+    if 0 < abs(share) < 0.0001:
+        return f"{100 * share:.1e}{_NO_BREAK}%".replace("-", _MINUS)
+    return f"{100 * share:.{digits}f}{_NO_BREAK}%".replace("-", _MINUS)
+
+
+def points(difference: float, *, signed: bool = True) -> str:
+    """Write a difference of two shares in percentage points, without the unit.
+
+    >>> points(0.112), points(-0.0012), points(0.112, signed=False)
+    ('+11.2', '−0.1', '11.2')
+    """
+    text = f"{100 * difference:.1f}"
+    if float(text) == 0:
+        return "0.0"
+    sign = "+" if signed and difference > 0 else ""
+    return f"{sign}{text}".replace("-", _MINUS)
+
+
+def percent_with_interval(row: pd.Series) -> str:
+    """Write a value with its interval, both in percent.
+
+    >>> percent_with_interval(pd.Series({"value": 0.061, "low": 0.0565, "high": 0.0659}))
+    '6.1 % (5.7 to 6.6)'
+    """
+    return f"{percent(row['value'])}{_interval(row, signed=False)}"
+
+
+def points_with_interval(row: pd.Series) -> str:
+    """Write a difference with its interval, both in percentage points.
+
+    >>> points_with_interval(pd.Series({"value": 0.112, "low": 0.098, "high": 0.126}))
+    '+11.2 points (+9.8 to +12.6)'
+    """
+    return f"{points(row['value'])} points{_interval(row, signed=True)}"
+
+
+def counted(number: int, noun: str, *, plural: str | None = None) -> str:
+    """Write a number with its noun.
+
+    >>> counted(1, "module"), counted(2000, "image")
+    ('1 module', '2,000 images')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(items: Sequence[object], *, last: str = "and") -> str:
+    """Write a list.
+
+    >>> listed([18, 36]), listed(["a", "b", "c"])
+    ('18 and 36', 'a, b and c')
+    """
+    texts = [str(item) for item in items]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {last} {texts[-1]}" if texts else "none"
+
+
+def _interval(row: pd.Series, *, signed: bool) -> str:
+    low, high = float(row["low"]), float(row["high"])
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f" ({points(low, signed=signed)} to {points(high, signed=signed)})"

@@ -1,0 +1,141 @@
+"""How a verdict follows from intervals: the thresholds, the rules, and the statistics they need.
+
+A number is *surely* above a threshold when its whole interval is. The thresholds were fixed before anything
+was measured; what they are compared with is in `claims`.
+"""
+
+from __future__ import annotations
+
+from math import atanh, isfinite, isnan, sqrt, tanh
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom, norm, spearmanr
+
+from unravelnet.intervals import rate_interval
+from unravelnet.report.sentences import percent, points
+
+Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+NOTICEABLE = 0.05
+"""A change of the error of this much, 5 points, is noticeable."""
+AT_CHANCE = 0.10
+"""An error at most this far below guessing, 10 points, is at chance level."""
+LEARNT = 4 * NOTICEABLE
+"""The least distance of a network from guessing that allows to see it lose something: 20 points."""
+MOST = 0.9
+"""A claim about every module agrees in kind if it surely holds for this share of them."""
+PAPER_ERROR = 0.0610
+"""Test error of the paper's 54-module network on CIFAR-10."""
+
+NEAR = 0.02
+"""An error whose interval lies within this of the paper's, 2 points, agrees in kind."""
+
+_CONFIDENCE = 0.95
+_PAPER_TEST_IMAGES = 10_000
+
+
+def by_share(holds: pd.Series, fails: pd.Series, *, what: str) -> tuple[Verdict, str]:
+    """Judge a claim about every module from those for which it surely holds, and surely fails."""
+    n, n_holds, n_fails = len(holds), int(holds.sum()), int(fails.sum())
+    counts = f"{n_holds} of {n} surely {what}, {n_fails} surely do not."
+    if n_holds == n:
+        return "agrees", f"All {n} surely {what}."
+    if n_holds >= MOST * n:
+        return "agrees in kind", counts
+    if n_fails > (1 - MOST) * n:
+        return "does not agree", counts
+    return "not decided", f"{counts} The other intervals reach both sides of the threshold."
+
+
+def of_all_or_some(holds: pd.Series, opposite: pd.Series, *, what: str) -> tuple[Verdict, str]:
+    """Judge a claim about a few modules: of all, of some without a surely opposite one, or of none."""
+    counts = f"{int(holds.sum())} of {len(holds)} {what}, {int(opposite.sum())} surely the opposite."
+    if holds.all():
+        return "agrees", counts
+    if opposite.any():
+        return "does not agree", counts
+    return ("agrees in kind" if holds.any() else "not decided"), counts
+
+
+def of_steps(levels: pd.DataFrame, *, half: float, grows: bool, falls: bool) -> tuple[Verdict, str]:
+    """Judge whether an error grows without a collapse from its levels, each with low and high.
+
+    `half`: the step that is a collapse. `grows`, `falls`: whether it surely does so over all levels.
+    """
+    before, after = levels.iloc[:-1].reset_index(drop=True), levels.iloc[1:].reset_index(drop=True)
+    steps, largest = after["value"] - before["value"], (after["value"] - before["value"]).max()
+    step = f"the largest step is {points(largest)} points, the threshold {points(half, signed=False)}"
+    if falls:
+        return "does not agree", "The error surely falls."
+    if (after["low"] - before["high"] > half).any():
+        return "does not agree", f"One step is surely a collapse: {step}."
+    if not grows:
+        return (
+            "not decided",
+            "Whether the error grows is not clear: the interval of the correlation reaches 0.",
+        )
+    if (after["high"] - before["low"] < half).all():
+        return "agrees", f"It surely grows, and no step is a collapse: {step}."
+    if (steps < half).all():
+        return "agrees in kind", f"It surely grows; that no step is a collapse is likely, not sure: {step}."
+    return "not decided", f"It surely grows, but a step may be a collapse: {step}."
+
+
+def of_loss(lost: pd.Series) -> tuple[Verdict, str]:
+    """Judge whether less than a third, or at least less than half, of what was learnt is lost."""
+    low, high = f"{100 * lost['low']:.0f}", f"{100 * lost['high']:.0f}"
+    interval = f"({low} to {high})" if isfinite(lost["low"]) else "(too few draws for an interval)"
+    why = f"Lost: {100 * lost['value']:.0f} % {interval} of what was learnt.".replace("-", "\u2212")
+    if lost["high"] < 1 / 3:
+        return "agrees", why
+    if lost["high"] < 1 / 2:
+        return "agrees in kind", why
+    return ("does not agree" if lost["low"] > 1 / 2 else "not decided"), why
+
+
+def of_error(intact: pd.Series) -> tuple[Verdict, str]:
+    """Compare an error with the paper's, whose interval follows from its 10,000 test images."""
+    low, high = rate_interval(round(PAPER_ERROR * _PAPER_TEST_IMAGES), _PAPER_TEST_IMAGES)
+    ends = f"{points(low, signed=False)} to {points(high, signed=False)}"
+    paper = f"that of the paper's {percent(PAPER_ERROR)} is {ends}"
+    if isnan(intact["low"]):
+        return "not decided", "There is no interval."
+    if intact["low"] <= high and low <= intact["high"]:
+        return "agrees", f"The intervals overlap; {paper}."
+    is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
+    return ("agrees in kind" if is_near else "does not agree"), f"The intervals do not overlap; {paper}."
+
+
+def too_little(intact: pd.Series, chance: float) -> str:
+    """Say so where a network is too near to guessing to lose anything; else give an empty text."""
+    if chance - float(intact["value"]) >= LEARNT:
+        return ""
+    return (
+        f"The intact network errs in {percent(intact['value'])}, guessing in {percent(chance)}: it has learnt "
+        "too little to lose anything."
+    )
+
+
+# -- statistics --
+
+
+def rank_correlation(damage: np.ndarray, errors: np.ndarray) -> tuple[float, float, float]:
+    """Give Spearman's correlation with its interval: Fisher's z, variance of Bonett and Wright (2000)."""
+    if len(errors) < 6 or np.ptp(damage) == 0 or np.ptp(errors) == 0:
+        return 0.0, -1.0, 1.0
+    rho = float(spearmanr(damage, errors).statistic)
+    margin = norm.ppf((1 + _CONFIDENCE) / 2) * sqrt((1 + rho**2 / 2) / (len(errors) - 3))
+    centre = atanh(min(max(rho, -0.999999), 0.999999))
+    return rho, tanh(centre - margin), tanh(centre + margin)
+
+
+def median_with_interval(values: np.ndarray) -> pd.Series:
+    """Give the median with its interval from order statistics; without end for fewer than 6 values."""
+    ordered, n = np.sort(values), len(values)
+    # The largest k for which fewer than k values below the median are rarer than half of what is left out.
+    k = int(binom.ppf((1 - _CONFIDENCE) / 2, n, 0.5))
+    low, high = (ordered[k - 1], ordered[n - k]) if k else (-np.inf, np.inf)
+    return pd.Series({"value": float(np.median(values)), "low": float(low), "high": float(high)})

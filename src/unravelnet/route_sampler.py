@@ -1,0 +1,203 @@
+"""Random routes for training: which residual modules a mini-batch passes through.
+
+    all                    every module, always
+    stochastic-depth:0.5   module l of L is kept with probability 1 - l/L · (1 - 0.5), independently
+    exactly:23             23 modules, drawn anew each time
+    uniform                a number of modules drawn uniformly from 0 to L, then that many at random
+
+A module that is not kept is passed by its skip only, and its branch is not computed. A module that has no skip
+and changes the shape (`always`) is kept in every route; `exactly` counts it among its number.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from unravelnet.errors import TrainingError, unknown_name
+from unravelnet.route import Route
+
+_KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform")
+_N = TypeVar("_N", int, float)
+_TEXT = re.compile(r"([a-z-]+)(?::(.*))?")
+
+
+class RouteSampler(abc.ABC):
+    """A way to draw routes. `str` gives the text that `parse_route_sampler` reads."""
+
+    @abc.abstractmethod
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        """Draw a route through a network of `n_modules`; the modules in `always` are kept."""
+
+    @abc.abstractmethod
+    def survival(self, n_modules: int) -> tuple[float, ...]:
+        """Give the probability of each module to be kept, where all of them can be skipped."""
+
+    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
+        """Give the factor of each branch in evaluation mode, when all modules are passed.
+
+        It is 1 but for stochastic depth, which scales by the probability of survival.
+        """
+        return (1.0,) * n_modules
+
+    def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
+        """Raise TrainingError where a network of this size has no such routes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllModules(RouteSampler):
+    """Every module, always: ordinary training."""
+
+    def __str__(self) -> str:
+        return "all"
+
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        return Route.full(n_modules)
+
+    def survival(self, n_modules: int) -> tuple[float, ...]:
+        return (1.0,) * n_modules
+
+
+@dataclass(frozen=True, slots=True)
+class StochasticDepth(RouteSampler):
+    """Each module by itself, later ones less often: p_l = 1 - l/L · (1 - p_L) for l = 1 … L.
+
+    >>> StochasticDepth(0.5).survival(4)
+    (0.875, 0.75, 0.625, 0.5)
+
+    `last`: p_L, the survival of the last module. Source: Huang et al. 2016, linear decay; 54 modules keep 40.25
+    on average with p_L = 0.5.
+    """
+
+    last: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.last <= 1:
+            raise TrainingError(
+                f"The survival of the last module is {self.last}; give a number above 0 and up to 1, such as "
+                "stochastic-depth:0.5."
+            )
+
+    def __str__(self) -> str:
+        return f"stochastic-depth:{self.last}"
+
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        kept = generator.random(n_modules) < np.array(self.survival(n_modules))
+        return _keeping(np.flatnonzero(kept), n_modules, always)
+
+    def survival(self, n_modules: int) -> tuple[float, ...]:
+        return tuple(1 - module / n_modules * (1 - self.last) for module in range(1, n_modules + 1))
+
+    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
+        return self.survival(n_modules)
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly(RouteSampler):
+    """The same number of modules each time, all choices equally likely.
+
+    >>> Exactly(2).survival(4)
+    (0.5, 0.5, 0.5, 0.5)
+
+    Source: training on effective paths only, 23 of 54, in Veit et al. 2016; evaluated with all modules, unscaled.
+    """
+
+    n_kept: int
+
+    def __post_init__(self) -> None:
+        if self.n_kept < 0:
+            raise TrainingError(
+                f"A route cannot keep {self.n_kept} modules; give 0 or more, such as exactly:23."
+            )
+
+    def __str__(self) -> str:
+        return f"exactly:{self.n_kept}"
+
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        self.check(n_modules, always=always)
+        return _draw(self.n_kept, n_modules, generator, always)
+
+    def survival(self, n_modules: int) -> tuple[float, ...]:
+        return (self.n_kept / n_modules,) * n_modules
+
+    def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
+        if not len(set(always)) <= self.n_kept <= n_modules:
+            raise TrainingError(
+                f"Routes with exactly {self.n_kept} modules do not exist here: the network has {n_modules} residual "
+                f"modules, of which {len(set(always))} cannot be skipped. Give a number between."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(RouteSampler):
+    """A number of modules from 0 to all, each as likely, then that many at random.
+
+    >>> Uniform().survival(2)
+    (0.5, 0.5)
+
+    So that the network meets every effective depth equally often.
+    """
+
+    def __str__(self) -> str:
+        return "uniform"
+
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        n_kept = int(generator.integers(len(set(always)), n_modules, endpoint=True))
+        return _draw(n_kept, n_modules, generator, always)
+
+    def survival(self, n_modules: int) -> tuple[float, ...]:
+        return (0.5,) * n_modules
+
+
+def parse_route_sampler(text: str) -> RouteSampler:
+    """Read a route sampler from its text.
+
+    >>> parse_route_sampler("exactly:23")
+    Exactly(n_kept=23)
+
+    Raises UnknownNameError for another name, and TrainingError for a number that is missing or does not fit.
+    """
+    match = _TEXT.fullmatch(text.strip())
+    name, number = (match[1], match[2]) if match else (text, None)
+    if name == "stochastic-depth":
+        return StochasticDepth(_number(text, number, float))
+    if name == "exactly":
+        return Exactly(_number(text, number, int))
+    if name in ("all", "uniform"):
+        if number is not None:
+            raise TrainingError(f"{text!r} has a number too many; write {name!r}.")
+        return AllModules() if name == "all" else Uniform()
+    raise unknown_name("route sampler", text, _KNOWN)
+
+
+def _number(text: str, number: str | None, kind: Callable[[str], _N]) -> _N:
+    try:
+        return kind(number or "")
+    except ValueError:
+        example = next(known for known in _KNOWN if known.startswith(text.partition(":")[0]))
+        raise TrainingError(f"{text!r} needs a number behind the colon, as in {example!r}.") from None
+
+
+def _draw(n_kept: int, n_modules: int, generator: np.random.Generator, always: Collection[int]) -> Route:
+    free = [module for module in range(n_modules) if module not in always]
+    drawn = generator.permutation(free)[: n_kept - (n_modules - len(free))]
+    return _keeping(drawn, n_modules, always)
+
+
+def _keeping(kept: Collection[int] | np.ndarray, n_modules: int, always: Collection[int]) -> Route:
+    return Route.full(n_modules).keep(*(int(module) for module in kept), *always)

@@ -1,0 +1,415 @@
+"""Trains a network, each mini-batch on a route that a sampler draws.
+
+What is to be done is a `TrainingPlan`; this room does it. After every epoch the whole state (weights, momentum,
+generators) goes to disk, and a training that was stopped anywhere goes on from the last full epoch to the same
+weights as one that never stopped (float32, same machine and number of threads). Routes are explained in
+`route_sampler`, settings in `training_plan`, files in `checkpoint`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from unravelnet import checkpoint as checkpoints
+from unravelnet import provenance, zoo
+from unravelnet.checkpoint import Checkpoint
+from unravelnet.data import Batches, as_batches
+from unravelnet.data.source import Batch
+from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.record import Table
+from unravelnet.route import Route
+from unravelnet.training_data import TrainingData, check_labels, integer_targets
+from unravelnet.training_plan import TrainingPlan
+from unravelnet.zoo.recipe import recipe_or_none
+from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
+
+HISTORY_FILE = "history.csv"
+_EVALUATION_BATCH = 250
+
+Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
+OnBatch = Callable[["TrainingStatus"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStatus:
+    """How far a training is, after a mini-batch.
+
+    `epoch` and `batch` count from 1. `loss` and `error_rate` are means over the epoch so far, on the routes and
+    images as sampled and augmented. `seconds_left`: until the end of the training, evaluation included.
+    """
+
+    epoch: int
+    n_epochs: int
+    batch: int
+    n_batches: int
+    loss: float
+    error_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+def train(
+    net: UnraveledNetwork,
+    data: object,
+    *,
+    plan: TrainingPlan | None = None,
+    out: str | os.PathLike[str] | None = None,
+    validation: object = None,
+    progress: Progress | None = None,
+    on_batch: OnBatch | None = None,
+    **options: Any,
+) -> Table:
+    """Train a network in place and return its history, one row an epoch; it is left in evaluation mode.
+
+    >>> net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
+    >>> history = train(net, "digits", epochs=2, schedule="one-cycle")
+    >>> history.columns[:4]
+    ('epoch', 'train_loss', 'train_error_rate', 'test_error_rate')
+
+    `data`: a specification (its training split; validated on its test split), `ImageData`, a pair of tensors or a
+    torch `Dataset`. `validation`: data for `test_error_rate`, in any form; without any it is NaN. `options`:
+    settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints, history and the
+    finished network; a training found there goes on, and a finished one is loaded at once. `progress` wraps the
+    mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises TrainingError where the
+    settings do not fit, the loss is not finite, or `out` holds another training, and DataError for bad data.
+    """
+    plan = (plan or TrainingPlan()).changed(options)
+    training_data = TrainingData.open(data, plan)
+    if validation is None and isinstance(data, str):
+        validation = data
+    batches = None if validation is None else as_batches(validation, batch_size=_EVALUATION_BATCH)
+    training = _Training(net, training_data, batches, plan, None if out is None else Path(out))
+    with training.borrowing_network():
+        while training.epoch < plan.epochs:
+            training.run_epoch(progress, on_batch)
+    training.finish()
+    return training.table()
+
+
+class _Training:
+    """One training: network, data, optimiser and generators, and how far it is."""
+
+    def __init__(
+        self,
+        net: UnraveledNetwork,
+        data: TrainingData,
+        validation: Batches | None,
+        plan: TrainingPlan,
+        out: Path | None,
+    ) -> None:
+        self.net, self.data, self.validation, self.plan, self.out = net, data, validation, plan, out
+        self.modules = residual_modules_of(net)
+        self.sampler = plan.sampler
+        self.always = [m.index for m in self.modules if m.skip is None and not m.keeps_shape]
+        self.sampler.check(len(self.modules), always=self.always)
+        self.route_generator = np.random.default_rng(plan.seed)
+        self.device = _device(plan.device)
+        self.title = net.name or "the network"
+        self.identity = self._identity() if out else {}
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+        self.was_finished = False
+
+    # -- the network is borrowed: placed, trained, and given back where it was --
+
+    @contextlib.contextmanager
+    def borrowing_network(self) -> Iterator[None]:
+        """Place network and random state for training, and give both back afterwards."""
+        found = self._found()
+        home = next(self.net.parameters()).device
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.plan.seed)
+            try:
+                self._place_network()
+                if found is None:
+                    self._check_output()
+                self.optimiser = self._make_optimiser()
+                if found is not None:
+                    self._restore(found)
+                self.started, self.epochs_before = time.perf_counter(), self.epoch
+                yield
+            finally:
+                _to(self.net, home, torch.contiguous_format)
+                self.net.zero_grad(set_to_none=True)
+                self.net.eval()
+
+    def _place_network(self) -> None:
+        _to(self.net, self.device, torch.channels_last if self.plan.channels_last else torch.contiguous_format)
+        scales = self.sampler.branch_scales(len(self.modules))
+        for module, scale in zip(self.modules, scales, strict=True):
+            # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
+            module.branch_scale = 1.0 if module.skip is None else scale
+
+    def _check_output(self) -> None:
+        """Raise where the network cannot take the data, before any weight is changed."""
+        self.net.eval()
+        try:
+            with torch.no_grad(), self._in_precision():
+                logits = self._logits(self.data.probe())
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise TrainingError(
+                f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with the "
+                "input_shape of the data."
+            ) from error
+        images = self.data.images
+        if images is not None and images.n_classes > logits.shape[1]:
+            raise TrainingError(
+                f"{self.title} gives {logits.shape[1]} outputs, but {images.name} has {images.n_classes} classes. "
+                f"Make it with n_classes={images.n_classes}."
+            )
+
+    def _make_optimiser(self) -> torch.optim.SGD:
+        for parameter in self.net.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        return torch.optim.SGD(
+            self.net.parameters(),
+            lr=self.plan.learning_rate,
+            momentum=self.plan.momentum,
+            weight_decay=self.plan.weight_decay,
+            nesterov=self.plan.momentum > 0,
+            foreach=True,
+        )
+
+    # -- one epoch --
+
+    def run_epoch(self, progress: Progress | None, on_batch: OnBatch | None) -> None:
+        """Go through the data once, evaluate, and put the state on disk."""
+        began = time.perf_counter()
+        sums = _Sums()
+        self.net.train()
+        positions_of_batches = self.data.draw_epoch()
+        for positions in progress(positions_of_batches) if progress else positions_of_batches:
+            self._train_batch(positions, sums)
+            if on_batch is not None:
+                on_batch(self._status(sums, began))
+        images_per_second = sums.n / (time.perf_counter() - began)
+        self._check_weights()
+        row = {
+            "epoch": self.epoch + 1,
+            "train_loss": sums.loss / sums.n,
+            "train_error_rate": sums.wrong / sums.n,
+            "test_error_rate": self._test_error_rate(),
+            "learning_rate": self._learning_rate,
+            "images_per_second": images_per_second,
+            "seconds": time.perf_counter() - began,
+        }
+        self.history.append(row)
+        self.epoch += 1
+        self._save_state()
+
+    def _train_batch(self, positions: Tensor, sums: _Sums) -> None:
+        self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
+        batch = self.data.batch(positions)
+        targets = integer_targets(batch, self.data.name)
+        # Zero, not None: a parameter of a skipped branch has gradient zero, and still decays and coasts.
+        self.optimiser.zero_grad(set_to_none=False)
+        with self._in_precision():
+            logits = self._logits(batch, self._draw_route())
+        check_labels(targets, logits.shape[1], self.data.name)
+        loss = F.cross_entropy(logits, targets.to(self.device), label_smoothing=self.plan.label_smoothing)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"The loss is {value} in batch {sums.batch + 1} of")
+        loss.backward()
+        self.optimiser.step()
+        sums.add(value, logits.detach(), targets)
+
+    def _set_learning_rate(self, iteration: int) -> None:
+        n_iterations = self.plan.epochs * self.data.n_batches
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.learning_rate_at(iteration, n_iterations)
+
+    @property
+    def _learning_rate(self) -> float:
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def _draw_route(self) -> Route | None:
+        if self.plan.routes == "all":
+            return None
+        return self.sampler.sample(len(self.modules), self.route_generator, always=self.always)
+
+    def _logits(self, batch: Batch, route: Route | None = None) -> Tensor:
+        inputs = _on_device(batch[0], self.device, channels_last=self.plan.channels_last)
+        output = self.net(inputs, route)
+        logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            form = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+            raise TrainingError(
+                f"{self.title} gives {form}; training needs one score a class: a tensor [images, classes]."
+            )
+        return logits.float()
+
+    def _in_precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
+
+    def _test_error_rate(self) -> float:
+        if self.validation is None:
+            return math.nan
+        self.net.eval()
+        sums = _Sums()
+        with torch.no_grad(), self._in_precision():
+            for batch in self.validation:
+                targets = integer_targets(batch, self.validation.name)
+                sums.add(0.0, self._logits(batch), targets)
+        return sums.wrong / sums.n
+
+    def _status(self, sums: _Sums, began: float) -> TrainingStatus:
+        now = time.perf_counter()
+        n_done = (self.epoch - self.epochs_before) * self.data.n_batches + sums.batch
+        n_left = (self.plan.epochs - self.epoch) * self.data.n_batches - sums.batch
+        return TrainingStatus(
+            epoch=self.epoch + 1,
+            n_epochs=self.plan.epochs,
+            batch=sums.batch,
+            n_batches=self.data.n_batches,
+            loss=sums.loss / sums.n,
+            error_rate=sums.wrong / sums.n,
+            images_per_second=sums.n / (now - began),
+            seconds_left=(now - self.started) / n_done * n_left,
+        )
+
+    def _check_weights(self) -> None:
+        # The last step of an epoch has no loss after it to show that it went wrong.
+        if not all(bool(tensor.isfinite().all()) for tensor in self.net.state_dict().values()):
+            raise self._diverged("Weights are not finite at the end of")
+
+    def _diverged(self, what: str) -> TrainingError:
+        kept = ""
+        if self.out is not None and self.epoch:
+            kept = f" The last good checkpoint, after epoch {self.epoch}, is in {self.out}."
+        return TrainingError(
+            f"{what} epoch {self.epoch + 1}, at a learning rate of {self._learning_rate:g}: the training "
+            f"diverges.{kept} Lower the learning rate, or warm up for longer."
+        )
+
+    # -- what is on disk --
+
+    def _identity(self) -> dict[str, Any]:
+        """Say what this training is of; the same dictionary means the same training."""
+        structure = [f"{module} {module.kind}" for module in self.modules]
+        structure += [f"{name} {tuple(tensor.shape)}" for name, tensor in self.net.state_dict().items()]
+        digest = hashlib.sha256("\n".join(structure).encode()).hexdigest()[:16]
+        validation = self.validation
+        return {
+            **asdict(self.plan),
+            "network": f"{self.title} {digest}",
+            "data": self.data.identity(),
+            "validation": None if validation is None else f"{validation.name} {validation.n_images}",
+        }
+
+    def _found(self) -> Checkpoint | None:
+        found = None if self.out is None else checkpoints.read(self.out)
+        if found is not None:
+            checkpoints.check_same(found, self.identity, str(self.out))
+        return found
+
+    def _save_state(self) -> None:
+        if self.out is None:
+            return
+        tensors = {f"weights.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        for name, parameter in self.net.named_parameters():
+            momentum = self.optimiser.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        tensors["generator.data"] = self.data.generator.get_state()
+        tensors["generator.default"] = torch.default_generator.get_state()
+        route_generator = dict(self.route_generator.bit_generator.state)
+        state = Checkpoint(self.identity, self.epoch, self.history, route_generator, tensors)
+        checkpoints.write(self.out, state)
+        self.table().save(self.out / HISTORY_FILE)
+
+    def _restore(self, found: Checkpoint) -> None:
+        place = f"the checkpoint in {self.out}"
+        try:
+            self.net.load_weights(found.under("weights."), source=place)
+            for name, momentum in found.under("momentum.").items():
+                parameter = self.net.get_parameter(name)
+                # In the layout of the parameter, which the optimiser's arithmetic expects.
+                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+            self.data.generator.set_state(found.tensors["generator.data"])
+            torch.default_generator.set_state(found.tensors["generator.default"])
+            self.route_generator.bit_generator.state = dict(found.route_generator)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{place} does not hold the state of this training: {error}. Remove it to start anew."
+            ) from error
+        self.epoch, self.history = found.epoch, list(found.history)
+        self.was_finished = self.epoch == self.plan.epochs
+
+    def finish(self) -> None:
+        """Write the trained network and how it came about, unless they are there."""
+        is_from_zoo = recipe_or_none(self.net) is not None
+        last_file = DESCRIPTION_FILE if is_from_zoo else WEIGHTS_FILE
+        if self.out is None or (self.was_finished and (self.out / last_file).exists()):
+            return
+        provenance.write_run(self.out, provenance.collect(training=self.identity, seed=self.plan.seed))
+        if is_from_zoo:
+            zoo.save(self.net, self.out, facts={"training": asdict(self.plan)}, **self.data.facts())
+        else:
+            write_weights(self.out / WEIGHTS_FILE, self.net.state_dict())
+
+    def table(self) -> Table:
+        """Return the history as a table."""
+        return Table(self.history)
+
+
+class _Sums:
+    """Running sums over mini-batches; ratios are taken when somebody looks."""
+
+    def __init__(self) -> None:
+        self.batch = self.n = self.wrong = 0
+        self.loss = 0.0
+
+    def add(self, mean_loss: float, logits_BC: Tensor, targets_B: Tensor) -> None:
+        self.batch += 1
+        self.n += len(targets_B)
+        self.wrong += int((logits_BC.argmax(1).cpu() != targets_B).sum())
+        self.loss += mean_loss * len(targets_B)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(
+            f"The device {name!r} cannot be used: {_first_line(error)} Give 'auto', 'cpu' or 'cuda'."
+        ) from error
+
+
+def _on_device(inputs: Inputs, device: torch.device, *, channels_last: bool) -> Inputs:
+    """Move inputs of any form; images go channels last where asked."""
+
+    def place(value: object) -> object:
+        if not isinstance(value, Tensor):
+            return value
+        if channels_last and value.dim() == 4:
+            return value.to(device, memory_format=torch.channels_last)
+        return value.to(device)
+
+    return cast(Inputs, tree_map(place, inputs))
+
+
+def _to(net: UnraveledNetwork, device: torch.device, memory_format: torch.memory_format) -> None:
+    # Annotated by torch for one of the two at a time, and documented for both.
+    cast(Any, net).to(device=device, memory_format=memory_format)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") + "."

@@ -1,0 +1,113 @@
+"""The data of a training: mini-batches in a new order each epoch, augmented, with labels that fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unravelnet.data import Augmentation, ImageData, load
+from unravelnet.data.source import Batch, DatasetSource, ImageSource, Source, open_source
+from unravelnet.errors import DataError
+from unravelnet.training_plan import TrainingPlan
+
+
+class TrainingData:
+    """Data that is gone through once an epoch.
+
+    Order and augmentation are drawn from `generator`, and from nothing else, so that its state says how to go
+    on. Image data is augmented as the plan says; data in other forms is taken as it is.
+    """
+
+    def __init__(self, source: Source, plan: TrainingPlan) -> None:
+        if len(source) < 2:
+            raise DataError(
+                f"{source.name} has one image; batch normalisation needs two or more to train on."
+            )
+        self.source = source
+        self.plan = plan
+        self.name = source.name
+        self.generator = torch.Generator().manual_seed(plan.seed)
+        self.images: ImageData | None = source.data if isinstance(source, ImageSource) else None
+        self.augmentation = _augmentation(self.images, plan)
+        full, rest = divmod(len(source), plan.batch_size)
+        # A last batch of one image is left out: its normalisation would have no variance to divide by.
+        self.n_batches = max(1, full + (rest > 1))
+
+    @classmethod
+    def open(cls, data: object, plan: TrainingPlan) -> TrainingData:
+        """Open data of any form that can be indexed; of a specification, the training split.
+
+        Raises DataError for a stream of batches, and for data that is missing or empty.
+        """
+        source = open_source(load(data, "train") if isinstance(data, str) else data)
+        if source is None:
+            raise DataError(
+                f"A network cannot be trained on a {type(data).__name__}: the order of the images is drawn anew "
+                "each epoch. Give image data, a pair of tensors, a torch Dataset with a length, or a name such "
+                "as 'digits'."
+            )
+        return cls(source, plan)
+
+    def draw_epoch(self) -> tuple[Tensor, ...]:
+        """Draw the order of an epoch: the positions of the images of each mini-batch."""
+        order = torch.randperm(len(self.source), generator=self.generator)
+        return order.split(self.plan.batch_size)[: self.n_batches]
+
+    def batch(self, positions: Tensor) -> Batch:
+        """Give a mini-batch, augmented anew."""
+        if self.images is None or self.augmentation is None:
+            return self.source.gather(positions)
+        images = self.augmentation.apply(
+            self.images.images[positions], self.generator, fill=self.images.mean_pixel
+        )
+        return self.images.normalise(images), self.images.targets[positions]
+
+    def probe(self) -> Batch:
+        """Give the first two images as they are, to try a network with."""
+        return self.source.gather(torch.arange(2))
+
+    def identity(self) -> str:
+        """Name the data and its content: the same text means the same training images."""
+        # Items of a Dataset may differ each time they are read (random transforms), so they are not hashed.
+        if isinstance(self.source, DatasetSource):
+            return f"{self.name} {len(self.source)}"
+        return f"{self.name} {self.source.fingerprint(torch.arange(len(self.source)))}"
+
+    def facts(self) -> dict[str, Any]:
+        """Say what a network that was trained on it needs to know: class names and normalisation."""
+        images = self.images
+        if images is None:
+            return {"data": self.name}
+        return {"data": self.name, "classes": images.classes, "mean": images.mean, "std": images.std}
+
+
+def integer_targets(batch: Batch, name: str) -> Tensor:
+    """Return the targets of a batch. Raises DataError unless they are one integer an image."""
+    targets = batch[1]
+    if targets is None or targets.dim() != 1 or targets.is_floating_point():
+        form = "none" if targets is None else f"{targets.dtype} of shape {tuple(targets.shape)}"
+        raise DataError(f"Training needs one integer label an image, and the targets of {name} are {form}.")
+    return targets
+
+
+def check_labels(targets: Tensor, n_outputs: int, name: str) -> None:
+    """Raise DataError for labels that the network has no output for."""
+    lowest, highest = int(targets.min()), int(targets.max())
+    if lowest < 0 or highest >= n_outputs:
+        raise DataError(
+            f"{name} has the label {lowest if lowest < 0 else highest}, but the network has {n_outputs} classes, "
+            f"numbered 0 to {n_outputs - 1}. Make the network with as many classes as the data, or mend the labels."
+        )
+
+
+def _augmentation(images: ImageData | None, plan: TrainingPlan) -> Augmentation | None:
+    """Choose the augmentation: the usual one for the shape of the images, but for what the plan says."""
+    if not plan.augment or images is None:
+        return None
+    usual = Augmentation.standard(images.image_shape)
+    return Augmentation(
+        pad=usual.pad if plan.pad is None else plan.pad,
+        flip=usual.flip if plan.flip is None else plan.flip,
+    )

@@ -1,0 +1,129 @@
+"""How a network is to be trained: settings, their checks, and the learning rate of every iteration.
+
+Plain data without torch; `train` carries it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from unravelnet.errors import TrainingError, unknown_name
+from unravelnet.route_sampler import RouteSampler, parse_route_sampler
+
+Schedule = Literal["step", "cosine", "one-cycle"]
+Precision = Literal["float32", "bfloat16"]
+
+_SCHEDULES = ("step", "cosine", "one-cycle")
+_PRECISIONS = ("float32", "bfloat16")
+# He et al. 2015: the rate falls after 32,000 and 48,000 of 64,000 iterations.
+_STEPS = (0.5, 0.75)
+# He et al. 2015 warm a network of 110 layers up for about 400 iterations at a tenth of the rate.
+_WARMUP_ITERATIONS = 400
+_WARMUP_SHARE = 1 / 20
+_WARMUP_FACTOR = 0.1
+# One-cycle after Smith and Topin 2017, with the defaults of torch's OneCycleLR.
+_RISE_SHARE, _START_DIVISOR, _END_DIVISOR = 0.3, 25.0, 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """All settings of a training; the defaults are the recipe of He et al. (2015) with Nesterov momentum.
+
+    >>> TrainingPlan(epochs=10, routes="stochastic-depth:0.5").learning_rate
+    0.1
+
+    `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine" and
+    "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations; None: 400,
+    or a twentieth of a shorter training; "one-cycle" has its own beginning. Networks without normalisation need a
+    lower rate, such as 0.01. `routes`: "all", "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`:
+    random crops and flips, for image data; `pad` and `flip` as in `data.Augmentation`, chosen by the image shape
+    if None. `device`: "auto" takes CUDA where there is one. Raises TrainingError for impossible settings.
+    """
+
+    epochs: int = 164
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Schedule = "step"
+    warmup_iterations: int | None = None
+    label_smoothing: float = 0.0
+    routes: str = "all"
+    precision: Precision = "float32"
+    channels_last: bool = True
+    augment: bool = True
+    pad: int | None = None
+    flip: bool | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self._check("epochs", self.epochs >= 1, "1 or more")
+        self._check("batch_size", self.batch_size >= 1, "1 or more")
+        self._check("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
+        self._check("momentum", 0 <= self.momentum < 1, "a number from 0 to below 1")
+        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
+        self._check("warmup_iterations", (self.warmup_iterations or 0) >= 0, "0 or more, or None")
+        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "a number from 0 to below 1")
+        self._check("pad", (self.pad or 0) >= 0, "0 or more, or None")
+        if self.schedule not in _SCHEDULES:
+            raise unknown_name("schedule", self.schedule, _SCHEDULES)
+        if self.precision not in _PRECISIONS:
+            raise unknown_name("precision", self.precision, _PRECISIONS)
+        parse_route_sampler(self.routes)
+
+    @property
+    def sampler(self) -> RouteSampler:
+        """The route sampler that `routes` names."""
+        return parse_route_sampler(self.routes)
+
+    def changed(self, options: Mapping[str, Any]) -> TrainingPlan:
+        """Return the plan with other values for some settings. Raises UnknownNameError for one that is not there."""
+        known = [field.name for field in fields(self)]
+        for name in options:
+            if name not in known:
+                raise unknown_name("training setting", name, known)
+        return replace(self, **options)
+
+    def learning_rate_at(self, iteration: int, n_iterations: int) -> float:
+        """Give the learning rate of an iteration, counted from 0.
+
+        >>> plan = TrainingPlan(epochs=1, warmup_iterations=0)
+        >>> [round(plan.learning_rate_at(i, 4), 6) for i in range(4)]
+        [0.1, 0.1, 0.01, 0.001]
+        """
+        if self.schedule == "one-cycle":
+            return self.learning_rate * _one_cycle(iteration, n_iterations)
+        warmup = self.warmup_iterations
+        if warmup is None:
+            warmup = min(_WARMUP_ITERATIONS, int(n_iterations * _WARMUP_SHARE))
+        if iteration < warmup:
+            return self.learning_rate * _WARMUP_FACTOR
+        if self.schedule == "cosine":
+            return self.learning_rate * _half_cosine(
+                1, 0, (iteration - warmup) / max(1, n_iterations - warmup)
+            )
+        n_steps = sum(iteration >= share * n_iterations for share in _STEPS)
+        return float(self.learning_rate / 10**n_steps)
+
+    def _check(self, name: str, is_right: bool, expected: str) -> None:
+        if not is_right:
+            raise TrainingError(f"The training setting {name} is {getattr(self, name)}; give {expected}.")
+
+
+def _one_cycle(iteration: int, n_iterations: int) -> float:
+    peak, end = _RISE_SHARE * n_iterations - 1, n_iterations - 1
+    if peak <= 0:  # three iterations or fewer: no room for a cycle
+        return 1.0
+    start = 1 / _START_DIVISOR
+    if iteration <= peak:
+        return _half_cosine(start, 1, iteration / peak)
+    return _half_cosine(1, start / _END_DIVISOR, (iteration - peak) / (end - peak))
+
+
+def _half_cosine(first: float, last: float, share: float) -> float:
+    """Go from one value to another along half a cosine; `share` runs from 0 to 1."""
+    return last + (first - last) / 2 * (1 + math.cos(math.pi * share))

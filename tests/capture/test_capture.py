@@ -1,0 +1,203 @@
+"""Capture against networks that carry their own answer, and against surgery done by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import unravelnet as un
+from tests.capture import awkward
+from unravelnet.capture.verify import relative_difference
+from unravelnet.errors import CaptureError
+from unravelnet.route import Route
+
+
+def made(kind: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    return kind().eval()
+
+
+def call(model: nn.Module, example: object) -> object:
+    return model(**example) if isinstance(example, dict) else model(example)
+
+
+@pytest.mark.parametrize(("kind", "example"), awkward.CASES, ids=lambda case: getattr(case, "__name__", ""))
+def test_finds_what_the_network_says_is_in_it(kind: type[nn.Module], example: object) -> None:
+    model = made(kind)
+    net = un.unravel(model, example)
+    assert tuple(module.kind for module in net.residual_modules) == kind.answer
+    with torch.no_grad():
+        assert relative_difference(net(example), call(model, example)) <= 1e-6
+    assert net.unexplained == ()
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_deleting_is_what_taking_the_block_out_by_hand_is(place: int) -> None:
+    model = made(awkward.Identity)
+    net = un.unravel(model, awkward.VECTORS)
+    by_hand = copy.deepcopy(model)
+    [by_hand.first, by_hand.second][place].register_forward_hook(lambda *_: torch.zeros(()))
+    expected = by_hand(awkward.VECTORS)
+    assert torch.equal(net(awkward.VECTORS, net.full_route.delete(place)), expected)
+
+
+def test_routes_do_what_they_say() -> None:
+    model = made(awkward.Identity)
+    f, g, x = model.first, model.second, awkward.VECTORS
+    net = un.unravel(model, x)
+    full = Route.full(2)
+    expected = {
+        full.remove_skip(0): f(x) + g(f(x)),
+        full.swap(0, 1): x + g(x) + f(x + g(x)),
+        full.keep(): x,
+        Route.parse("0,0"): x + f(x) + f(x + f(x)),
+    }
+    for route, output in expected.items():
+        torch.testing.assert_close(net(x, route), output)
+
+
+def test_inplace_operations_do_not_reach_the_stream() -> None:
+    net = un.unravel(made(awkward.InPlace), awkward.IMAGES_4)
+    x = awkward.IMAGES_4.clone()
+    module = net.residual_modules[0]
+    first, second = module.branch(x), module.branch(x)
+    assert torch.equal(x, awkward.IMAGES_4)
+    assert torch.equal(first, second)
+    assert (first < 0).any(), "the branch ends before the ReLU that follows the junction"
+
+
+def test_after_belongs_to_every_module_of_a_post_norm_network_and_to_none_of_the_others() -> None:
+    def n_after(kind: type[nn.Module], example: torch.Tensor) -> int:
+        net = un.unravel(made(kind), example)
+        return sum(not isinstance(module.after, nn.Identity) for module in net.residual_modules)
+
+    assert n_after(awkward.PostNorm, awkward.VECTORS) == 3
+    assert n_after(awkward.InPlace, awkward.IMAGES_4) == 2
+    assert n_after(awkward.SharedPreactivation, awkward.IMAGES_4) == 0
+
+
+def test_what_stands_between_modules_ends_a_chain() -> None:
+    net = un.unravel(made(awkward.SharedPreactivation), awkward.IMAGES_4)
+    assert [module.chain for module in net.residual_modules] == [0, 0, 1, 1, 1]
+    assert net.compatible_with(0) == [1]
+    assert net.compatible_with(3) == [4]
+
+
+def test_parallel_streams_are_lesioned_one_by_one() -> None:
+    model = made(awkward.TwoStreams)
+    net = un.unravel(model, awkward.VECTORS)
+    x = awkward.VECTORS
+    for index, module in enumerate(net.residual_modules):
+        layer = int(module.name.rpartition(".")[2])
+        by_hand = copy.deepcopy(model)
+        by_hand.layers[layer].register_forward_hook(lambda *_: torch.zeros(()))
+        assert relative_difference(net(x, net.full_route.delete(index)), by_hand(x)) == 0.0
+
+
+def test_inner_modules_are_modules_too() -> None:
+    model = made(awkward.Nested)
+    (outer,) = un.unravel(model, awkward.VECTORS).residual_modules
+    assert [inner.name for inner in outer.inner] == ["inside#1", "inside#2"] or len(outer.inner) == 2
+    first = outer.inner[0]
+    torch.testing.assert_close(first(awkward.VECTORS), awkward.VECTORS + model.inside.first(awkward.VECTORS))
+
+
+def test_parameters_are_the_models_own() -> None:
+    model = made(awkward.Shared)
+    net = un.unravel(model, awkward.VECTORS)
+    assert {id(p) for p in net.parameters()} == {id(p) for p in model.parameters()}
+    with torch.no_grad():
+        model.layer.weight.zero_()
+        model.layer.bias.zero_()
+    assert torch.equal(net(awkward.VECTORS), awkward.VECTORS)
+
+
+def test_gradients_reach_the_models_parameters() -> None:
+    model = made(awkward.InPlace)
+    net = un.unravel(model, awkward.IMAGES_4)
+    net(awkward.IMAGES_4).square().sum().backward()
+    found = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    model(awkward.IMAGES_4.clone()).square().sum().backward()
+    for ours, theirs in zip(found, model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.grad)
+
+
+def snapshot(model: nn.Module) -> list[object]:
+    tensors = [(name, value.clone()) for name, value in model.state_dict().items()]
+    modules = [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks), set(vars(m))) for m in model.modules()]
+    return [*[(name, value.tolist()) for name, value in tensors], *modules, torch.get_rng_state().tolist()]
+
+
+@pytest.mark.parametrize("kind", [awkward.SharedPreactivation, awkward.DataDependent])
+def test_the_model_is_left_as_it_was(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = kind().train()
+    list(model.children())[0].eval()
+    before = snapshot(model)
+    example = awkward.IMAGES_4 if kind is awkward.SharedPreactivation else awkward.VECTORS
+    if kind is awkward.DataDependent:
+        with pytest.raises(CaptureError):
+            un.unravel(model, example)
+    else:
+        un.unravel(model, example)
+    assert snapshot(model) == before
+
+
+def test_any_batch_size_and_length_runs() -> None:
+    model = made(awkward.Masked)
+    net = un.unravel(model, {"ids": torch.tensor([[1, 2, 3]]), "mask": torch.ones(1, 3, dtype=torch.long)})
+    inputs = {"mask": torch.tensor([[1, 1, 1, 0, 0]] * 7), "ids": torch.randint(0, 11, (7, 5))}
+    torch.testing.assert_close(net(inputs), model(**inputs))
+
+
+def test_inputs_of_another_form_are_refused() -> None:
+    net = un.unravel(made(awkward.Masked), dict(awkward.CASES)[awkward.Masked])
+    with pytest.raises(CaptureError, match="captured for a dict with"):
+        net(torch.zeros(2, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("kind", "phrase"),
+    [
+        (awkward.Recurrent, "it is recurrent"),
+        (awkward.Concatenative, "it is concatenative"),
+        (awkward.DataDependent, "data-dependent control flow"),
+        (awkward.Single, "fewer than two layers"),
+        (awkward.FixedBatch, "fixes its batch size"),
+    ],
+)
+def test_refuses_with_what_stands_in_the_way(kind: type[nn.Module], phrase: str) -> None:
+    example = awkward.TOKENS if kind is awkward.Recurrent else awkward.VECTORS
+    with pytest.raises(CaptureError, match=phrase):
+        un.unravel(made(kind), example)
+
+
+def test_additions_that_were_not_understood_are_listed() -> None:
+    class Leaky(nn.Module):
+        """x + g(f(x)), and what is inside the branch is read elsewhere."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.g, self.h = (nn.Linear(8, 8) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inside = self.f(x).relu()
+            y = x + self.g(inside)
+            return torch.cat([y + self.h(y).relu(), inside], dim=-1)
+
+    net = un.unravel(Leaky().eval(), awkward.VECTORS)
+    assert len(net.residual_modules) == 1
+    assert len(net.unexplained) == 1
+    assert "not understood" in repr(net)
+
+
+def test_a_network_that_differs_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unravelnet.network import ResidualModule
+
+    monkeypatch.setattr(ResidualModule, "join", lambda self, skip, branch, held: skip)
+    with pytest.raises(CaptureError, match=r"module 0 \(first"):
+        un.unravel(made(awkward.Identity), awkward.VECTORS)
