@@ -52,7 +52,7 @@ def test_what_a_text_means(text, visits):
     # The visits written one by one say the same.
     assert Route.parse(text) == Route.parse(",".join(visits) or "none")
     assert len(Route.parse(text)) == len(visits)
-    assert str(Route.parse(text)) == text.replace("4,4,4", "4,4,4")
+    assert str(Route.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", ",", "1,", "a", "3-", "-3", "3x", "1.5", "0-3bs", "3 4x", "²"])
@@ -165,14 +165,14 @@ def test_tau_of_one_swap(n_modules, data):
 
 
 def test_tau_of_the_same_and_of_the_reverse_order():
-    assert Route.full(54).kendall_tau() == 1
-    assert Route.full(54).reverse().kendall_tau() == -1
+    assert Route.full(54).kendall_tau() == pytest.approx(1, abs=1e-12)
+    assert Route.full(54).reverse().kendall_tau() == pytest.approx(-1, abs=1e-12)
     assert Route.full(1).kendall_tau() == 1
     assert Route.full(0).kendall_tau() == 1
 
 
 def test_tau_does_not_see_deletions():
-    assert Route.full(54).delete(3, 9).kendall_tau() == 1
+    assert Route.full(54).delete(3, 9).kendall_tau() == Route.full(54).kendall_tau()
 
 
 STAGES = [range(0, 18), range(19, 36), range(37, 54)]  # what may be swapped among 54 modules in 3 stages

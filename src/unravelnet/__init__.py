@@ -15,7 +15,7 @@ _HOME_OF_NAME = {
     "ResidualModule": "unravelnet.network",
     "Route": "unravelnet.route",
     "Step": "unravelnet.route",
-    "evaluate": "unravelnet.evaluate",
+    "evaluate": "unravelnet.evaluation",
     "train": "unravelnet.train",
     "report": "unravelnet.report",
     "load_table": "unravelnet.record",

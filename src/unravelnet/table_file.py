@@ -77,8 +77,8 @@ def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
     for number, cells in enumerate(lines, start=1):
         if len(cells) != len(header):
             raise StoreError(
-                f"Row {number} of {path} has {len(cells)} cells, and its header {len(header)}. The file may have "
-                "been cut off; write it again."
+                f"Row {number} of {path} has {len(cells)} cells, and its header {len(header)}. The file may "
+                "have been cut off; write it again."
             )
     columns = {name: _typed(name, [cells[i] for cells in lines]) for i, name in enumerate(header)}
     return header, [{name: columns[name][i] for name in header} for i in range(len(lines))]

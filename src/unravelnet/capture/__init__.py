@@ -7,13 +7,15 @@ model. Capturing takes about as long as a few forward passes of a small batch, p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import fx, nn
 
 from unravelnet.capture.assemble import assemble
 from unravelnet.capture.export import export_model
 from unravelnet.capture.operations import RECURRENT, operation
 from unravelnet.capture.stream import Stream
-from unravelnet.capture.structure import find_structure
+from unravelnet.capture.structure import Region, find_structure
 from unravelnet.capture.verify import verify
 from unravelnet.errors import CaptureError
 from unravelnet.network import Inputs, UnraveledNetwork
@@ -54,12 +56,12 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     if not structure.regions or _is_concatenative(stream, structure.regions):
         raise CaptureError(_nothing_to_remove(label, stream))
     net = assemble(exported, stream, structure, label)
-    verify(model, exported, net)
+    verify(model, exported, net, [region.output.name for region in structure.regions])
     return net.eval()
 
 
-def _is_concatenative(stream: Stream, regions: object) -> bool:
-    return all(region.skip is None for region in regions) and bool(_concatenations(stream))  # type: ignore[attr-defined]
+def _is_concatenative(stream: Stream, regions: Sequence[Region]) -> bool:
+    return all(region.skip is None for region in regions) and bool(_concatenations(stream))
 
 
 def _concatenations(stream: Stream) -> list[fx.Node]:

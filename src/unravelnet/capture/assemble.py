@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from unravelnet.capture.export import Call, ExportedModel
 from unravelnet.capture.stream import Stream, shape_of
@@ -70,12 +69,12 @@ class Stem(Segment):
 class Head(GraphSegment):
     """The last gap: from the last stream to the outputs in the model's own form."""
 
-    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], spec: pytree.TreeSpec) -> None:
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], call: Call) -> None:
         super().__init__(graph, reads)
-        self.spec = spec
+        self.call = call
 
     def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> Any:
-        return pytree.tree_unflatten(list(super().forward(x, held)), self.spec)
+        return self.call.output(super().forward(x, held))
 
 
 @dataclass
@@ -220,7 +219,7 @@ class _Assembly:
         return UnraveledNetwork(
             Stem(self._build(self._gap_piece(0, live[0])), self.exported.call, _names(live[0])),
             modules,
-            Head(self._build(head), _names(head.reads), self.exported.output_spec),
+            Head(self._build(head), _names(head.reads), self.exported.call),
             transitions=[self._transition(gap, live[gap]) for gap in starts[1:]],
             example=self.exported.example,
             name=name,

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,20 @@ from unravelnet.network import Inputs, first_tensor
 
 @dataclass(frozen=True)
 class Call:
-    """How a model is called: which inputs it was captured with, and the constants that go along."""
+    """How a model is called: the form of its inputs, the constants that go along, the form of its output."""
 
-    form: type
     names: tuple[str, ...]
     constants: Mapping[str, Any]
     spec: pytree.TreeSpec
+    output_spec: pytree.TreeSpec
+
+    def __deepcopy__(self, memo: object) -> Call:
+        # It never changes, so that copies of a network may share it.
+        return self
+
+    def output(self, leaves: Iterable[Any]) -> Any:
+        """Put output values into the model's own form."""
+        return pytree.tree_unflatten(list(leaves), self.output_spec)
 
     def leaves(self, inputs: Inputs) -> list[Any]:
         """Flatten inputs into the order of the graph's placeholders.
@@ -53,11 +61,10 @@ class Call:
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A flat graph with its parameters, the way to call it and the form of its output."""
+    """A flat graph with its parameters, the way to call it, and an example of its inputs."""
 
     graph_module: fx.GraphModule
     call: Call
-    output_spec: pytree.TreeSpec
     example: Inputs
 
 
@@ -93,8 +100,8 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
         except Exception as error:
             raise _explained(model, error) from error
     _check_batch_is_open(graph_module)
-    call = Call(type(example), tuple(kwargs), constants, spec)
-    return ExportedModel(graph_module, call, program.call_spec.out_spec, example)
+    call = Call(tuple(kwargs), constants, spec, program.call_spec.out_spec)
+    return ExportedModel(graph_module, call, example)
 
 
 def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,11 +19,13 @@ TOLERANCE = 1e-5
 
 
 @torch.no_grad()
-def verify(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> None:
+def verify(
+    model: nn.Module, exported: ExportedModel, net: UnraveledNetwork, output_names: Sequence[str]
+) -> None:
     """Check that a network gives the model's own output, on the example and on another batch size.
 
-    Raises CaptureError where an output differs by more than 1e-5 of the largest one, with the first residual
-    module that differs.
+    `output_names`: the value of the graph that each residual module hands on. Raises CaptureError where an
+    output differs by more than 1e-5 of the largest one, with the first residual module that differs.
     """
     net.eval()
     for rows in ([0, 1], [1, 0, 1]):
@@ -35,7 +38,7 @@ def verify(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> 
         if not difference <= TOLERANCE:
             raise CaptureError(
                 f"The captured network differs from the model by {difference:.1e} (relative) on a batch of "
-                f"{len(rows)}; {_first_difference(exported, net, inputs)}. The model may compute something from "
+                f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute something from "
                 "the batch as a whole, or at random, in evaluation mode."
             )
 
@@ -64,28 +67,27 @@ def _tensors(output: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
-def _first_difference(exported: ExportedModel, net: UnraveledNetwork, inputs: Any) -> str:
+def _first_difference(
+    exported: ExportedModel, net: UnraveledNetwork, inputs: Any, output_names: Sequence[str]
+) -> str:
     """Name the first residual module whose output is not that of the exported graph."""
-    wanted = _Recorder(exported.graph_module).run_recorded(exported.call.leaves(inputs))
+    recorder = _Recorder(exported.graph_module)
+    recorder.run(*exported.call.leaves(inputs), enable_io_processing=False)
     state = net.enter(inputs)
-    for module in net.residual_modules:
+    for module, name in zip(net.residual_modules, output_names, strict=True):
         state = net.advance(state, Step(module.index))
-        same = any(v.shape == state.x.shape and relative_difference(state.x, v) <= TOLERANCE for v in wanted)
-        if not same:
-            return f"{module} is the first whose output the model does not compute"
+        if not relative_difference(state.x, recorder.values[name]) <= TOLERANCE:
+            return f"{module} is the first that gives another output"
     return "every residual module agrees, the head does not"
 
 
 class _Recorder(torch.fx.Interpreter):
-    """Runs a graph and keeps every tensor; used only to explain a failure."""
+    """Runs a graph and keeps every value; used only to explain a failure."""
 
-    def run_recorded(self, leaves: list[Any]) -> list[Tensor]:
-        self.values: list[Tensor] = []
-        self.run(*leaves, enable_io_processing=False)
-        return self.values
+    def __init__(self, graph_module: torch.fx.GraphModule) -> None:
+        super().__init__(graph_module)
+        self.values: dict[str, Any] = {}
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        value = super().run_node(n)
-        if isinstance(value, Tensor):
-            self.values.append(value)
-        return value
+        self.values[n.name] = super().run_node(n)
+        return self.values[n.name]

@@ -43,7 +43,10 @@ def svg_text(figure: Figure, *, name: str) -> str:
     `name`: becomes part of the identifiers in the SVG, so that several may stand in one page.
     """
     settings = {"svg.hashsalt": name, "svg.fonttype": "none"}
-    return _drawn(lambda file: figure.savefig(file, format="svg", metadata={"Date": None}), settings).decode()
+    nothing = {"Date": None, "Creator": None}
+    drawn = _drawn(lambda file: figure.savefig(file, format="svg", metadata=nothing), settings).decode()
+    # Verdana is as wide as DejaVu; the others are narrower, so that nothing overlaps without either.
+    return drawn.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
 def _png(figure: Figure) -> bytes:

@@ -35,6 +35,15 @@ SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
 """Sizes of letters in points."""
 
 _CAPTION_LETTERS_PER_INCH = 17.5
+_LEGEND_LETTERS = 115
+_LEGEND: dict[str, Any] = {
+    "loc": "outside upper left",
+    "handlelength": 1.8,
+    "columnspacing": 1.6,
+    "handletextpad": 0.6,
+    "borderpad": 0.0,
+    "borderaxespad": 0.9,
+}
 _SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": NORMAL,
@@ -106,15 +115,21 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, width), x=0.012, ha="left", fontsize=SMALL, color=MUTED)
 
 
-def legend_above(axes: Axes, *, columns: int = 5, last: Sequence[str] = ()) -> None:
-    """Put the legend in rows between the title and the axes, where it hides no data.
+def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:
+    """Put the legend between the title and the axes, where it hides no data.
 
     `last`: labels that are moved behind the others.
     """
     entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in last)
-    if not entries:
-        return
-    axes.legend(
-        [handle for handle, _ in entries], [label for _, label in entries], loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.4, handlelength=1.8,
-        columnspacing=1.6, handletextpad=0.6, borderpad=0.0,
-    )  # fmt: skip
+    if entries:
+        handles, labels = zip(*entries, strict=True)
+        axes.get_figure(root=True).legend(handles, labels, ncols=_columns(labels), **_LEGEND)  # type: ignore[union-attr]
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Choose the number of columns so that the widest rows still fit the width of a figure."""
+    for n_columns in range(len(labels), 1, -1):
+        widths = [max(map(len, labels[place::n_columns])) + 6 for place in range(n_columns)]
+        if sum(widths) <= _LEGEND_LETTERS:
+            return n_columns
+    return 1

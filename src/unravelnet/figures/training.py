@@ -45,7 +45,7 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
         axes.set_ylim(bottom=0)
     if panels[0][0] == "error_rate":
         style.show_share_as_percent(row[0])
-    style.legend_above(row[0], columns=3)
+    style.legend_above(row[0])
     epochs = ", ".join(f"{name}: {len(frame)} epochs" for name, frame in frames.items())
     style.caption(figure, f"Full lines: validation; dotted: training batches. {epochs}; one training each.")
     return figure

@@ -29,6 +29,7 @@ _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 _HEADS = (
     "AutoModelForCausalLM",
     "AutoModelForMaskedLM",
+    "AutoModelForSeq2SeqLM",
     "AutoModelForImageClassification",
     "AutoModelForSequenceClassification",
     "AutoModel",

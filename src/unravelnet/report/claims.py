@@ -197,7 +197,7 @@ def claim_stochastic_depth(
     paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
     both = [_rises(table) for table in (plain, stochastic)]
     if both[0] is None or both[1] is None:
-        return _missing(text, paper, "delete_each", "stochastic-depth")
+        return _missing(text, paper, "delete_each", "delete-each")
     pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
     peaks = pairs[pairs["module"].isin(list(downsampling))]
     if peaks.empty:
@@ -215,7 +215,7 @@ def claim_stochastic_depth(
     larger = peaks["low_stochastic"] > peaks["high_plain"]
     verdict, why = of_all_or_some(smaller, larger, what="costs surely less")
     why += " One training each: how much trainings differ is not in the intervals."
-    return Claim(text, paper, found, verdict, why, "stochastic-depth")
+    return Claim(text, paper, found, verdict, why, "delete-each")
 
 
 def claim_delete_many(
@@ -249,7 +249,7 @@ def claim_reorder(
         return _missing(text, paper, "reorder", "reorder")
     orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
     n_groups = max(1, min(_N_GROUPS, len(orders) // 6))
-    groups = [part.to_numpy() for part in np.array_split(orders["value"], n_groups)]
+    groups = np.array_split(orders["value"].to_numpy(), n_groups)
     ordered = Measured(study.metric, orders, study.intact)
     damage = 1 - orders["kendall_tau"]
     return _graded(text, paper, ordered, damage, groups, n_classes, chapter="reorder", of="disorder")

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from unravelnet.data import Batches, as_batches
+from unravelnet.data.batches import StreamedBatches
 from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.metrics import Metric, as_outputs, find_metrics, values_of
-from unravelnet.network import State, UnraveledNetwork
+from unravelnet.network import State, UnraveledNetwork, first_tensor
 from unravelnet.record import ResultsStore, Row, Table, TrialProgress, canonical_text, trial_id
 from unravelnet.route import Route, Step
 from unravelnet.studies import Trial
@@ -100,14 +101,17 @@ def evaluate(
         "confidence": confidence if until_ci is not None else None,
         "seed": seed if is_random else None,
     }
-    ledger = _Ledger(store, net.fingerprint(), batches.fingerprint() if store else "", canonical_text(settings))
+    # A stream would have to be read twice, once to name it; only a store needs the name.
+    is_named = store is not None or not isinstance(batches, StreamedBatches)
+    fingerprint = batches.fingerprint() if is_named else ""
+    ledger = _Ledger(store, net.fingerprint(), fingerprint, canonical_text(settings))
     facts: Row = {
         "seed": seed,
         "precision": precision,
         "confidence": confidence,
         "network": ledger.network,
         "network_name": net.name,
-        "data": ledger.data or batches.fingerprint(),
+        "data": fingerprint,
         "data_name": batches.name,
     }
     try:
@@ -136,15 +140,15 @@ class _Span:
     last: int
 
 
-def walk(net: UnraveledNetwork, routes: Sequence[Route], inputs: Any) -> Iterator[tuple[Route, Any]]:
-    """Run distinct routes on one batch; give each with its output, in an order that shares the most.
+def walk(net: UnraveledNetwork, routes: Iterable[Route], inputs: Any) -> Iterator[tuple[Route, Any]]:
+    """Run routes on one batch; give each once with its output, in an order that shares the most.
 
     >>> from unravelnet.zoo import preact_resnet
     >>> net = preact_resnet(depth=8)
     >>> [str(route) for route, _ in walk(net, [net.full_route, net.full_route.delete(0)], torch.zeros(1, 3, 8, 8))]
     ['0s,1-2', '0-2']
     """
-    ordered = sorted(routes, key=_steps)
+    ordered = sorted(set(routes), key=_steps)
     if not ordered:
         return
     waiting = [_Span(net.enter(inputs), 0, 0, len(ordered))]
@@ -344,7 +348,7 @@ class _Sweep:
         inputs = self.bench.place(inputs)
         targets = None if targets is None else targets.to(self.bench.device)
         _check_targets(self.metrics, targets)
-        n_images = _n_examples(inputs)
+        n_images = len(first_tensor(inputs))
         values, not_finite = self._values(due, inputs, targets)
         intact = values[self.intact]
         for route in due:
@@ -365,7 +369,7 @@ class _Sweep:
         if any(metric.needs_intact for metric in self.metrics):
             # The others are compared with it: it cannot wait for its turn in the walk.
             intact_NC = as_outputs(net(inputs), targets).logits_NC
-        for route, output in walk(net, list(dict.fromkeys([self.intact, *due])), inputs):
+        for route, output in walk(net, [self.intact, *due], inputs):
             outputs = as_outputs(output, targets, intact_NC)
             not_finite[route] = (~outputs.logits_NC.isfinite()).any(dim=1).sum()
             if route == self.intact and not_finite[route]:
@@ -445,8 +449,3 @@ def _check_targets(metrics: Iterable[Metric], targets: Tensor | None) -> None:
             "measure what needs none: agreement, kl_divergence, cosine."
         )
 
-
-def _n_examples(inputs: Any) -> int:
-    from unravelnet.network import first_tensor
-
-    return int(first_tensor(inputs).shape[0])

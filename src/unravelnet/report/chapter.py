@@ -1,0 +1,80 @@
+"""What a chapter of the report is: a question, figures, findings, and how they were measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from unravelnet.errors import EvaluationError
+from unravelnet.record import Table
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """A figure of the report with the data behind it.
+
+    `name`: of its files. `caption`: what it shows. `alt`: what is to be seen, for those who do not see it.
+    """
+
+    name: str
+    figure: Figure
+    data: Table | pd.DataFrame
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A small table of texts in the report."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(slots=True)
+class Chapter:
+    """A chapter while it is written.
+
+    `asked`: the question. `findings`: sentences computed from the tables. `paper`: what the paper says.
+    `how`: n, interval, seeds. `missing`: what could not be shown, and why.
+    """
+
+    anchor: str
+    title: str
+    asked: str
+    paper: str = ""
+    figures: list[ShownFigure] = field(default_factory=list)
+    tables: list[ShownTable] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    how: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def show(
+        self, name: str, draw: Callable[[], Figure], data: Table | pd.DataFrame, *, caption: str, alt: str
+    ) -> None:
+        """Add a figure, or say why it cannot be drawn."""
+        try:
+            figure = draw()
+        except EvaluationError as error:
+            self.missing.append(str(error))
+        else:
+            self.figures.append(ShownFigure(file_name(name), figure, data, caption, alt))
+
+    def lacks(self, study: str, networks: Sequence[str] = ()) -> None:
+        """Say that a table is missing."""
+        of_networks = f" of {', '.join(networks)}" if networks else ""
+        self.missing.append(f"There is no table {study}{of_networks}, so this was not measured.")
+
+
+def file_name(text: str) -> str:
+    """Make a text fit for the name of a file.
+
+    >>> file_name("delete_many VGG-15 (bn)")
+    'delete_many-vgg-15-bn'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")

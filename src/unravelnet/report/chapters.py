@@ -1,0 +1,401 @@
+"""The chapters of the report, in the order of the paper.
+
+Questions and what the paper says are prose; everything about this run is computed from its tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from unravelnet import figures
+from unravelnet.errors import EvaluationError
+from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.rows import measured
+from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
+from unravelnet.record import Table
+from unravelnet.report import findings
+from unravelnet.report.chapter import Chapter, ShownTable
+from unravelnet.report.contents import Run, StudiedNetwork
+from unravelnet.report.sentences import counted, listed, percent, percent_with_interval
+from unravelnet.route import Route
+
+_DRAWN_MODULES = 3
+_KIND_OF_ROLE = {"resnet": "residual", "stochastic-depth": "residual, stochastic depth", "vgg": "plain"}
+
+
+def all_chapters(run: Run) -> list[Chapter]:
+    """Write the chapters of a run, without its summary and provenance."""
+    n_modules = depth_of(run)
+    return [
+        networks(run),
+        unraveled(run, n_modules),
+        delete_each(run),
+        delete_many(run),
+        reorder(run),
+        path_lengths(n_modules),
+        path_survival(n_modules),
+        remove_skip(run),
+    ]
+
+
+def depth_of(run: Run) -> int:
+    """Give the number of modules that the chapters about paths are for: the first residual network's."""
+    residual = run.of_role("resnet", "stochastic-depth")
+    return residual[0].n_modules if residual else PAPER_N_MODULES
+
+
+def networks(run: Run) -> Chapter:
+    """Write the chapter about what was trained."""
+    chapter = Chapter(
+        "networks",
+        "The networks",
+        "Which networks were studied, and how well do they do before anything is done to them?",
+        paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for 164 "
+        "epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
+    )
+    rows = tuple(_network_row(network) for network in run.networks)
+    header = ("Network", "Kind", "Modules", "Down-sampling", "Parameters", "Error, intact", "Epochs")
+    chapter.tables.append(ShownTable("The networks of this run.", header, rows))
+    histories = {network.title: network.history for network in run.networks if network.history is not None}
+    if histories:
+        chapter.show(
+            "training",
+            lambda: figures.figure_training(histories),
+            _joined(histories),
+            caption="Error and loss over the epochs of training.",
+            alt=f"Curves of error and loss over epochs for {listed(list(histories))}.",
+        )
+    else:
+        chapter.lacks("history")
+    chapter.how += _samples(run.networks, "delete_each")[:1]
+    return chapter
+
+
+def unraveled(run: Run, n_modules: int) -> Chapter:
+    """Write the chapter about the view itself."""
+    chapter = Chapter(
+        "unraveled",
+        "The unraveled view",
+        "A residual module adds its branch to what it is given. What does a row of them compute, written out?",
+        paper="A residual network of n modules is a collection of 2ⁿ paths, one for every choice of branches; "
+        "deleting a module leaves half of them. A plain network has one path, and deleting a layer breaks it.",
+    )
+    codes = [f"{code:0{_DRAWN_MODULES}b}"[::-1] for code in range(2**_DRAWN_MODULES)]
+    paths = pd.DataFrame({"path": codes, "length": [code.count("1") for code in codes]})
+    deleted = Route.full(_DRAWN_MODULES).delete(1)
+    chapter.show(
+        "unraveled",
+        lambda: figures.figure_unraveled(_DRAWN_MODULES),
+        paths,
+        caption="Three residual modules as a chain, and the eight paths they are (Fig. 1 of the paper).",
+        alt="Left, a chain of three branches with skips; right, the same as a tree with eight paths.",
+    )
+    chapter.show(
+        "unraveled_deleted",
+        lambda: figures.figure_unraveled(
+            _DRAWN_MODULES, route=deleted, title="With the second module deleted half of the paths are left"
+        ),
+        paths.assign(is_left=[code[1] == "0" for code in codes]),
+        caption="The same with the second module deleted: four of eight paths are left.",
+        alt="As before; the second branch and the four paths through it are grey.",
+    )
+    chapter.findings += [
+        f"{network.title}: {network.n_modules} modules, so {2**network.n_modules:,} paths; deleting one leaves "
+        f"{2 ** (network.n_modules - 1):,}."
+        if network.n_modules <= 64
+        else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
+        for network in run.of_role("resnet", "stochastic-depth")
+    ]
+    plain = [f"{network.title}: {network.n_modules} layers, one path." for network in run.of_role("vgg")]
+    chapter.findings += plain
+    chapter.how.append(f"Drawn for {_DRAWN_MODULES} modules; counts are exact. Paths are counted in modules.")
+    return chapter
+
+
+def delete_each(run: Run) -> Chapter:
+    """Write the chapter about deleting single modules."""
+    chapter = Chapter(
+        "delete-each",
+        "Deleting each module",
+        "What happens if one module is taken out of a trained network, and nothing is trained again? Does it help "
+        "to have trained with stochastic depth, which deletes modules at random all the time?",
+        paper="ResNet: no noticeable change, except modest peaks at the down-sampling modules. VGG: chance level "
+        "whichever layer is deleted (Fig. 3). Stochastic depth: slightly more robust; mainly the dependence on the "
+        "down-sampling modules shrinks (Fig. 8).",
+    )
+    _note_missing(chapter, run.networks, "delete_each")
+    chosen = run.with_table("delete_each")
+    ordinary = [network for network in chosen if network.role != "stochastic-depth"]
+    residual = [network for network in chosen if network.role == "resnet"]
+    if ordinary:
+        caption = "Error after deleting each module (Fig. 3 of the paper)."
+        _show_deletions(chapter, "delete_each", ordinary, caption=caption)
+    if residual and len(residual) < len(ordinary):
+        caption = "The residual network alone, on its own scale."
+        _show_deletions(chapter, "delete_each_residual", residual, caption=caption)
+    for network in ordinary:
+        write = findings.on_plain_deletions if network.role == "vgg" else findings.on_residual_deletions
+        _find(chapter, write, network, network.tables["delete_each"])
+    for network in chosen:
+        if network.role == "stochastic-depth":
+            _add_stochastic_depth(chapter, network, base_of(run, network))
+    chapter.how += _samples(chosen, "delete_each")
+    return chapter
+
+
+def _add_stochastic_depth(chapter: Chapter, network: StudiedNetwork, base: StudiedNetwork | None) -> None:
+    """Show a network trained with stochastic depth beside one trained without: Fig. 8 of the paper."""
+    shown = [network] if base is None else [base, network]
+    caption = "Error after deleting each module, with and without stochastic depth (Fig. 8 of the paper)."
+    _show_deletions(chapter, f"stochastic_depth_{network.name}", shown, caption=caption)
+    table = network.tables["delete_each"]
+    _find(chapter, findings.on_residual_deletions, network, table)
+    if base is not None:
+        _find(chapter, findings.on_stochastic_depth, network, table, base, base.tables["delete_each"])
+
+
+def delete_many(run: Run) -> Chapter:
+    """Write the chapter about deleting several modules at random."""
+    chapter = Chapter(
+        "delete-many",
+        "Deleting many modules",
+        "How does the error grow when more and more modules, drawn at random, are deleted at once?",
+        paper="It increases smoothly; with 10 of 54 deleted it is around 20 % (Fig. 5a).",
+    )
+    chosen = run.with_table("delete_many")
+    if not chosen:
+        chapter.lacks("delete_many")
+    for network in chosen:
+        for study in ("delete_many", "delete_many_same_shape"):
+            if study in network.tables:
+                _show_many(chapter, network, study)
+    chapter.how += _samples(chosen, "delete_many")
+    return chapter
+
+
+def reorder(run: Run) -> Chapter:
+    """Write the chapter about putting modules into another order."""
+    chapter = Chapter(
+        "reorder",
+        "Reordering modules",
+        "If modules were steps that build on each other, another order would ruin the network. Does it?",
+        paper="The error increases smoothly with the corruption of the order, measured by Kendall's τ (Fig. 5b).",
+    )
+    chosen = run.with_table("reorder")
+    if not chosen:
+        chapter.lacks("reorder")
+    for network in chosen:
+        _show_orders(chapter, network)
+    chapter.how += _samples(chosen, "reorder")
+    if chosen:
+        chapter.how.append("Modules that change the shape stay where they are; the others move as units.")
+    return chapter
+
+
+def path_lengths(n_modules: int) -> Chapter:
+    """Write the chapter about how long paths are."""
+    counts = path_counts(n_modules)
+    low, high = effective_lengths(counts)
+    chapter = Chapter(
+        "path-lengths",
+        "Path lengths",
+        "How many modules does a path enter?",
+        paper="More than 95 % of the paths of 54 modules enter 19 to 35 of them; the gradient comes from paths of 5 to "
+        "17 modules, 0.45 % of all (Fig. 6).",
+    )
+    chapter.show(
+        "path_lengths",
+        lambda: figures.figure_path_lengths(n_modules),
+        figures.path_length_rows(n_modules),
+        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} (Fig. 6a of the paper).",
+        alt=f"Bars in the shape of a bell around {n_modules / 2:g} modules.",
+    )
+    chapter.findings.append(
+        f"Of the paths of {counted(n_modules, 'module')}, {percent(share_within(n_modules, low, high))} enter {low} to "
+        f"{high} of them; the mean is {n_modules / 2:g}."
+    )
+    if n_modules == PAPER_N_MODULES:
+        effective = percent(share_within(n_modules, *PAPER_EFFECTIVE_LENGTHS))
+        chapter.findings.append(
+            f"19 to 35 hold {percent(share_within(n_modules, 19, 35))} of the paths, 5 to 17 hold {effective}."
+        )
+    chapter.how.append("Exact counts of the binomial distribution; nothing is measured here.")
+    return chapter
+
+
+def path_survival(n_modules: int) -> Chapter:
+    """Write the chapter about which paths survive deletion."""
+    chapter = Chapter(
+        "path-survival",
+        "Path survival",
+        "Which paths are left when modules are deleted?",
+        paper="Deletion removes mainly long paths; after deleting 10 of 54 modules many of the effective paths are "
+        "still valid (Fig. 7).",
+    )
+    rows = figures.path_survival_rows(n_modules)
+    chapter.show(
+        "path_survival",
+        lambda: figures.figure_path_survival(n_modules),
+        rows,
+        caption="Share of the paths of each length that is left after deletions (Fig. 7 of the paper).",
+        alt="Falling curves on a logarithmic scale: the longer the path and the more deleted, the fewer left.",
+    )
+    for n_deleted in rows["n_deleted"].unique():
+        lengths = _quarters(n_modules)
+        parts = [f"{percent(surviving_share(n_modules, int(n_deleted), x))} of length {x}" for x in lengths]
+        chapter.findings.append(f"After deleting {n_deleted} of {n_modules}: {', '.join(parts)} are left.")
+    chapter.how.append("Exact: C(n − d, x) / C(n, x); nothing is measured here.")
+    return chapter
+
+
+def remove_skip(run: Run) -> Chapter:
+    """Write the chapter about the experiment that the paper did not do."""
+    chapter = Chapter(
+        "remove-skip",
+        "Removing each skip",
+        "Deleting a module leaves half of the paths, and the network bears it. Removing its skip instead leaves half "
+        "of the paths too: the other half. If the number of paths is what counts, the network should bear this as "
+        "well. Does it, or does the error surge?",
+        paper="Not measured; critics of the paper asked for it.",
+    )
+    chosen = run.with_table("remove_skip_each", "delete_each")
+    if not chosen:
+        chapter.lacks("remove_skip_each")
+        return chapter
+    tables = {n.title: (n.tables["remove_skip_each"], n.tables["delete_each"]) for n in chosen}
+    chapter.show(
+        "remove_skip_each",
+        lambda: figures.figure_remove_skip_each(
+            tables, downsampling=_downsampling(chosen), n_classes=chosen[0].n_classes
+        ),
+        _joined({title: Table([*both[0], *both[1]]) for title, both in tables.items()}),
+        caption="Error after removing each skip, and after deleting each branch.",
+        alt="Two rows of points over the index of the module, one for removed skips, one for deleted branches.",
+    )
+    for network in chosen:
+        skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
+        _find(chapter, findings.on_removed_skips, network, skips, branches)
+    chapter.how += _samples(chosen, "remove_skip_each")
+    return chapter
+
+
+def base_of(run: Run, network: StudiedNetwork) -> StudiedNetwork | None:
+    """Find the ordinary network that one trained with stochastic depth is compared with: the first as deep."""
+    alike = [other for other in run.of_role("resnet") if other.n_modules == network.n_modules]
+    return next((other for other in alike if "delete_each" in other.tables), None)
+
+
+# -- parts --
+
+
+def _show_deletions(chapter: Chapter, name: str, chosen: Sequence[StudiedNetwork], *, caption: str) -> None:
+    tables = {network.title: network.tables["delete_each"] for network in chosen}
+    chapter.show(
+        name,
+        lambda: figures.figure_delete_each(
+            tables,
+            downsampling=_downsampling(chosen),
+            n_classes=chosen[0].n_classes,
+            title=f"Error when deleting each module: {listed(list(tables))}" if len(tables) == 1 else chapter.title,
+        ),
+        _joined(tables),
+        caption=caption,
+        alt=f"Error over the index of the deleted module for {listed(list(tables))}; the numbers are in the data.",
+    )
+
+
+def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:
+    table = network.tables[study]
+    drawn_from = "" if study == "delete_many" else ", only modules that keep the shape"
+    chapter.show(
+        f"{study}_{network.name}",
+        lambda: figures.figure_delete_many(
+            table, n_classes=network.n_classes, title=f"Error when deleting many modules: {network.title}{drawn_from}"
+        ),
+        table,
+        caption=f"{network.title}: error over the number of deleted modules{drawn_from} (Fig. 5a of the paper).",
+        alt="Box plots of the error over random draws, one box for each number of deleted modules.",
+    )
+    if study == "delete_many":
+        _find(chapter, findings.on_many_deletions, network, table)
+
+
+def _show_orders(chapter: Chapter, network: StudiedNetwork) -> None:
+    table = network.tables["reorder"]
+    chapter.show(
+        f"reorder_{network.name}",
+        lambda: figures.figure_reorder(
+            table, n_classes=network.n_classes, title=f"Error when reordering modules: {network.title}"
+        ),
+        table,
+        caption=f"{network.title}: error over Kendall's τ between the new and the original order (Fig. 5b).",
+        alt="Points, one an order, with a line of medians; the original order is at the left.",
+    )
+    _find(chapter, findings.on_orders, network, table)
+
+
+def _find(chapter: Chapter, write: object, *objects: object) -> None:
+    """Add findings; a table that lacks a column makes no finding, and is said to."""
+    try:
+        chapter.findings += write(*objects)  # type: ignore[operator]
+    except EvaluationError as error:
+        chapter.missing.append(str(error))
+
+
+def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
+    return (
+        network.title,
+        _KIND_OF_ROLE[network.role],
+        str(network.n_modules),
+        listed(network.downsampling) if network.downsampling else "none",
+        "not recorded" if network.n_parameters is None else f"{network.n_parameters:,}",
+        _intact_error(network),
+        "not recorded" if network.epochs is None else str(network.epochs),
+    )
+
+
+def _intact_error(network: StudiedNetwork) -> str:
+    for study, table in network.tables.items():
+        if study != "history":
+            try:
+                intact = measured(table).intact
+            except EvaluationError:
+                continue
+            if intact is not None:
+                return percent_with_interval(intact)
+    return "not measured"
+
+
+def _note_missing(chapter: Chapter, wanted: Sequence[StudiedNetwork], study: str) -> None:
+    lacking = [network.title for network in wanted if study not in network.tables]
+    if lacking or not wanted:
+        chapter.lacks(study, lacking)
+
+
+def _samples(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
+    """Say for each network how the study was measured; once where it is the same."""
+    texts: dict[str, list[str]] = {}
+    for network in chosen:
+        if study in network.tables:
+            try:
+                texts.setdefault(findings.on_sample(network.tables[study]), []).append(network.title)
+            except EvaluationError:
+                continue
+    return [text if len(texts) == 1 else f"{listed(titles)}: {text}" for text, titles in texts.items()]
+
+
+def _downsampling(chosen: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:
+    return {network.title: network.downsampling for network in chosen}
+
+
+def _joined(tables: dict[str, Table]) -> Table:
+    """Put tables under each other, with the title of the network in a first column."""
+    return Table([{"network_title": title, **row} for title, table in tables.items() for row in table])
+
+
+def _quarters(n_modules: int) -> list[int]:
+    if n_modules == PAPER_N_MODULES:
+        return [5, 11, 17, 27]
+    return sorted({max(1, round(n_modules * part)) for part in (0.1, 0.25, 0.5)})

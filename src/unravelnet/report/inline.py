@@ -1,0 +1,39 @@
+"""SVG inside a page: without addresses of elsewhere, with names of its own, and in the colours of the page."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from unravelnet.figures import style
+
+_VARIABLE_OF_COLOUR = {
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.FAINT: "var(--faint)",
+    style.GRID: "var(--grid)",
+    style.PAPER: "var(--paper)",
+}
+
+
+def inline_svg(svg: str, *, name: str, title: str, description: str) -> str:
+    """Make SVG text that stands inside an HTML page as an image with a name that can be read aloud.
+
+    `name`: put before every identifier, since those of several figures would be the same. `title`,
+    `description`: plain text. Colours of ink and paper become variables of the page (`--ink`, `--muted`,
+    `--faint`, `--grid`, `--paper`), so that it may be read in the dark. The size follows the page.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", body, count=1, flags=re.DOTALL)
+    body = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", body.replace("xlink:href", "href"))
+    for colour, variable in _VARIABLE_OF_COLOUR.items():
+        body = body.replace(colour, variable)
+    view = re.search(r'viewBox="[^"]*"', body[: body.index(">")])
+    assert view is not None, "matplotlib writes a viewBox"
+    start = (
+        f'<svg class="drawing" {view[0]} role="img" aria-labelledby="{name}-title {name}-description">'
+        f'<title id="{name}-title">{escape(title)}</title>'
+        f'<desc id="{name}-description">{escape(description)}</desc>'
+    )
+    return start + re.sub(r"\n\s*", "\n", body[body.index(">") + 1 :])

@@ -1,0 +1,100 @@
+"""The page: chapters, claims and provenance put into one HTML file by a template."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from unravelnet.figures import save_figure
+from unravelnet.report.chapter import Chapter, ShownFigure
+from unravelnet.report.chapters import all_chapters
+from unravelnet.report.contents import Run
+from unravelnet.report.inline import inline_svg
+from unravelnet.report.sentences import listed
+from unravelnet.report.verdict_table import all_claims, tally
+
+FIGURES_DIRECTORY = "figures"
+_SIGN_OF_VERDICT = {"agrees": "✓", "agrees in kind": "≈", "does not agree": "✗", "not decided": "?"}
+
+
+def render(run: Run) -> str:
+    """Draw the figures of a run into its directory, and write its page around them."""
+    chapters, judged = all_chapters(run), all_claims(run)
+    template = _environment().get_template("report.html.jinja")
+    return template.render(
+        subtitle=_subtitle(run),
+        tally=tally(judged),
+        claims=judged,
+        chapters=[(chapter, _drawings(run, chapter)) for chapter in chapters],
+        provenance=list(flattened(run.provenance)),
+        css=Markup(_resource("report.css")),
+        signs=_SIGN_OF_VERDICT,
+    )
+
+
+def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Turn nested facts into pairs of a name and a text.
+
+    >>> list(flattened({"seed": 0, "versions": {"torch": "2.13"}, "command": ["unravelnet", "reproduce"]}))
+    [('seed', '0'), ('versions, torch', '2.13'), ('command', 'unravelnet reproduce')]
+    """
+    for name, value in facts.items():
+        here = (*path, str(name).replace("_", " "))
+        if isinstance(value, Mapping):
+            yield from flattened(value, here)
+        else:
+            yield ", ".join(here), _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return shlex.join(value)
+    if value is None:
+        return "not known"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup]]:
+    """Save the figures of a chapter and give each with its drawing."""
+    drawings = []
+    for shown in chapter.figures:
+        path = save_figure(shown.figure, shown.data, run.directory / FIGURES_DIRECTORY, shown.name)
+        svg = path.read_text(encoding="utf-8")
+        drawn = inline_svg(svg, name=shown.name, title=shown.caption, description=shown.alt)
+        drawings.append((shown, Markup(drawn)))
+    return drawings
+
+
+def _subtitle(run: Run) -> str:
+    names = sorted(
+        {
+            str(row["data_name"])
+            for network in run.networks
+            for table in network.tables.values()
+            if "data_name" in table.columns
+            for row in table
+            if row["data_name"]
+        }
+    )
+    studied = listed([network.title for network in run.networks]) if run.networks else "no network"
+    return f"{studied}, measured on {listed(names)}." if names else f"{studied}."
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("unravelnet.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _resource(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

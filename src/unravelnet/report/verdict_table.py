@@ -1,0 +1,95 @@
+"""The claims of the paper applied to a run: the table that the report opens with."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from unravelnet.report import claims
+from unravelnet.report.chapters import base_of, depth_of
+from unravelnet.report.claims import Claim
+from unravelnet.report.contents import Run, StudiedNetwork
+from unravelnet.report.sentences import counted, listed
+from unravelnet.report.verdicts import VERDICTS
+
+
+def all_claims(run: Run) -> list[Claim]:
+    """Judge every claim for every network of the role that it is about, in the order of the chapters."""
+    residual, plain = run.of_role("resnet"), run.of_role("vgg")
+    n_modules = depth_of(run)
+    return [
+        *(_about_error(network) for network in residual),
+        *(claim for network in residual for claim in _about_deletions(network)),
+        *(_about_plain(network) for network in plain),
+        *(_about_stochastic_depth(run, network) for network in run.of_role("stochastic-depth")),
+        *(claim for network in residual for claim in _about_many(network)),
+        claims.claim_path_lengths(n_modules),
+        claims.claim_path_survival(n_modules),
+        *(_about_skips(network) for network in residual),
+    ]
+
+
+def tally(judged: list[Claim]) -> str:
+    """Count the verdicts in a sentence.
+
+    >>> tally([])
+    'No claim could be judged.'
+    """
+    numbers = Counter(claim.verdict for claim in judged)
+    parts = [f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]]
+    if not parts:
+        return "No claim could be judged."
+    return f"Of {counted(len(judged), 'claim')}, {listed(parts)}."
+
+
+def _verb(verdict: str, number: int) -> str:
+    if number == 1:
+        return {"not decided": "is not decided"}.get(verdict, verdict)
+    plural = {"agrees": "agree", "agrees in kind": "agree in kind", "does not agree": "do not agree"}
+    return plural.get(verdict, "are not decided")
+
+
+def _about_error(network: StudiedNetwork) -> Claim:
+    table = network.tables.get("delete_each")
+    return claims.claim_error(table, network=network.title, n_modules=network.n_modules)
+
+
+def _about_deletions(network: StudiedNetwork) -> list[Claim]:
+    table, down = network.tables.get("delete_each"), network.downsampling
+    return [
+        claims.claim_single_deletions(
+            table, downsampling=down, n_classes=network.n_classes, network=network.title
+        ),
+        claims.claim_downsampling_peaks(table, downsampling=down, network=network.title),
+    ]
+
+
+def _about_plain(network: StudiedNetwork) -> Claim:
+    table = network.tables.get("delete_each")
+    return claims.claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
+
+
+def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> Claim:
+    base = base_of(run, network)
+    return claims.claim_stochastic_depth(
+        None if base is None else base.tables.get("delete_each"),
+        network.tables.get("delete_each"),
+        downsampling=network.downsampling,
+    )
+
+
+def _about_many(network: StudiedNetwork) -> list[Claim]:
+    many, n_classes, title = network.tables.get("delete_many"), network.n_classes, network.title
+    return [
+        claims.claim_delete_many(many, n_classes=n_classes, network=title),
+        claims.claim_many_left(many, n_modules=network.n_modules, n_classes=n_classes, network=title),
+        claims.claim_reorder(network.tables.get("reorder"), n_classes=n_classes, network=title),
+    ]
+
+
+def _about_skips(network: StudiedNetwork) -> Claim:
+    return claims.claim_remove_skip(
+        network.tables.get("remove_skip_each"),
+        network.tables.get("delete_each"),
+        n_classes=network.n_classes,
+        network=network.title,
+    )

@@ -1,0 +1,260 @@
+"""The engine against running every route by itself, and against sums done by hand."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import unravelnet as un
+from unravelnet import evaluation as engine
+from unravelnet.errors import EvaluationError, RouteError
+from unravelnet.evaluation import EvaluationInterrupted, walk
+from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.record import ResultsStore
+from unravelnet.route import Route, Step
+
+MODES = ("both", "skip", "branch")
+
+
+def small_net(n_modules: int = 6, width: int = 4) -> UnraveledNetwork:
+    """Modules of all kinds in two chains, with a transition between them and an `after`."""
+    generator = torch.Generator().manual_seed(0)
+
+    def layer(inputs: int, outputs: int) -> nn.Linear:
+        linear = nn.Linear(inputs, outputs)
+        with torch.no_grad():
+            linear.weight.copy_(torch.randn(outputs, inputs, generator=generator))
+            linear.bias.copy_(torch.randn(outputs, generator=generator))
+        return linear
+
+    def module(index: int) -> ResidualModule:
+        chain = int(index >= n_modules // 2)
+        skip = layer(width, width) if index == 1 else nn.Identity()
+        return ResidualModule(
+            nn.Sequential(layer(width, width), nn.ReLU(), layer(width, width)),
+            skip if index != 4 else None,
+            nn.Tanh() if index % 2 else None,
+            chain=chain,
+        )
+
+    return UnraveledNetwork(
+        layer(5, width),
+        [module(index) for index in range(n_modules)],
+        layer(width, 3),
+        transitions=[layer(width, width)],
+        example=torch.zeros(2, 5),
+    ).eval()
+
+
+def data(n: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(n, 5, generator=generator), torch.randint(0, 3, (n,), generator=generator)
+
+
+def test_every_route_of_six_modules_is_what_it_is_by_itself() -> None:
+    net, (x, _) = small_net(), data()
+    routes = [
+        Route(tuple(Step(module, mode) for module, mode in enumerate(modes)))
+        for modes in itertools.product(MODES, repeat=6)
+    ]
+    found = dict(walk(net, routes, x))
+    assert len(found) == len(routes) == 3**6
+    for route in routes:
+        assert torch.equal(found[route], net(x, route)), route
+
+
+def test_orders_repeats_and_unequal_lengths_share_one_tree() -> None:
+    net, (x, _) = small_net(), data()
+    full = Route.full(6)
+    routes = [
+        full.swap(0, 2),
+        full.reverse(0, 3),
+        full.repeat(1, 3),
+        Route.parse("0,3-5"),
+        Route.parse("none"),
+        full,
+    ]
+    found = dict(walk(net, routes, x))
+    assert set(found) == set(routes)
+    for route in routes:
+        assert torch.equal(found[route], net(x, route)), route
+
+
+def count_branches(net: UnraveledNetwork) -> list[int]:
+    calls: list[int] = []
+    for module in net.residual_modules:
+        module.branch.register_forward_hook(lambda *_, index=module.index: calls.append(index))
+    return calls
+
+
+@pytest.mark.parametrize("n_modules", [6, 20])
+def test_deleting_each_module_costs_half_a_pass_each(n_modules: int) -> None:
+    net, (x, _) = small_net(n_modules), data()
+    calls = count_branches(net)
+    routes = [trial.route for trial in un.studies.delete_each(net)]
+    assert len(list(walk(net, routes, x))) == n_modules + 1
+    # The intact network visits n branches; the route without module i only those behind it.
+    assert len(calls) == n_modules + n_modules * (n_modules - 1) // 2
+
+
+def test_one_branch_serves_both_the_sum_and_the_branch_alone() -> None:
+    net, (x, _) = small_net(), data()
+    calls = count_branches(net)
+    list(walk(net, [Route.full(6), Route.full(6).remove_skip(5), Route.full(6).delete(5)], x))
+    assert calls == [0, 1, 2, 3, 4, 5]
+
+
+def test_waiting_streams_grow_with_the_logarithm_of_the_routes() -> None:
+    net, (x, _) = small_net(40), data(2)
+    most = 0
+    streams: set[int] = set()
+    original = engine._children
+
+    def counted(*args: Any) -> Iterator[Any]:
+        nonlocal most
+        for span in original(*args):
+            streams.add(id(span.state.x))
+            weakref.finalize(span.state.x, streams.discard, id(span.state.x))
+            most = max(most, len(streams))
+            yield span
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_children", counted)
+        generator = np.random.default_rng(0)
+        routes = {Route.full(40).drop(0.3, generator) for _ in range(200)}
+        with torch.no_grad():
+            for _ in walk(net, routes, x):
+                pass
+    assert 2 < most <= 8 + 3, "log2(200) < 8, and the parent and two children of one step"
+
+
+def test_rows_hold_the_sums_of_a_plain_loop() -> None:
+    net, (x, y) = small_net(), data()
+    trials = un.studies.delete_each(net)
+    table = un.evaluate(net, trials, (x, y), metrics=("error_rate", "top5_error_rate", "loss"), batch_size=7)
+    assert len(table) == len(trials)
+    intact = net(x).argmax(1) != y
+    for row, trial in zip(table, trials, strict=True):
+        logits = net(x, trial.route)
+        wrong = logits.argmax(1) != y
+        assert row["route"] == str(trial.route)
+        assert row["error_rate"] == pytest.approx(wrong.double().mean().item())
+        assert row["loss"] == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=1e-6)
+        assert row["top5_error_rate"] == 0.0
+        paired = (wrong.double() - intact.double()).mean().item()
+        assert row["error_rate_difference"] == pytest.approx(paired)
+        assert row["error_rate_low"] <= row["error_rate"] <= row["error_rate_high"]
+    assert [row["module"] for row in table] == [None, 0, 1, 2, 3, 4, 5]
+
+
+def test_label_free_metrics_of_the_intact_network_are_perfect() -> None:
+    net, (x, _) = small_net(), data()
+    routes = [net.full_route, net.full_route.delete(2)]
+    intact, lesioned = un.evaluate(net, routes, x, metrics=("agreement", "kl_divergence", "cosine"))
+    assert (intact["agreement"], intact["kl_divergence"]) == (1.0, pytest.approx(0.0, abs=1e-7))
+    assert intact["cosine"] == pytest.approx(1.0)
+    p, q = net(x).softmax(1), net(x, routes[1]).softmax(1)
+    assert lesioned["kl_divergence"] == pytest.approx((p * (p / q).log()).sum(1).mean().item(), rel=1e-5)
+    assert lesioned["agreement"] == pytest.approx((p.argmax(1) == q.argmax(1)).float().mean().item())
+
+
+def test_batch_size_changes_nothing() -> None:
+    net, xy = small_net(), data()
+    tables = [un.evaluate(net, un.studies.delete_each(net), xy, batch_size=size) for size in (1, 8, 50)]
+    assert tables[0].to_pandas().equals(tables[1].to_pandas())
+    assert tables[0].to_pandas().equals(tables[2].to_pandas())
+
+
+class Stop:
+    """Interrupts an evaluation before a batch, as Ctrl-C does."""
+
+    def __init__(self, before: int) -> None:
+        self.before = before
+
+    def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
+        for number, batch in enumerate(batches):
+            if number == self.before:
+                raise KeyboardInterrupt
+            yield batch
+
+
+def test_an_interrupted_evaluation_goes_on_and_gives_the_same_table(tmp_path: Path) -> None:
+    net, xy = small_net(), data()
+    trials = un.studies.delete_each(net)
+    unbroken = un.evaluate(net, trials, xy, batch_size=8, metrics=("error_rate", "loss"))
+    with ResultsStore(tmp_path) as store:
+        options = {"batch_size": 8, "metrics": ("error_rate", "loss"), "store": store}
+        with pytest.raises(EvaluationInterrupted) as caught:
+            un.evaluate(net, trials[:4], xy, progress=Stop(3), **options)
+        assert [row["n_images"] for row in caught.value.table] == [24] * 4
+        assert not any(row["complete"] for row in caught.value.table)
+        resumed = un.evaluate(net, trials, xy, **options)
+        calls = count_branches(net)
+        again = un.evaluate(net, trials, xy, **options)
+    assert calls == [], "a finished trial is never measured twice"
+    for table in (resumed, again):
+        assert table.to_pandas().equals(unbroken.to_pandas())
+
+
+def test_stopping_by_interval_keeps_its_promise_and_sees_less() -> None:
+    net, xy = small_net(), data(4000)
+    trials = un.studies.delete_each(net)
+    table = un.evaluate(net, trials, xy, until_ci=0.03, batch_size=100)
+    for row in table:
+        own = (row["error_rate_high"] - row["error_rate_low"]) / 2
+        paired = (row["error_rate_difference_high"] - row["error_rate_difference_low"]) / 2
+        assert min(own, paired) <= 0.03
+    assert sum(row["n_images"] for row in table) < 0.6 * 4000 * len(trials)
+
+
+def test_a_route_that_does_not_fit_is_refused_before_anything_runs() -> None:
+    net, xy = small_net(), data()
+    calls = count_branches(net)
+    with pytest.raises(RouteError, match="its chain has been left"):
+        un.evaluate(net, [net.full_route.swap(0, 5)], xy)
+    assert calls == []
+
+
+def test_outputs_that_are_not_finite_are_told() -> None:
+    net, (x, y) = small_net(), data()
+    with torch.no_grad():
+        net.residual_modules[5].branch[2].bias[0] = torch.nan
+    with pytest.raises(EvaluationError, match="intact network gives 50 outputs that are not finite"):
+        un.evaluate(net, [net.full_route], (x, y))
+
+
+@pytest.mark.parametrize(
+    ("targets", "phrase"),
+    [
+        (torch.full((50,), 7), "label 7 and the network 3 outputs"),
+        (torch.zeros(50, 2).long(), "do not fit targets"),
+    ],
+)
+def test_targets_that_do_not_fit_are_told(targets: torch.Tensor, phrase: str) -> None:
+    net, (x, _) = small_net(), data()
+    with pytest.raises(EvaluationError, match=phrase):
+        un.evaluate(net, [net.full_route], (x, targets))
+
+
+def test_modes_come_back_also_after_an_exception() -> None:
+    net, (x, y) = small_net().train(), data()
+    net.head.eval()
+    before = [module.training for module in net.modules()]
+    un.evaluate(net, [net.full_route], (x, y))
+    with pytest.raises(EvaluationError):
+        un.evaluate(net, [net.full_route], (x, y + 9))
+    assert [module.training for module in net.modules()] == before
+
+
+def test_four_hundred_modules_need_no_recursion() -> None:
+    net, xy = small_net(450, width=2), data(4)
+    table = un.evaluate(net, un.studies.delete_each(net)[::50], xy)
+    assert table[0]["n_modules"] == 450

@@ -1,0 +1,180 @@
+"""Rooms: imports point one way, and plain data stays free of torch.
+
+Reads the imports of every file, those inside functions and for type checkers as well.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+import unravelnet
+
+SOURCE = Path(unravelnet.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Floors of the house, from below. A file may import from its own floor and those below.
+FLOORS = {
+    "errors": {"errors"},
+    "plain data": {
+        "figures",
+        "files",
+        "intervals",
+        "paths",
+        "provenance",
+        "record",
+        "report",
+        "route",
+        "route_sampler",
+        "studies",
+        "table_file",
+        "training_plan",
+    },
+    "torch": {
+        "_extras",
+        "capture",
+        "checkpoint",
+        "data",
+        "evaluate",
+        "inference",
+        "metrics",
+        "models",
+        "network",
+        "train",
+        "training_data",
+        "zoo",
+    },
+    "corridors": {"cli", "reproduce"},
+}
+FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(FLOORS.values()) for room in rooms}
+TORCH = {"torch", "torchvision", "timm", "transformers", "safetensors", "datasets"}
+OPTIONAL = {"torchvision", "timm", "transformers", "ray", "starlette", "uvicorn"}
+FRONT_DOOR = "__init__"
+
+
+def room_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(source):
+    """The full names that a source imports; `from a import b` imports a.b, which may be a room or a value."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def packages_imported(source):
+    return {name.partition(".")[0] for name in imports(source)}
+
+
+def rooms_imported(source):
+    ours = {name.split(".")[1] for name in imports(source) if name.startswith("unravelnet.")}
+    # `from unravelnet import Route` goes through the front door: count the room that it leads to.
+    homes = {name: home.split(".")[1] for name, home in unravelnet._HOME_OF_NAME.items()}
+    return {room if room in FLOOR_OF_ROOM else homes.get(room, room) for room in ours}
+
+
+def imported_from_above(room, source):
+    return {other for other in rooms_imported(source) if FLOOR_OF_ROOM[other] > FLOOR_OF_ROOM[room]}
+
+
+def is_plain(room):
+    return room in FLOORS["errors"] | FLOORS["plain data"]
+
+
+def files_of_rooms():
+    return [path for path in FILES if room_of(path) != FRONT_DOOR]
+
+
+def name_of(path):
+    return str(path.relative_to(SOURCE))
+
+
+def test_every_room_has_its_floor():
+    assert {room_of(path) for path in files_of_rooms()} <= set(FLOOR_OF_ROOM), (
+        "give a new room its floor above"
+    )
+
+
+@pytest.mark.parametrize("path", files_of_rooms(), ids=name_of)
+def test_imports_point_down(path):
+    assert imported_from_above(room_of(path), path.read_text()) == set()
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if is_plain(room_of(path))], ids=name_of)
+def test_plain_data_imports_no_torch(path):
+    assert packages_imported(path.read_text()) & TORCH == set()
+
+
+def test_errors_import_nothing_of_ours():
+    assert rooms_imported((SOURCE / "errors.py").read_text()) == set()
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(path) != "_extras"], ids=name_of)
+def test_only_one_room_imports_optional_packages(path):
+    assert packages_imported(path.read_text()) & OPTIONAL == set()
+
+
+def test_no_rooms_import_each_other():
+    graph = nx.DiGraph(
+        (room_of(path), other) for path in files_of_rooms() for other in rooms_imported(path.read_text())
+    )
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    assert [sorted(circle) for circle in nx.simple_cycles(graph)] == []
+
+
+def test_importing_plain_data_does_not_import_torch():
+    modules = ["unravelnet"]
+    for path in FILES:
+        if is_plain(room_of(path)):
+            parts = path.relative_to(SOURCE).with_suffix("").parts
+            modules.append(".".join(["unravelnet", *parts]).removesuffix(".__init__"))
+    lines = [
+        "import importlib, sys",
+        f"for name in {modules!r}:",
+        "    importlib.import_module(name)",
+        "    assert 'torch' not in sys.modules, name",
+    ]
+    ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_front_door_knows_where_everything_is():
+    for name in unravelnet.__all__:
+        home = unravelnet._HOME_OF_NAME.get(name, f"unravelnet.{name}")
+        assert home.split(".")[1] in FLOOR_OF_ROOM
+    with pytest.raises(AttributeError, match="has no attribute 'unravle'"):
+        _ = unravelnet.unravle
+
+
+# -- the checks themselves --
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from unravelnet.evaluate import evaluate",
+        "import unravelnet.evaluate",
+        "from unravelnet import evaluate",
+        "def late():\n    from unravelnet.evaluate import Bench",
+        "if TYPE_CHECKING:\n    from unravelnet.evaluate import Bench",
+    ],
+)
+def test_the_check_finds_an_import_from_above(source):
+    assert imported_from_above("route", source) == {"evaluate"}
+    assert imported_from_above("cli", source) == set()
+
+
+@pytest.mark.parametrize("source", ["import torch.nn", "from torch import nn", "def f():\n    import torch"])
+def test_the_check_finds_torch(source):
+    assert packages_imported(source) & TORCH == {"torch"}
+
+
+def test_the_check_sees_through_the_front_door():
+    assert rooms_imported("from unravelnet import Route, UnraveledNetwork") == {"route", "network"}
