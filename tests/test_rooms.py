@@ -38,7 +38,7 @@ FLOORS = {
         "capture",
         "checkpoint",
         "data",
-        "evaluate",
+        "evaluation",
         "inference",
         "metrics",
         "models",
@@ -149,6 +149,14 @@ def test_the_front_door_knows_where_everything_is():
     for name in unravelnet.__all__:
         home = unravelnet._HOME_OF_NAME.get(name, f"unravelnet.{name}")
         assert home.split(".")[1] in FLOOR_OF_ROOM
+
+
+def test_no_room_hides_a_public_name():
+    # Python sets a package's attribute to the submodule of that name once anything imports it.
+    assert {name for name, home in unravelnet._HOME_OF_NAME.items() if home == f"unravelnet.{name}"} == set()
+
+
+def test_an_unknown_public_name_is_refused():
     with pytest.raises(AttributeError, match="has no attribute 'unravle'"):
         _ = unravelnet.unravle
 
@@ -159,15 +167,15 @@ def test_the_front_door_knows_where_everything_is():
 @pytest.mark.parametrize(
     "source",
     [
-        "from unravelnet.evaluate import evaluate",
-        "import unravelnet.evaluate",
+        "from unravelnet.evaluation import evaluate",
+        "import unravelnet.evaluation",
         "from unravelnet import evaluate",
-        "def late():\n    from unravelnet.evaluate import Bench",
-        "if TYPE_CHECKING:\n    from unravelnet.evaluate import Bench",
+        "def late():\n    from unravelnet.evaluation import Bench",
+        "if TYPE_CHECKING:\n    from unravelnet.evaluation import Bench",
     ],
 )
 def test_the_check_finds_an_import_from_above(source):
-    assert imported_from_above("route", source) == {"evaluate"}
+    assert imported_from_above("route", source) == {"evaluation"}
     assert imported_from_above("cli", source) == set()
 
 

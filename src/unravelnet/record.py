@@ -274,24 +274,23 @@ class ResultsStore:
 
     def _prepare(self) -> None:
         connection = self._connection
+        version = self._version()
+        (n_tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
+        if version != _SCHEMA_VERSION and (version or n_tables):
+            raise StoreError(
+                f"{self.path} is not a results store of this version of unravelnet (it says {version}, "
+                f"expected {_SCHEMA_VERSION}). Give another directory, or use the version that wrote it."
+            )
         connection.execute("pragma journal_mode = wal")
         # Safe against a killed process; a power cut may lose the last commits, and never damages the file.
         connection.execute("pragma synchronous = normal")
-        if self._version() == _SCHEMA_VERSION:
-            return
-        # Looking again under the lock: of two processes that start at once only one makes the table.
-        with connection:
-            connection.execute("begin immediate")
-            (n_tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
-            if n_tables == 0:
-                connection.execute(_SCHEMA)
-                connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
-            elif self._version() != _SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.path} is not a results store of this version of unravelnet (it says "
-                    f"{self._version()}, expected {_SCHEMA_VERSION}). Give another directory, or use the "
-                    "version that wrote it."
-                )
+        if version == 0:
+            with connection:
+                connection.execute("begin immediate")
+                # Looking again under the lock: of two processes that start at once only one makes the table.
+                if self._version() == 0:
+                    connection.execute(_SCHEMA)
+                    connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
 
     def _version(self) -> int:
         return int(self._connection.execute("pragma user_version").fetchone()[0])

@@ -16,6 +16,7 @@ from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 Schedule = Literal["step", "cosine", "one-cycle"]
 Precision = Literal["float32", "bfloat16"]
 
+_USUAL_LEARNING_RATE = 0.1
 _SCHEDULES = ("step", "cosine", "one-cycle")
 _PRECISIONS = ("float32", "bfloat16")
 # He et al. 2015: the rate falls after 32,000 and 48,000 of 64,000 iterations.
@@ -32,20 +33,20 @@ _RISE_SHARE, _START_DIVISOR, _END_DIVISOR = 0.3, 25.0, 1e4
 class TrainingPlan:
     """All settings of a training; the defaults are the recipe of He et al. (2015) with Nesterov momentum.
 
-    >>> TrainingPlan(epochs=10, routes="stochastic-depth:0.5").learning_rate
-    0.1
+    >>> TrainingPlan(epochs=10, routes="stochastic-depth:0.5").batch_size
+    128
 
+    `learning_rate`: None takes 0.1, or 0.01 for a zoo network without normalisation, which would diverge.
     `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine" and
     "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations; None: 400,
-    or a twentieth of a shorter training; "one-cycle" has its own beginning. Networks without normalisation need a
-    lower rate, such as 0.01. `routes`: "all", "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`:
+    or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all", "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`:
     random crops and flips, for image data; `pad` and `flip` as in `data.Augmentation`, chosen by the image shape
     if None. `device`: "auto" takes CUDA where there is one. Raises TrainingError for impossible settings.
     """
 
     epochs: int = 164
     batch_size: int = 128
-    learning_rate: float = 0.1
+    learning_rate: float | None = None
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "step"
@@ -63,7 +64,7 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         self._check("epochs", self.epochs >= 1, "1 or more")
         self._check("batch_size", self.batch_size >= 1, "1 or more")
-        self._check("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
+        self._check("learning_rate", 0 < self.peak_learning_rate < math.inf, "a number above 0, or None")
         self._check("momentum", 0 <= self.momentum < 1, "a number from 0 to below 1")
         self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
         self._check("warmup_iterations", (self.warmup_iterations or 0) >= 0, "0 or more, or None")
@@ -79,6 +80,11 @@ class TrainingPlan:
     def sampler(self) -> RouteSampler:
         """The route sampler that `routes` names."""
         return parse_route_sampler(self.routes)
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The highest learning rate; 0.1 where the plan leaves it open."""
+        return _USUAL_LEARNING_RATE if self.learning_rate is None else self.learning_rate
 
     def changed(self, options: Mapping[str, Any]) -> TrainingPlan:
         """Return the plan with other values for some settings. Raises UnknownNameError for one that is not there."""
@@ -96,18 +102,18 @@ class TrainingPlan:
         [0.1, 0.1, 0.01, 0.001]
         """
         if self.schedule == "one-cycle":
-            return self.learning_rate * _one_cycle(iteration, n_iterations)
+            return self.peak_learning_rate * _one_cycle(iteration, n_iterations)
         warmup = self.warmup_iterations
         if warmup is None:
             warmup = min(_WARMUP_ITERATIONS, int(n_iterations * _WARMUP_SHARE))
         if iteration < warmup:
-            return self.learning_rate * _WARMUP_FACTOR
+            return self.peak_learning_rate * _WARMUP_FACTOR
         if self.schedule == "cosine":
-            return self.learning_rate * _half_cosine(
+            return self.peak_learning_rate * _half_cosine(
                 1, 0, (iteration - warmup) / max(1, n_iterations - warmup)
             )
         n_steps = sum(iteration >= share * n_iterations for share in _STEPS)
-        return float(self.learning_rate / 10**n_steps)
+        return float(self.peak_learning_rate / 10**n_steps)
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:

@@ -1,13 +1,14 @@
 """Figures of the lesion studies: deleting, reordering, removing skips (Figs. 3, 5 and 8 of the paper).
 
-Each function takes tables that `evaluate` returned and gives a figure back; none shows or saves it. Values are
-drawn as they stand in the table: the axes count in percent, the data stays a share.
+Each function takes tables that `evaluate` returned and gives a figure back; none shows or saves it. Values
+are drawn as they stand in the table: the axes count in percent, the data stays a share.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +50,12 @@ def figure_delete_each(
 ) -> Figure:
     """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
 
-    >>> figure = figure_delete_each({"ResNet-110": resnet, "VGG-15": vgg}, downsampling={"ResNet-110": [18, 36]})
+    >>> tables = {"ResNet-110": resnet, "VGG-15": vgg}
+    >>> figure = figure_delete_each(tables, downsampling={"ResNet-110": [18, 36]}, n_classes=10)
 
-    `tables`: rows of the study delete_each, by the name of the network. `downsampling`: indices of the modules
-    that change the shape, by the same names; they get a ring. `n_classes`: draws the error of guessing. Dashed
-    lines are the intact networks. Raises EvaluationError for a table without such rows.
+    `tables`: rows of the study delete_each, by the name of the network. `downsampling`: indices of the
+    modules that change the shape, by the same names; they get a ring. `n_classes`: draws the error of
+    guessing. Dashed lines are the intact networks. Raises EvaluationError for a table without such rows.
     """
     studies = {name: measured(table, metric=metric, needs=["module"]) for name, table in tables.items()}
     _check_not_empty(studies)
@@ -82,8 +84,8 @@ def figure_delete_many(
 
     >>> figure = figure_delete_many(table, n_classes=10)
 
-    `table`: rows of the study delete_many. A box holds the middle half of the draws, its line is the median, the
-    whiskers reach the extremes. Raises EvaluationError for a table without such rows.
+    `table`: rows of the study delete_many. A box holds the middle half of the draws, its line is the median,
+    the whiskers reach the extremes. Raises EvaluationError for a table without such rows.
     """
     study = measured(table, metric=metric, needs=["n_deleted"])
     _check_not_empty({"": study})
@@ -114,8 +116,9 @@ def figure_reorder(
 
     >>> figure = figure_reorder(table, n_classes=10)
 
-    `table`: rows of the study reorder. The order is intact at 1.0, at the left. Each point is one random order;
-    the line joins medians of groups of as many orders. Raises EvaluationError for a table without such rows.
+    `table`: rows of the study reorder. The order is intact at 1.0, at the left. Each point is one random
+    order; the line joins medians of groups of as many orders. Raises EvaluationError for a table without such
+    rows.
     """
     study = measured(table, metric=metric, needs=["kendall_tau"])
     _check_not_empty({"": study})
@@ -133,8 +136,8 @@ def figure_reorder(
     span = max(1 - orders["kendall_tau"].min(), 0.01)
     axes.set_xlim(1 + 0.03 * span, orders["kendall_tau"].min() - 0.04 * span)
     _legend(axes)
-    text = f"{len(orders)} random orders, {_sample_text({'': study}, metric)}; medians of {size} orders each.{note}"
-    style.caption(figure, text)
+    sample = _sample_text({"": study}, metric)
+    style.caption(figure, f"{len(orders)} random orders, {sample}; medians of {size} orders each.{note}")
     return figure
 
 
@@ -234,7 +237,7 @@ def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:
 
 def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
     counts = list(draws)
-    gap = min((b - a for a, b in zip(counts, counts[1:], strict=False)), default=1)
+    gap = min((b - a for a, b in pairwise(counts)), default=1)
     axes.boxplot(
         list(draws.values()), positions=counts, widths=0.6 * gap, whis=(0, 100), manage_ticks=False,
         patch_artist=True, boxprops={"facecolor": f"{style.SKY}66", "edgecolor": style.BLUE},
@@ -272,14 +275,19 @@ def _finish(
     if is_share(metric):
         style.show_share_as_percent(axes)
     chance = chance_error(n_classes) if metric == "error_rate" else None
-    shows_chance = chance is not None and top > chance / 2
-    if shows_chance:
-        axes.axhline(chance, color=style.MUTED, linewidth=1.0, linestyle=(0, (1, 1.8)), label=_CHANCE_LABEL)
-        top = max(top, chance)
+    note = ""
+    if chance is not None:
+        is_within = top > chance / 2
+        note = f" Chance: {chance * 100:.3g} %{'.' if is_within else ', above this axis.'}"
+        if is_within:
+            _draw_chance(axes, chance)
+            top = max(top, chance)
     axes.set_ylim(0, 1.05 * top if top > 0 else 1)
-    if chance is None:
-        return ""
-    return f" Chance: {chance * 100:.3g} %" + ("." if shows_chance else ", above this axis.")
+    return note
+
+
+def _draw_chance(axes: Axes, chance: float) -> None:
+    axes.axhline(chance, color=style.MUTED, linewidth=1.0, linestyle=(0, (1, 1.8)), label=_CHANCE_LABEL)
 
 
 def _set_module_axis(axes: Axes, studies: Mapping[str, Measured]) -> None:

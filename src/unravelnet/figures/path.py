@@ -1,4 +1,5 @@
-"""Figures of the mathematics of paths: their lengths, and which survive deletion (Figs. 6a and 7 of the paper).
+"""Figures of the mathematics of paths: their lengths, and which survive deletion (Figs. 6a and 7 of the
+paper).
 
 Nothing is measured here; the numbers are exact and come from `unravelnet.paths`.
 """
@@ -84,7 +85,7 @@ def figure_path_lengths(
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
     style.caption(
         figure,
-        f"Exact: {_two_to_the(n_modules)} paths of {n_modules} modules, Binomial({n_modules}, ½). "
+        f"Exact: 2{style.superscript(n_modules)} paths of {n_modules} modules, Binomial({n_modules}, ½). "
         f"Dark bars: lengths {low} to {high} hold {held} of the paths.",
     )
     return figure
@@ -98,8 +99,8 @@ def figure_path_survival(
 
     >>> figure = figure_path_survival(54, deleted=(1, 10, 20))
 
-    `deleted`: numbers of deleted modules; without it those of the paper (1, 10 and 20 of 54), in proportion for
-    smaller networks. Raises RouteError where more are deleted than there are.
+    `deleted`: numbers of deleted modules; without it those of the paper (1, 10 and 20 of 54), in proportion
+    for smaller networks. Raises RouteError where more are deleted than there are.
     """
     rows = path_survival_rows(n_modules, deleted=deleted)
     figure = style.new_figure(title)
@@ -109,7 +110,7 @@ def figure_path_survival(
         label = f"{count} of {n_modules} deleted"
         axes.plot(part["length"], part["share"], color=colour, marker=marker, markersize=3.2, label=label)
     style.style_axes(axes, x="Path length (modules entered)", y="Share of paths left", grid="both")
-    axes.set_yscale("log")
+    style.show_powers_of_ten(axes)
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
     axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)
     if n_modules == PAPER_N_MODULES:
@@ -153,7 +154,3 @@ def _shade_effective(axes: Axes, *, label_at: float) -> None:
         (low + high) / 2, label_at, f"effective in the paper:\nlengths {low} to {high},\n{held} of all paths",
         ha="center", va="top", fontsize=style.SMALL, color=style.INK, transform=axes.get_xaxis_transform(),
     )  # fmt: skip
-
-
-def _two_to_the(n_modules: int) -> str:
-    return "2" + str(n_modules).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))

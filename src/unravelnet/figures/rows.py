@@ -32,8 +32,8 @@ _NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_n
 class Measured:
     """One metric of one study: the intact network and the lesions, in the order of the table.
 
-    `lesions` has the columns of the table and `value`, `low`, `high` of the metric (low and high are NaN where
-    there is no interval). `intact` is the same as one row, or None where the table has none.
+    `lesions` has the columns of the table and `value`, `low`, `high` of the metric (low and high are NaN
+    where there is no interval). `intact` is the same as one row, or None where the table has none.
     """
 
     metric: str
@@ -50,8 +50,8 @@ class Measured:
 def measured(table: Table, *, metric: str = "error_rate", needs: Iterable[str] = ()) -> Measured:
     """Take one metric out of a table.
 
-    `needs`: further columns; lesions without a number there are left out, as are those without a finite value.
-    Raises EvaluationError for a missing column and where no row is left.
+    `needs`: further columns; lesions without a number there are left out, as are those without a finite
+    value. Raises EvaluationError for a missing column and where no row is left.
     """
     frame = table.to_pandas()
     _check_columns(frame, [metric, "label", *needs])

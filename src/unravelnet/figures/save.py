@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import pandas as pd
@@ -26,8 +26,8 @@ def save_figure(
 
     >>> save_figure(figure, table, "figures", "delete_each")
 
-    Each file is written whole or not at all; the same figure gives the same bytes. Texts in the SVG stay texts,
-    so that they can be searched and read aloud. Raises StoreError where a file cannot be written.
+    Each file is written whole or not at all; the same figure gives the same bytes. Texts in the SVG stay
+    texts, so that they can be searched and read aloud. Raises StoreError where a file cannot be written.
     """
     stem = Path(directory) / name
     table = data if isinstance(data, Table) else Table(data.to_dict("records"), list(map(str, data.columns)))
@@ -53,7 +53,7 @@ def _png(figure: Figure) -> bytes:
     return _drawn(lambda file: figure.savefig(file, format="png", dpi=_DOTS_PER_INCH), {})
 
 
-def _drawn(draw: Callable[[BytesIO], None], settings: dict[str, str]) -> bytes:
+def _drawn(draw: Callable[[BytesIO], None], settings: dict[Any, Any]) -> bytes:
     # Drawn in memory first: whatever goes wrong in drawing is not a matter of the disk.
     file = BytesIO()
     with matplotlib.rc_context(settings):

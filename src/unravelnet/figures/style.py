@@ -8,15 +8,18 @@ is read in the dark.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import wraps
+from math import log10
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 INK = "#1c2128"
 MUTED = "#59636e"
@@ -36,19 +39,25 @@ SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
 
 _CAPTION_LETTERS_PER_INCH = 17.5
 _LEGEND_LETTERS = 115
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# Inches from the top to the title and the legend, and the height of a row of the legend.
+_TITLE_AT, _LEGEND_AT, _LEGEND_ROW = 0.09, 0.34, 0.165
 _LEGEND: dict[str, Any] = {
-    "loc": "outside upper left",
+    "loc": "upper left",
     "handlelength": 1.8,
     "columnspacing": 1.6,
     "handletextpad": 0.6,
     "borderpad": 0.0,
-    "borderaxespad": 0.9,
+    "borderaxespad": 0.0,
+    "labelspacing": 0.35,
 }
 _SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": NORMAL,
     "text.color": INK,
     "text.usetex": False,
+    # A dollar in the name of a network is a dollar.
+    "text.parse_math": False,
     "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -86,9 +95,18 @@ def new_figure(title: str, *, height: float = 3.7, width: float = WIDTH) -> Figu
 
     `height`, `width`: inches.
     """
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
-    figure.suptitle(title, x=0.012, ha="left", fontsize=LARGE, fontweight="bold", color=INK)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+    figure = Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
+    figure.suptitle(
+        title,
+        x=_left(figure),
+        y=1 - _TITLE_AT / height,
+        ha="left",
+        va="top",
+        fontsize=LARGE,
+        fontweight="bold",
+    )
+    _keep_free(figure, _LEGEND_AT)
     return figure
 
 
@@ -109,10 +127,35 @@ def show_share_as_percent(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
 
 
+def show_powers_of_ten(axes: Axes) -> None:
+    """Make the y axis logarithmic, with its powers written as plain text."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"10{superscript(round(log10(value)))}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def superscript(number: int) -> str:
+    """Write a whole number as an exponent.
+
+    >>> superscript(-12)
+    '⁻¹²'
+    """
+    return str(number).translate(_SUPERSCRIPTS)
+
+
+def unbroken(text: str) -> str:
+    r"""Keep a number and its unit, and n and its number, in one line.
+
+    >>> unbroken("n = 5 images, 3 %").split(" ")
+    ['n\xa0=\xa05', 'images,', '3\xa0%']
+    """
+    return re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?== ?\d)|(?<=\bn =) (?=\d)|(?<=\bFig\.) (?=\d)", "\u00a0", text)
+
+
 def caption(figure: Figure, text: str) -> None:
     """Write the line below the axes: n, the interval, and what the marks mean."""
     width = int(figure.get_size_inches()[0] * _CAPTION_LETTERS_PER_INCH)
-    figure.supxlabel(textwrap.fill(text, width), x=0.012, ha="left", fontsize=SMALL, color=MUTED)
+    figure.supxlabel(textwrap.fill(unbroken(text), width), x=_left(figure), ha="left", fontsize=SMALL, color=MUTED)
 
 
 def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:
@@ -123,7 +166,10 @@ def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:
     entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in last)
     if entries:
         handles, labels = zip(*entries, strict=True)
-        axes.get_figure(root=True).legend(handles, labels, ncols=_columns(labels), **_LEGEND)  # type: ignore[union-attr]
+        figure, n_columns = _figure_of(axes), _columns(labels)
+        at = (_left(figure), 1 - _LEGEND_AT / figure.get_size_inches()[1])
+        figure.legend(handles, labels, ncols=n_columns, bbox_to_anchor=at, **_LEGEND).set_in_layout(False)
+        _keep_free(figure, _LEGEND_AT + _LEGEND_ROW * -(-len(labels) // n_columns) + 0.03)
 
 
 def _columns(labels: Sequence[str]) -> int:
@@ -133,3 +179,20 @@ def _columns(labels: Sequence[str]) -> int:
         if sum(widths) <= _LEGEND_LETTERS:
             return n_columns
     return 1
+
+
+def _keep_free(figure: Figure, inches: float) -> None:
+    """Keep the axes away from the title and the legend, which the layout engine would put over each other."""
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(rect=(0, 0, 1, 1 - inches / figure.get_size_inches()[1]))
+
+
+def _left(figure: Figure) -> float:
+    return 0.085 / float(figure.get_size_inches()[0])
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure

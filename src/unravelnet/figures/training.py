@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unravelnet.record import Table
 
 _VALIDATION_PREFIXES = ("validation_", "test_")
-_TRAINING_PREFIXES = ("training_", "train_", "")
+_TRAINING_PREFIXES = ("train_", "training_", "")
 _PANELS = (("error_rate", "Error (%)"), ("loss", "Cross-entropy loss (nats)"))
 
 
@@ -26,9 +26,9 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
 
     >>> figure = figure_training({"ResNet-110": history})
 
-    `histories`: tables that `train` returned, by the name of the network: the column epoch, and error_rate and
-    loss, each also with the prefix validation_ or test_. Full lines are validation, dotted ones training. Raises
-    EvaluationError where no table has such a column.
+    `histories`: tables that `train` returned, by the name of the network. Columns: epoch, and error_rate or
+    loss with the prefix train_, or test_ or validation_ for data that was not trained on. Raises
+    EvaluationError where no table has any of them.
     """
     frames = {name: table.to_pandas() for name, table in histories.items()}
     panels = [panel for panel in _PANELS if any(_columns(frame, panel[0]) for frame in frames.values())]
@@ -47,24 +47,27 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
         style.show_share_as_percent(row[0])
     style.legend_above(row[0])
     epochs = ", ".join(f"{name}: {len(frame)} epochs" for name, frame in frames.items())
-    style.caption(figure, f"Full lines: validation; dotted: training batches. {epochs}; one training each.")
+    style.caption(
+        figure, f"Full lines: data not trained on; dotted: training data. {epochs}; one training each."
+    )
     return figure
 
 
 def _draw_history(axes: Axes, frame: pd.DataFrame, quantity: str, *, name: str, colour: str) -> None:
     epochs = frame["epoch"] if "epoch" in frame else pd.Series(range(1, len(frame) + 1))
-    for column, is_validation in _columns(frame, quantity).items():
+    columns = _columns(frame, quantity)
+    for column, is_validation in columns.items():
         axes.plot(
             epochs, pd.to_numeric(frame[column], errors="coerce"), color=colour,
-            linestyle="-" if is_validation else (0, (1, 1.5)), label=name if is_validation else None,
-            marker="o" if len(frame) == 1 else None, gid=f"{name} {column}",
+            linestyle="-" if is_validation else (0, (1, 1.5)), marker="o" if len(frame) == 1 else None,
+            label=name if column == next(iter(columns)) else None, gid=f"{name} {column}",
         )  # fmt: skip
 
 
 def _columns(frame: pd.DataFrame, quantity: str) -> dict[str, bool]:
     """Find the columns of a quantity, and whether each is of validation data."""
     found = {}
-    for prefixes, is_validation in ((_TRAINING_PREFIXES, False), (_VALIDATION_PREFIXES, True)):
+    for prefixes, is_validation in ((_VALIDATION_PREFIXES, True), (_TRAINING_PREFIXES, False)):
         name = next((prefix + quantity for prefix in prefixes if prefix + quantity in frame), None)
         if name is not None and frame[name].notna().any():
             found[name] = is_validation

@@ -1,12 +1,14 @@
-"""The unraveled view drawn: a residual network as a chain, and as the tree of all its paths (Fig. 1 of the paper).
+"""The unraveled view drawn: a residual network as a chain, and as the tree of all its paths (Fig. 1 of the
+paper).
 
-Each visit of a module doubles the paths: y = y' + f(y'). Writing y' out again in both places gives a tree with
-2^n leaves, each of them y0 on its own path to the output. The tree has f1 in it 2^(n-1) times, the last f once.
+Each visit of a module doubles the paths: y = y' + f(y'). Writing y' out again in both places gives a tree
+with 2^n leaves, each of them y0 on its own path to the output. The tree has f1 in it 2^(n-1) times, the last
+f once.
 
-Rows are numbered from the top; row r is the path that enters the visits whose bits are set in r, the first visit
-at bit 0. The subtree that computes y_k from rows base ... base + 2^k - 1 adds its first row (y0, which enters
-nothing) and, for j = 1 ... k, f_j of the subtree that computes y_(j-1) from row base + 2^(j-1) on. With f_j in
-column j and the sum for f_j just left of it, no two lines cross.
+Rows are numbered from the top; row r is the path that enters the visits whose bits are set in r, the first
+visit at bit 0. The subtree that computes y_k from rows base ... base + 2^k - 1 adds its first row (y0, which
+enters nothing) and, for j = 1 ... k, f_j of the subtree that computes y_(j-1) from row base + 2^(j-1) on.
+With f_j in column j and the sum for f_j just left of it, no two lines cross.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def unraveled_terms(n_modules: int, *, route: Route | None = None) -> list[str]:
     >>> unraveled_terms(2, route=Route.full(2).delete(0))
     ['y₀', 'f₂(y₀)']
 
-    f₁ is the branch of module 0. Raises RouteError for more than five visits: there are 2^n terms within terms.
+    f₁ is the branch of module 0. Raises RouteError for more than five visits: there are 2^n terms within
+    terms.
     """
     steps = _drawable_steps(n_modules, route)
     terms = ["y₀"]
@@ -54,13 +57,15 @@ def figure_unraveled(n_modules: int, *, route: Route | None = None, title: str |
 
     >>> figure = figure_unraveled(3, route=Route.full(3).delete(1))
 
-    `route`: what it deletes, or takes the skip of, is grey, and so are the paths that this breaks. Modules are
-    drawn in the order of the route. Raises RouteError for more than five visits.
+    `route`: what it deletes, or takes the skip of, is grey, and so are the paths that this breaks. Modules
+    are drawn in the order of the route. Raises RouteError for more than five visits.
     """
     steps = _drawable_steps(n_modules, route)
     tree = _Tree(tuple(steps))
     height = max(3.2, 1.5 + 0.24 * tree.n_rows)
-    figure = style.new_figure(title or "A residual network and its unraveled view", height=height, width=9.0)
+    figure = style.new_figure(
+        title or "A residual network and its unraveled view", height=height, width=_width(len(steps))
+    )
     chain, unraveled = figure.subplots(1, 2, width_ratios=(0.85 + 0.06 * len(steps), 1.2))
     for axes in (chain, unraveled):
         axes.set_axis_off()
@@ -85,7 +90,8 @@ class _Tree:
         return "".join(str(row >> place & 1) for place in range(len(self.steps)))
 
     def is_left(self, row: int) -> bool:
-        """Tell whether the route leaves this path: it may neither enter a deleted branch nor need a removed skip."""
+        """Tell whether the route leaves this path: it may neither enter a deleted branch nor need a removed
+        skip."""
         broken = {"both": "", "skip": "1", "branch": "0"}
         return all(digit != broken[step.mode] for digit, step in zip(self.code(row), self.steps, strict=True))
 
@@ -181,8 +187,8 @@ def _draw_leaf(axes: Axes, tree: _Tree, row: int) -> None:
     is_left, code = tree.is_left(row), tree.code(row)
     colour = style.INK if is_left else style.FAINT
     _text(axes, 0.0, row, "y₀", ha="right", color=colour)
-    _text(axes, 0.12, row - 0.02, code, ha="left", fontsize=style.SMALL, color=style.MUTED if is_left else colour,
-          family="DejaVu Sans Mono", va="bottom")  # fmt: skip
+    digits = {"fontsize": style.SMALL, "family": "DejaVu Sans Mono", "ha": "left", "va": "bottom"}
+    _text(axes, 0.12, row - 0.02, code, color=style.MUTED if is_left else colour, **digits)
     _line(axes, [0.06, _end_of_leaf(tree, row)], [row, row], is_left=is_left, gid=f"path {code}")
 
 
@@ -195,7 +201,8 @@ def _end_of_leaf(tree: _Tree, row: int) -> float:
 
 
 def _draw_sum(axes: Axes, tree: _Tree, place: int, base: int) -> None:
-    """Draw the subtree that computes y_place from the rows that start at `base`, with the sum that ends it."""
+    """Draw the subtree that computes y_place from the rows that start at `base`, with the sum that ends
+    it."""
     if place == 0:
         return
     at = _column(place) + _SUM_AT
@@ -212,7 +219,8 @@ def _draw_sum(axes: Axes, tree: _Tree, place: int, base: int) -> None:
 
 
 def _draw_branch(axes: Axes, tree: _Tree, inner: int, start: int, at: float) -> tuple[float, bool]:
-    """Draw f of one visit, fed by the subtree before it and read by the sum at `at`; return where it arrives."""
+    """Draw f of one visit, fed by the subtree before it and read by the sum at `at`; return where it
+    arrives."""
     row, is_left = start + (2**inner - 1) / 2, tree.any_left(range(start, start + 2**inner))
     column = _column(inner)
     if inner:
@@ -220,6 +228,10 @@ def _draw_branch(axes: Axes, tree: _Tree, inner: int, start: int, at: float) -> 
     _line(axes, [column, at], [row, row], is_left=is_left)
     _box(axes, column, row, _f(tree.steps[inner]), is_left=is_left, width=_BOX_WIDTH, height=0.62)
     return row, is_left
+
+
+def _width(n_steps: int) -> float:
+    return style.WIDTH if n_steps <= 3 else style.WIDTH * 1.25
 
 
 def _column(place: int) -> float:

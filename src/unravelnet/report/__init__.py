@@ -1,8 +1,8 @@
 """One self-contained HTML file that tells what a run found, in the order of the paper.
 
 The page needs no network and no script. It opens with the claims of the paper and what was measured of each
-(`report.claims`); chapters with figures follow (`report.chapters`); how it was measured and with what stands at
-the end. What a run has to leave in its directory is in `report.contents`.
+(`report.claims`); chapters with figures follow (`report.chapters`); how it was measured and with what stands
+at the end. What a run has to leave in its directory is in `report.contents`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def report(directory: str | os.PathLike[str]) -> Path:
     >>> report("runs/digits")
 
     Figures go to `directory`/figures, each as SVG, PNG and CSV. A chapter whose table is missing says so. The
-    same run gives the same bytes. Raises StoreError where the directory or a file in it is missing, damaged, or
-    cannot be written.
+    same run gives the same bytes. Raises StoreError where the directory or a file in it is missing, damaged,
+    or cannot be written.
     """
     run = read_run_directory(Path(directory))
     page = render(run)

@@ -41,13 +41,15 @@ class Chapter:
     """A chapter while it is written.
 
     `asked`: the question. `findings`: sentences computed from the tables. `paper`: what the paper says.
-    `how`: n, interval, seeds. `missing`: what could not be shown, and why.
+    `found`: the heading above the findings. `how`: n, interval, seeds. `missing`: what could not be shown,
+    and why.
     """
 
     anchor: str
     title: str
     asked: str
     paper: str = ""
+    found: str = "Measured here"
     figures: list[ShownFigure] = field(default_factory=list)
     tables: list[ShownTable] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)

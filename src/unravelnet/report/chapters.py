@@ -12,7 +12,7 @@ import pandas as pd
 from unravelnet import figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
-from unravelnet.figures.rows import measured
+from unravelnet.figures.rows import chance_error, measured
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.record import Table
 from unravelnet.report import findings
@@ -52,8 +52,8 @@ def networks(run: Run) -> Chapter:
         "networks",
         "The networks",
         "Which networks were studied, and how well do they do before anything is done to them?",
-        paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for 164 "
-        "epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
+        paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for "
+        "164 epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
     )
     rows = tuple(_network_row(network) for network in run.networks)
     header = ("Network", "Kind", "Modules", "Down-sampling", "Parameters", "Error, intact", "Epochs")
@@ -69,7 +69,8 @@ def networks(run: Run) -> Chapter:
         )
     else:
         chapter.lacks("history")
-    chapter.how += _samples(run.networks, "delete_each")[:1]
+    chapter.findings += [_how_good(network) for network in run.networks]
+    chapter.how += _samples(run.networks, "delete_each")
     return chapter
 
 
@@ -78,9 +79,12 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
     chapter = Chapter(
         "unraveled",
         "The unraveled view",
-        "A residual module adds its branch to what it is given. What does a row of them compute, written out?",
-        paper="A residual network of n modules is a collection of 2ⁿ paths, one for every choice of branches; "
-        "deleting a module leaves half of them. A plain network has one path, and deleting a layer breaks it.",
+        "A residual module adds its branch to what it is given. What does a row of them compute, written "
+        "out?",
+        found="Computed here",
+        paper="A residual network of n modules is a collection of 2ⁿ paths, one for every choice of "
+        "branches; deleting a module leaves half of them. A plain network has one path, and deleting a layer "
+        "breaks it.",
     )
     codes = [f"{code:0{_DRAWN_MODULES}b}"[::-1] for code in range(2**_DRAWN_MODULES)]
     paths = pd.DataFrame({"path": codes, "length": [code.count("1") for code in codes]})
@@ -102,8 +106,8 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         alt="As before; the second branch and the four paths through it are grey.",
     )
     chapter.findings += [
-        f"{network.title}: {network.n_modules} modules, so {2**network.n_modules:,} paths; deleting one leaves "
-        f"{2 ** (network.n_modules - 1):,}."
+        f"{network.title}: {network.n_modules} modules, so {2**network.n_modules:,} paths; deleting one "
+        f"leaves {2 ** (network.n_modules - 1):,}."
         if network.n_modules <= 64
         else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
         for network in run.of_role("resnet", "stochastic-depth")
@@ -119,11 +123,11 @@ def delete_each(run: Run) -> Chapter:
     chapter = Chapter(
         "delete-each",
         "Deleting each module",
-        "What happens if one module is taken out of a trained network, and nothing is trained again? Does it help "
-        "to have trained with stochastic depth, which deletes modules at random all the time?",
-        paper="ResNet: no noticeable change, except modest peaks at the down-sampling modules. VGG: chance level "
-        "whichever layer is deleted (Fig. 3). Stochastic depth: slightly more robust; mainly the dependence on the "
-        "down-sampling modules shrinks (Fig. 8).",
+        "What happens if one module is taken out of a trained network, and nothing is trained again? Does it "
+        "help to have trained with stochastic depth, which deletes modules at random all the time?",
+        paper="ResNet: no noticeable change, except modest peaks at the down-sampling modules. VGG: chance "
+        "level whichever layer is deleted (Fig. 3). Stochastic depth: slightly more robust; mainly the "
+        "dependence on the down-sampling modules shrinks (Fig. 8).",
     )
     _note_missing(chapter, run.networks, "delete_each")
     chosen = run.with_table("delete_each")
@@ -181,7 +185,8 @@ def reorder(run: Run) -> Chapter:
         "reorder",
         "Reordering modules",
         "If modules were steps that build on each other, another order would ruin the network. Does it?",
-        paper="The error increases smoothly with the corruption of the order, measured by Kendall's τ (Fig. 5b).",
+        paper="The error increases smoothly with the corruption of the order, measured by Kendall's τ (Fig. "
+        "5b).",
     )
     chosen = run.with_table("reorder")
     if not chosen:
@@ -202,24 +207,27 @@ def path_lengths(n_modules: int) -> Chapter:
         "path-lengths",
         "Path lengths",
         "How many modules does a path enter?",
-        paper="More than 95 % of the paths of 54 modules enter 19 to 35 of them; the gradient comes from paths of 5 to "
-        "17 modules, 0.45 % of all (Fig. 6).",
+        found="Computed here",
+        paper="More than 95 % of the paths of 54 modules enter 19 to 35 of them; the gradient comes from "
+        "paths of 5 to 17 modules, 0.45 % of all (Fig. 6).",
     )
     chapter.show(
         "path_lengths",
         lambda: figures.figure_path_lengths(n_modules),
         figures.path_length_rows(n_modules),
-        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} (Fig. 6a of the paper).",
+        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} (Fig. 6a of the "
+        "paper).",
         alt=f"Bars in the shape of a bell around {n_modules / 2:g} modules.",
     )
     chapter.findings.append(
-        f"Of the paths of {counted(n_modules, 'module')}, {percent(share_within(n_modules, low, high))} enter {low} to "
-        f"{high} of them; the mean is {n_modules / 2:g}."
+        f"Of the paths of {counted(n_modules, 'module')}, {percent(share_within(n_modules, low, high))} "
+        f"enter {low} to {high} of them; the mean is {n_modules / 2:g}."
     )
     if n_modules == PAPER_N_MODULES:
         effective = percent(share_within(n_modules, *PAPER_EFFECTIVE_LENGTHS))
         chapter.findings.append(
-            f"19 to 35 hold {percent(share_within(n_modules, 19, 35))} of the paths, 5 to 17 hold {effective}."
+            f"19 to 35 hold {percent(share_within(n_modules, 19, 35))} of the paths, 5 to 17 hold "
+            f"{effective}."
         )
     chapter.how.append("Exact counts of the binomial distribution; nothing is measured here.")
     return chapter
@@ -231,8 +239,9 @@ def path_survival(n_modules: int) -> Chapter:
         "path-survival",
         "Path survival",
         "Which paths are left when modules are deleted?",
-        paper="Deletion removes mainly long paths; after deleting 10 of 54 modules many of the effective paths are "
-        "still valid (Fig. 7).",
+        found="Computed here",
+        paper="Deletion removes mainly long paths; after deleting 10 of 54 modules many of the effective "
+        "paths are still valid (Fig. 7).",
     )
     rows = figures.path_survival_rows(n_modules)
     chapter.show(
@@ -240,7 +249,8 @@ def path_survival(n_modules: int) -> Chapter:
         lambda: figures.figure_path_survival(n_modules),
         rows,
         caption="Share of the paths of each length that is left after deletions (Fig. 7 of the paper).",
-        alt="Falling curves on a logarithmic scale: the longer the path and the more deleted, the fewer left.",
+        alt="Falling curves on a logarithmic scale: the longer the path and the more deleted, the fewer "
+        "left.",
     )
     for n_deleted in rows["n_deleted"].unique():
         lengths = _quarters(n_modules)
@@ -255,9 +265,9 @@ def remove_skip(run: Run) -> Chapter:
     chapter = Chapter(
         "remove-skip",
         "Removing each skip",
-        "Deleting a module leaves half of the paths, and the network bears it. Removing its skip instead leaves half "
-        "of the paths too: the other half. If the number of paths is what counts, the network should bear this as "
-        "well. Does it, or does the error surge?",
+        "Deleting a module leaves half of the paths. Removing its skip instead leaves half too: the other "
+        "half. If the number of paths is what counts, both should cost alike. Do they, or does the error "
+        "surge?",
         paper="Not measured; critics of the paper asked for it.",
     )
     chosen = run.with_table("remove_skip_each", "delete_each")
@@ -272,7 +282,8 @@ def remove_skip(run: Run) -> Chapter:
         ),
         _joined({title: Table([*both[0], *both[1]]) for title, both in tables.items()}),
         caption="Error after removing each skip, and after deleting each branch.",
-        alt="Two rows of points over the index of the module, one for removed skips, one for deleted branches.",
+        alt="Two rows of points over the index of the module, one for removed skips, one for deleted "
+        "branches.",
     )
     for network in chosen:
         skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
@@ -282,7 +293,8 @@ def remove_skip(run: Run) -> Chapter:
 
 
 def base_of(run: Run, network: StudiedNetwork) -> StudiedNetwork | None:
-    """Find the ordinary network that one trained with stochastic depth is compared with: the first as deep."""
+    """Find the ordinary network that one trained with stochastic depth is compared with: the first as
+    deep."""
     alike = [other for other in run.of_role("resnet") if other.n_modules == network.n_modules]
     return next((other for other in alike if "delete_each" in other.tables), None)
 
@@ -292,17 +304,20 @@ def base_of(run: Run, network: StudiedNetwork) -> StudiedNetwork | None:
 
 def _show_deletions(chapter: Chapter, name: str, chosen: Sequence[StudiedNetwork], *, caption: str) -> None:
     tables = {network.title: network.tables["delete_each"] for network in chosen}
+    alone = f": {chosen[0].title}" if len(chosen) == 1 else ""
+    title = f"Error when deleting each module{alone}"
     chapter.show(
         name,
         lambda: figures.figure_delete_each(
             tables,
             downsampling=_downsampling(chosen),
             n_classes=chosen[0].n_classes,
-            title=f"Error when deleting each module: {listed(list(tables))}" if len(tables) == 1 else chapter.title,
+            title=title,
         ),
         _joined(tables),
         caption=caption,
-        alt=f"Error over the index of the deleted module for {listed(list(tables))}; the numbers are in the data.",
+        alt=f"Error over the index of the deleted module for {listed(list(tables))}; the numbers are in the "
+        "data.",
     )
 
 
@@ -312,10 +327,13 @@ def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:
     chapter.show(
         f"{study}_{network.name}",
         lambda: figures.figure_delete_many(
-            table, n_classes=network.n_classes, title=f"Error when deleting many modules: {network.title}{drawn_from}"
+            table,
+            n_classes=network.n_classes,
+            title=f"Error when deleting many modules: {network.title}{drawn_from}",
         ),
         table,
-        caption=f"{network.title}: error over the number of deleted modules{drawn_from} (Fig. 5a of the paper).",
+        caption=f"{network.title}: error over the number of deleted modules{drawn_from} (Fig. 5a of the "
+        "paper).",
         alt="Box plots of the error over random draws, one box for each number of deleted modules.",
     )
     if study == "delete_many":
@@ -354,6 +372,15 @@ def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
         _intact_error(network),
         "not recorded" if network.epochs is None else str(network.epochs),
     )
+
+
+def _how_good(network: StudiedNetwork) -> str:
+    trained = "" if network.epochs is None else f" after {counted(network.epochs, 'epoch')}"
+    chance = chance_error(network.n_classes)
+    guessing = (
+        "" if chance is None else f"; guessing among {network.n_classes} classes errs in {percent(chance)}"
+    )
+    return f"{network.title}: error {_intact_error(network)}{trained}{guessing}."
 
 
 def _intact_error(network: StudiedNetwork) -> str:

@@ -1,11 +1,11 @@
 """What the paper claims, and whether the numbers of a run bear it out.
 
-Each function takes tables and returns a `Claim` with a verdict. The thresholds are part of the claim's text and
-were fixed before anything was measured. A verdict follows from intervals: a number is *surely* above a threshold
-when its whole interval is, and where the intervals do not settle a claim, it is not decided.
+Each function takes tables and returns a `Claim` with a verdict. The thresholds are part of the claim's text
+and were fixed before anything was measured. A verdict follows from intervals: a number is *surely* above a
+threshold when its whole interval is, and where the intervals do not settle a claim, it is not decided.
 
-"Learnt" is the distance from the error of guessing (all classes equally likely) to that of the intact network.
-A network that has learnt little can lose little, so claims about it are then not decided.
+"Learnt" is the distance from the error of guessing (all classes equally likely) to that of the intact
+network. A network that has learnt little can lose little, so claims about it are then not decided.
 
 Source of all claims: Veit, Wilber and Belongie (2016); the numbers are those of the paper's text and figures.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ from unravelnet.report.sentences import (
     percent_with_interval,
     points,
     points_with_interval,
+    threshold,
 )
 from unravelnet.report.verdicts import (
     AT_CHANCE,
@@ -77,10 +79,10 @@ def claim_error(table: Table | None, *, network: str = "the residual network", n
     `table`: any study of the network; its intact row and its data_name are read.
     """
     text = (
-        f"The intact network ({network}) errs as the paper's does: the 95 % intervals overlap. (In kind: within "
-        f"{points(NEAR, signed=False)} points.)"
+        f"The intact network ({network}) errs as the paper's does: the 95 % intervals overlap. (In kind: "
+        f"within {threshold(NEAR)}.)"
     )
-    paper = f"{percent(PAPER_ERROR)} on CIFAR-10, 54 modules, 164 epochs."
+    paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, 164 epochs."
     study = _measured(table)
     if study is None or study.intact is None:
         return _missing(text, paper, "delete_each", "networks")
@@ -104,7 +106,7 @@ def claim_single_deletions(
     """Judge: deleting any one module changes little, except at down-sampling modules (Fig. 3)."""
     text = (
         f"Deleting any one module of {network} that does not down-sample raises the error by less than "
-        f"{points(NOTICEABLE, signed=False)} points."
+        f"{threshold(NOTICEABLE)}."
     )
     paper = "No noticeable change, except modest peaks at the down-sampling modules (Fig. 3)."
     rises = _rises(table)
@@ -117,9 +119,9 @@ def claim_single_deletions(
         )
     below, above = others["high"] < NOTICEABLE, others["low"] > NOTICEABLE
     found = (
-        f"{counted(len(others), 'module')}, {n_images_text(others)}: {points(others['value'].median())} points in "
-        f"the median, at most {points_with_interval(_largest(others))} at module {_index(_largest(others))}. "
-        f"Surely below the threshold: {below.sum()}; surely above: {above.sum()}."
+        f"{counted(len(others), 'module')}, {n_images_text(others)}: {points(others['value'].median())} "
+        f"points in the median, at most {points_with_interval(_largest(others))} at module "
+        f"{_index(_largest(others))}. Surely below the threshold: {below.sum()}; surely above: {above.sum()}."
     )
     verdict, why = by_share(below, above, what="rise by less than the threshold")
     if little := _learnt_too_little(table, n_classes):
@@ -150,8 +152,9 @@ def claim_downsampling_peaks(
     )
     usual = others.iloc[(others["value"] - others["value"].median()).abs().argsort().iloc[0]]
     found = f"{found}; median other module: {points_with_interval(usual)}; {n_images_text(rises)}."
+    found = found.capitalize()
     above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
-    verdict, why = of_all_or_some(above, below, what="rises surely more than the median other module")
+    verdict, why = of_all_or_some(above, below, what="rise surely more than the median other module")
     return Claim(text, paper, found, verdict, why, "delete-each")
 
 
@@ -161,8 +164,8 @@ def claim_plain_collapses(
     """Judge: deleting any one layer of a plain network brings it to chance level (Fig. 3)."""
     text = (
         f"Deleting any one layer of {network} brings the error to chance: to at most "
-        f"{points(AT_CHANCE, signed=False)} points below guessing. (In kind: for {MOST:.0%} of the layers more than "
-        "half of what was learnt is lost.)".replace("%", "\u00a0%")
+        f"{threshold(AT_CHANCE)} below guessing. (In kind: for {MOST:.0%} of the layers more than "
+        "half of what was learnt is lost.)".replace("%", " %")
     )
     paper = "Chance level, 90 % error, whichever layer is deleted (Fig. 3)."
     study, chance = _measured(table, needs=["module"]), chance_error(n_classes)
@@ -171,8 +174,9 @@ def claim_plain_collapses(
         return _missing(text, paper, "delete_each", "delete-each")
     lesions = study.lesions
     found = (
-        f"{counted(len(lesions), 'layer')}, {n_images_text(lesions)}: error {percent(lesions['value'].min())} to "
-        f"{percent(lesions['value'].max())}, median {percent(lesions['value'].median())}; intact "
+        f"{counted(len(lesions), 'layer')}, {n_images_text(lesions)}: error "
+        f"{percent(lesions['value'].min())} to {percent(lesions['value'].max())}, median "
+        f"{percent(lesions['value'].median())}; intact "
         f"{percent_with_interval(study.intact) if study.intact is not None else 'not measured'}."
     )
     if chance is None or study.intact is None:
@@ -192,7 +196,8 @@ def claim_plain_collapses(
 def claim_stochastic_depth(
     plain: Table | None, stochastic: Table | None, *, downsampling: Sequence[int] = ()
 ) -> Claim:
-    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig. 8)."""
+    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig.
+    8)."""
     text = "After training with stochastic depth, deleting any down-sampling module costs less than without."
     paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
     both = [_rises(table) for table in (plain, stochastic)]
@@ -213,7 +218,7 @@ def claim_stochastic_depth(
     found = f"{found}; median of all modules: {medians[0]} and {medians[1]} points; {n_images_text(both[0])}."
     smaller = peaks["high_stochastic"] < peaks["low_plain"]
     larger = peaks["low_stochastic"] > peaks["high_plain"]
-    verdict, why = of_all_or_some(smaller, larger, what="costs surely less")
+    verdict, why = of_all_or_some(smaller, larger, what="cost surely less")
     why += " One training each: how much trainings differ is not in the intervals."
     return Claim(text, paper, found, verdict, why, "delete-each")
 
@@ -223,8 +228,8 @@ def claim_delete_many(
 ) -> Claim:
     """Judge: the error grows smoothly with the number of deleted modules (Fig. 5a)."""
     text = (
-        f"The error of {network} grows with the number of deleted modules, and smoothly: from no number to the next "
-        "does the median lose more than half of what was learnt."
+        f"The error of {network} grows with the number of deleted modules, and smoothly: from no number to "
+        "the next does the median lose more than half of what was learnt."
     )
     paper = "The error increases smoothly with the number of deleted modules (Fig. 5a)."
     study = _measured(table, needs=["n_deleted"])
@@ -240,8 +245,8 @@ def claim_reorder(
 ) -> Claim:
     """Judge: the error grows smoothly with the disorder of the modules (Fig. 5b)."""
     text = (
-        f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and smoothly: from no tenth "
-        "of the orders to the next does the median lose more than half of what was learnt."
+        f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and smoothly: "
+        "from no tenth of the orders to the next does the median lose more than half of what was learnt."
     )
     paper = "The error increases smoothly as the order is corrupted (Fig. 5b)."
     study = _measured(table, needs=["kendall_tau"])
@@ -262,11 +267,12 @@ def claim_many_left(
     n_classes: int | None = None,
     network: str = "the residual network",
 ) -> Claim:
-    """Judge: with 10 of 54 modules deleted, or as many in proportion, most of what was learnt is left (Fig. 5a)."""
+    """Judge: with 10 of 54 modules deleted, or as many in proportion, most of what was learnt is left (Fig.
+    5a)."""
     target = max(1, round(10 * n_modules / PAPER_N_MODULES))
     text = (
-        f"After deleting {target} of {n_modules} modules at random, {network} has lost less than a third of what it "
-        "learnt, in the median over draws. (In kind: less than half.)"
+        f"After deleting {target} of {n_modules} modules at random, {network} has lost less than a third of "
+        "what it learnt, in the median over draws. (In kind: less than half.)"
     )
     paper = "10 of 54 deleted: error around 20 %, so 17 % of what was learnt is lost (Fig. 5a)."
     study, chance = _measured(table, needs=["n_deleted"]), chance_error(n_classes)
@@ -276,7 +282,8 @@ def claim_many_left(
     if not len(values):
         return Claim(text, paper, "Not measured.", "not decided", f"No draw deletes {target}.", "delete-many")
     median = median_with_interval(values)
-    found = f"Median {percent_with_interval(median)} over {counted(len(values), 'draw')}, {n_images_text(study.rows)}."
+    n_draws = counted(len(values), "draw")
+    found = f"Median {percent_with_interval(median)} over {n_draws}, {n_images_text(study.rows)}."
     little = _learnt_too_little(table, n_classes)
     if chance is None or study.intact is None or little:
         why = little or "The level of chance is not known."
@@ -301,11 +308,13 @@ def claim_path_lengths(n_modules: int) -> Claim:
 
 
 def claim_path_survival(n_modules: int) -> Claim:
-    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54 modules."""
+    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54
+    modules."""
     low, high = PAPER_EFFECTIVE_LENGTHS
     text = (
-        f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more than half "
-        "of each length. (In kind: of the shortest more than a quarter, and less the longer they are.)"
+        f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more "
+        "than half of each length. (In kind: of the shortest more than a quarter, and less the longer they "
+        "are.)"
     )
     paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
     if n_modules != PAPER_N_MODULES:
@@ -314,10 +323,10 @@ def claim_path_survival(n_modules: int) -> Claim:
     shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
     middle = (low + high) // 2
     found = (
-        f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at {middle}, "
-        f"{percent(shares[-1])} at {high}."
+        f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at "
+        f"{middle}, {percent(shares[-1])} at {high}."
     )
-    falls = all(after < before for before, after in zip(shares, shares[1:], strict=False))
+    falls = all(after < before for before, after in pairwise(shares))
     if min(shares) > 0.5:
         return Claim(text, paper, found, "agrees", "More than half of each length is left.", "path-survival")
     if falls and shares[0] > 0.25:
@@ -333,10 +342,11 @@ def claim_remove_skip(
     n_classes: int | None = None,
     network: str = "the residual network",
 ) -> Claim:
-    """Judge: losing half of the paths costs the same whichever half: without the skip or without the branch."""
+    """Judge: losing half of the paths costs the same whichever half: without the skip or without the
+    branch."""
     text = (
         f"It is the number of paths that counts: in {network}, removing the skip of a module costs less than "
-        f"{points(NOTICEABLE, signed=False)} points more than deleting its branch, since either leaves half of the "
+        f"{threshold(NOTICEABLE)} more than deleting its branch, since either leaves half of the "
         "paths."
     )
     paper = "Not measured. Expected if the network is nothing but a collection of exchangeable paths."
@@ -350,9 +360,10 @@ def claim_remove_skip(
     more_high = pairs["high_skip"] - pairs["low_branch"]
     alike, worse = more_high < NOTICEABLE, more_low > NOTICEABLE
     found = (
-        f"{counted(len(pairs), 'module')}, {n_images_text(both[0])}: {points(pairs['value_skip'].median())} points in "
-        f"the median without the skip, {points(pairs['value_branch'].median())} without the branch. The skip costs "
-        f"surely more than the threshold above the branch at {worse.sum()}, surely not at {alike.sum()}."
+        f"{counted(len(pairs), 'module')}, {n_images_text(both[0])}: {points(pairs['value_skip'].median())} "
+        f"points in the median without the skip, {points(pairs['value_branch'].median())} without the "
+        f"branch. The skip costs surely more than the threshold above the branch at {worse.sum()}, surely "
+        f"not at {alike.sum()}."
     )
     verdict, why = by_share(alike, worse, what="cost no noticeably more without the skip")
     if verdict == "does not agree":

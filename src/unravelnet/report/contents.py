@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
+from unravelnet.provenance import read_run
 from unravelnet.record import Table, load_table
 
-RUN_FILE, NETWORKS_FILE, TABLES_DIRECTORY = "run.json", "networks.json", "tables"
+NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 ROLES = ("resnet", "stochastic-depth", "vgg")
 _DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs": None, "n_parameters": None}
@@ -27,7 +28,8 @@ _DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs":
 class StudiedNetwork:
     """One network of a run, as `networks.json` describes it, with its tables by study.
 
-    `role`: "resnet", "stochastic-depth" or "vgg". `downsampling`: indices of the modules that change the shape.
+    `role`: "resnet", "stochastic-depth" or "vgg". `downsampling`: indices of the modules that change the
+    shape.
     """
 
     name: str
@@ -66,24 +68,20 @@ class Run:
 def read_run_directory(directory: Path) -> Run:
     """Read what a run left in its directory.
 
-    Raises StoreError where the directory, run.json or networks.json is missing or damaged, or a table cannot be
-    read. A missing table is no error.
+    Raises StoreError where the directory, run.json or networks.json is missing or damaged, or a table cannot
+    be read. A missing table is no error.
     """
     if not directory.is_dir():
         raise StoreError(
             f"There is no directory {directory}. `unravelnet reproduce --out {directory}` makes it."
         )
-    provenance, networks = _read_json(directory / RUN_FILE), _read_json(directory / NETWORKS_FILE)
-    if not isinstance(provenance, dict):
-        raise StoreError(f"{directory / RUN_FILE} does not hold a JSON object with the facts of a run.")
-    if not isinstance(networks, list):
-        raise StoreError(f"{directory / NETWORKS_FILE} does not hold a JSON list of networks.")
+    provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
     return Run(directory, provenance, tuple(_read_network(directory, entry) for entry in networks))
 
 
-def _read_json(path: Path) -> Any:
+def _read_networks_file(path: Path) -> list[Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        networks = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(
             f"{path.parent} holds no run: {path.name} is missing. Give the directory that "
@@ -91,6 +89,9 @@ def _read_json(path: Path) -> Any:
         ) from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(networks, list):
+        raise StoreError(f"{path} does not hold a JSON list of networks.")
+    return networks
 
 
 def _read_network(directory: Path, entry: Any) -> StudiedNetwork:

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from unravelnet.figures.rows import Measured, chance_error, interval_text, measured, n_images_text
-from unravelnet.report.sentences import counted, listed, percent, percent_with_interval, points, points_with_interval
+from unravelnet.report.sentences import (
+    counted,
+    listed,
+    percent,
+    percent_with_interval,
+    points,
+    points_with_interval,
+)
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -27,9 +34,10 @@ def on_residual_deletions(network: StudiedNetwork, table: Table) -> list[str]:
     kind = ", a down-sampling module" if worst["module"] in network.downsampling else ""
     error = errors.loc[errors["module"] == worst["module"]].iloc[0]
     sentences = [
-        f"{network.title}: deleting one module changes the error by {points(changes['value'].median())} points in the "
-        f"median of {counted(len(changes), 'module')}, and by at most {points_with_interval(worst)}, at module "
-        f"{int(worst['module'])}{kind}; the error is then {percent_with_interval(error)}."
+        f"{network.title}: deleting one module changes the error by {points(changes['value'].median())} "
+        f"points in the median of {counted(len(changes), 'module')}, and by at most "
+        f"{points_with_interval(worst)}, at module {int(worst['module'])}{kind}; the error is then "
+        f"{percent_with_interval(error)}."
     ]
     return [*sentences, *_between_downsampling(network, changes), _on_no_change(changes)]
 
@@ -45,17 +53,24 @@ def on_plain_deletions(network: StudiedNetwork, table: Table) -> list[str]:
         f"{network.title}: after deleting one of its layers the error is {percent(errors['value'].min())} to "
         f"{percent(errors['value'].max())}, {percent(errors['value'].median())} in the median"
         + (f"; guessing errs in {percent(chance)}" if chance is not None else "")
-        + (f", the intact network in {percent_with_interval(study.intact)}." if study.intact is not None else ".")
+        + (
+            f", the intact network in {percent_with_interval(study.intact)}."
+            if study.intact is not None
+            else "."
+        )
     ]
     left_out = network.n_modules - len(errors)
     if left_out > 0:
         sentences.append(
-            f"{left_out} of its {network.n_modules} layers cannot be deleted, since the next one would not fit."
+            f"{left_out} of its {network.n_modules} layers cannot be deleted, since the next one would not "
+            "fit."
         )
     return sentences
 
 
-def on_stochastic_depth(network: StudiedNetwork, table: Table, base: StudiedNetwork, base_table: Table) -> list[str]:
+def on_stochastic_depth(
+    network: StudiedNetwork, table: Table, base: StudiedNetwork, base_table: Table
+) -> list[str]:
     """Compare the deletions of a network trained with stochastic depth with those of one trained without."""
     changes, base_changes = (
         measured(part, metric=_DIFFERENCE, needs=["module"]).lesions for part in (table, base_table)
@@ -63,15 +78,17 @@ def on_stochastic_depth(network: StudiedNetwork, table: Table, base: StudiedNetw
     if changes.empty or base_changes.empty:
         return []
     sentences = [
-        f"In the median, deleting one module changes the error by {points(changes['value'].median())} points with "
-        f"stochastic depth and by {points(base_changes['value'].median())} without; at most by "
+        f"In the median, deleting one module changes the error by {points(changes['value'].median())} points "
+        f"with stochastic depth and by {points(base_changes['value'].median())} without; at most by "
         f"{points(changes['value'].max())} and {points(base_changes['value'].max())}."
     ]
     for module in network.downsampling:
         both = [part[part["module"] == module] for part in (changes, base_changes)]
         if not both[0].empty and not both[1].empty:
             with_it, without = (points_with_interval(part.iloc[0]) for part in both)
-            sentences.append(f"Down-sampling module {module}: {with_it} with stochastic depth, {without} without.")
+            sentences.append(
+                f"Down-sampling module {module}: {with_it} with stochastic depth, {without} without."
+            )
     return sentences
 
 
@@ -89,7 +106,10 @@ def on_many_deletions(network: StudiedNetwork, table: Table) -> list[str]:
         for count in shown
     ]
     intact = f"; intact: {percent_with_interval(study.intact)}" if study.intact is not None else ""
-    return [f"{network.title}, median error: {'; '.join(parts)}{intact}.", *_on_half_lost(network, study, groups)]
+    return [
+        f"{network.title}, median error: {'; '.join(parts)}{intact}.",
+        *_on_half_lost(network, study, groups),
+    ]
 
 
 def on_orders(network: StudiedNetwork, table: Table) -> list[str]:
@@ -102,8 +122,8 @@ def on_orders(network: StudiedNetwork, table: Table) -> list[str]:
     near, far = _on_group(orders.iloc[:tenth]), _on_group(orders.iloc[-tenth:])
     intact = f"; intact: {percent_with_interval(study.intact)}" if study.intact is not None else ""
     return [
-        f"{network.title}: of {counted(len(orders), 'random order')}, the {tenth} nearest to the original ({near[0]}) "
-        f"have a median error of {near[1]}, the {tenth} farthest ({far[0]}) of {far[1]}{intact}."
+        f"{network.title}: of {counted(len(orders), 'random order')}, the {tenth} nearest to the original "
+        f"({near[0]}) have a median error of {near[1]}, the {tenth} farthest ({far[0]}) of {far[1]}{intact}."
     ]
 
 
@@ -117,11 +137,12 @@ def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> 
     worst = pairs.loc[pairs["value_skip"].idxmax()]
     return [
         f"{network.title}: removing the skip of a module changes the error by "
-        f"{points(pairs['value_skip'].median())} points in the median of {counted(len(pairs), 'module')} and by at "
-        f"most {points(worst['value_skip'])} (module {int(worst['module'])}); deleting its branch by "
-        f"{points(pairs['value_branch'].median())} in the median and at most {points(pairs['value_branch'].max())}.",
-        f"At {more.sum()} of {len(pairs)} modules the skip surely costs more than the branch, at {less.sum()} surely "
-        "less; either leaves half of the paths.",
+        f"{points(pairs['value_skip'].median())} points in the median of {counted(len(pairs), 'module')} and "
+        f"by at most {points(worst['value_skip'])} (module {int(worst['module'])}); deleting its branch by "
+        f"{points(pairs['value_branch'].median())} in the median and at most "
+        f"{points(pairs['value_branch'].max())}.",
+        f"At {more.sum()} of {len(pairs)} modules the skip surely costs more than the branch, at "
+        f"{less.sum()} surely less; either leaves half of the paths.",
     ]
 
 

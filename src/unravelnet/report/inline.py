@@ -1,4 +1,5 @@
-"""SVG inside a page: without addresses of elsewhere, with names of its own, and in the colours of the page."""
+"""SVG inside a page: without addresses of elsewhere, with names of its own, and in the colours of the
+page."""
 
 from __future__ import annotations
 

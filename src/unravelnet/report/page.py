@@ -12,7 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unravelnet.figures import save_figure
-from unravelnet.report.chapter import Chapter, ShownFigure
+from unravelnet.figures.style import unbroken
+from unravelnet.record import Table
+from unravelnet.report.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.report.chapters import all_chapters
 from unravelnet.report.contents import Run
 from unravelnet.report.inline import inline_svg
@@ -20,6 +22,24 @@ from unravelnet.report.sentences import listed
 from unravelnet.report.verdict_table import all_claims, tally
 
 FIGURES_DIRECTORY = "figures"
+_MOST_ROWS = 150
+_TITLE_OF_COLUMN = {
+    "network_title": "Network",
+    "study": "Study",
+    "label": "Lesion",
+    "n_deleted": "Deleted",
+    "error_rate": "Error rate",
+    "error_rate_low": "from",
+    "error_rate_high": "to",
+    "error_rate_difference": "Change",
+    "error_rate_difference_low": "from",
+    "error_rate_difference_high": "to",
+    "path": "Path",
+    "length": "Length",
+    "path_count": "Paths",
+    "share": "Share",
+    "is_left": "Left",
+}
 _SIGN_OF_VERDICT = {"agrees": "✓", "agrees in kind": "≈", "does not agree": "✗", "not decided": "?"}
 
 
@@ -55,20 +75,36 @@ def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[
 def _text(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return shlex.join(value)
-    if value is None:
-        return "not known"
+    if value is None or isinstance(value, bool):
+        return {None: "not known", True: "yes", False: "no"}[value]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup]]:
-    """Save the figures of a chapter and give each with its drawing."""
+def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, ShownTable | None]]:
+    """Save the figures of a chapter and give each with its drawing and its numbers."""
     drawings = []
     for shown in chapter.figures:
         path = save_figure(shown.figure, shown.data, run.directory / FIGURES_DIRECTORY, shown.name)
         svg = path.read_text(encoding="utf-8")
         drawn = inline_svg(svg, name=shown.name, title=shown.caption, description=shown.alt)
-        drawings.append((shown, Markup(drawn)))
+        drawings.append((shown, Markup(drawn), _numbers(shown)))
     return drawings
+
+
+def _numbers(shown: ShownFigure) -> ShownTable | None:
+    """Make the numbers of a figure readable without it, where they are not too many."""
+    frame = shown.data.to_pandas() if isinstance(shown.data, Table) else shown.data
+    names = [name for name in _TITLE_OF_COLUMN if name in frame and frame[name].notna().any()]
+    if not names or len(frame) > _MOST_ROWS:
+        return None
+    rows = tuple(tuple(_cell(value) for value in row) for row in frame[names].itertuples(index=False))
+    return ShownTable(shown.caption, tuple(_TITLE_OF_COLUMN[name] for name in names), rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _subtitle(run: Run) -> str:
@@ -93,7 +129,12 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_typeset,
     )
+
+
+def _typeset(value: Any) -> Any:
+    return unbroken(value) if type(value) is str else value
 
 
 def _resource(name: str) -> str:

@@ -13,20 +13,24 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-_NO_BREAK = "\u00a0"
+from unravelnet.figures.style import superscript
+
 _MINUS = "\u2212"
 
 
 def percent(share: float) -> str:
     """Write a share in percent, with more digits where it is small.
 
-    >>> percent(0.0045), percent(0.5), percent(1.0)
-    ('0.45 %', '50.0 %', '100.0 %')
+    >>> percent(0.5), percent(0.0045), percent(2.8e-9)
+    ('50.0 %', '0.45 %', '2.8·10⁻⁷ %')
     """
-    digits = 1 if share == 0 or abs(share) >= 0.0095 else 2
-    if 0 < abs(share) < 0.0001:
-        return f"{100 * share:.1e}{_NO_BREAK}%".replace("-", _MINUS)
-    return f"{100 * share:.{digits}f}{_NO_BREAK}%".replace("-", _MINUS)
+    if share == 0 or abs(share) >= 0.0095:
+        return f"{100 * share:.1f} %".replace("-", _MINUS)
+    if abs(share) >= 1e-5:
+        return f"{100 * share:.2g} %".replace("-", _MINUS)
+    digits, exponent = f"{100 * share:.1e}".split("e")
+    power = superscript(int(exponent))
+    return f"{digits}·10{power} %".replace("-", _MINUS)
 
 
 def points(difference: float, *, signed: bool = True) -> str:
@@ -40,6 +44,15 @@ def points(difference: float, *, signed: bool = True) -> str:
         return "0.0"
     sign = "+" if signed and difference > 0 else ""
     return f"{sign}{text}".replace("-", _MINUS)
+
+
+def threshold(difference: float) -> str:
+    """Write a threshold in percentage points, with its unit.
+
+    >>> threshold(0.05)
+    '5 points'
+    """
+    return f"{100 * difference:g} points"
 
 
 def percent_with_interval(row: pd.Series) -> str:

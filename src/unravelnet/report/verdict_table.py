@@ -35,7 +35,9 @@ def tally(judged: list[Claim]) -> str:
     'No claim could be judged.'
     """
     numbers = Counter(claim.verdict for claim in judged)
-    parts = [f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]]
+    parts = [
+        f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]
+    ]
     if not parts:
         return "No claim could be judged."
     return f"Of {counted(len(judged), 'claim')}, {listed(parts)}."

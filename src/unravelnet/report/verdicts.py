@@ -114,8 +114,8 @@ def too_little(intact: pd.Series, chance: float) -> str:
     if chance - float(intact["value"]) >= LEARNT:
         return ""
     return (
-        f"The intact network errs in {percent(intact['value'])}, guessing in {percent(chance)}: it has learnt "
-        "too little to lose anything."
+        f"The intact network errs in {percent(intact['value'])}, guessing in {percent(chance)}: it has "
+        "learnt too little to lose anything."
     )
 
 

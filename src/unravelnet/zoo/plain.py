@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import count
 
+import torch
 from torch import nn
 
 from unravelnet.network import ResidualModule, UnraveledNetwork
@@ -71,20 +72,26 @@ def vgg15(
     The first convolution is the stem and the last linear layer the head; the 13 weight layers between are
     plain modules, all of which keep their shape. Pooling between groups stands in the transitions, and is
     left out where the map is 1×1 already. `normalisation`: whether batch normalisation follows each layer;
-    the paper does not say. Other arguments as for `preact_resnet`.
+    the paper does not say, and without it the learning rate must be low (0.01). Other arguments as for `preact_resnet`.
     """
     check_geometry((VGG_WIDTH,), n_classes, input_shape)
     options = {"normalisation": normalisation, "n_classes": n_classes, "input_shape": list(input_shape)}
     with seeded(seed):
         modules, transitions = _vgg_body(input_shape, normalisation=normalisation)
-        return assemble(
+        stem = conv_layer(input_shape[0], VGG_WIDTH, normalisation=normalisation)
+        net = assemble(
             Recipe("vgg15", options),
-            conv_layer(input_shape[0], VGG_WIDTH, normalisation=normalisation),
+            stem,
             modules,
             nn.Linear(VGG_WIDTH, n_classes),
             input_shape=input_shape,
             transitions=transitions,
         )
+    if not normalisation:
+        _scale_to_map(stem, input_shape[1:])
+        for module in modules:
+            _scale_to_map(module.branch, module.input_shape[1:])
+    return net
 
 
 def _vgg_body(
@@ -122,3 +129,21 @@ def _flattening(pooling: list[nn.Module], size: tuple[int, ...]) -> nn.Module:
     """Lead from maps to the linear layers; maps of more than one pixel are averaged first."""
     average: list[nn.Module] = [] if max(size) == 1 else [nn.AdaptiveAvgPool2d(1)]
     return nn.Sequential(*pooling, *average, nn.Flatten())
+
+
+@torch.no_grad()
+def _scale_to_map(layer: nn.Module, size: Sequence[int]) -> None:
+    """Draw as from as many weights as a kernel has inside the map, not counting those that meet padding.
+
+    On a map of 1×1 that is one of nine: with the usual variance each layer there would divide the signal by
+    nine, and without normalisation six of them leave nothing to train on.
+    """
+    for part in layer.modules():
+        if isinstance(part, nn.Conv2d):
+            inside = math.prod(_weights_inside(side) for side in size)
+            part.weight.mul_(math.sqrt(math.prod(part.kernel_size) / inside))
+
+
+def _weights_inside(side: int) -> float:
+    """Count the weights of a kernel of 3 that lie inside a map, on average over its places along one side."""
+    return 1.0 if side == 1 else 3 - 2 / side

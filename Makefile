@@ -1,0 +1,39 @@
+# Each command makes or renews .venv when it has to, silently unless that fails.
+# PYTHON=python3.12 make test   uses another Python for a new .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	@$(BIN)/unravelnet reproduce --data digits --out demo
+
+# Two processes with one thread each: more threads than cores slow each other down.
+test: .venv/ready-to-develop
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+lint: .venv/ready-to-develop
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/mypy --no-error-summary
+
+clean:
+	@rm -rf .venv demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# $(call install,EXTRAS): the constraints are in effect for everything, torch included.
+define install
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.$(1)' > .venv/install.log 2>&1 \
+	    || { cat .venv/install.log >&2; exit 1; }
+	@touch $@
+endef
+
+.venv/ready: pyproject.toml constraints.txt
+	$(call install)
+
+.venv/ready-to-develop: pyproject.toml constraints.txt
+	$(call install,[dev$(comma)timm$(comma)transformers])
+	@touch .venv/ready
+
+comma := ,

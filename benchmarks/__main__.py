@@ -1,0 +1,65 @@
+"""Runs the benchmarks, prints their rows, and keeps them with where they were measured.
+
+    python -m benchmarks --data ../shared/data/cifar10 --network runs/c10/networks/preact-resnet110
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from benchmarks import capture, growth, lesion_sweep
+from benchmarks.measure import Row
+from unravelnet import provenance, zoo
+from unravelnet.data import as_batches, load
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import Table
+
+
+def main() -> None:
+    """Run the chosen benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--data", default="../shared/data/cifar10", help="CIFAR-10, as for the command line")
+    parser.add_argument("--network", help="a directory that `unravelnet train` wrote; random weights if left out")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--only", choices=("sweep", "growth", "capture"))
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks.csv"))
+    options = parser.parse_args()
+    facts = provenance.collect(n_images=options.images, network=options.network or "random weights")
+    rows = []
+    for row in _rows(options):
+        rows.append(row)
+        print("  ".join(f"{name}={_text(value)}" for name, value in row.items()), flush=True)
+    flat = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    Table([{**row, **flat} for row in rows]).save(options.out)
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Row]:
+    if options.only in (None, "sweep"):
+        images, labels = next(iter(as_batches(load(options.data, limit=options.images), batch_size=options.images)))
+        yield from lesion_sweep.run(_network(options, images), images, labels)
+    if options.only in (None, "growth"):
+        yield from growth.run()
+    if options.only in (None, "capture"):
+        yield from capture.run()
+
+
+def _network(options: argparse.Namespace, images: torch.Tensor) -> UnraveledNetwork:
+    if options.network:
+        return zoo.load(options.network).eval()
+    net = zoo.preact_resnet(depth=110, seed=0)
+    with torch.no_grad():
+        # Statistics of normalisation that fit the data: else every prediction is the same.
+        net.train()(images[:256])
+    return net.eval()
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

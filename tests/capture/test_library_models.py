@@ -1,0 +1,140 @@
+"""Counts of residual modules in the models that people use, as their papers state the blocks.
+
+The weights are random: the structure does not depend on them. `unravel` itself holds every captured network
+against its model, so a test that passes here has also compared the outputs.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import unravelnet as un
+from unravelnet._extras import require
+from unravelnet.errors import CaptureError, MissingExtraError
+from unravelnet.network import UnraveledNetwork
+
+
+def library(package: str):  # noqa: ANN201
+    try:
+        return require(package, "This test")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020), Liu et al. (2022), Tu et al. (2022).
+TORCHVISION = {
+    "resnet18": 8,
+    "resnet50": 16,
+    "mobilenet_v2": 10,
+    "regnet_y_400mf": 16,
+    "convnext_tiny": 18,
+    "maxvit_t": 55,
+}
+# Two a transformer block (attention, MLP), one a convolutional block.
+TIMM = {
+    "vit_tiny_patch16_224": 24,
+    "convnext_atto": 12,
+    "swin_tiny_patch4_window7_224": 24,
+    "resnetv2_50": 16,
+    "eva02_tiny_patch14_224": 24,
+    "res2net50_26w_4s": 16,
+    "mobilevit_xxs": 21,
+    "crossvit_tiny_240": 36,
+    "poolformer_s12": 24,
+    "hrnet_w18_small": 23,
+}
+NOT_ADDITIVE = ["densenet121", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
+
+
+def images(size: int = 224) -> torch.Tensor:
+    return torch.randn(2, 3, size, size)
+
+
+@pytest.mark.parametrize(("name", "n_modules"), TORCHVISION.items())
+def test_torchvision(name: str, n_modules: int) -> None:
+    model = library("torchvision.models").get_model(name, weights=None)
+    net = un.unravel(model, images())
+    assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+
+
+@pytest.mark.parametrize(("name", "n_modules"), TIMM.items())
+def test_timm(name: str, n_modules: int) -> None:
+    model = library("timm").create_model(name)
+    net = un.unravel(model, images(model.default_cfg["input_size"][-1]))
+    assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+
+
+@pytest.mark.parametrize("name", NOT_ADDITIVE)
+def test_networks_joined_by_concatenation_are_refused(name: str) -> None:
+    options = {"init_weights": False} if name == "googlenet" else {}
+    model = library("torchvision.models").get_model(name, weights=None, **options)
+    with pytest.raises(CaptureError, match="it is concatenative"):
+        un.unravel(model, images())
+
+
+def test_a_plain_network_is_a_row_of_layers() -> None:
+    # VGG-11 has 8 convolutions and 3 linear layers; the last is the classifier.
+    net = un.unravel(library("torchvision.models").vgg11(weights=None, init_weights=False), images())
+    assert [module.kind for module in net.residual_modules] == ["plain"] * 10
+
+
+SMALL = {"num_hidden_layers": 3, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 99}
+TRANSFORMERS = {
+    "GPT2LMHeadModel": ("GPT2Config", {"n_layer": 3, "n_embd": 32, "n_head": 4, "vocab_size": 99}, 6),
+    "LlamaForCausalLM": ("LlamaConfig", {**SMALL, "num_key_value_heads": 2}, 6),
+    "BertForSequenceClassification": ("BertConfig", SMALL, 6),
+    "Gemma2ForCausalLM": ("Gemma2Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 8}, 6),
+    "OPTForCausalLM": ("OPTConfig", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, 6),
+    # Attention and MLP in parallel: one module a block.
+    "GPTNeoXForCausalLM": ("GPTNeoXConfig", SMALL, 3),
+    "PhiForCausalLM": ("PhiConfig", SMALL, 3),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_language_models(name: str) -> None:
+    transformers = library("transformers")
+    config_name, options, n_modules = TRANSFORMERS[name]
+    special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    model = getattr(transformers, name)(getattr(transformers, config_name)(**options, **special)).eval()
+    ids = torch.randint(3, 99, (2, 6))
+    mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    net = un.unravel(model, {"input_ids": ids, "attention_mask": mask})
+    assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+    longer = {"input_ids": torch.randint(3, 99, (5, 9)), "attention_mask": torch.ones(5, 9, dtype=torch.long)}
+    with torch.no_grad():
+        torch.testing.assert_close(net(longer).logits, model(**longer, use_cache=False).logits)
+    assert net.compatible_with(0) == list(range(1, n_modules)) or name == "OPTForCausalLM"
+
+
+def test_deleting_a_module_of_resnet18_is_silencing_its_last_normalisation() -> None:
+    model = library("torchvision.models").resnet18(weights=None).eval()
+    net = un.unravel(model, images(64))
+    x = images(64)
+    for index, name in ((1, "layer1.1"), (2, "layer2.0"), (7, "layer4.1")):
+        assert net.residual_modules[index].name == name
+        lesioned = net(x, net.full_route.delete(index))
+        assert torch.equal(lesioned, silenced(model, name)(x)), name
+
+
+def silenced(model: nn.Module, block: str) -> nn.Module:
+    import copy
+
+    model = copy.deepcopy(model)
+    norm = model.get_submodule(f"{block}.bn2")
+    with torch.no_grad():
+        norm.weight.zero_()
+        norm.bias.zero_()
+    return model
+
+
+def test_deleting_every_module_of_a_vit_leaves_embedding_and_head() -> None:
+    model = library("timm").create_model("vit_tiny_patch16_224", depth=2).eval()
+    net: UnraveledNetwork = un.unravel(model, images())
+    x = images()
+    with torch.no_grad():
+        embedded = model.norm_pre(model._pos_embed(model.patch_embed(x)))
+        expected = model.forward_head(model.norm(embedded))
+        torch.testing.assert_close(net(x, net.full_route.keep()), expected)

@@ -1,0 +1,46 @@
+"""Intervals against published examples and against their own promise, by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unravelnet.intervals import mean_interval, paired_rate_interval, rate_interval
+
+
+def test_wilson_against_the_formula() -> None:
+    z, n, p = 1.959963984540054, 100, 0.1
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    margin = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert rate_interval(10, 100) == pytest.approx((centre - margin, centre + margin))
+
+
+def test_paired_interval_against_agresti_and_min() -> None:
+    # Agresti and Min (2005), table of Bowker: cells 212, 144, 33, 707 of 1096... here by their formula, by hand.
+    b, c, n = 144, 33, 1096
+    difference = (c - b) / (n + 2)
+    error = np.sqrt((b + c + 1) - (c - b) ** 2 / (n + 2)) / (n + 2)
+    expected = (difference - 1.959963984540054 * error, difference + 1.959963984540054 * error)
+    assert paired_rate_interval(c - b, b + c, n) == pytest.approx(expected)
+
+
+def test_mean_interval_against_scipy() -> None:
+    from scipy import stats
+
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=20)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    found = mean_interval(values.sum(), (values**2).sum(), 20, confidence=0.9)
+    assert found == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("p_only_first", "p_only_second"), [(0.02, 0.02), (0.05, 0.01), (0.001, 0.001)])
+def test_paired_interval_covers_the_truth(p_only_first: float, p_only_second: float) -> None:
+    generator = np.random.default_rng(1)
+    cells = generator.multinomial(500, [p_only_first, p_only_second, 1 - p_only_first - p_only_second], size=2000)
+    truth = p_only_first - p_only_second
+    intervals = [paired_rate_interval(b - c, b + c, 500) for b, c, _ in cells]
+    assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.94
+
+
+def test_one_value_says_nothing() -> None:
+    assert mean_interval(3.0, 9.0, 1) == (-np.inf, np.inf)
