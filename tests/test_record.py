@@ -2,14 +2,12 @@
 
 import contextlib
 import math
-import multiprocessing
 import os
 import signal
 import sqlite3
 import string
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -372,17 +370,21 @@ def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(tmp_path):
         assert set(reader.progress(["a1", "a2"])) == {"a1", "a2"}
 
 
-def commit_some(directory, prefix):
-    with ResultsStore(directory) as store:
-        for i in range(50):
-            store.commit([a_trial(f"{prefix}{i}"), a_trial("shared", complete=i == 49)])
+WRITER = """
+import sys
+from unravelnet.record import ResultsStore, TrialProgress
+directory, prefix = sys.argv[1:]
+with ResultsStore(directory) as store:
+    for i in range(50):
+        names = [f"{prefix}{i}", "shared"]
+        store.commit(TrialProgress(name, "net", "d", "0-2", "{}", i, i == 49, {"n": 1.0}) for name in names)
+"""
 
 
-def test_several_processes_write_at_once(tmp_path):
-    # Started afresh, since a fork would share what this process has open.
-    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for finished in [pool.submit(commit_some, tmp_path, prefix) for prefix in "wxyz"]:
-            finished.result()
+def test_several_processes_start_and_write_at_once(tmp_path):
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    processes = [subprocess.Popen([*command, prefix], stderr=subprocess.PIPE, text=True) for prefix in "wxyz"]
+    assert [process.communicate()[1] for process in processes] == [""] * 4
     expected = {f"{prefix}{i}" for prefix in "wxyz" for i in range(50)} | {"shared"}
     with ResultsStore(tmp_path) as store:
         assert set(store.progress(expected)) == expected

@@ -1,7 +1,8 @@
 """The state of a training after a full epoch, on disk.
 
-`checkpoint/checkpoint.json` names the file that holds the tensors, so that replacing the JSON, which is atomic,
-is the moment when a new checkpoint counts. A process killed at any time leaves the old one or the new one.
+`checkpoint/checkpoint.json` names the file that holds the tensors, so that replacing the JSON, which is
+atomic, is the moment when a new checkpoint counts. A process killed at any time leaves the old one or the new
+one.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ _FORMAT = 1
 class Checkpoint:
     """What a training has done and what it needs to go on.
 
-    `identity`: what the training is of (settings, network, data), to be compared before going on. `epoch`: full
-    epochs done. `history`: one row an epoch. `route_generator`: the state of numpy's generator. `tensors`: weights,
-    momentum and the states of torch's generators, by name.
+    `identity`: what the training is of (settings, network, data), to be compared before going on. `epoch`:
+    full epochs done. `history`: one row an epoch. `route_generator`: the state of numpy's generator.
+    `tensors`: weights, momentum and the states of torch's generators, by name.
     """
 
     identity: Mapping[str, Any]
@@ -64,9 +65,9 @@ def write(directory: Path, checkpoint: Checkpoint) -> None:
         "route_generator": checkpoint.route_generator,
     }
     write_json(place / _INDEX, content)
-    for old in place.glob("state-*.safetensors"):
-        if old.name != name:
-            with contextlib.suppress(OSError):  # too much is no harm
+    for old in place.iterdir():
+        if old.name not in (name, _INDEX):
+            with contextlib.suppress(OSError):  # a file too many does no harm
                 old.unlink()
 
 
@@ -76,8 +77,8 @@ def check_same(found: Checkpoint, identity: Mapping[str, Any], directory: str) -
     for name, value in own.items():
         if stored.get(name) != value:
             raise TrainingError(
-                f"{directory} holds another training: its {name} is {stored.get(name)!r}, and here it is {value!r}. "
-                "Give another directory, or the same settings to go on."
+                f"{directory} holds another training: its {name} is {stored.get(name)!r}, and here it is "
+                f"{value!r}. Give another directory, or the same settings to go on."
             )
 
 
@@ -101,6 +102,6 @@ def read(directory: Path) -> Checkpoint | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is not a checkpoint of a training ({type(error).__name__}: {error}). Restore it, or remove "
-            f"{path.parent} to start anew."
+            f"{path} is not a checkpoint of a training ({type(error).__name__}: {error}). Restore it, or "
+            f"remove {path.parent} to start anew."
         ) from error

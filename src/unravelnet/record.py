@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _SCHEMA_VERSION = 1
+_VERSION_AND_TABLES = "select user_version, (select count(*) from sqlite_master) from pragma_user_version"
 _SCHEMA = """
 create table trials (
     trial_id text primary key,
@@ -274,26 +275,25 @@ class ResultsStore:
 
     def _prepare(self) -> None:
         connection = self._connection
-        version = self._version()
-        (n_tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
+        # In one statement: another process may be making the table just now.
+        version, n_tables = connection.execute(_VERSION_AND_TABLES).fetchone()
         if version != _SCHEMA_VERSION and (version or n_tables):
             raise StoreError(
                 f"{self.path} is not a results store of this version of unravelnet (it says {version}, "
                 f"expected {_SCHEMA_VERSION}). Give another directory, or use the version that wrote it."
             )
-        connection.execute("pragma journal_mode = wal")
+        # Refused while another process opens the file, which then does the same.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("pragma journal_mode = wal")
         # Safe against a killed process; a power cut may lose the last commits, and never damages the file.
         connection.execute("pragma synchronous = normal")
         if version == 0:
             with connection:
                 connection.execute("begin immediate")
                 # Looking again under the lock: of two processes that start at once only one makes the table.
-                if self._version() == 0:
+                if connection.execute(_VERSION_AND_TABLES).fetchone() == (0, 0):
                     connection.execute(_SCHEMA)
                     connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
-
-    def _version(self) -> int:
-        return int(self._connection.execute("pragma user_version").fetchone()[0])
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -5,8 +5,8 @@
     exactly:23             23 modules, drawn anew each time
     uniform                a number of modules drawn uniformly from 0 to L, then that many at random
 
-A module that is not kept is passed by its skip only, and its branch is not computed. A module that has no skip
-and changes the shape (`always`) is kept in every route; `exactly` counts it among its number.
+A module that is not kept is passed by its skip only, and its branch is not computed. A module that has no
+skip and changes the shape (`always`) is kept in every route; `exactly` counts it among its number.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class RouteSampler(abc.ABC):
         return (1.0,) * n_modules
 
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
-        """Raise TrainingError where a network of this size has no such routes."""
+        """Raise TrainingError where a network of this size has no such routes; most samplers fit all."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class StochasticDepth(RouteSampler):
     >>> StochasticDepth(0.5).survival(4)
     (0.875, 0.75, 0.625, 0.5)
 
-    `last`: p_L, the survival of the last module. Source: Huang et al. 2016, linear decay; 54 modules keep 40.25
-    on average with p_L = 0.5.
+    `last`: p_L, the survival of the last module. Source: Huang et al. 2016, linear decay; 54 modules keep
+    40.25 on average with p_L = 0.5.
     """
 
     last: float
@@ -110,7 +111,8 @@ class Exactly(RouteSampler):
     >>> Exactly(2).survival(4)
     (0.5, 0.5, 0.5, 0.5)
 
-    Source: training on effective paths only, 23 of 54, in Veit et al. 2016; evaluated with all modules, unscaled.
+    Source: training on effective paths only, 23 of 54, in Veit et al. 2016; evaluated with all modules,
+    unscaled.
     """
 
     n_kept: int
@@ -136,8 +138,8 @@ class Exactly(RouteSampler):
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
         if not len(set(always)) <= self.n_kept <= n_modules:
             raise TrainingError(
-                f"Routes with exactly {self.n_kept} modules do not exist here: the network has {n_modules} residual "
-                f"modules, of which {len(set(always))} cannot be skipped. Give a number between."
+                f"Routes with exactly {self.n_kept} modules do not exist here: the network has {n_modules} "
+                f"residual modules, of which {len(set(always))} cannot be skipped. Give a number between."
             )
 
 

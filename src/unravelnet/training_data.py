@@ -44,9 +44,9 @@ class TrainingData:
         source = open_source(load(data, "train") if isinstance(data, str) else data)
         if source is None:
             raise DataError(
-                f"A network cannot be trained on a {type(data).__name__}: the order of the images is drawn anew "
-                "each epoch. Give image data, a pair of tensors, a torch Dataset with a length, or a name such "
-                "as 'digits'."
+                f"A network cannot be trained on a {type(data).__name__}: the order of the images is drawn "
+                "anew each epoch. Give image data, a pair of tensors, a torch Dataset with a length, or a "
+                "name such as 'digits'."
             )
         return cls(source, plan)
 
@@ -97,8 +97,9 @@ def check_labels(targets: Tensor, n_outputs: int, name: str) -> None:
     lowest, highest = int(targets.min()), int(targets.max())
     if lowest < 0 or highest >= n_outputs:
         raise DataError(
-            f"{name} has the label {lowest if lowest < 0 else highest}, but the network has {n_outputs} classes, "
-            f"numbered 0 to {n_outputs - 1}. Make the network with as many classes as the data, or mend the labels."
+            f"{name} has the label {lowest if lowest < 0 else highest}, but the network has {n_outputs} "
+            f"classes, numbered 0 to {n_outputs - 1}. Make the network with as many classes as the data, or "
+            "mend the labels."
         )
 
 

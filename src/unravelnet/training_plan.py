@@ -37,11 +37,12 @@ class TrainingPlan:
     128
 
     `learning_rate`: None takes 0.1, or 0.01 for a zoo network without normalisation, which would diverge.
-    `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine" and
-    "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations; None: 400,
-    or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all", "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`:
-    random crops and flips, for image data; `pad` and `flip` as in `data.Augmentation`, chosen by the image shape
-    if None. `device`: "auto" takes CUDA where there is one. Raises TrainingError for impossible settings.
+    `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine"
+    and "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations;
+    None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
+    "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`: random crops and flips, for image data;
+    `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `device`: "auto" takes CUDA
+    where there is one. Raises TrainingError for impossible settings.
     """
 
     epochs: int = 164
@@ -87,7 +88,10 @@ class TrainingPlan:
         return _USUAL_LEARNING_RATE if self.learning_rate is None else self.learning_rate
 
     def changed(self, options: Mapping[str, Any]) -> TrainingPlan:
-        """Return the plan with other values for some settings. Raises UnknownNameError for one that is not there."""
+        """Return the plan with other values for some settings.
+
+        Raises UnknownNameError for a setting that does not exist.
+        """
         known = [field.name for field in fields(self)]
         for name in options:
             if name not in known:

@@ -210,6 +210,7 @@ class _Assembly:
     def network(self, name: str) -> UnraveledNetwork:
         parts = [self._module_pieces(index, region) for index, region in enumerate(self.regions)]
         chains, live = self._chains_and_live(parts)
+        self._check_held({node for nodes in live.values() for node in nodes})
         starts = [index for index, chain in enumerate(chains) if index == 0 or chain != chains[index - 1]]
         modules = [
             self._module(region, pieces, chain)
@@ -241,6 +242,17 @@ class _Assembly:
                 piece = self._gap_piece(gap, live[gap])
                 needed = set(piece.reads)
         return chains, live
+
+    def _check_held(self, held: set[fx.Node]) -> None:
+        """Raise where a piece would read what another module keeps to itself."""
+        for node in held:
+            index = self.module_of.get(node)
+            if index is not None and node is not self.regions[index].output:
+                raise CaptureError(
+                    f"The value {node.name}, computed inside the residual module {self.regions[index].name}, is "
+                    "needed by another part of the model, so the module cannot be deleted by itself. Compute it "
+                    "outside of the module, or return it from there."
+                )
 
     def _is_joint(self, gap: int) -> bool:
         """Whether modules gap - 1 and gap follow one another with nothing between or beside them."""

@@ -1,7 +1,7 @@
 """Data in every form that users have it in, as batches for a network.
 
-`load` makes image data from a specification ("digits", a directory, a name on the hub); `as_batches` takes that,
-tensors, a torch `Dataset` or any iterable of batches; `Augmentation` is the crop-and-flip of training.
+`load` makes image data from a specification ("digits", a directory, a name on the hub); `as_batches` takes
+that, tensors, a torch `Dataset` or any iterable of batches; `Augmentation` is the crop-and-flip of training.
 """
 
 from unravelnet.data.augment import Augmentation

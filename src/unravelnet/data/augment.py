@@ -39,8 +39,8 @@ class Augmentation:
         >>> Augmentation.standard((1, 8, 8))
         Augmentation(pad=1, flip=False)
 
-        Images with one channel are mostly digits and letters, which a mirror changes. `image_shape`: channels,
-        height, width.
+        Images with one channel are mostly digits and letters, which a mirror changes. `image_shape`:
+        channels, height, width.
         """
         channels, height, width = image_shape
         return cls(pad=round(min(height, width) / 8), flip=channels == 3)

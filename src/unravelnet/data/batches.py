@@ -1,7 +1,8 @@
 """Batches of inputs and targets, in a fixed order, that can start in the middle.
 
-Data that can be indexed is cut into batches of the size asked for; a stream of batches (a `DataLoader`, a list, a
-generator) is passed on as it comes. Both know how many there are, where that can be known, and what they are.
+Data that can be indexed is cut into batches of the size asked for; a stream of batches (a `DataLoader`, a
+list, a generator) is passed on as it comes. Both know how many there are, where that can be known, and what
+they are.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from unravelnet.errors import DataError
 class Batches(abc.ABC):
     """Batches (inputs, targets) in a fixed order; targets are None where the data has none.
 
-    Iterating anew starts anew. `name`: what the data is called. `n_images`: how many images (or sequences) there
-    are in all, None for a stream of unknown length.
+    Iterating anew starts anew. `name`: what the data is called. `n_images`: how many images (or sequences)
+    there are in all, None for a stream of unknown length.
     """
 
     name: str
@@ -75,10 +76,11 @@ class IndexedBatches(Batches):
         return self._fingerprint
 
     def starting_at(self, n_images: int) -> IndexedBatches:
-        if n_images % self.batch_size and n_images < self.n_images or not 0 <= n_images <= self.n_images:
+        is_between = n_images % self.batch_size and n_images < self.n_images
+        if is_between or not 0 <= n_images <= self.n_images:
             raise DataError(
-                f"No batch of {self.name} starts at image {n_images}: batches have {self.batch_size} images, and "
-                f"there are {self.n_images}."
+                f"No batch of {self.name} starts at image {n_images}: batches have {self.batch_size} images, "
+                f"and there are {self.n_images}."
             )
         later = IndexedBatches(self.source, self.order, self.batch_size, n_images)
         later._fingerprint = self._fingerprint
@@ -139,8 +141,8 @@ class StreamedBatches(Batches):
     def _check_start(self, first: int, end: int) -> None:
         if first < self.skipped < end:
             raise DataError(
-                f"No batch of {self.name} starts at image {self.skipped}: one holds the images {first} to {end - 1}. "
-                "Give the batches in the sizes they had before."
+                f"No batch of {self.name} starts at image {self.skipped}: one holds the images {first} to "
+                f"{end - 1}. Give the batches in the sizes they had before."
             )
 
 
@@ -157,11 +159,11 @@ def as_batches(
     >>> len(batches), batches.n_images
     (3, 10)
 
-    `data`: a specification as for `load` (its test split), `ImageData`, a pair of tensors (inputs, targets), inputs
-    alone (a tensor, or a mapping of tensors), a torch `Dataset`, or an iterable of batches, which keeps its own
-    batch sizes. `limit`: use this many images: the first ones, or random ones for a specification, which is drawn
-    from by `shuffle_seed` (0 if None). `shuffle_seed`: the seed of a random order. Raises DataError where the data
-    is empty, has fewer images than the limit, or cannot be shuffled.
+    `data`: a specification as for `load` (its test split), `ImageData`, a pair of tensors (inputs, targets),
+    inputs alone (a tensor, or a mapping of tensors), a torch `Dataset`, or an iterable of batches, which
+    keeps its own batch sizes. `limit`: use this many images: the first ones, or random ones for a
+    specification, which is drawn from by `shuffle_seed` (0 if None). `shuffle_seed`: the seed of a random
+    order. Raises DataError where the data is empty, has fewer images than the limit, or cannot be shuffled.
     """
     if batch_size < 1:
         raise DataError(f"A batch of {batch_size} images cannot be made; give batch_size=1 or more.")
@@ -174,8 +176,8 @@ def as_batches(
         return IndexedBatches(source, _order(source, limit, shuffle_seed), batch_size)
     if not isinstance(data, Iterable):
         raise DataError(
-            f"Data cannot be a {type(data).__name__}. Give a pair of tensors, a torch Dataset, an iterable of batches, "
-            "or a name such as 'digits'."
+            f"Data cannot be a {type(data).__name__}. Give a pair of tensors, a torch Dataset, an iterable "
+            "of batches, or a name such as 'digits'."
         )
     return _streamed(data, batch_size, limit, shuffle_seed)
 
@@ -196,8 +198,8 @@ def _streamed(
 ) -> StreamedBatches:
     if shuffle_seed is not None:
         raise DataError(
-            f"A stream of batches ({type(data).__name__}) cannot be shuffled. Give data that can be indexed, or shuffle "
-            "it before."
+            f"A stream of batches ({type(data).__name__}) cannot be shuffled. Give data that can be indexed, "
+            "or shuffle it before."
         )
     if isinstance(data, IterableDataset):
         data = DataLoader(data, batch_size=batch_size)

@@ -32,7 +32,7 @@ def cache_directory() -> Path:
 
 
 def directory_key(directory: Path) -> str:
-    """Identify the content of a directory by the paths, sizes and times of its files, without reading them."""
+    """Identify what a directory holds by paths, sizes and times of its files, without reading them."""
     directory = directory.resolve()
     files = sorted(str(path) for path in directory.rglob("*") if path.is_file())
     return _hash(b"\n".join([str(directory).encode(), *map(file_stamp, files)]))

@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +36,9 @@ class ColourFoundError(DataError):
 class EncodedImages:
     """A row of encoded images of one size, with the shape and the indexing of the tensor they decode to.
 
-    `cells`: an Arrow column of structs with the fields `bytes` and `path`, as `datasets` stores images; memory
-    mapped where the data set is large. `name`: what the data is called in messages. `is_colour`: decode to
-    three channels; None: if the first image has colours.
+    `cells`: an Arrow column of structs with the fields `bytes` and `path`, as `datasets` stores images;
+    memory mapped where the data set is large. `name`: what the data is called in messages. `is_colour`:
+    decode to three channels; None: if the first image has colours.
     """
 
     def __init__(
@@ -134,8 +135,7 @@ class EncodedImages:
         try:
             if cell.get("bytes"):
                 return Image.open(io.BytesIO(cell["bytes"]))
-            with open(cell["path"], "rb") as file:
-                return Image.open(io.BytesIO(file.read()))
+            return Image.open(io.BytesIO(Path(cell["path"]).read_bytes()))
         except (OSError, UnidentifiedImageError) as error:
             raise self._damaged(place, error) from error
 
@@ -149,7 +149,7 @@ class EncodedImages:
 def file_stamp(path: str) -> bytes:
     """Describe a file by path, size and time of change, without reading it."""
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return path.encode()
     return f"{path} {status.st_size} {status.st_mtime_ns}".encode()

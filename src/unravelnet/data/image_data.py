@@ -48,8 +48,8 @@ class ImageData:
             isinstance(self.images, Tensor) and self.images.dtype != torch.uint8
         ):
             raise DataError(
-                f"The images of {self.name} are {_form(self.images)}; expected uint8 [images, channels, height, "
-                "width]."
+                f"The images of {self.name} are {_form(self.images)}; expected uint8 [images, channels, "
+                "height, width]."
             )
         if not len(self.images):
             raise DataError(f"{self.name} is empty: there are no images in it.")
@@ -69,7 +69,7 @@ class ImageData:
         name: str,
         classes: Sequence[str] = (),
     ) -> ImageData:
-        """Make image data that is normalised by its own statistics, with numbers as class names if none are given."""
+        """Make image data that is normalised by its own statistics; classes without names are numbered."""
         if not len(images):
             raise DataError(f"{name} is empty: there are no images in it.")
         if not classes:
@@ -120,13 +120,14 @@ class ImageData:
         return replace(self, images=images, targets=self.targets[indices])
 
     def subset(self, limit: int, *, seed: int = 0) -> ImageData:
-        """Draw `limit` images without replacement, in their old order; a smaller limit gives a part of a larger.
+        """Draw `limit` images without replacement; they keep their order, and a smaller limit gives a part.
 
         Raises DataError where there are fewer images.
         """
         if not 1 <= limit <= len(self):
             raise DataError(
-                f"{limit} images of {self.name} were asked for, and it has {len(self)}; ask for 1 to {len(self)}."
+                f"{limit} images of {self.name} were asked for, and it has {len(self)}; ask for 1 to "
+                f"{len(self)}."
             )
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(self), generator=generator)[:limit]
@@ -181,8 +182,8 @@ def check_targets(targets: Tensor, n_images: int, n_classes: int | None, name: s
     if lowest < 0:
         place = int(targets.argmin())
         raise DataError(
-            f"The label of image {place} of {name} is {lowest}, which stands for a missing label; labels start "
-            "at 0. Leave such images out, or take a split that is labelled."
+            f"The label of image {place} of {name} is {lowest}, which stands for a missing label; labels "
+            "start at 0. Leave such images out, or take a split that is labelled."
         )
     if n_classes is not None and highest >= n_classes:
         raise DataError(

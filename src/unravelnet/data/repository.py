@@ -43,8 +43,8 @@ class Labelled:
 def read_splits(specification: str) -> dict[str, Labelled]:
     """Open a data set and return its splits "train" and "test", those that it has.
 
-    `specification`: a local directory, or a name on the hub, with the configuration behind a colon where there
-    are several ("ufldl-stanford/svhn:cropped_digits"). Raises DataError or UnknownNameError.
+    `specification`: a local directory, or a name on the hub, with the configuration behind a colon where
+    there are several ("ufldl-stanford/svhn:cropped_digits"). Raises DataError or UnknownNameError.
     """
     is_local = Path(specification).expanduser().is_dir()
     found = _open_directory(specification) if is_local else _open_name(specification)
@@ -55,7 +55,8 @@ def read_splits(specification: str) -> dict[str, Labelled]:
             splits[split] = _labelled(tables, f"{specification} ({split})")
     if not splits:
         raise DataError(
-            f"{specification} has no split that is called train or test; it has: {', '.join(found)}. Rename them."
+            f"{specification} has no split that is called train or test; it has: {', '.join(found)}. Rename "
+            "them."
         )
     return splits
 
@@ -181,8 +182,8 @@ def _labels(table: datasets.Dataset, name: str) -> tuple[np.ndarray, tuple[str, 
     columns = [column for column in (*_LABEL_COLUMNS, *class_columns) if column in features]
     if not columns:
         raise DataError(
-            f"{name} has no column of labels. Expected one called {', '.join(_LABEL_COLUMNS)}, or images in one "
-            f"folder a class; its columns: {', '.join(features)}."
+            f"{name} has no column of labels. Expected one called {', '.join(_LABEL_COLUMNS)}, or images in "
+            f"one folder a class; its columns: {', '.join(features)}."
         )
     column = columns[0]
     labels = table.data.column(column)
@@ -192,7 +193,8 @@ def _labels(table: datasets.Dataset, name: str) -> tuple[np.ndarray, tuple[str, 
     targets = labels.to_numpy()
     if targets.dtype.kind not in "iu":
         raise DataError(
-            f"The labels of {name} (column {column!r}) are {labels.type}; expected integers, the index of the class."
+            f"The labels of {name} (column {column!r}) are {labels.type}; expected integers, the index of "
+            "the class."
         )
     names = getattr(features[column], "names", None) or ()
     return targets.astype(np.int64), tuple(names)

@@ -1,7 +1,7 @@
 """Data that can be indexed: image data, tensors, a torch `Dataset`, all behind two methods.
 
-`gather` gives any images as one batch, `fingerprint` hashes them. Data that only comes as a stream of batches is
-treated in `batches`.
+`gather` gives any images as one batch, `fingerprint` hashes them. Data that only comes as a stream of batches
+is treated in `batches`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def open_source(data: object) -> Source | None:
     """Return data as an indexable source, or None where it is a stream of batches.
 
     A pair (inputs, targets) is a tuple, or a list whose second tensor holds integers; numpy arrays count as
-    tensors. A tensor or a mapping of tensors alone are inputs without targets. Raises DataError for empty data.
+    tensors. A tensor or a mapping of tensors alone are inputs without targets. Raises DataError for empty
+    data.
     """
     source = _open(data)
     if source is not None and not len(source):
@@ -158,8 +159,8 @@ def split_batch(batch: object) -> Batch:
     if isinstance(batch, Tensor | Mapping):
         return cast(Inputs, batch), None
     raise DataError(
-        f"A batch is a {type(batch).__name__}; expected a pair (inputs, targets), or inputs alone as a tensor or "
-        "a mapping of tensors."
+        f"A batch is a {type(batch).__name__}; expected a pair (inputs, targets), or inputs alone as a "
+        "tensor or a mapping of tensors."
     )
 
 

@@ -50,8 +50,10 @@ def figure_delete_each(
 ) -> Figure:
     """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
 
-    >>> tables = {"ResNet-110": resnet, "VGG-15": vgg}
-    >>> figure = figure_delete_each(tables, downsampling={"ResNet-110": [18, 36]}, n_classes=10)
+    >>> from unravelnet.record import Table
+    >>> intact, lesion = {"label": "intact", "error_rate": 0.1}, {"label": "module 0", "module": 0}
+    >>> table = Table([intact, {**lesion, "error_rate": 0.3}])
+    >>> figure = figure_delete_each({"a ResNet": table}, downsampling={"a ResNet": [0]}, n_classes=10)
 
     `tables`: rows of the study delete_each, by the name of the network. `downsampling`: indices of the
     modules that change the shape, by the same names; they get a ring. `n_classes`: draws the error of
@@ -82,7 +84,9 @@ def figure_delete_many(
 ) -> Figure:
     """Draw the error over random draws for each number of deleted modules: Fig. 5a of the paper.
 
-    >>> figure = figure_delete_many(table, n_classes=10)
+    >>> from unravelnet.record import Table
+    >>> row = {"label": "2 deleted, draw 0", "n_deleted": 2, "error_rate": 0.3}
+    >>> figure = figure_delete_many(Table([row, {**row, "error_rate": 0.4}]), n_classes=10)
 
     `table`: rows of the study delete_many. A box holds the middle half of the draws, its line is the median,
     the whiskers reach the extremes. Raises EvaluationError for a table without such rows.
@@ -114,7 +118,9 @@ def figure_reorder(
 ) -> Figure:
     """Draw the error against Kendall's tau between the new and the original order: Fig. 5b of the paper.
 
-    >>> figure = figure_reorder(table, n_classes=10)
+    >>> from unravelnet.record import Table
+    >>> row = {"label": "1 swap, draw 0", "kendall_tau": 0.98, "error_rate": 0.3}
+    >>> figure = figure_reorder(Table([row, {**row, "kendall_tau": 0.9}]), n_classes=10)
 
     `table`: rows of the study reorder. The order is intact at 1.0, at the left. Each point is one random
     order; the line joins medians of groups of as many orders. Raises EvaluationError for a table without such
@@ -152,7 +158,10 @@ def figure_remove_skip_each(
 ) -> Figure:
     """Draw two ways to lose half of the paths, module by module: without the skip and without the branch.
 
-    >>> figure = figure_remove_skip_each({"ResNet-110": (remove_skip_each, delete_each)})
+    >>> from unravelnet.record import Table
+    >>> row = {"label": "module 0", "module": 0, "error_rate": 0.3}
+    >>> remove_skip_each, delete_each = Table([{**row, "error_rate": 0.8}]), Table([row])
+    >>> figure = figure_remove_skip_each({"a ResNet": (remove_skip_each, delete_each)})
 
     `tables`: for each network the rows of the studies remove_skip_each and delete_each; there is one panel a
     network. Only modules that are in both are drawn. Raises EvaluationError where there is none.
@@ -194,7 +203,7 @@ def _common_modules(name: str, skips: Table, branches: Table, *, metric: str) ->
 def _draw_modules(axes: Axes, study: Measured, label: str, place: int) -> None:
     rows = study.lesions.sort_values("module", kind="stable")
     colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
-    axes.plot(rows["module"], rows["value"], color=colour, linewidth=0.8, alpha=0.45, gid=f"line {label}")
+    axes.plot(rows["module"], rows["value"], color=colour, linewidth=0.8, alpha=0.45)
     marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
     _draw_with_bars(axes, rows["module"], rows, colour=colour, marker=marker, label=label)
 

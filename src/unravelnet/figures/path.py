@@ -134,9 +134,11 @@ def _deleted_counts(n_modules: int, deleted: Sequence[int] | None) -> list[int]:
 def _mark_mean(axes: Axes, n_modules: int, highest: float) -> None:
     mean, deviation = n_modules / 2, sqrt(n_modules) / 2
     height = 1.1 * highest
-    axes.plot([mean, mean], [0, height], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)), gid="mean")
+    axes.plot(
+        [mean, mean], [0, height], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)), label="_mean"
+    )
     axes.annotate(
-        "", (mean - deviation, height), (mean + deviation, height), gid="standard deviation",
+        "", (mean - deviation, height), (mean + deviation, height),
         arrowprops={"arrowstyle": "|-|, widthA=0.25, widthB=0.25", "color": style.INK, "linewidth": 1.0,
                     "shrinkA": 0, "shrinkB": 0},
     )  # fmt: skip

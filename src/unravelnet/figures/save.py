@@ -24,7 +24,9 @@ def save_figure(
 ) -> Path:
     """Write `name`.svg, `name`.png and the data beside them as `name`.csv; return the path of the SVG.
 
-    >>> save_figure(figure, table, "figures", "delete_each")
+    >>> from unravelnet.figures import figure_path_lengths, path_length_rows
+    >>> save_figure(figure_path_lengths(3), path_length_rows(3), directory, "path_lengths").name
+    'path_lengths.svg'
 
     Each file is written whole or not at all; the same figure gives the same bytes. Texts in the SVG stay
     texts, so that they can be searched and read aloud. Raises StoreError where a file cannot be written.

@@ -155,7 +155,9 @@ def unbroken(text: str) -> str:
 def caption(figure: Figure, text: str) -> None:
     """Write the line below the axes: n, the interval, and what the marks mean."""
     width = int(figure.get_size_inches()[0] * _CAPTION_LETTERS_PER_INCH)
-    figure.supxlabel(textwrap.fill(unbroken(text), width), x=_left(figure), ha="left", fontsize=SMALL, color=MUTED)
+    figure.supxlabel(
+        textwrap.fill(unbroken(text), width), x=_left(figure), ha="left", fontsize=SMALL, color=MUTED
+    )
 
 
 def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:

@@ -24,7 +24,9 @@ _PANELS = (("error_rate", "Error (%)"), ("loss", "Cross-entropy loss (nats)"))
 def figure_training(histories: Mapping[str, Table], *, title: str = "Training") -> Figure:
     """Draw error and loss over the epochs, one colour a network.
 
-    >>> figure = figure_training({"ResNet-110": history})
+    >>> from unravelnet.record import Table
+    >>> history = Table([{"epoch": 1, "train_loss": 2.1, "train_error_rate": 0.8, "test_error_rate": 0.7}])
+    >>> figure = figure_training({"a ResNet": history})
 
     `histories`: tables that `train` returned, by the name of the network. Columns: epoch, and error_rate or
     loss with the prefix train_, or test_ or validation_ for data that was not trained on. Raises
@@ -60,7 +62,7 @@ def _draw_history(axes: Axes, frame: pd.DataFrame, quantity: str, *, name: str, 
         axes.plot(
             epochs, pd.to_numeric(frame[column], errors="coerce"), color=colour,
             linestyle="-" if is_validation else (0, (1, 1.5)), marker="o" if len(frame) == 1 else None,
-            label=name if column == next(iter(columns)) else None, gid=f"{name} {column}",
+            label=name if column == next(iter(columns)) else None,
         )  # fmt: skip
 
 

@@ -189,7 +189,7 @@ def _draw_leaf(axes: Axes, tree: _Tree, row: int) -> None:
     _text(axes, 0.0, row, "y₀", ha="right", color=colour)
     digits = {"fontsize": style.SMALL, "family": "DejaVu Sans Mono", "ha": "left", "va": "bottom"}
     _text(axes, 0.12, row - 0.02, code, color=style.MUTED if is_left else colour, **digits)
-    _line(axes, [0.06, _end_of_leaf(tree, row)], [row, row], is_left=is_left, gid=f"path {code}")
+    _line(axes, [0.06, _end_of_leaf(tree, row)], [row, row], is_left=is_left, label=f"_path {code}")
 
 
 def _end_of_leaf(tree: _Tree, row: int) -> float:
@@ -248,14 +248,14 @@ def _line(
     *,
     is_left: bool,
     arrow: bool = False,
-    gid: str | None = None,
+    label: str | None = None,
 ) -> None:
     look: dict[str, Any] = {
         "color": style.INK if is_left else style.FAINT,
         "linewidth": 1.1 if is_left else 0.9,
         "zorder": 2 if is_left else 1,
     }
-    axes.plot(x, y, gid=gid, solid_joinstyle="miter", **look)
+    axes.plot(x, y, label=label, solid_joinstyle="miter", **look)
     if arrow:
         axes.annotate(
             "", (x[-1], y[-1]), (x[-2], y[-2]), zorder=look["zorder"],
@@ -267,7 +267,7 @@ def _line(
 def _box(axes: Axes, x: float, y: float, text: str, *, is_left: bool, width: float, height: float) -> None:
     corner = (x - width / 2, y - height / 2)
     box = FancyBboxPatch(
-        corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", zorder=3, gid=f"box {text}",
+        corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", zorder=3, label=f"_box {text}",
         facecolor="#d6e8f3" if is_left else style.PAPER, edgecolor=style.BLUE if is_left else style.FAINT,
         linestyle="-" if is_left else (0, (2, 1.5)),
     )  # fmt: skip
@@ -279,7 +279,7 @@ def _sum_sign(axes: Axes, x: float, y: float, *, is_left: bool) -> None:
     colour = style.INK if is_left else style.FAINT
     axes.plot(
         [x], [y], marker="o", markersize=8, markerfacecolor=style.PAPER, markeredgecolor=colour,
-        markeredgewidth=0.9, zorder=3, gid="sum",
+        markeredgewidth=0.9, zorder=3,
     )  # fmt: skip
     axes.plot([x], [y], marker="+", markersize=5, color=colour, markeredgewidth=0.9, zorder=4)
 

@@ -22,7 +22,10 @@ REPORT_FILE = "report.html"
 def report(directory: str | os.PathLike[str]) -> Path:
     """Write the report of a run and return its path, `directory`/report.html.
 
-    >>> report("runs/digits")
+    >>> _ = (directory / "run.json").write_text("{}")
+    >>> _ = (directory / "networks.json").write_text("[]")
+    >>> report(directory).name
+    'report.html'
 
     Figures go to `directory`/figures, each as SVG, PNG and CSV. A chapter whose table is missing says so. The
     same run gives the same bytes. Raises StoreError where the directory or a file in it is missing, damaged,

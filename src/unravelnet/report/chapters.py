@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from unravelnet import figures
 from unravelnet.errors import EvaluationError
-from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
-from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.record import Table
 from unravelnet.report import findings
 from unravelnet.report.chapter import Chapter, ShownTable
 from unravelnet.report.contents import Run, StudiedNetwork
+from unravelnet.report.path_chapters import path_lengths, path_survival, unraveled
 from unravelnet.report.sentences import counted, listed, percent, percent_with_interval
-from unravelnet.route import Route
 
-_DRAWN_MODULES = 3
 _KIND_OF_ROLE = {"resnet": "residual", "stochastic-depth": "residual, stochastic depth", "vgg": "plain"}
 
 
@@ -71,50 +67,6 @@ def networks(run: Run) -> Chapter:
         chapter.lacks("history")
     chapter.findings += [_how_good(network) for network in run.networks]
     chapter.how += _samples(run.networks, "delete_each")
-    return chapter
-
-
-def unraveled(run: Run, n_modules: int) -> Chapter:
-    """Write the chapter about the view itself."""
-    chapter = Chapter(
-        "unraveled",
-        "The unraveled view",
-        "A residual module adds its branch to what it is given. What does a row of them compute, written "
-        "out?",
-        found="Computed here",
-        paper="A residual network of n modules is a collection of 2ⁿ paths, one for every choice of "
-        "branches; deleting a module leaves half of them. A plain network has one path, and deleting a layer "
-        "breaks it.",
-    )
-    codes = [f"{code:0{_DRAWN_MODULES}b}"[::-1] for code in range(2**_DRAWN_MODULES)]
-    paths = pd.DataFrame({"path": codes, "length": [code.count("1") for code in codes]})
-    deleted = Route.full(_DRAWN_MODULES).delete(1)
-    chapter.show(
-        "unraveled",
-        lambda: figures.figure_unraveled(_DRAWN_MODULES),
-        paths,
-        caption="Three residual modules as a chain, and the eight paths they are (Fig. 1 of the paper).",
-        alt="Left, a chain of three branches with skips; right, the same as a tree with eight paths.",
-    )
-    chapter.show(
-        "unraveled_deleted",
-        lambda: figures.figure_unraveled(
-            _DRAWN_MODULES, route=deleted, title="With the second module deleted half of the paths are left"
-        ),
-        paths.assign(is_left=[code[1] == "0" for code in codes]),
-        caption="The same with the second module deleted: four of eight paths are left.",
-        alt="As before; the second branch and the four paths through it are grey.",
-    )
-    chapter.findings += [
-        f"{network.title}: {network.n_modules} modules, so {2**network.n_modules:,} paths; deleting one "
-        f"leaves {2 ** (network.n_modules - 1):,}."
-        if network.n_modules <= 64
-        else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
-        for network in run.of_role("resnet", "stochastic-depth")
-    ]
-    plain = [f"{network.title}: {network.n_modules} layers, one path." for network in run.of_role("vgg")]
-    chapter.findings += plain
-    chapter.how.append(f"Drawn for {_DRAWN_MODULES} modules; counts are exact. Paths are counted in modules.")
     return chapter
 
 
@@ -196,67 +148,6 @@ def reorder(run: Run) -> Chapter:
     chapter.how += _samples(chosen, "reorder")
     if chosen:
         chapter.how.append("Modules that change the shape stay where they are; the others move as units.")
-    return chapter
-
-
-def path_lengths(n_modules: int) -> Chapter:
-    """Write the chapter about how long paths are."""
-    counts = path_counts(n_modules)
-    low, high = effective_lengths(counts)
-    chapter = Chapter(
-        "path-lengths",
-        "Path lengths",
-        "How many modules does a path enter?",
-        found="Computed here",
-        paper="More than 95 % of the paths of 54 modules enter 19 to 35 of them; the gradient comes from "
-        "paths of 5 to 17 modules, 0.45 % of all (Fig. 6).",
-    )
-    chapter.show(
-        "path_lengths",
-        lambda: figures.figure_path_lengths(n_modules),
-        figures.path_length_rows(n_modules),
-        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} (Fig. 6a of the "
-        "paper).",
-        alt=f"Bars in the shape of a bell around {n_modules / 2:g} modules.",
-    )
-    chapter.findings.append(
-        f"Of the paths of {counted(n_modules, 'module')}, {percent(share_within(n_modules, low, high))} "
-        f"enter {low} to {high} of them; the mean is {n_modules / 2:g}."
-    )
-    if n_modules == PAPER_N_MODULES:
-        effective = percent(share_within(n_modules, *PAPER_EFFECTIVE_LENGTHS))
-        chapter.findings.append(
-            f"19 to 35 hold {percent(share_within(n_modules, 19, 35))} of the paths, 5 to 17 hold "
-            f"{effective}."
-        )
-    chapter.how.append("Exact counts of the binomial distribution; nothing is measured here.")
-    return chapter
-
-
-def path_survival(n_modules: int) -> Chapter:
-    """Write the chapter about which paths survive deletion."""
-    chapter = Chapter(
-        "path-survival",
-        "Path survival",
-        "Which paths are left when modules are deleted?",
-        found="Computed here",
-        paper="Deletion removes mainly long paths; after deleting 10 of 54 modules many of the effective "
-        "paths are still valid (Fig. 7).",
-    )
-    rows = figures.path_survival_rows(n_modules)
-    chapter.show(
-        "path_survival",
-        lambda: figures.figure_path_survival(n_modules),
-        rows,
-        caption="Share of the paths of each length that is left after deletions (Fig. 7 of the paper).",
-        alt="Falling curves on a logarithmic scale: the longer the path and the more deleted, the fewer "
-        "left.",
-    )
-    for n_deleted in rows["n_deleted"].unique():
-        lengths = _quarters(n_modules)
-        parts = [f"{percent(surviving_share(n_modules, int(n_deleted), x))} of length {x}" for x in lengths]
-        chapter.findings.append(f"After deleting {n_deleted} of {n_modules}: {', '.join(parts)} are left.")
-    chapter.how.append("Exact: C(n − d, x) / C(n, x); nothing is measured here.")
     return chapter
 
 
@@ -420,9 +311,3 @@ def _downsampling(chosen: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:
 def _joined(tables: dict[str, Table]) -> Table:
     """Put tables under each other, with the title of the network in a first column."""
     return Table([{"network_title": title, **row} for title, table in tables.items() for row in table])
-
-
-def _quarters(n_modules: int) -> list[int]:
-    if n_modules == PAPER_N_MODULES:
-        return [5, 11, 17, 27]
-    return sorted({max(1, round(n_modules * part)) for part in (0.1, 0.25, 0.5)})

@@ -15,18 +15,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
-from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import Measured, chance_error, measured, n_images_text
-from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.report.sentences import (
     counted,
+    listed,
     percent,
     percent_with_interval,
     points,
@@ -152,7 +151,7 @@ def claim_downsampling_peaks(
     )
     usual = others.iloc[(others["value"] - others["value"].median()).abs().argsort().iloc[0]]
     found = f"{found}; median other module: {points_with_interval(usual)}; {n_images_text(rises)}."
-    found = found.capitalize()
+    found = found[0].upper() + found[1:]
     above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
     verdict, why = of_all_or_some(above, below, what="rise surely more than the median other module")
     return Claim(text, paper, found, verdict, why, "delete-each")
@@ -164,8 +163,8 @@ def claim_plain_collapses(
     """Judge: deleting any one layer of a plain network brings it to chance level (Fig. 3)."""
     text = (
         f"Deleting any one layer of {network} brings the error to chance: to at most "
-        f"{threshold(AT_CHANCE)} below guessing. (In kind: for {MOST:.0%} of the layers more than "
-        "half of what was learnt is lost.)".replace("%", " %")
+        f"{threshold(AT_CHANCE)} below guessing. (In kind: for {100 * MOST:.0f} % of the layers more than "
+        "half of what was learnt is lost.)"
     )
     paper = "Chance level, 90 % error, whichever layer is deleted (Fig. 3)."
     study, chance = _measured(table, needs=["module"]), chance_error(n_classes)
@@ -207,15 +206,16 @@ def claim_stochastic_depth(
     peaks = pairs[pairs["module"].isin(list(downsampling))]
     if peaks.empty:
         return Claim(
-            text, paper, "No down-sampling module.", "not decided", "Nothing to compare.", "stochastic-depth"
+            text, paper, "No down-sampling module.", "not decided", "Nothing to compare.", "delete-each"
         )
     found = "; ".join(
         f"module {_index(row)}: {points_with_interval(_part(row, 'plain'))} without, "
         f"{points_with_interval(_part(row, 'stochastic'))} with"
         for _, row in peaks.iterrows()
     )
-    medians = [points(rises["value"].median()) for rises in both if rises is not None]
-    found = f"{found}; median of all modules: {medians[0]} and {medians[1]} points; {n_images_text(both[0])}."
+    medians = listed([points(rises["value"].median()) for rises in both if rises is not None])
+    sample = n_images_text(both[0])
+    found = f"{found[0].upper()}{found[1:]}; median of all modules: {medians} points; {sample}."
     smaller = peaks["high_stochastic"] < peaks["low_plain"]
     larger = peaks["low_stochastic"] > peaks["high_plain"]
     verdict, why = of_all_or_some(smaller, larger, what="cost surely less")
@@ -291,48 +291,6 @@ def claim_many_left(
     lost = (median - study.intact["value"]) / (chance - study.intact["value"])
     verdict, why = of_loss(lost)
     return Claim(text, paper, found, verdict, why, "delete-many")
-
-
-def claim_path_lengths(n_modules: int) -> Claim:
-    """Judge: most paths are of medium length (Fig. 6a). Exact, so never undecided."""
-    low, high = round(19 / 54 * n_modules), round(35 / 54 * n_modules)
-    text = f"More than 95 % of the paths enter {low} to {high} of the {n_modules} modules."
-    paper = "More than 95 % of the paths of 54 modules enter 19 to 35 (Fig. 6a)."
-    share, shortest = share_within(n_modules, low, high), effective_lengths(path_counts(n_modules))
-    found = (
-        f"Computed exactly: {percent(share)}. The shortest range with 95 % is {shortest[0]} to {shortest[1]}."
-    )
-    verdict: Verdict = "agrees" if share > 0.95 else "does not agree"
-    why = "A property of the binomial distribution, not of the trained network."
-    return Claim(text, paper, found, verdict, why, "path-lengths")
-
-
-def claim_path_survival(n_modules: int) -> Claim:
-    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54
-    modules."""
-    low, high = PAPER_EFFECTIVE_LENGTHS
-    text = (
-        f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more "
-        "than half of each length. (In kind: of the shortest more than a quarter, and less the longer they "
-        "are.)"
-    )
-    paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
-    if n_modules != PAPER_N_MODULES:
-        why = f"Which lengths are effective in a network of {n_modules} modules was not measured."
-        return Claim(text, paper, "Not computed.", "not decided", why, "path-survival")
-    shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
-    middle = (low + high) // 2
-    found = (
-        f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at "
-        f"{middle}, {percent(shares[-1])} at {high}."
-    )
-    falls = all(after < before for before, after in pairwise(shares))
-    if min(shares) > 0.5:
-        return Claim(text, paper, found, "agrees", "More than half of each length is left.", "path-survival")
-    if falls and shares[0] > 0.25:
-        why = "Deletion removes the longer paths first, but of no effective length more than half is left."
-        return Claim(text, paper, found, "agrees in kind", why, "path-survival")
-    return Claim(text, paper, found, "does not agree", "Few effective paths are left.", "path-survival")
 
 
 def claim_remove_skip(

@@ -27,7 +27,7 @@ def inline_svg(svg: str, *, name: str, title: str, description: str) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", body, count=1, flags=re.DOTALL)
-    body = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", body.replace("xlink:href", "href"))
+    body = _with_own_names(body.replace("xlink:href", "href"), name)
     for colour, variable in _VARIABLE_OF_COLOUR.items():
         body = body.replace(colour, variable)
     view = re.search(r'viewBox="[^"]*"', body[: body.index(">")])
@@ -38,3 +38,10 @@ def inline_svg(svg: str, *, name: str, title: str, description: str) -> str:
         f'<desc id="{name}-description">{escape(description)}</desc>'
     )
     return start + re.sub(r"\n\s*", "\n", body[body.index(">") + 1 :])
+
+
+def _with_own_names(body: str, name: str) -> str:
+    """Keep the identifiers that something refers to, with `name` before them."""
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
+    return re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", body)

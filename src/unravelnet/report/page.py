@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unravelnet.figures import save_figure
@@ -22,6 +22,7 @@ from unravelnet.report.sentences import listed
 from unravelnet.report.verdict_table import all_claims, tally
 
 FIGURES_DIRECTORY = "figures"
+_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_ROWS = 150
 _TITLE_OF_COLUMN = {
     "network_title": "Network",
@@ -124,7 +125,7 @@ def _subtitle(run: Run) -> str:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("unravelnet.report", "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -138,4 +139,4 @@ def _typeset(value: Any) -> Any:
 
 
 def _resource(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+    return (_TEMPLATES / name).read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from unravelnet.report import claims
 from unravelnet.report.chapters import base_of, depth_of
 from unravelnet.report.claims import Claim
 from unravelnet.report.contents import Run, StudiedNetwork
+from unravelnet.report.path_claims import claim_path_lengths, claim_path_survival
 from unravelnet.report.sentences import counted, listed
 from unravelnet.report.verdicts import VERDICTS
 
@@ -22,8 +23,8 @@ def all_claims(run: Run) -> list[Claim]:
         *(_about_plain(network) for network in plain),
         *(_about_stochastic_depth(run, network) for network in run.of_role("stochastic-depth")),
         *(claim for network in residual for claim in _about_many(network)),
-        claims.claim_path_lengths(n_modules),
-        claims.claim_path_survival(n_modules),
+        claim_path_lengths(n_modules),
+        claim_path_survival(n_modules),
         *(_about_skips(network) for network in residual),
     ]
 

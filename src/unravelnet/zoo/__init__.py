@@ -1,7 +1,7 @@
 """Reference networks, built directly as `UnraveledNetwork`: no capture, no export.
 
-`preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15` the
-one without skips that collapses. `create` makes them by name; `save` and `load` keep them in a directory.
+`preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15`
+the one without skips that collapses. `create` makes them by name; `save` and `load` keep them in a directory.
 """
 
 from unravelnet.zoo.plain import plain, vgg15

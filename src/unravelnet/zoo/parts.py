@@ -85,7 +85,7 @@ def preactivated(convolutions: list[nn.Conv2d]) -> nn.Sequential:
 
 
 def postactivated(convolutions: list[nn.Conv2d]) -> nn.Sequential:
-    """Put batch normalisation after each convolution and ReLU between; the last ReLU is after the junction."""
+    """Put batch normalisation after each convolution and ReLU between; the last ReLU follows the junction."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for number, conv in enumerate(convolutions, start=1):
         parts[f"conv{number}"] = conv

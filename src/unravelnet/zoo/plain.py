@@ -72,7 +72,8 @@ def vgg15(
     The first convolution is the stem and the last linear layer the head; the 13 weight layers between are
     plain modules, all of which keep their shape. Pooling between groups stands in the transitions, and is
     left out where the map is 1×1 already. `normalisation`: whether batch normalisation follows each layer;
-    the paper does not say, and without it the learning rate must be low (0.01). Other arguments as for `preact_resnet`.
+    the paper does not say, and without it the learning rate must be low (0.01). Other arguments as for
+    `preact_resnet`.
     """
     check_geometry((VGG_WIDTH,), n_classes, input_shape)
     options = {"normalisation": normalisation, "n_classes": n_classes, "input_shape": list(input_shape)}

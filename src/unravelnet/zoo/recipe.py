@@ -21,7 +21,8 @@ from unravelnet.zoo.parts import initialise
 class Recipe:
     """How a network was made: `zoo.create(recipe.name, **recipe.options)` makes one like it.
 
-    `options` hold JSON values only, all of them written out, and no seed: weights are stored, not drawn again.
+    `options` hold JSON values only, all of them written out, and no seed: weights are stored, not drawn
+    again.
     """
 
     name: str

@@ -46,7 +46,7 @@ def preact_resnet(
     block: Block = "basic",
     seed: int | None = None,
 ) -> UnraveledNetwork:
-    """Make a pre-activation residual network: batch normalisation and ReLU lead every convolution of a branch.
+    """Make a pre-activation residual network: normalisation and ReLU lead every convolution of a branch.
 
     >>> net = preact_resnet(20)
     >>> len(net.residual_modules), net.residual_modules[3].kind

@@ -190,4 +190,4 @@ def _missing(directory: Path) -> str:
             f"The training in {directory} has not finished, so {DESCRIPTION_FILE} is not there yet. "
             "Call it again with the same settings to go on."
         )
-    return f"There is no {DESCRIPTION_FILE} in {directory}. Give a directory that a training or `zoo.save` wrote."
+    return f"There is no {DESCRIPTION_FILE} in {directory}. Give one that a training or `zoo.save` wrote."

@@ -1,9 +1,9 @@
 """Trains a network, each mini-batch on a route that a sampler draws.
 
-What is to be done is a `TrainingPlan`; this room does it. After every epoch the whole state (weights, momentum,
-generators) goes to disk, and a training that was stopped anywhere goes on from the last full epoch to the same
-weights as one that never stopped (float32, same machine and number of threads). Routes are explained in
-`route_sampler`, settings in `training_plan`, files in `checkpoint`.
+What is to be done is a `TrainingPlan`; this room does it. After every epoch the whole state (weights,
+momentum, generators) goes to disk, and a training that was stopped anywhere goes on from the last full epoch
+to the same weights as one that never stopped (float32, same machine and number of threads). Routes are
+explained in `route_sampler`, settings in `training_plan`, files in `checkpoint`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ OnBatch = Callable[["TrainingStatus"], None]
 class TrainingStatus:
     """How far a training is, after a mini-batch.
 
-    `epoch` and `batch` count from 1. `loss` and `error_rate` are means over the epoch so far, on the routes and
-    images as sampled and augmented. `seconds_left`: until the end of the training, evaluation included.
+    `epoch` and `batch` count from 1. `loss` and `error_rate` are means over the epoch so far, on the routes
+    and images as sampled and augmented. `seconds_left`: until the end of the training, evaluation included.
     """
 
     epoch: int
@@ -83,12 +83,13 @@ def train(
     >>> history.columns[:4]
     ('epoch', 'train_loss', 'train_error_rate', 'test_error_rate')
 
-    `data`: a specification (its training split; validated on its test split), `ImageData`, a pair of tensors or a
-    torch `Dataset`. `validation`: data for `test_error_rate`, in any form; without any it is NaN. `options`:
-    settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints, history and the
-    finished network; a training found there goes on, and a finished one is loaded at once. `progress` wraps the
-    mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises TrainingError where the
-    settings do not fit, the loss is not finite, or `out` holds another training, and DataError for bad data.
+    `data`: a specification (its training split; validated on its test split), `ImageData`, a pair of tensors
+    or a torch `Dataset`. `validation`: data for `test_error_rate`, in any form; without any it is NaN.
+    `options`: settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints,
+    history and the finished network; a training found there goes on, and a finished one is loaded at once.
+    `progress` wraps the mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises
+    TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, and
+    DataError for bad data.
     """
     plan = _with_learning_rate((plan or TrainingPlan()).changed(options), net)
     training_data = TrainingData.open(data, plan)
@@ -151,7 +152,9 @@ class _Training:
                 self.net.eval()
 
     def _place_network(self) -> None:
-        _to(self.net, self.device, torch.channels_last if self.plan.channels_last else torch.contiguous_format)
+        _to(
+            self.net, self.device, torch.channels_last if self.plan.channels_last else torch.contiguous_format
+        )
         scales = self.sampler.branch_scales(len(self.modules))
         for module, scale in zip(self.modules, scales, strict=True):
             # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
@@ -165,14 +168,14 @@ class _Training:
                 logits = self._logits(self.data.probe())
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrainingError(
-                f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with the "
-                "input_shape of the data."
+                f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with "
+                "the input_shape of the data."
             ) from error
         images = self.data.images
         if images is not None and images.n_classes > logits.shape[1]:
             raise TrainingError(
-                f"{self.title} gives {logits.shape[1]} outputs, but {images.name} has {images.n_classes} classes. "
-                f"Make it with n_classes={images.n_classes}."
+                f"{self.title} gives {logits.shape[1]} outputs, but {images.name} has {images.n_classes} "
+                f"classes. Make it with n_classes={images.n_classes}."
             )
 
     def _make_optimiser(self) -> torch.optim.SGD:
@@ -342,7 +345,9 @@ class _Training:
             for name, momentum in found.under("momentum.").items():
                 parameter = self.net.get_parameter(name)
                 # In the layout of the parameter, which the optimiser's arithmetic expects.
-                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(
+                    momentum
+                )
             self.data.generator.set_state(found.tensors["generator.data"])
             torch.default_generator.set_state(found.tensors["generator.default"])
             self.route_generator.bit_generator.state = dict(found.route_generator)

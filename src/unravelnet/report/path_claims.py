@@ -1,0 +1,53 @@
+"""Claims of the paper about paths, which are settled by arithmetic alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
+from unravelnet.report.claims import Claim
+from unravelnet.report.sentences import percent
+from unravelnet.report.verdicts import Verdict
+
+
+def claim_path_lengths(n_modules: int) -> Claim:
+    """Judge: most paths are of medium length (Fig. 6a). Exact, so never undecided."""
+    low, high = round(19 / 54 * n_modules), round(35 / 54 * n_modules)
+    text = f"More than 95 % of the paths enter {low} to {high} of the {n_modules} modules."
+    paper = "More than 95 % of the paths of 54 modules enter 19 to 35 (Fig. 6a)."
+    share, shortest = share_within(n_modules, low, high), effective_lengths(path_counts(n_modules))
+    found = (
+        f"Computed exactly: {percent(share)}. The shortest range with 95 % is {shortest[0]} to {shortest[1]}."
+    )
+    verdict: Verdict = "agrees" if share > 0.95 else "does not agree"
+    why = "A property of the binomial distribution, not of the trained network."
+    return Claim(text, paper, found, verdict, why, "path-lengths")
+
+
+def claim_path_survival(n_modules: int) -> Claim:
+    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54
+    modules."""
+    low, high = PAPER_EFFECTIVE_LENGTHS
+    text = (
+        f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more "
+        "than half of each length. (In kind: of the shortest more than a quarter, and less the longer they "
+        "are.)"
+    )
+    paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
+    if n_modules != PAPER_N_MODULES:
+        why = f"Which lengths are effective in a network of {n_modules} modules was not measured."
+        return Claim(text, paper, "Not computed.", "not decided", why, "path-survival")
+    shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
+    middle = (low + high) // 2
+    found = (
+        f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at "
+        f"{middle}, {percent(shares[-1])} at {high}."
+    )
+    falls = all(after < before for before, after in pairwise(shares))
+    if min(shares) > 0.5:
+        return Claim(text, paper, found, "agrees", "More than half of each length is left.", "path-survival")
+    if falls and shares[0] > 0.25:
+        why = "Deletion removes the longer paths first, but of no effective length more than half is left."
+        return Claim(text, paper, found, "agrees in kind", why, "path-survival")
+    return Claim(text, paper, found, "does not agree", "Few effective paths are left.", "path-survival")

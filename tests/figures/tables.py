@@ -1,0 +1,84 @@
+"""Tables as `evaluate` returns them, made by hand: the answer is known because it was put in."""
+
+from unravelnet.intervals import paired_rate_interval, rate_interval
+from unravelnet.record import Table
+
+N_MODULES = 54
+N_IMAGES = 10_000
+
+
+def row(label, error, *, intact=0.06, n=N_IMAGES, study="delete_each", **columns):
+    """One row of one trial that got `error` of n images wrong, the intact network's among them."""
+    wrong, wrong_intact = round(error * n), round(intact * n)
+    low, high = rate_interval(wrong, n)
+    change = paired_rate_interval(wrong - wrong_intact, abs(wrong - wrong_intact), n)
+    return {
+        "trial_id": f"{study}-{label}",
+        "study": study,
+        "label": label,
+        "repeat": 0,
+        "n_modules": N_MODULES,
+        "n_images": n,
+        "n_not_finite": 0,
+        "complete": True,
+        "seed": 0,
+        "precision": "float32",
+        "confidence": 0.95,
+        "network_name": "net",
+        "data_name": "cifar10/test",
+        "module": None,
+        "n_deleted": 0,
+        "kendall_tau": 1.0,
+        **columns,
+        "error_rate": wrong / n,
+        "error_rate_low": low,
+        "error_rate_high": high,
+        "error_rate_difference": (wrong - wrong_intact) / n,
+        "error_rate_difference_low": change.low,
+        "error_rate_difference_high": change.high,
+    }
+
+
+def each(errors, *, intact=0.06, study="delete_each", **columns):
+    """A study of single modules: module i has errors[i]; None leaves it out."""
+    rows = [row("intact", intact, intact=intact, study=study, **columns)]
+    rows += [
+        row(f"module {i}", error, intact=intact, study=study, module=i, n_deleted=1, **columns)
+        for i, error in enumerate(errors)
+        if error is not None
+    ]
+    return Table(rows)
+
+
+def many(errors_of_count, *, intact=0.06, **columns):
+    """A study of several deletions: for each number of deleted modules the errors of its draws."""
+    rows = [row("intact", intact, intact=intact, study="delete_many", **columns)]
+    rows += [
+        row(
+            f"{count} deleted, draw {i}",
+            error,
+            intact=intact,
+            study="delete_many",
+            n_deleted=count,
+            repeat=i,
+            **columns,
+        )
+        for count, errors in errors_of_count.items()
+        for i, error in enumerate(errors)
+    ]
+    return Table(rows)
+
+
+def orders(errors_of_tau, *, intact=0.06, **columns):
+    """A study of orders: pairs of Kendall's tau and error."""
+    rows = [row("intact", intact, intact=intact, study="reorder", **columns)]
+    rows += [
+        row(f"1 swap, draw {i}", error, intact=intact, study="reorder", kendall_tau=tau, repeat=i, **columns)
+        for i, (tau, error) in enumerate(errors_of_tau)
+    ]
+    return Table(rows)
+
+
+def resnet_like(*, intact=0.06, peak=0.15, down=(18, 36), n_modules=N_MODULES):
+    """Errors of single deletions that hardly change anything, except at down-sampling modules."""
+    return [intact + (peak if i in down else 0.002 + 0.0001 * i) for i in range(n_modules)]

@@ -1,0 +1,123 @@
+"""The unraveled view. Oracle: the recursion y_i = y_(i-1) + f_i(y_(i-1)), run with arbitrary functions."""
+
+import itertools
+import math
+
+import pytest
+from matplotlib.patches import FancyBboxPatch
+
+from unravelnet.errors import RouteError
+from unravelnet.figures import figure_unraveled, unraveled_terms
+from unravelnet.figures.style import FAINT, INK
+from unravelnet.route import Route
+
+PLAIN = str.maketrans("₀₁₂₃₄₅", "012345")
+
+
+def branch(module, x):
+    return math.sin(1.7 * x + module) + 0.1 * module * x * x
+
+
+def run(route, y):
+    for step in route.steps:
+        parts = {"both": y + branch(step.module, y), "skip": y, "branch": branch(step.module, y)}
+        y = parts[step.mode]
+    return y
+
+
+def value_of(terms, y0):
+    functions = {f"f{i + 1}": lambda x, i=i: branch(i, x) for i in range(6)}
+    return sum(eval(term.translate(PLAIN), {"y0": y0, **functions}) for term in terms)
+
+
+def paths(figure):
+    return {
+        line.get_label().removeprefix("_path "): line.get_color()
+        for line in figure.axes[1].lines
+        if line.get_label().startswith("_path ")
+    }
+
+
+def boxes(figure, panel=1):
+    return [
+        patch.get_label().removeprefix("_box ")
+        for patch in figure.axes[panel].patches
+        if isinstance(patch, FancyBboxPatch)
+    ]
+
+
+def test_terms_of_three_modules_are_those_of_the_paper():
+    assert unraveled_terms(3) == ["y₀", "f₁(y₀)", "f₂(y₀ + f₁(y₀))", "f₃(y₀ + f₁(y₀) + f₂(y₀ + f₁(y₀)))"]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        *(Route.full(n) for n in range(1, 6)),
+        Route.full(3).delete(1),
+        Route.full(4).remove_skip(2),
+        Route.full(4).delete(0).remove_skip(1).swap(2, 3),
+        Route.full(5).delete(0, 1, 2, 3, 4),
+    ],
+    ids=str,
+)
+def test_terms_sum_to_the_output(route):
+    n_modules = max(route.modules) + 1
+    assert value_of(unraveled_terms(n_modules, route=route), 0.7) == pytest.approx(run(route, 0.7), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_modules", range(6))
+def test_every_path_is_drawn_once(n_modules):
+    figure = figure_unraveled(n_modules)
+    codes = {"".join(code) for code in itertools.product("01", repeat=n_modules)}
+    assert set(paths(figure)) == codes
+    assert (
+        len([line for line in figure.axes[1].lines if line.get_label().startswith("_path ")]) == 2**n_modules
+    )
+
+
+@pytest.mark.parametrize("n_modules", range(1, 6))
+def test_the_tree_repeats_each_branch_as_often_as_the_expansion(n_modules):
+    drawn, written = boxes(figure_unraveled(n_modules)), " ".join(unraveled_terms(n_modules))
+    names = [f"f{i + 1}".translate(str.maketrans("12345", "₁₂₃₄₅")) for i in range(n_modules)]
+    assert [drawn.count(name) for name in names] == [written.count(f"{name}(") for name in names]
+    assert written.count("y₀") == 2**n_modules
+    assert boxes(figure_unraveled(n_modules), panel=0) == names
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        Route.full(3).delete(1),
+        Route.full(3).remove_skip(0),
+        Route.full(4).delete(0, 3),
+        Route.full(3).swap(0, 2).delete(0),
+    ],
+    ids=str,
+)
+def test_broken_paths_are_grey(route):
+    def is_left(code):
+        return all(
+            step.mode == "both" or digit == {"skip": "0", "branch": "1"}[step.mode]
+            for digit, step in zip(code, route.steps, strict=True)
+        )
+
+    drawn = paths(figure_unraveled(len(route), route=route))
+    assert drawn == {code: INK if is_left(code) else FAINT for code in drawn}
+    assert sum(colour == INK for colour in drawn.values()) == route.path_count
+
+
+def test_the_caption_counts_the_paths_that_are_left():
+    caption = figure_unraveled(3, route=Route.full(3).delete(1))._supxlabel.get_text().replace("\n", " ")
+    assert "y₃ = y₀ + f₁(y₀) + f₃(y₀ + f₁(y₀))" in caption
+    assert "4 of 8 paths are left" in caption
+
+
+def test_too_many_modules_are_refused():
+    with pytest.raises(RouteError, match=r"6 modules has 2\^6 paths, too many to draw; at most 5"):
+        figure_unraveled(6)
+
+
+def test_a_route_of_another_network_is_refused():
+    with pytest.raises(RouteError, match=r"visits module 3, but the network has 3 \(0 to 2\)"):
+        figure_unraveled(3, route=Route.full(5))

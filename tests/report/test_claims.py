@@ -1,0 +1,328 @@
+"""Claims and verdicts on tables whose truth is known, on both sides of every threshold."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from tests.figures import tables
+from unravelnet.record import Table
+from unravelnet.report import claims
+from unravelnet.report.path_claims import claim_path_lengths, claim_path_survival
+from unravelnet.report.verdicts import median_with_interval, rank_correlation
+
+DOWN = (18, 36)
+SMOOTH = {count: [0.06 + 0.02 * count + 0.002 * draw for draw in range(-5, 6)] for count in range(1, 21)}
+RNG = np.random.default_rng(0)
+
+
+# -- the error of the intact network --
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (0.061, "agrees"),
+        (0.066, "agrees"),
+        (0.072, "agrees in kind"),
+        (0.055, "agrees"),
+        (0.2, "does not agree"),
+    ],
+)
+def test_the_error_is_compared_with_the_papers(error, verdict):
+    table = tables.each([error], intact=error)
+    assert claims.claim_error(table, n_modules=54).verdict == verdict
+
+
+@pytest.mark.parametrize("data", ["digits/test", "cifar100/test", "cifar-100"])
+def test_other_data_is_not_comparable(data):
+    claim = claims.claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
+    assert (claim.verdict, claim.why) == ("not decided", f"Not comparable: data {data}.")
+
+
+def test_another_depth_is_not_comparable():
+    claim = claims.claim_error(tables.each([0.061], intact=0.061), n_modules=9)
+    assert (claim.verdict, claim.why) == ("not decided", "Not comparable: 9 modules.")
+
+
+# -- deleting each module --
+
+
+def single(errors, *, intact=0.06, n=tables.N_IMAGES, n_classes=10):
+    table = tables.each(errors, intact=intact, n=n)
+    return claims.claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")
+
+
+def test_a_network_that_bears_every_deletion_agrees():
+    claim = single(tables.resnet_like(peak=0.3))
+    assert claim.verdict == "agrees"
+    assert "52 modules, n = 10,000 images" in claim.measured
+    # The largest rise between the down-sampling modules was put into module 53: 0.2 + 53 * 0.01 points.
+    assert "at most +0.7 points" in claim.measured
+    assert "at module 53" in claim.measured
+
+
+@pytest.mark.parametrize(
+    ("n_bad", "verdict"), [(1, "agrees in kind"), (5, "agrees in kind"), (6, "does not agree")]
+)
+def test_a_few_bad_modules_are_an_agreement_in_kind(n_bad, verdict):
+    errors = tables.resnet_like()
+    for module in range(1, 1 + n_bad):
+        errors[module] = 0.4
+    assert single(errors).verdict == verdict
+
+
+def test_wide_intervals_decide_nothing():
+    assert single([0.1] * 54, n=100).verdict == "not decided"
+    assert single([0.1] * 54, n=100_000).verdict == "agrees"
+    assert single([0.12] * 54, n=100_000).verdict == "does not agree"
+
+
+def test_a_network_that_learnt_little_cannot_lose():
+    claim = single([0.85] * 54, intact=0.85)
+    assert claim.verdict == "not decided"
+    assert "guessing in 90.0 %" in claim.why
+    # With two classes guessing errs in half of the cases, and 0.35 is near to it.
+    assert single([0.35] * 54, intact=0.35, n_classes=2).verdict == "not decided"
+    assert single([0.35] * 54, intact=0.35, n_classes=10).verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("peaks", "verdict"),
+    [
+        ((0.15, 0.15), "agrees"),
+        ((0.15, 0.004), "agrees in kind"),
+        ((0.004, 0.004), "not decided"),
+        ((0.15, -0.03), "does not agree"),
+    ],
+)
+def test_peaks_at_downsampling_modules(peaks, verdict):
+    errors = tables.resnet_like()
+    for module, peak in zip(DOWN, peaks, strict=True):
+        errors[module] = 0.06 + peak
+    claim = claims.claim_downsampling_peaks(tables.each(errors), downsampling=DOWN)
+    assert claim.verdict == verdict
+    assert claim.measured.startswith("Module 18: ")
+
+
+def test_without_downsampling_there_is_no_peak_to_judge():
+    assert claims.claim_downsampling_peaks(tables.each([0.1, 0.1]), downsampling=()).verdict == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ([0.9] * 14, "agrees"),
+        ([0.9] * 13 + [0.82], "agrees"),
+        ([0.9] * 7 + [0.7] * 7, "agrees in kind"),
+        ([0.9] * 13 + [0.3], "agrees in kind"),
+        ([0.9] * 10 + [0.3] * 4, "does not agree"),
+        ([0.07] * 14, "does not agree"),
+    ],
+)
+def test_a_plain_network_collapses_or_not(errors, verdict):
+    claim = claims.claim_plain_collapses(tables.each(errors), n_classes=10)
+    assert claim.verdict == verdict
+
+
+def test_a_plain_network_that_never_learnt_did_not_collapse():
+    claim = claims.claim_plain_collapses(tables.each([0.9] * 14, intact=0.9), n_classes=10)
+    assert claim.verdict == "not decided"
+    assert "learnt too little" in claim.why
+    assert claims.claim_plain_collapses(tables.each([0.9] * 14), n_classes=None).verdict == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("with_it", "verdict"),
+    [
+        ((0.02, 0.02), "agrees"),
+        ((0.02, 0.15), "agrees in kind"),
+        ((0.15, 0.15), "not decided"),
+        ((0.02, 0.4), "does not agree"),
+    ],
+)
+def test_stochastic_depth_shrinks_the_peaks_or_not(with_it, verdict):
+    trained = tables.resnet_like()
+    for module, peak in zip(DOWN, with_it, strict=True):
+        trained[module] = 0.06 + peak
+    plain = tables.each(tables.resnet_like(peak=0.15))
+    claim = claims.claim_stochastic_depth(plain, tables.each(trained), downsampling=DOWN)
+    assert claim.verdict == verdict
+    assert "One training each" in claim.why
+
+
+# -- deleting many, reordering --
+
+
+def test_a_smooth_growth_agrees():
+    claim = claims.claim_delete_many(tables.many(SMOOTH), n_classes=10)
+    assert claim.verdict == "agrees"
+    assert "Medians from 8.0 % to 46.0 %" in claim.measured
+
+
+def test_a_collapse_does_not_agree():
+    draws = {1: [0.07] * 11, 2: [0.08] * 11, 3: [0.8] * 11}
+    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    assert claim.verdict == "does not agree"
+    assert "surely a collapse" in claim.why
+
+
+def test_a_collapse_at_the_first_deletion_counts():
+    draws = {1: [0.8] * 11, 2: [0.82] * 11, 3: [0.84] * 11}
+    assert claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "does not agree"
+
+
+def test_an_error_that_falls_does_not_agree():
+    draws = {count: [0.3 - 0.01 * count] * 11 for count in range(1, 10)}
+    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    assert (claim.verdict, claim.why) == ("does not agree", "The error surely falls.")
+
+
+def test_an_error_that_does_not_move_is_not_decided():
+    draws = {count: RNG.normal(0.06, 0.003, 11).tolist() for count in range(1, 5)}
+    draws[4] = draws[1]
+    assert claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "not decided"
+
+
+def test_too_few_draws_agree_in_kind_only():
+    draws = {count: errors[3:8:2] for count, errors in SMOOTH.items()}
+    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    assert (claim.verdict, "not sure" in claim.why) == ("agrees in kind", True)
+
+
+def test_growth_cannot_be_judged_without_the_level_of_chance():
+    assert claims.claim_delete_many(tables.many(SMOOTH), n_classes=None).verdict == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("error", "spread", "verdict"),
+    [
+        (0.2, 0.01, "agrees"),
+        (0.33, 0.05, "agrees in kind"),
+        (0.42, 0.01, "agrees in kind"),
+        (0.48, 0.05, "not decided"),
+        (0.7, 0.01, "does not agree"),
+    ],
+)
+def test_ten_of_54_leave_most_or_not(error, spread, verdict):
+    # Learnt is 0.06 to 0.9: a third is lost at 0.34, half at 0.48.
+    table = tables.many({10: [error + spread * draw / 5 for draw in range(-5, 6)]})
+    assert claims.claim_many_left(table, n_modules=54, n_classes=10).verdict == verdict
+
+
+def test_ten_of_54_is_in_proportion_for_other_depths():
+    table = tables.many({2: [0.2] * 11})
+    claim = claims.claim_many_left(table, n_modules=9, n_classes=10)
+    assert (claim.verdict, "deleting 2 of 9 modules" in claim.text) == ("agrees", True)
+    assert claims.claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
+
+
+def test_reordering_that_hurts_by_and_by_agrees():
+    pairs = [(1 - 0.001 * i, 0.06 + 0.003 * i) for i in range(1, 151)]
+    assert claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
+
+
+def test_reordering_that_ruins_at_once_does_not_agree():
+    pairs = [(1 - 0.001 * i, 0.8 + 0.0005 * i) for i in range(1, 151)]
+    assert claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "does not agree"
+
+
+# -- paths --
+
+
+def test_path_lengths_are_settled_by_arithmetic():
+    # paper_facts: 19 to 35 hold 0.9801656732719317 of the paths.
+    claim = claim_path_lengths(54)
+    assert (claim.verdict, "98.0 %" in claim.measured) == ("agrees", True)
+    assert claim_path_lengths(3).verdict == "does not agree"
+
+
+def test_many_surviving_paths_is_generous():
+    # paper_facts: 34 % at length 5, 8 % at 11, 1.5 % at 17.
+    claim = claim_path_survival(54)
+    assert claim.verdict == "agrees in kind"
+    assert "34.3 % at length 5, 8.0 % at 11, 1.5 % at 17" in claim.measured
+    assert claim_path_survival(9).verdict == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("skip_errors", "verdict"),
+    [
+        ([0.065] * 54, "agrees"),
+        ([0.065] * 50 + [0.6] * 4, "agrees in kind"),
+        ([0.065] * 40 + [0.6] * 14, "does not agree"),
+        ([0.8] * 54, "does not agree"),
+        ([0.01] * 54, "agrees"),
+    ],
+)
+def test_removing_skips_costs_the_same_or_more(skip_errors, verdict):
+    skips, branches = tables.each(skip_errors, study="remove_skip_each"), tables.each([0.065] * 54)
+    claim = claims.claim_remove_skip(skips, branches, n_classes=10)
+    assert claim.verdict == verdict
+    assert ("short ones are gone" in claim.why) == (verdict == "does not agree")
+
+
+# -- missing and odd tables --
+
+
+MISSING = [
+    lambda table: claims.claim_error(table, n_modules=54),
+    lambda table: claims.claim_single_deletions(table, n_classes=10),
+    lambda table: claims.claim_downsampling_peaks(table),
+    lambda table: claims.claim_plain_collapses(table, n_classes=10),
+    lambda table: claims.claim_stochastic_depth(table, table),
+    lambda table: claims.claim_delete_many(table, n_classes=10),
+    lambda table: claims.claim_many_left(table, n_modules=54, n_classes=10),
+    lambda table: claims.claim_reorder(table, n_classes=10),
+    lambda table: claims.claim_remove_skip(table, table, n_classes=10),
+]
+
+
+@pytest.mark.parametrize("judge", MISSING)
+@pytest.mark.parametrize("table", [None, Table([]), Table([{"label": "module 0", "error_rate": None}])])
+def test_a_table_without_numbers_decides_nothing(judge, table):
+    claim = judge(table)
+    assert claim.verdict == "not decided"
+    assert claim.measured == "Not measured."
+
+
+@pytest.mark.parametrize("judge", MISSING[1:])
+def test_only_the_intact_row_decides_nothing(judge):
+    assert judge(tables.each([])).verdict == "not decided"
+
+
+def test_a_table_without_the_intact_row_decides_nothing_about_loss():
+    rows = [row for row in tables.many({10: [0.2] * 11}) if row["label"] != "intact"]
+    assert claims.claim_many_left(Table(rows), n_modules=54, n_classes=10).verdict == "not decided"
+
+
+# -- statistics --
+
+
+@pytest.mark.parametrize("n", [6, 7, 20, 51, 200])
+def test_the_interval_of_the_median_has_its_coverage(n):
+    interval = median_with_interval(np.arange(n))
+    # The interval from the k-th smallest to the k-th largest misses the median if fewer than k lie on a side.
+    k = int(interval["low"]) + 1
+    assert interval["high"] == n - k
+    assert 2 * binom.cdf(k - 1, n, 0.5) <= 0.05 < 2 * binom.cdf(k, n, 0.5)
+
+
+def test_five_draws_give_no_interval_of_the_median():
+    assert median_with_interval(np.arange(5.0)).tolist() == [2.0, -np.inf, np.inf]
+
+
+def test_the_interval_of_the_rank_correlation_covers():
+    generator, covered = np.random.default_rng(1), 0
+    # Spearman's correlation of normal pairs with Pearson's 0.5 is (6 / pi) asin(0.25).
+    truth = 6 / np.pi * np.arcsin(0.25)
+    for _ in range(400):
+        x = generator.normal(size=60)
+        y = 0.5 * x + np.sqrt(0.75) * generator.normal(size=60)
+        _, low, high = rank_correlation(x, y)
+        covered += low < truth < high
+    assert covered / 400 > 0.92
+
+
+def test_too_little_to_rank_says_nothing():
+    assert rank_correlation(np.arange(5.0), np.arange(5.0)) == (0.0, -1.0, 1.0)
+    assert rank_correlation(np.ones(10), np.arange(10.0)) == (0.0, -1.0, 1.0)
