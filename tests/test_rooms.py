@@ -43,7 +43,7 @@ FLOORS = {
         "metrics",
         "models",
         "network",
-        "train",
+        "training",
         "training_data",
         "zoo",
     },

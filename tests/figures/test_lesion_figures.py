@@ -35,7 +35,7 @@ def level_lines(axes):
 
 
 def caption_of(figure):
-    return figure._supxlabel.get_text().replace("\n", " ").replace("\xa0", " ")
+    return figure.get_supxlabel().replace("\n", " ").replace("\xa0", " ")
 
 
 def test_delete_each_draws_the_table():

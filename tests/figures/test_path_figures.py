@@ -23,7 +23,7 @@ def bars(figure):
 
 
 def texts(figure):
-    return " ".join([*(text.get_text() for text in figure.axes[0].texts), figure._supxlabel.get_text()])
+    return " ".join([*(text.get_text() for text in figure.axes[0].texts), figure.get_supxlabel()])
 
 
 @pytest.mark.parametrize("n_modules", [1, 3, 12, 54, 200])

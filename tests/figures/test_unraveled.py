@@ -32,9 +32,9 @@ def value_of(terms, y0):
 
 def paths(figure):
     return {
-        line.get_label().removeprefix("_path "): line.get_color()
+        str(line.get_label()).removeprefix("_path "): line.get_color()
         for line in figure.axes[1].lines
-        if line.get_label().startswith("_path ")
+        if str(line.get_label()).startswith("_path ")
     }
 
 
@@ -72,7 +72,8 @@ def test_every_path_is_drawn_once(n_modules):
     codes = {"".join(code) for code in itertools.product("01", repeat=n_modules)}
     assert set(paths(figure)) == codes
     assert (
-        len([line for line in figure.axes[1].lines if line.get_label().startswith("_path ")]) == 2**n_modules
+        len([line for line in figure.axes[1].lines if str(line.get_label()).startswith("_path ")])
+        == 2**n_modules
     )
 
 
@@ -108,7 +109,7 @@ def test_broken_paths_are_grey(route):
 
 
 def test_the_caption_counts_the_paths_that_are_left():
-    caption = figure_unraveled(3, route=Route.full(3).delete(1))._supxlabel.get_text().replace("\n", " ")
+    caption = figure_unraveled(3, route=Route.full(3).delete(1)).get_supxlabel().replace("\n", " ")
     assert "y₃ = y₀ + f₁(y₀) + f₃(y₀ + f₁(y₀))" in caption
     assert "4 of 8 paths are left" in caption
 

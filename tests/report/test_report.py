@@ -21,7 +21,11 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.ids, self.attributes, self.texts = [], [], [], [], []
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str | None] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.texts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -111,7 +115,7 @@ def test_every_figure_is_there(whole, page):
         "unraveled_deleted",
     ]
     assert page.tags.count("figure") == page.tags.count("figcaption") == len(names)
-    assert {f"{name}-title" for name in names} <= set(page.ids)
+    assert {f"figure-{name}-title" for name in names} <= set(page.ids)
 
 
 def test_the_page_can_be_heard(page):

@@ -87,7 +87,7 @@ def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, Sho
     for shown in chapter.figures:
         path = save_figure(shown.figure, shown.data, run.directory / FIGURES_DIRECTORY, shown.name)
         svg = path.read_text(encoding="utf-8")
-        drawn = inline_svg(svg, name=shown.name, title=shown.caption, description=shown.alt)
+        drawn = inline_svg(svg, name=f"figure-{shown.name}", title=shown.caption, description=shown.alt)
         drawings.append((shown, Markup(drawn), _numbers(shown)))
     return drawings
 

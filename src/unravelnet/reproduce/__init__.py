@@ -1,0 +1,198 @@
+"""The paper from end to end: train networks, take them apart, write the report.
+
+Everything lands in one directory, and every part that is there already is used: trainings go on from their last
+full epoch, trials from their last batch, so that a killed run is called again and ends with the same tables.
+
+run.json                     settings and provenance
+networks.json                the networks, for the report
+networks/NETWORK/            checkpoint, weights and history of one training
+results.sqlite               sums of every trial, finished or not
+tables/NETWORK/STUDY.csv     one row a trial
+figures/, report.html        made from the tables
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unravelnet import zoo
+from unravelnet.data import ImageData, load
+from unravelnet.evaluation import evaluate
+from unravelnet.inference import Precision
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import ResultsStore, whole_file
+from unravelnet.report import report
+from unravelnet.reproduce.clock import Clock, RunProgress
+from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle
+from unravelnet.studies import Trial
+from unravelnet.training import TrainingStatus, train
+
+__all__ = ["NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
+
+METRICS = ("error_rate", "loss")
+# A step of training against a pass of evaluation: backward, and no folded normalisation.
+_COST_OF_TRAINING = 4.0
+
+
+def reproduce(
+    data: str = "digits",
+    out: str | os.PathLike[str] = "runs/digits",
+    *,
+    epochs: int | None = None,
+    images: int | None = None,
+    repeats: int | None = None,
+    precision: Precision | None = None,
+    seed: int = 0,
+    networks: Sequence[NetworkPlan] = NETWORKS,
+    command: Sequence[str] | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+) -> Path:
+    """Repeat the lesion studies of Veit et al. (2016) and return the path of the report.
+
+    >>> reproduce("digits", "runs/digits", epochs=15)  # doctest: +SKIP
+    PosixPath('runs/digits/report.html')
+
+    `data`: a specification as for `data.load`. `out`: the directory; what an earlier call left there is used. What
+    is None is as in that earlier call, else chosen by the size of the images: `epochs` of each training; `images`:
+    test images for the studies that change one module at a time (random draws, of which there are many, use fewer
+    where images are large); `repeats`: draws for each count of deletions or swaps; `precision`: of training and
+    studies. `seed`: of weights, order, routes and draws. `networks`: what to train and study. `command`: words of
+    the command line, for the provenance. `on_progress`: called often with how far it is.
+
+    Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
+    """
+    directory = Path(out)
+    train_data, test_data = load(data, "train"), load(data, "test")
+    given = {"epochs": epochs, "images": images, "repeats": repeats, "precision": precision}
+    settings = settle(directory, train_data, test_data, given, seed=seed, networks=networks)
+    subjects = [_Subject.of(network, settings, test_data) for network in networks]
+    begin(directory, settings, command)
+    _describe(directory, subjects, settings, test_data)
+    clock = Clock([part for subject in subjects for part in subject.costs(len(train_data))], on_progress)
+    with ResultsStore(directory) as store:
+        for subject in subjects:
+            subject.train(directory, train_data, test_data, clock)
+            for study in subject.network.studies:
+                subject.measure(study, directory, test_data, store, clock)
+    return report(directory)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One network of the run, with what will be done to it."""
+
+    network: NetworkPlan
+    net: UnraveledNetwork
+    settings: Settings
+    trials: dict[str, list[Trial]]
+
+    @classmethod
+    def of(cls, network: NetworkPlan, settings: Settings, data: ImageData) -> _Subject:
+        net = zoo.create(
+            network.zoo_name,
+            n_classes=data.n_classes,
+            input_shape=data.image_shape,
+            seed=settings.seed,
+        )
+        settings.training(network)  # raises now, and not after the first training, where it cannot be
+        return cls(network, net, settings, {study: settings.trials(study, net) for study in network.studies})
+
+    def costs(self, n_train: int) -> list[tuple[str, float]]:
+        """List the parts with their costs, in multiply-accumulate operations."""
+        training = _COST_OF_TRAINING * self.settings.epochs * n_train
+        survival = self.settings.training(self.network).sampler.survival(len(self.net.residual_modules))
+        parts = [(self._title("training"), training * sum(survival) / len(survival))]
+        for study, trials in self.trials.items():
+            is_draw = study in ("delete_many", "reorder")
+            n_images = self.settings.draw_images if is_draw else self.settings.images
+            parts.append((self._title(study), n_passes(trials) * n_images))
+        return [(title, cost * self.net.total_macs) for title, cost in parts]
+
+    def train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
+        """Train the network, or load it where that has been done."""
+        clock.begin(self._title("training"))
+
+        def note(status: TrainingStatus) -> None:
+            share = (status.epoch - 1 + status.batch / status.n_batches) / status.n_epochs
+            clock.advance(
+                share,
+                f"epoch {status.epoch} of {status.n_epochs}, error {status.error_rate:.1%}, loss "
+                f"{status.loss:.3f}, {status.images_per_second:.0f} images/s",
+            )
+
+        history = train(
+            self.net,
+            train_data,
+            plan=self.settings.training(self.network),
+            out=directory / "networks" / self.network.name,
+            validation=test_data,
+            on_batch=note,
+        )
+        history.save(self._table(directory, "history"))
+
+    def measure(
+        self, study: str, directory: Path, data: ImageData, store: ResultsStore, clock: Clock
+    ) -> None:
+        """Run one study and save its table."""
+        clock.begin(self._title(study))
+        table = evaluate(
+            self.net,
+            self.trials[study],
+            data,
+            metrics=METRICS,
+            precision=self.settings.precision,
+            limit=self.settings.limit(study, data),
+            seed=self.settings.seed,
+            store=store,
+            progress=clock.over,
+        )
+        table.save(self._table(directory, study))
+
+    def description(self, data: ImageData) -> dict[str, Any]:
+        """Describe the network for the report."""
+        modules = self.net.residual_modules
+        return {
+            "name": self.network.name,
+            "title": self.network.title,
+            "role": self.network.role,
+            "n_modules": len(modules),
+            "n_parameters": sum(parameter.numel() for parameter in self.net.parameters()),
+            "downsampling": [module.index for module in modules if not module.keeps_shape],
+            "n_classes": data.n_classes,
+            "epochs": self.settings.epochs,
+        }
+
+    def _title(self, part: str) -> str:
+        return f"{self.network.title}: {part.replace('_', ' ')}"
+
+    def _table(self, directory: Path, name: str) -> Path:
+        return directory / "tables" / self.network.name / f"{name}.csv"
+
+
+def n_passes(trials: Sequence[Trial]) -> float:
+    """Count the forward passes an image that trials cost together, what they share counted once.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> from unravelnet.studies import delete_each
+    >>> n_passes(delete_each(preact_resnet(8)))
+    2.0
+    """
+    routes = sorted([[(step.module, step.mode) for step in trial.route.steps] for trial in trials])
+    n_branches, previous = 0, list[tuple[int, str]]()
+    for route in routes:
+        shared = next((n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b), 0)
+        if route != previous:
+            n_branches += sum(mode != "skip" for _, mode in route[shared:])
+        previous = route
+    return n_branches / max(1, len(routes[0]))
+
+
+def _describe(directory: Path, subjects: Sequence[_Subject], settings: Settings, data: ImageData) -> None:
+    entries = [subject.description(data) for subject in subjects]
+    with whole_file(directory / "networks.json") as temporary:
+        temporary.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
