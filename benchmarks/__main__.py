@@ -1,6 +1,6 @@
 """Runs the benchmarks, prints their rows, and keeps them with where they were measured.
 
-    python -m benchmarks --data ../shared/data/cifar10 --network runs/c10/networks/preact-resnet110
+python -m benchmarks --data ../shared/data/cifar10 --network runs/c10/networks/preact-resnet110
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--data", default="../shared/data/cifar10", help="CIFAR-10, as for the command line")
-    parser.add_argument("--network", help="a directory that `unravelnet train` wrote; random weights if left out")
+    parser.add_argument(
+        "--network", help="a directory that `unravelnet train` wrote; random weights if left out"
+    )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--only", choices=("sweep", "growth", "capture"))
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.csv"))
@@ -39,7 +41,9 @@ def main() -> None:
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
     if options.only in (None, "sweep"):
-        images, labels = next(iter(as_batches(load(options.data, limit=options.images), batch_size=options.images)))
+        images, labels = next(
+            iter(as_batches(load(options.data, limit=options.images), batch_size=options.images))
+        )
         yield from lesion_sweep.run(_network(options, images), images, labels)
     if options.only in (None, "growth"):
         yield from growth.run()

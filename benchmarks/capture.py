@@ -19,7 +19,10 @@ def run() -> Iterator[Row]:
     models = {
         "resnet18": (vision.resnet18(weights=None), images),
         "resnet50": (vision.resnet50(weights=None), images),
-        "vit_tiny_patch16_224": (require("timm", "This benchmark").create_model("vit_tiny_patch16_224"), images),
+        "vit_tiny_patch16_224": (
+            require("timm", "This benchmark").create_model("vit_tiny_patch16_224"),
+            images,
+        ),
         "gpt2, 12 blocks": (transformers.GPT2LMHeadModel(transformers.GPT2Config(n_layer=12)), ids),
     }
     for name, (model, example) in models.items():

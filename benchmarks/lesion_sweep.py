@@ -23,11 +23,14 @@ EVERY = 3
 def loop(net: UnraveledNetwork, routes: list[Route], images: Tensor, batch_size: int) -> dict[Route, Tensor]:
     """Run one full forward pass a route, batch by batch: what a user would write."""
     return {
-        route: torch.cat([net(batch, route).argmax(1) for batch in images.split(batch_size)]) for route in routes
+        route: torch.cat([net(batch, route).argmax(1) for batch in images.split(batch_size)])
+        for route in routes
     }
 
 
-def engine_predictions(bench: Bench, routes: list[Route], images: Tensor, batch_size: int) -> dict[Route, Tensor]:
+def engine_predictions(
+    bench: Bench, routes: list[Route], images: Tensor, batch_size: int
+) -> dict[Route, Tensor]:
     """Collect the predictions of the engine."""
     found: dict[Route, list[Tensor]] = {route: [] for route in routes}
     with bench.running():
@@ -45,7 +48,9 @@ def tuned(net: UnraveledNetwork, images: Tensor) -> tuple[int, torch.memory_form
         net.to(memory_format=layout)
         for size in BATCH_SIZES:
             laid = trial.contiguous(memory_format=layout)
-            rates[size, layout] = seconds(lambda x=laid, s=size: loop(net, [net.full_route], x, s), repeats=2)[0]
+            rates[size, layout] = seconds(
+                lambda x=laid, s=size: loop(net, [net.full_route], x, s), repeats=2
+            )[0]
     return min(rates, key=rates.__getitem__)
 
 
@@ -74,7 +79,8 @@ def run(net: UnraveledNetwork, images: Tensor, labels: Tensor) -> Iterator[Row]:
         differing = max((found[route] != expected[route]).float().mean().item() for route in timed)
         error_rates = {row["route"]: row["error_rate"] for row in table}
         gap = max(
-            abs(error_rates[str(route)] - (expected[route] != labels).float().mean().item()) for route in timed
+            abs(error_rates[str(route)] - (expected[route] != labels).float().mean().item())
+            for route in timed
         )
         floor = 2 * shared_macs(net, routes) * len(images) / rates[precision]
         yield {
@@ -104,7 +110,8 @@ def _stopping(net: UnraveledNetwork, images: Tensor, labels: Tensor) -> Row:
         "benchmark": "sweep",
         "case": "engine, bfloat16, until_ci=0.005",
         "seconds": spent,
-        "share_of_image_evaluations": sum(row["n_images"] for row in stopped) / sum(row["n_images"] for row in full),
+        "share_of_image_evaluations": sum(row["n_images"] for row in stopped)
+        / sum(row["n_images"] for row in full),
         "conclusions_changed": len(changed),
         "conclusions": len(full),
         "changed": ", ".join(changed),

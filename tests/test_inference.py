@@ -79,6 +79,6 @@ def test_compiled_branches_compute_the_same() -> None:
 def test_what_is_not_there_is_told() -> None:
     net = zoo.preact_resnet(depth=8)
     with pytest.raises(UnknownNameError, match="Did you mean 'float32'"):
-        Bench(net, precision="float3")  # type: ignore[arg-type]
+        Bench(net, precision="float3")
     with pytest.raises(EvaluationError, match="cannot be used"):
         Bench(net, device="cuda:63")

@@ -36,7 +36,9 @@ def test_mean_interval_against_scipy() -> None:
 @pytest.mark.parametrize(("p_only_first", "p_only_second"), [(0.02, 0.02), (0.05, 0.01), (0.001, 0.001)])
 def test_paired_interval_covers_the_truth(p_only_first: float, p_only_second: float) -> None:
     generator = np.random.default_rng(1)
-    cells = generator.multinomial(500, [p_only_first, p_only_second, 1 - p_only_first - p_only_second], size=2000)
+    cells = generator.multinomial(
+        500, [p_only_first, p_only_second, 1 - p_only_first - p_only_second], size=2000
+    )
     truth = p_only_first - p_only_second
     intervals = [paired_rate_interval(b - c, b + c, 500) for b, c, _ in cells]
     assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.94

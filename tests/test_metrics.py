@@ -14,7 +14,9 @@ from unravelnet.errors import EvaluationError, UnknownNameError
 from unravelnet.metrics import METRICS, as_outputs, find_metrics, logits_of, values_of
 
 
-def measured(name: str, logits: torch.Tensor, targets: torch.Tensor | None, intact: torch.Tensor | None = None) -> np.ndarray:
+def measured(
+    name: str, logits: torch.Tensor, targets: torch.Tensor | None, intact: torch.Tensor | None = None
+) -> np.ndarray:
     outputs = as_outputs(logits, targets, intact)
     return values_of(find_metrics([name]), outputs)[0].numpy()
 
@@ -32,16 +34,22 @@ def test_against_scikit_learn() -> None:
     top5 = sklearn_metrics.top_k_accuracy_score(y, probabilities, k=5, labels=range(10))
     assert measured("error_rate", logits, targets).mean() == pytest.approx(1 - accuracy)
     assert measured("top5_error_rate", logits, targets).mean() == pytest.approx(1 - top5)
-    expected = sklearn_metrics.log_loss(y, probabilities / probabilities.sum(1, keepdims=True), labels=range(10))
+    expected = sklearn_metrics.log_loss(
+        y, probabilities / probabilities.sum(1, keepdims=True), labels=range(10)
+    )
     assert measured("loss", logits, targets).mean() == pytest.approx(expected, rel=1e-5)
 
 
 def test_against_scipy() -> None:
     logits, _, intact = example()
     p, q = intact.softmax(1).numpy(), logits.softmax(1).numpy()
-    assert measured("kl_divergence", logits, None, intact) == pytest.approx(stats.entropy(p, q, axis=1), rel=1e-3)
+    assert measured("kl_divergence", logits, None, intact) == pytest.approx(
+        stats.entropy(p, q, axis=1), rel=1e-3
+    )
     norms = np.linalg.norm(logits, axis=1) * np.linalg.norm(intact, axis=1)
-    assert measured("cosine", logits, None, intact) == pytest.approx((logits * intact).sum(1).numpy() / norms, rel=1e-4)
+    assert measured("cosine", logits, None, intact) == pytest.approx(
+        (logits * intact).sum(1).numpy() / norms, rel=1e-4
+    )
     assert measured("agreement", logits, None, intact).mean() == (p.argmax(1) == q.argmax(1)).mean()
 
 

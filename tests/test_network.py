@@ -38,7 +38,9 @@ def test_the_unraveled_sum_of_linear_branches() -> None:
     assert net(X, full.delete(1)).item() == 3 * 6
     assert net(X, full.remove_skip(1)).item() == 3 * 3 * 6
     assert net(X, full.keep()).item() == 1
-    paths = [full.keep(*kept).remove_skip(*kept) for kept in ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])]
+    paths = [
+        full.keep(*kept).remove_skip(*kept) for kept in ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])
+    ]
     assert sum(net(X, path).item() for path in paths) == 3 * 4 * 6
 
 
@@ -138,7 +140,10 @@ def test_the_fingerprint_is_that_of_the_values() -> None:
 
 def test_the_fingerprint_covers_every_dtype() -> None:
     net = scalar_net(ResidualModule(nn.BatchNorm1d(1), nn.Identity()))
-    assert net.to(torch.bfloat16).fingerprint() != scalar_net(ResidualModule(Times(1), nn.Identity())).fingerprint()
+    assert (
+        net.to(torch.bfloat16).fingerprint()
+        != scalar_net(ResidualModule(Times(1), nn.Identity())).fingerprint()
+    )
 
 
 def test_weights_of_another_network_are_refused() -> None:

@@ -16,7 +16,7 @@ _HOME_OF_NAME = {
     "Route": "unravelnet.route",
     "Step": "unravelnet.route",
     "evaluate": "unravelnet.evaluation",
-    "train": "unravelnet.train",
+    "train": "unravelnet.training",
     "report": "unravelnet.report",
     "load_table": "unravelnet.record",
     "Table": "unravelnet.record",

@@ -160,7 +160,7 @@ def walk(net: UnraveledNetwork, routes: Iterable[Route], inputs: Any) -> Iterato
             first += 1
         if first == last:
             continue
-        parts = _split(ordered, first, last, lambda route: route.steps[depth].module)
+        parts = _split(ordered, first, last, lambda route, at=depth: route.steps[at].module)
         state = net.move_to_chain(state, min(net.residual_modules[module].chain for module, *_ in parts))
         if len(parts) == 1:
             children = list(_children(net, ordered, _Span(state, depth, first, last)))
@@ -448,4 +448,3 @@ def _check_targets(metrics: Iterable[Metric], targets: Tensor | None) -> None:
             f"{', '.join(needy)} needs targets, and the data has none. Give data as (inputs, targets), or "
             "measure what needs none: agreement, kl_divergence, cosine."
         )
-

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -56,7 +57,7 @@ class Bench:
         needs_copy = moves or compile or self._is_convolutional
         self.net = _optimised(copy.deepcopy(net), self.device) if needs_copy else net
         if self._is_convolutional:
-            self.net.to(memory_format=torch.channels_last)
+            _lay_channels_last(self.net)
         if compile:
             _compile_branches(self.net)
 
@@ -119,14 +120,20 @@ def _optimised(net: UnraveledNetwork, device: torch.device) -> UnraveledNetwork:
     return net
 
 
+def _lay_channels_last(net: nn.Module) -> None:
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def _fold_sequential(sequential: nn.Sequential) -> None:
     """Fold each normalisation into the convolution right before it; let ReLUs work in place."""
     layers = list(sequential.named_children())
-    for (name, layer), (next_name, following) in zip(layers, layers[1:], strict=False):
+    for (name, layer), (next_name, following) in pairwise(layers):
         if isinstance(layer, _CONVOLUTIONS) and isinstance(following, _NORMALISATIONS):
             setattr(sequential, name, fuse_conv_bn_eval(layer, following))
             setattr(sequential, next_name, nn.Identity())
-    for (_, layer), (_, following) in zip(layers, layers[1:], strict=False):
+    for (_, layer), (_, following) in pairwise(layers):
         if isinstance(following, nn.ReLU) and isinstance(layer, _CONVOLUTIONS + _NORMALISATIONS):
             # Its input is a value that nothing else can see.
             following.inplace = True
@@ -154,8 +161,12 @@ def _fold_pair(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> N
     if not all(operand is None or _is_constant(operand) for operand in operands):
         return
     weight, bias, scale, shift, mean, variance = (_constant(module, operand) for operand in operands)
-    assert weight is not None and mean is not None and variance is not None
-    folded_weight, folded_bias = fuse_conv_bn_weights(weight, bias, mean, variance, norm.args[7], scale, shift)
+    assert weight is not None
+    assert mean is not None
+    assert variance is not None
+    folded_weight, folded_bias = fuse_conv_bn_weights(
+        weight, bias, mean, variance, cast(float, norm.args[7]), scale, shift
+    )
     name = f"folded_{convolution.name}"
     module.register_parameter(f"{name}_weight", nn.Parameter(folded_weight.detach()))
     module.register_parameter(f"{name}_bias", nn.Parameter(folded_bias.detach()))

@@ -166,7 +166,7 @@ def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = N
 
 
 def _check_classes(targets_N: Tensor, n_classes: int) -> None:
-    if len(targets_N) and not (0 <= int(targets_N.min()) and int(targets_N.max()) < n_classes):
+    if len(targets_N) and not (int(targets_N.min()) >= 0 and int(targets_N.max()) < n_classes):
         raise EvaluationError(
             f"The data has a label {int(targets_N.max())} and the network {n_classes} outputs, for the classes 0 "
             f"to {n_classes - 1}. Give data with the classes that the network was trained for."

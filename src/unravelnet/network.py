@@ -14,9 +14,9 @@ Shapes in this file are those of one image or one sequence: without the first, t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -148,6 +148,16 @@ class ResidualModule(nn.Module):
         return f"module {self.index} ({self.name}, {shapes})"
 
 
+class ResidualModules(nn.ModuleList):
+    """The residual modules of a network, in execution order."""
+
+    def __iter__(self) -> Iterator[ResidualModule]:
+        return cast("Iterator[ResidualModule]", super().__iter__())
+
+    def __getitem__(self, index: int) -> ResidualModule:  # type: ignore[override]  # slices make no network
+        return cast(ResidualModule, super().__getitem__(index))
+
+
 class UnraveledNetwork(nn.Module):
     """A network as stem, residual modules (in chains, with transitions between) and head.
 
@@ -175,7 +185,7 @@ class UnraveledNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = stem
-        self.residual_modules = nn.ModuleList(residual_modules)
+        self.residual_modules = ResidualModules(residual_modules)
         self.transitions = nn.ModuleList(transitions)
         self.head = head
         self.name = name
@@ -321,7 +331,9 @@ class UnraveledNetwork(nn.Module):
             table[column] = [f"{share:.1%}" for share in table[column]]
         if not table["inner"].any():
             table = table.drop(columns="inner")
-        title = f"{self.name or 'network'}: {len(table)} residual modules in {len(self.transitions) + 1} chain(s)"
+        title = (
+            f"{self.name or 'network'}: {len(table)} residual modules in {len(self.transitions) + 1} chain(s)"
+        )
         lines = [title, table.to_string(index=False)]
         if self.unexplained:
             lines += ["not understood:", *(f"  {line}" for line in self.unexplained)]

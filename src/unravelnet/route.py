@@ -31,6 +31,8 @@ _MODE_OF_SUFFIX: dict[str, Mode] = {"": "both", "s": "skip", "b": "branch"}
 _SUFFIX_OF_MODE: dict[Mode, str] = {mode: suffix for suffix, mode in _MODE_OF_SUFFIX.items()}
 _RUN = re.compile(r"(\d+)(?:-(\d+))?([sb]?)")
 _EMPTY = "none"
+# Texts of routes come from files and addresses; a short one must not ask for all the memory there is.
+_MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,10 @@ class Route:
         compact = text.replace(" ", "")
         if compact == _EMPTY:
             return cls(())
-        return cls(tuple(step for run in compact.split(",") for step in _parse_run(run, text)))
+        steps: list[Step] = []
+        for run in compact.split(","):
+            steps += _parse_run(run, text, room=_MOST_STEPS - len(steps))
+        return cls(tuple(steps))
 
     def __str__(self) -> str:
         return ",".join(_run_text(run) for run in _runs(self.steps)) or _EMPTY
@@ -232,7 +237,8 @@ class Route:
             )
         if len(self) < 2:
             return 1.0
-        return float(kendalltau(range(len(self)), self.modules).statistic)
+        # Rounded, since scipy gives 0.9999999999999998 for some orders that are the same.
+        return round(float(kendalltau(range(len(self)), self.modules).statistic), 12)
 
     def _with_mode(self, modules: Iterable[int], mode: Mode, verb: str) -> Route:
         chosen = set(modules)
@@ -256,7 +262,7 @@ class Route:
         return start, stop
 
 
-def _parse_run(run: str, text: str) -> list[Step]:
+def _parse_run(run: str, text: str, room: int) -> list[Step]:
     match = _RUN.fullmatch(run)
     if match is None:
         raise RouteError(
@@ -264,6 +270,10 @@ def _parse_run(run: str, text: str) -> list[Step]:
             "as 3s, one without skip as 3b, with commas between them."
         )
     first, last, suffix = int(match[1]), int(match[2] or match[1]), match[3]
+    if abs(last - first) >= room:
+        raise RouteError(
+            f"The route {text[:80]!r} has more than {_MOST_STEPS} steps; no network has that many."
+        )
     step = 1 if last >= first else -1
     return [Step(module, _MODE_OF_SUFFIX[suffix]) for module in range(first, last + step, step)]
 

@@ -32,7 +32,9 @@ class InPlace(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1))
-        self.second = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1, stride=2), nn.ReLU(inplace=True), nn.Conv2d(6, 6, 1))
+        self.second = nn.Sequential(
+            nn.Conv2d(4, 6, 3, padding=1, stride=2), nn.ReLU(inplace=True), nn.Conv2d(6, 6, 1)
+        )
         self.down = nn.Conv2d(4, 6, 1, stride=2)
         self.relu = nn.ReLU(inplace=True)
 
@@ -239,7 +241,9 @@ class SharedPreactivation(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(c, d, 3, padding=1) for c, d in ((4, 4), (4, 4), (4, 6), (6, 6), (6, 6)))
+        self.convs = nn.ModuleList(
+            nn.Conv2d(c, d, 3, padding=1) for c, d in ((4, 4), (4, 4), (4, 6), (6, 6), (6, 6))
+        )
         self.down = nn.Conv2d(4, 6, 1)
         self.norm = nn.BatchNorm2d(4)
 

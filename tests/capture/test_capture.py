@@ -28,7 +28,7 @@ def call(model: nn.Module, example: object) -> object:
 def test_finds_what_the_network_says_is_in_it(kind: type[nn.Module], example: object) -> None:
     model = made(kind)
     net = un.unravel(model, example)
-    assert tuple(module.kind for module in net.residual_modules) == kind.answer
+    assert tuple(module.kind for module in net.residual_modules) == kind.answer  # type: ignore[attr-defined]
     with torch.no_grad():
         assert relative_difference(net(example), call(model, example)) <= 1e-6
     assert net.unexplained == ()
@@ -128,7 +128,9 @@ def test_gradients_reach_the_models_parameters() -> None:
 
 def snapshot(model: nn.Module) -> list[object]:
     tensors = [(name, value.clone()) for name, value in model.state_dict().items()]
-    modules = [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks), set(vars(m))) for m in model.modules()]
+    modules = [
+        (m.training, len(m._forward_hooks), len(m._forward_pre_hooks), set(vars(m))) for m in model.modules()
+    ]
     return [*[(name, value.tolist()) for name, value in tensors], *modules, torch.get_rng_state().tolist()]
 
 
@@ -136,7 +138,7 @@ def snapshot(model: nn.Module) -> list[object]:
 def test_the_model_is_left_as_it_was(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     model = kind().train()
-    list(model.children())[0].eval()
+    next(iter(model.children())).eval()
     before = snapshot(model)
     example = awkward.IMAGES_4 if kind is awkward.SharedPreactivation else awkward.VECTORS
     if kind is awkward.DataDependent:

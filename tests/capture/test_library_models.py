@@ -16,7 +16,7 @@ from unravelnet.errors import CaptureError, MissingExtraError
 from unravelnet.network import UnraveledNetwork
 
 
-def library(package: str):  # noqa: ANN201
+def library(package: str):
     try:
         return require(package, "This test")
     except MissingExtraError as error:
@@ -80,7 +80,13 @@ def test_a_plain_network_is_a_row_of_layers() -> None:
     assert [module.kind for module in net.residual_modules] == ["plain"] * 10
 
 
-SMALL = {"num_hidden_layers": 3, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 99}
+SMALL = {
+    "num_hidden_layers": 3,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 4,
+    "vocab_size": 99,
+}
 TRANSFORMERS = {
     "GPT2LMHeadModel": ("GPT2Config", {"n_layer": 3, "n_embd": 32, "n_head": 4, "vocab_size": 99}, 6),
     "LlamaForCausalLM": ("LlamaConfig", {**SMALL, "num_key_value_heads": 2}, 6),

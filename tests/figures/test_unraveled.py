@@ -40,7 +40,7 @@ def paths(figure):
 
 def boxes(figure, panel=1):
     return [
-        patch.get_label().removeprefix("_box ")
+        str(patch.get_label()).removeprefix("_box ")
         for patch in figure.axes[panel].patches
         if isinstance(patch, FancyBboxPatch)
     ]

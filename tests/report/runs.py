@@ -11,6 +11,7 @@ PROVENANCE = {
     "packages": {"torch": "2.13.0"},
     "has_uncommitted_changes": False,
     "commit": None,
+    "networks": [{"name": "resnet"}],
     "seed": 7,
 }
 RESNET = {

@@ -204,6 +204,7 @@ def test_provenance_stands_at_the_end(page):
     assert "seed 7" in end
     assert "commit not known" in end
     assert "has uncommitted changes no" in end
+    assert "networks, 1, name resnet" in end
 
 
 def test_chance_is_that_of_the_data(tmp_path):

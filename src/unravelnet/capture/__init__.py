@@ -82,4 +82,5 @@ def _nothing_to_remove(name: str, stream: Stream) -> str:
         )
     else:
         reason = "no addition joins an activation with a learned function of itself, and it has fewer than two layers"
-    return f"{name} has no residual module that could be removed: {reason}. unravelnet needs x + f(x), or plain layers in a row."
+    needed = "unravelnet needs x + f(x), or plain layers in a row."
+    return f"{name} has no residual module that could be removed: {reason}. {needed}"

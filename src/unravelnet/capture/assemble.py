@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from unravelnet.capture.export import Call, ExportedModel
-from unravelnet.capture.stream import Stream, shape_of
+from unravelnet.capture.stream import Stream
 from unravelnet.capture.structure import Region, Structure
 from unravelnet.errors import CaptureError
 from unravelnet.network import NOTHING_HELD, Held, Inputs, ResidualModule, Segment, UnraveledNetwork
@@ -119,7 +119,9 @@ class _Assembly:
         gap_of: dict[fx.Node, int] = {}
         for node in self.stream.graph.nodes:
             if node in self.stream and node not in self.module_of:
-                gap_of[node] = max((self._available_from(o, gap_of) for o in self.stream.operands(node)), default=0)
+                gap_of[node] = max(
+                    (self._available_from(o, gap_of) for o in self.stream.operands(node)), default=0
+                )
         return gap_of
 
     def _available_from(self, node: fx.Node, gap_of: dict[fx.Node, int]) -> int:
@@ -129,14 +131,13 @@ class _Assembly:
         """Find the values off the stream that depend on the inputs: the stem computes them once a batch."""
         found: set[fx.Node] = set()
         for node in self.stream.graph.nodes:
-            if node not in self.stream and node.op != "output":
-                operands = node.all_input_nodes
-                if any(operand in self.stream and operand.op != "placeholder" for operand in operands):
-                    continue
-                if node.op == "placeholder" or any(operand in found for operand in operands):
-                    found.add(node)
-                elif any(operand.op == "placeholder" for operand in operands):
-                    found.add(node)
+            operands = node.all_input_nodes
+            reads_stream = any(o in self.stream and o.op != "placeholder" for o in operands)
+            reads_input = node.op == "placeholder" or any(
+                o in found or o.op == "placeholder" for o in operands
+            )
+            if node not in self.stream and node.op != "output" and reads_input and not reads_stream:
+                found.add(node)
         return found
 
     def _shared_constants(self) -> set[fx.Node]:
@@ -313,7 +314,11 @@ class _Assembly:
             if node not in copies:
                 copies[node] = graph.node_copy(node, copies.__getitem__)
         graph.output(_result(graph, piece, copies))
-        attributes = {n.target: _attribute(self.exported.graph_module, n.target) for n in graph.nodes if n.op == "get_attr"}
+        attributes = {
+            n.target: _attribute(self.exported.graph_module, n.target)
+            for n in graph.nodes
+            if n.op == "get_attr"
+        }
         return fx.GraphModule(attributes, graph)
 
     def _placeholders(self) -> list[fx.Node]:
@@ -345,5 +350,5 @@ def _names(nodes: Iterable[fx.Node]) -> list[str]:
 def _sizes(node: fx.Node) -> tuple[int, ...]:
     """The sizes of a value beside the batch; open ones as in the example."""
     value = node.meta.get("val")
-    shape = value.shape[1:] if isinstance(value, Tensor) else shape_of(node) or ()
-    return tuple(int(size.node.hint) if isinstance(size, torch.SymInt) else int(size) for size in shape)
+    shape = value.shape[1:] if isinstance(value, Tensor) else ()
+    return tuple(size.node.hint if isinstance(size, torch.SymInt) else size for size in shape)

@@ -50,7 +50,9 @@ class Call:
             kwargs = {name: kwargs[name] for name in self.names}
         leaves, spec = pytree.tree_flatten((args, {**kwargs, **self.constants}))
         if spec != self.spec:
-            expected = f"a dict with {list(self.names)}" if self.names else "inputs in the form of the example"
+            expected = (
+                f"a dict with {list(self.names)}" if self.names else "inputs in the form of the example"
+            )
             given = f"a dict with {list(kwargs)}" if kwargs else f"{len(args)} positional input(s)"
             raise CaptureError(
                 f"The network was captured for {expected} and got {given}. Give the inputs in the form of the "

@@ -27,7 +27,16 @@ POOLINGS = {
     *("max_pool2d_with_indices", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
     *("adaptive_max_pool1d", "adaptive_max_pool2d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
 }
-TRANSFORMS = {"fft_fft", "fft_fft2", "fft_rfft2", "fft_irfft2", "fft_fftn", "_fft_r2c", "_fft_c2c", "_fft_c2r"}
+TRANSFORMS = {
+    "fft_fft",
+    "fft_fft2",
+    "fft_rfft2",
+    "fft_irfft2",
+    "fft_fftn",
+    "_fft_r2c",
+    "_fft_c2c",
+    "_fft_c2r",
+}
 POSITION_MIXERS = PRODUCTS | POOLINGS | TRANSFORMS | {"scaled_dot_product_attention"}
 
 NORMALISATIONS = {
@@ -69,4 +78,5 @@ def operation(node: fx.Node) -> object:
 
 def is_sum(node: fx.Node) -> bool:
     """Whether a node adds two values without scaling either."""
-    return operation(node) in ADDITIONS and node.kwargs.get("alpha", 1) == 1 and len(node.args) == 2
+    is_scaled = node.kwargs.get("alpha", 1) != 1
+    return operation(node) in ADDITIONS and not is_scaled and len(node.args) == 2

@@ -75,12 +75,16 @@ class Stream:
 
     def _sources(self) -> list[fx.Node]:
         """Find the first activations: the main input, or what is looked up with it."""
-        inputs = [n for n in self.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), Tensor)]
+        inputs = [
+            n for n in self.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), Tensor)
+        ]
         main = max(inputs, key=self._n_learned_after)
         if _is_float(main):
             return [main]
         dependent = _descendants([main])
-        looked_up = [n for n in dependent if _is_float(n) and operation(n) in {"embedding", "index", "linear"}]
+        looked_up = [
+            n for n in dependent if _is_float(n) and operation(n) in {"embedding", "index", "linear"}
+        ]
         return [n for n in looked_up if not any(_is_float(operand) for operand in n.all_input_nodes[1:])]
 
     def _n_learned_after(self, node: fx.Node) -> int:
@@ -118,7 +122,7 @@ def _ancestors(roots: Iterable[fx.Node]) -> set[fx.Node]:
 
 def _closure(roots: Iterable[fx.Node], neighbours: object) -> set[fx.Node]:
     found: set[fx.Node] = set()
-    waiting = [node for node in roots]
+    waiting = list(roots)
     while waiting:
         node = waiting.pop()
         if node not in found and node.op != "output" and not _is_size(node):

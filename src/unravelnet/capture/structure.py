@@ -94,7 +94,9 @@ def _all_leads_to(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
 def _nothing_leaves(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
     """Whether what lies between entry and junction is read by nothing else."""
     inside = set(stream.between(entry, junction))
-    readers = {user for node in inside - {junction} for user in node.users if user in stream or user.op == "output"}
+    readers = {
+        user for node in inside - {junction} for user in node.users if user in stream or user.op == "output"
+    }
     return readers <= inside
 
 
@@ -118,9 +120,7 @@ def _region_of(
     return Region(entry, junction, skip, branch, interior)
 
 
-def _terms(
-    stream: Stream, junction: fx.Node, entry: fx.Node, found: dict[fx.Node, Region]
-) -> list[fx.Node]:
+def _terms(stream: Stream, junction: fx.Node, entry: fx.Node, found: dict[fx.Node, Region]) -> list[fx.Node]:
     """List what a junction adds; sums of sums are taken apart, as in x + attention(x) + mlp(x)."""
     terms: list[fx.Node] = []
     for operand in stream.operands(junction):
@@ -137,14 +137,18 @@ def _is_affine(stream: Stream, node: fx.Node, entry: fx.Node, known: dict[fx.Nod
     if node is entry:
         return True
     if node not in known:
-        operands = [operand for operand in node.args if operand in stream]
+        operands = [operand for operand in node.args if isinstance(operand, fx.Node) and operand in stream]
         if operation(node) in {"mul", operator.mul} and len(operands) == 2:
             operands = [operand for operand in operands if not _is_gate(stream, operand, entry)]
         is_contraction = operation(node) in PRODUCTS | {"mul", "div", operator.mul, operator.truediv}
         known[node] = (
             operation(node) in AFFINE
             and (len(operands) == 1 or not is_contraction)
-            and all(_is_affine(stream, operand, entry, known) for operand in stream.operands(node) if operand in operands or not is_contraction)
+            and all(
+                _is_affine(stream, operand, entry, known)
+                for operand in stream.operands(node)
+                if operand in operands or not is_contraction
+            )
         )
     return known[node]
 
@@ -219,7 +223,10 @@ def _inputs_of(stream: Stream, nodes: Sequence[fx.Node]) -> set[fx.Node]:
 def _description(stream: Stream, node: fx.Node) -> str:
     place = ".".join(module_path(node)) or "the model's own forward"
     shape = "×".join(map(str, (shape_of(node) or ("?",))[1:]))
-    return f"{node.name} in {place} ({shape}): one operand reaches the other through learned weights, but more leaves it"
+    return (
+        f"{node.name} in {place} ({shape}): one operand reaches the other through learned weights, but something "
+        "between them is read elsewhere too"
+    )
 
 
 # -- plain layers --
@@ -229,16 +236,21 @@ def _plain_regions(stream: Stream) -> list[Region]:
     """Read a network without junctions as a row of learned layers with what follows them."""
     main_road = _main_road(stream)
     layers = [node for node in main_road if stream.is_learned(node)]
-    regions = []
-    for layer in layers:
-        entry = stream.dominator[layer]
-        if not isinstance(entry, fx.Node):
-            continue
-        tail = takewhile(lambda n: _belongs_to_layer(stream, n, layer), _after_on(main_road, layer))
-        end = ([layer, *tail])[-1]
-        interior = frozenset(stream.between(entry, end)) - {end}
-        regions.append(Region(entry, end, None, (end,), interior))
-    return regions[:-1] if regions else []
+    regions = [_plain_region(stream, main_road, layer) for layer in layers if _has_entry(stream, layer)]
+    return regions[:-1]
+
+
+def _has_entry(stream: Stream, layer: fx.Node) -> bool:
+    return isinstance(stream.dominator[layer], fx.Node)
+
+
+def _plain_region(stream: Stream, main_road: Sequence[fx.Node], layer: fx.Node) -> Region:
+    """Take a layer with the normalisation and non-linearity that follow it."""
+    behind = main_road[main_road.index(layer) + 1 :]
+    tail = takewhile(lambda node: _belongs_to_layer(stream, node, layer), behind)
+    end = [layer, *tail][-1]
+    entry = stream.dominator[layer]
+    return Region(entry, end, None, (end,), frozenset(stream.between(entry, end)) - {end})
 
 
 def _main_road(stream: Stream) -> list[fx.Node]:
@@ -249,10 +261,6 @@ def _main_road(stream: Stream) -> list[fx.Node]:
         road.append(node)
         node = stream.dominator.get(node)
     return road[::-1]
-
-
-def _after_on(road: Sequence[fx.Node], node: fx.Node) -> Sequence[fx.Node]:
-    return road[list(road).index(node) + 1 :]
 
 
 def _belongs_to_layer(stream: Stream, node: fx.Node, layer: fx.Node) -> bool:

@@ -38,8 +38,8 @@ def verify(
         if not difference <= TOLERANCE:
             raise CaptureError(
                 f"The captured network differs from the model by {difference:.1e} (relative) on a batch of "
-                f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute something from "
-                "the batch as a whole, or at random, in evaluation mode."
+                f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute "
+                "something from the batch as a whole, or at random, in evaluation mode."
             )
 
 
@@ -69,7 +69,9 @@ def _distance(a: Tensor, b: Tensor) -> float:
 
 
 def _tensors(output: Any) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [
+        leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    ]
 
 
 def _first_difference(

@@ -69,6 +69,8 @@ def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[
         here = (*path, str(name).replace("_", " "))
         if isinstance(value, Mapping):
             yield from flattened(value, here)
+        elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
+            yield from flattened({str(place): part for place, part in enumerate(value, start=1)}, here)
         else:
             yield ", ".join(here), _text(value)
 

@@ -1,0 +1,148 @@
+"""`unravelnet inspect`: what are the residual modules of a model?"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unravelnet.cli.options import (
+    DATA_HELP,
+    JsonOption,
+    ModelArgument,
+    ShapeOption,
+    WeightsOption,
+    input_shape,
+)
+from unravelnet.cli.output import print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from unravelnet.network import ResidualModule, UnraveledNetwork
+
+
+def inspect(
+    model: ModelArgument,
+    input_shape_text: Annotated[ShapeOption, typer.Option("--input-shape")] = None,
+    data: Annotated[
+        str | None, typer.Option(help=f"Take shape and number of classes from it: {DATA_HELP}")
+    ] = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the residual modules of a model: shapes, parameters, operations, chains, what was not understood.
+
+    \b
+    unravelnet inspect torchvision:resnet50
+    unravelnet inspect timm:vit_tiny_patch16_224
+    unravelnet inspect hf:path/to/gpt2 --json
+    unravelnet inspect my_model.py:make_model --input-shape 3,64,64
+    unravelnet inspect my_model.py:make_model --weights trained.safetensors
+    """
+    from unravelnet.data import load
+    from unravelnet.models import load_network
+
+    net = load_network(
+        model,
+        data=None if data is None else load(data),
+        input_shape=input_shape(input_shape_text),
+        weights=weights,
+    )
+    description = describe(net)
+    if as_json:
+        print_json(description)
+    else:
+        _print(description)
+
+
+def describe(net: UnraveledNetwork) -> dict[str, Any]:
+    """Say all that is known of a network, as JSON values."""
+    chains = groupby(net.residual_modules, key=lambda module: module.chain)
+    return {
+        "name": net.name,
+        "n_modules": len(net.residual_modules),
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "macs": net.total_macs,
+        "verified": _verification(net),
+        "chains": [[module.index for module in modules] for _, modules in chains],
+        "modules": [
+            {**row, "chain": module.chain, "inner": [_inner(part) for part in module.inner]}
+            for row, module in zip(
+                net.module_table().to_dict("records"), net.residual_modules, strict=True
+            )
+        ],
+        "unexplained": list(net.unexplained),
+    }
+
+
+def _inner(module: ResidualModule) -> dict[str, Any]:
+    return {"name": module.name, "kind": module.kind, "inner": [_inner(part) for part in module.inner]}
+
+
+def _verification(net: UnraveledNetwork) -> str:
+    from unravelnet.capture.verify import TOLERANCE
+    from unravelnet.network import Segment
+
+    if not isinstance(net.stem, Segment):
+        return "built from its parts; there was no model to compare it with"
+    return f"the captured output equals the model's, on two batch sizes (relative difference at most {TOLERANCE:g})"
+
+
+def _print(description: dict[str, Any]) -> None:
+    print_line(
+        f"{description['name']}: {description['n_modules']} residual modules, {description['parameters']:,} "
+        f"parameters, {_short(description['macs'])} MACs an input"
+    )
+    print_line(f"Checked: {description['verified']}.\n")
+    columns = ("index", "name", "kind", "input", "output", "parameters", "share", "MACs", "share", "chain")
+    print_table("", columns, [_row(module) for module in description["modules"]])
+    print_line()
+    chains = [f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in description["chains"]]
+    print_line(f"Chains, within which modules of equal shapes may be reordered: {', '.join(chains)}.")
+    _print_inner(description["modules"])
+    if not description["unexplained"]:
+        print_line("Not understood: nothing.")
+        return
+    print_line("Not understood, and left inside the modules or between them:")
+    for line in description["unexplained"]:
+        print_line(f"  {line}")
+
+
+def _print_inner(modules: list[dict[str, Any]]) -> None:
+    nested = [module for module in modules if module["inner"]]
+    if nested:
+        print_line("Residual modules inside others:")
+    for module in nested:
+        print_line(f"  {module['index']} ({module['name']}): {', '.join(_names(module['inner']))}")
+
+
+def _names(inner: list[dict[str, Any]]) -> list[str]:
+    return [name for module in inner for name in (module["name"], *_names(module["inner"]))]
+
+
+def _row(module: dict[str, Any]) -> list[str]:
+    return [
+        str(module["index"]),
+        module["name"],
+        module["kind"],
+        module["input_shape"],
+        module["output_shape"],
+        f"{module['parameters']:,}",
+        f"{module['parameters_share']:.1%}",
+        _short(module["macs"]),
+        f"{module['macs_share']:.1%}",
+        str(module["chain"]),
+    ]
+
+
+def _short(number: int) -> str:
+    """Write a large number with three digits and a prefix.
+
+    >>> [_short(number) for number in (0, 950, 37_748_736, 4_089_184_256)]
+    ['0', '950', '37.7 M', '4.09 G']
+    """
+    value, prefixes = float(number), ["", " k", " M", " G", " T"]
+    while value >= 999.5 and len(prefixes) > 1:
+        value /= 1000
+        prefixes.pop(0)
+    return f"{value:.3g}{prefixes[0]}"

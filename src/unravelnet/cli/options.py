@@ -1,0 +1,63 @@
+"""Options that several commands share, and how lists are read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class PrecisionName(StrEnum):
+    """Precisions that can be asked for."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+MODEL_HELP = (
+    "zoo:preact-resnet110, torchvision:resnet50, timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a "
+    "directory that train wrote."
+)
+DATA_HELP = (
+    "digits (built in), a directory that the datasets library opens or with one folder of images a class, or a "
+    "name on the Hugging Face hub."
+)
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+SeedOption = Annotated[int, typer.Option(help="Determines every random choice.", min=0)]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Load these weights first: .safetensors or .pt (tensors only)."),
+]
+ShapeOption = Annotated[
+    str | None,
+    typer.Option(metavar="C,H,W", help="Shape of one input, such as 3,224,224; for text its length."),
+]
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """Read "1,2,5" as a list. Raises a usage error that names the option."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a list of whole numbers; write it like 1,2,5", param_hint=option
+        ) from None
+
+
+def names(text: str) -> list[str]:
+    """Read "error_rate,loss" as a list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def input_shape(text: str | None) -> tuple[int, ...] | None:
+    """Read "3,224,224" as a shape. Raises a usage error where it is none."""
+    if text is None:
+        return None
+    shape = tuple(whole_numbers(text, "--input-shape"))
+    if min(shape) < 1:
+        raise typer.BadParameter(f"{text!r} has a side that is not positive", param_hint="--input-shape")
+    return shape

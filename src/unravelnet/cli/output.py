@@ -1,0 +1,59 @@
+"""Everything that goes to standard output: JSON, CSV, tables, sentences."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+# Where nobody looks at a terminal, lines may be as long as they are.
+_UNLIMITED = 10_000
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value; what JSON cannot express (NaN, infinities) is null."""
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_csv(table: Table) -> None:
+    """Print a table as CSV with a header."""
+    table.to_pandas().to_csv(sys.stdout, index=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; columns whose cells start like numbers are aligned right."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    cells = [list(row) for row in rows]
+    drawn = RichTable(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(columns):
+        is_number = all(row[place][:1] in "0123456789+-−" for row in cells)
+        drawn.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    is_terminal = sys.stdout.isatty()
+    Console(file=sys.stdout, width=None if is_terminal else _UNLIMITED).print(drawn)
+
+
+def print_line(text: str = "") -> None:
+    """Print a line as it is."""
+    typer.echo(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

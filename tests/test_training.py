@@ -1,0 +1,574 @@
+"""Training against torch's optimiser in a loop written out, and against its own interruption."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from unravelnet import zoo
+from unravelnet.data import Augmentation, ImageData, load
+from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
+from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.record import load_table
+from unravelnet.training import TrainingStatus, train
+from unravelnet.training_plan import TrainingPlan
+
+DIGITS = (1, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def small(depth=8, seed=0, **options):
+    return zoo.preact_resnet(depth, input_shape=DIGITS, widths=(8, 8, 16), seed=seed, **options)
+
+
+def some_digits(n=96, split="train"):
+    return load("digits", split, limit=n)
+
+
+def weights(net):
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def assert_same_weights(first, second):
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert different == []
+
+
+# -- it learns --
+
+
+def test_a_small_network_learns_digits():
+    net = zoo.preact_resnet(8, input_shape=DIGITS, seed=0)
+    history = train(net, "digits", epochs=6, schedule="one-cycle", batch_size=64)
+    assert len(history) == 6
+    last = history[-1]
+    assert last["test_error_rate"] < 0.05
+    assert not net.training
+    # The rate in the history is that of the network as it was left.
+    images, targets = load("digits").batch(torch.arange(450))
+    with torch.no_grad():
+        wrong = (net(images).argmax(1) != targets).sum().item()
+    assert last["test_error_rate"] == pytest.approx(wrong / 450, abs=1.1 / 450)
+
+
+@pytest.mark.parametrize("routes", ["stochastic-depth:0.5", "exactly:2", "uniform"])
+def test_random_routes_learn_too(routes):
+    net = zoo.preact_resnet(14, input_shape=DIGITS, seed=0)
+    train(net, "digits", epochs=5, schedule="one-cycle", batch_size=64, routes=routes)
+    images, targets = load("digits", "train", limit=400).batch(torch.arange(400))
+    net.train()  # statistics of the batch: those of the whole network were never collected
+    with torch.no_grad():
+        assert (net(images).argmax(1) != targets).float().mean() < 0.4  # chance is 0.9
+
+
+def test_networks_without_normalisation_learn():
+    net = zoo.vgg15(normalisation=False, input_shape=DIGITS, seed=0)
+    history = train(net, load("digits", "train"), epochs=3, schedule="one-cycle", augment=False)
+    # A tenth of the usual rate, and below chance, 2.303, which a network that is dead stays at.
+    assert max(row["learning_rate"] for row in history) < 0.0101
+    assert history[-1]["train_loss"] < 2.25
+
+
+def test_bfloat16_learns():
+    net = zoo.preact_resnet(8, input_shape=DIGITS, seed=0)
+    history = train(net, "digits", epochs=4, schedule="one-cycle", batch_size=64, precision="bfloat16")
+    assert history[-1]["test_error_rate"] < 0.15
+    assert {tensor.dtype for tensor in net.parameters()} == {torch.float32}
+
+
+# -- it is what was asked for --
+
+
+def loop_by_hand(net, data, plan):
+    """Write out the training of full routes, without augmentation, with an ordinary optimiser."""
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr=0.1, momentum=plan.momentum, weight_decay=plan.weight_decay, nesterov=True
+    )
+    generator = torch.Generator().manual_seed(plan.seed)
+    net.train()
+    n = len(data)
+    for epoch in range(plan.epochs):
+        order = torch.randperm(n, generator=generator)
+        n_batches = math.ceil(n / plan.batch_size)
+        for batch in range(n_batches):
+            images, targets = data.batch(order[batch * plan.batch_size : (batch + 1) * plan.batch_size])
+            iteration = epoch * n_batches + batch
+            optimiser.param_groups[0]["lr"] = plan.learning_rate_at(iteration, plan.epochs * n_batches)
+            optimiser.zero_grad()
+            loss = F.cross_entropy(net(images), targets, label_smoothing=plan.label_smoothing)
+            loss.backward()
+            optimiser.step()
+    return net
+
+
+def test_weights_are_those_of_a_loop_with_torchs_optimiser():
+    plan = TrainingPlan(
+        epochs=2, batch_size=20, learning_rate=0.05, weight_decay=1e-2, label_smoothing=0.1, augment=False, seed=4
+    )
+    data = some_digits(70)
+    net, by_hand = small(), small()
+    train(net, data, plan=plan)
+    loop_by_hand(by_hand, data, plan)
+    for name, tensor in by_hand.state_dict().items():
+        torch.testing.assert_close(net.state_dict()[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
+
+
+def test_one_step_by_hand():
+    # First step of SGD with Nesterov momentum: buffer = g, step = lr (g + m g), with g = gradient + decay · w.
+    data, net = some_digits(16), small()
+    before = copy.deepcopy(net).train()
+    images, targets = data.batch(torch.randperm(16, generator=torch.Generator().manual_seed(0)))
+    F.cross_entropy(before(images), targets).backward()
+    train(net, data, epochs=1, batch_size=16, learning_rate=0.1, warmup_iterations=0, augment=False)
+    for (name, new), old in zip(net.named_parameters(), before.parameters(), strict=True):
+        gradient = old.grad + 1e-4 * old.detach()
+        expected = old.detach() - 0.1 * 1.9 * gradient
+        torch.testing.assert_close(new.detach(), expected, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_skipped_branch_is_not_computed_and_its_statistics_stay():
+    net = small()
+    untouched = weights(net.residual_modules[2])
+    train(net, some_digits(), epochs=1, routes="exactly:0", weight_decay=0.0)
+    assert_same_weights(weights(net.residual_modules[2]), untouched)
+    assert net.residual_modules[2].branch.norm1.num_batches_tracked == 0
+    assert net.head.norm.num_batches_tracked == 1
+
+
+def test_a_skipped_branch_still_decays():
+    net = small()
+    before = net.residual_modules[2].branch.conv1.weight.detach().clone()
+    train(
+        net, some_digits(), epochs=1, routes="exactly:0", weight_decay=0.1, momentum=0.0, warmup_iterations=0
+    )
+    after = net.residual_modules[2].branch.conv1.weight.detach()
+    torch.testing.assert_close(after, before * (1 - 0.1 * 0.1))
+
+
+def test_branches_run_as_often_as_the_sampler_says(monkeypatch):
+    n_runs = np.zeros(9, dtype=int)
+    original = ResidualModule.take_branch
+
+    def counted(self, *arguments):
+        n_runs[self.index] += self.training
+        return original(self, *arguments)
+
+    monkeypatch.setattr(ResidualModule, "take_branch", counted)
+    net = zoo.preact_resnet(20, input_shape=DIGITS, widths=(4, 4, 4), seed=0)
+    train(net, some_digits(90), epochs=4, batch_size=10, routes="exactly:4")
+    assert n_runs.sum() == 36 * 4
+    n_runs[:] = 0
+    train(net, some_digits(90), epochs=1, batch_size=10, routes="all")
+    assert (n_runs == 9).all()
+
+
+def test_stochastic_depth_scales_branches_at_test_time_and_saves_the_scales(tmp_path):
+    net = small(14)
+    train(net, some_digits(), epochs=1, routes="stochastic-depth:0.4", out=tmp_path)
+    expected = [1 - module / 6 * 0.6 for module in range(1, 7)]
+    assert [module.branch_scale for module in net.residual_modules] == pytest.approx(expected)
+    again = zoo.load(tmp_path)
+    assert [module.branch_scale for module in again.residual_modules] == pytest.approx(expected)
+    train(net, some_digits(), epochs=1)
+    assert {module.branch_scale for module in net.residual_modules} == {1.0}
+
+
+def test_plain_layers_that_change_shape_are_never_skipped_and_none_is_scaled():
+    net = zoo.plain(14, input_shape=DIGITS, widths=(4, 8, 8), seed=0)
+    train(net, some_digits(), epochs=1, routes="stochastic-depth:0.1", batch_size=10)
+    assert {module.branch_scale for module in net.residual_modules} == {1.0}
+    with pytest.raises(TrainingError, match="of which 1 cannot be skipped"):
+        train(net, some_digits(), epochs=1, routes="exactly:0")
+
+
+def test_images_are_augmented_as_the_plan_says(monkeypatch):
+    used = []
+    original = Augmentation.apply
+    monkeypatch.setattr(
+        Augmentation, "apply", lambda self, *a, **k: used.append(self) or original(self, *a, **k)
+    )
+    for options in ({}, {"flip": True}, {"pad": 0}, {"augment": False}):
+        train(small(), some_digits(), epochs=1, **options)
+    assert used == [Augmentation(1, False), Augmentation(1, True), Augmentation(0, False)]
+
+
+@pytest.mark.parametrize("n", [33, 34])
+def test_a_last_batch_of_one_image_is_left_out(n):
+    seen = []
+    train(small(), some_digits(n), epochs=1, batch_size=16, on_batch=seen.append)
+    assert seen[-1].n_batches == len(seen) == (2 if n == 33 else 3)
+
+
+@pytest.mark.parametrize("form", ["tensors", "dataset", "image data"])
+def test_data_in_other_forms_gives_the_same_weights(form):
+    data = some_digits()
+    tensors = data.batch(torch.arange(len(data)))
+    forms = {"tensors": tensors, "dataset": TensorDataset(*tensors), "image data": data}
+    net, reference = small(), small()
+    train(net, forms[form], epochs=1, batch_size=20, augment=False)
+    train(reference, data, epochs=1, batch_size=20, augment=False)
+    assert_same_weights(weights(net), weights(reference))
+
+
+def test_without_validation_the_test_error_is_not_a_number():
+    history = train(small(), some_digits(), epochs=1)
+    assert math.isnan(history[0]["test_error_rate"])
+    history = train(small(), some_digits(), epochs=1, validation=some_digits(40, "test"))
+    assert 0 <= history[0]["test_error_rate"] <= 1
+
+
+# -- what the caller sees and gets back --
+
+
+def test_progress_and_status():
+    seen, wrapped = [], []
+
+    def progress(batches):
+        wrapped.append(len(batches))
+        yield from batches
+
+    train(small(), some_digits(96), epochs=2, batch_size=32, progress=progress, on_batch=seen.append)
+    assert wrapped == [3, 3]
+    assert [(status.epoch, status.batch) for status in seen] == [(e, b) for e in (1, 2) for b in (1, 2, 3)]
+    assert all(isinstance(status, TrainingStatus) and status.images_per_second > 0 for status in seen)
+    assert seen[-1].seconds_left == 0 < seen[0].seconds_left
+    assert 0 <= seen[-1].error_rate <= 1
+
+
+def test_the_callers_random_state_and_layout_come_back():
+    net = small()
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    train(net, some_digits(), epochs=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.is_contiguous() and parameter.grad is None for parameter in net.parameters())
+
+
+def test_seeds_decide():
+    trained = [small() for _ in range(3)]
+    for net, seed in zip(trained, (1, 1, 2), strict=True):
+        train(net, some_digits(), epochs=1, batch_size=32, seed=seed, routes="uniform")
+    assert trained[0].fingerprint() == trained[1].fingerprint() != trained[2].fingerprint()
+
+
+# -- on disk --
+
+
+def settings(**changes):
+    # Everything that draws random numbers or keeps state.
+    return {
+        "epochs": 4,
+        "batch_size": 24,
+        "routes": "stochastic-depth:0.5",
+        "schedule": "one-cycle",
+        "flip": True,
+        **changes,
+    }
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(epoch, batch, error=Stop):
+    def on_batch(status):
+        if (status.epoch, status.batch) == (epoch, batch):
+            raise error
+
+    return on_batch
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(("epoch", "batch"), [(2, 1), (3, 2), (4, 4)])
+def test_a_training_that_stopped_ends_with_the_same_weights(tmp_path, epoch, batch, channels_last):
+    options = settings(channels_last=channels_last)
+    never_stopped = small(14)
+    expected = train(never_stopped, some_digits(), validation=some_digits(40, "test"), **options)
+    with pytest.raises(Stop):
+        train(
+            small(14), some_digits(), validation=some_digits(40, "test"), out=tmp_path,
+            on_batch=stop_at(epoch, batch), **options,
+        )  # fmt: skip
+    net = small(14, seed=9)  # what it holds at first does not matter
+    history = train(net, some_digits(), validation=some_digits(40, "test"), out=tmp_path, **options)
+    assert_same_weights(weights(net), weights(never_stopped))
+    for name in ("train_loss", "train_error_rate", "test_error_rate", "learning_rate"):
+        assert [row[name] for row in history] == [row[name] for row in expected]
+    assert zoo.load(tmp_path).fingerprint() == never_stopped.fingerprint()
+
+
+def test_dropout_goes_on_as_it_would_have(tmp_path):
+    def make():
+        net = small()
+        net.head.linear = nn.Sequential(nn.Dropout(0.5), net.head.linear)
+        return net
+
+    never_stopped, stopped, again = make(), make(), make()
+    train(never_stopped, some_digits(), **settings(), validation=None)
+    # A network with a part of the user's own is of the zoo no more.
+    for net in (stopped, again):
+        del net.recipe
+    with pytest.raises(Stop):
+        train(stopped, some_digits(), out=tmp_path, on_batch=stop_at(3, 1), **settings())
+    train(again, some_digits(), out=tmp_path, **settings())
+    assert_same_weights(weights(again), weights(never_stopped))
+    assert (tmp_path / "weights.safetensors").exists()
+    assert not (tmp_path / "network.json").exists()
+
+
+KILLED = """
+import sys, time, torch
+torch.set_num_threads(1)
+from unravelnet import zoo
+from unravelnet.data import load
+from unravelnet.training import train
+net = zoo.preact_resnet(14, input_shape=(1, 8, 8), widths=(8, 8, 16), seed=0)
+
+def on_batch(status):
+    if status.epoch > 1:
+        print(status.epoch, status.batch, flush=True)
+        time.sleep(0.05)
+
+train(net, load("digits", "train", limit=96), out=sys.argv[1], on_batch=on_batch, epochs=4, batch_size=24,
+      routes="stochastic-depth:0.5", schedule="one-cycle", flip=True)
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process:
+        for line in process.stdout:
+            if line.startswith("3 "):
+                time.sleep(0.02)
+                process.kill()
+                break
+    assert process.returncode == -signal.SIGKILL
+    never_stopped, net = small(14), small(14)
+    train(never_stopped, some_digits(), **settings())
+    epochs_run = []
+    train(net, some_digits(), out=tmp_path, on_batch=lambda s: epochs_run.append(s.epoch), **settings())
+    assert min(epochs_run) == 3
+    assert_same_weights(weights(net), weights(never_stopped))
+
+
+def test_a_finished_training_is_loaded_at_once(tmp_path):
+    first, second = small(), small(seed=1)
+    history = train(first, some_digits(), out=tmp_path, **settings())
+    changed = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    def never(_):
+        raise AssertionError("it trains again")
+
+    again = train(second, some_digits(), out=tmp_path, on_batch=never, **settings())
+    assert again == history == load_table(tmp_path / "history.csv")
+    assert_same_weights(weights(second), weights(first))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == changed
+
+
+def test_the_directory_of_a_training(tmp_path):
+    net = small()
+    train(net, some_digits(), out=tmp_path / "run", **settings())
+    files = sorted(str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*"))
+    assert files == [
+        "checkpoint/checkpoint.json",
+        "checkpoint/state-0004.safetensors",
+        "history.csv",
+        "network.json",
+        "run.json",
+        "weights.safetensors",
+    ]
+    description = zoo.read_description(tmp_path / "run")
+    assert description.data == "digits"
+    assert description.classes == tuple("0123456789")
+    assert description.facts["training"]["routes"] == "stochastic-depth:0.5"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.05}, "its learning_rate is 0.1, and here it is 0.05"),
+        ({"epochs": 5}, "its epochs is 4, and here it is 5"),
+        ({"seed": 1}, "its seed is 0, and here it is 1"),
+    ],
+)
+def test_another_training_in_the_same_directory_is_refused(tmp_path, changes, message):
+    train(small(), some_digits(), out=tmp_path, **settings())
+    net = small()
+    before = weights(net)
+    with pytest.raises(TrainingError) as caught:
+        train(net, some_digits(), out=tmp_path, **settings(**changes))
+    assert message in str(caught.value)
+    assert "another directory" in str(caught.value)
+    assert_same_weights(weights(net), before)
+
+
+def test_another_network_or_other_data_in_the_same_directory_is_refused(tmp_path):
+    train(small(), some_digits(), out=tmp_path, **settings())
+    with pytest.raises(TrainingError, match="its network is 'preact-resnet8 .*'preact-resnet14"):
+        train(small(14), some_digits(), out=tmp_path, **settings())
+    with pytest.raises(TrainingError, match="its data is 'digits"):
+        train(small(), some_digits(95), out=tmp_path, **settings())
+
+
+def test_ctrl_c_leaves_the_last_full_epoch(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            small(), some_digits(), out=tmp_path, on_batch=stop_at(3, 2, KeyboardInterrupt), **settings()
+        )
+    assert len(load_table(tmp_path / "history.csv")) == 2
+    assert [path.name for path in (tmp_path / "checkpoint").glob("*.safetensors")] == ["state-0002.safetensors"]
+    with pytest.raises(CheckpointError, match="has not finished"):
+        zoo.load(tmp_path)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    original = os.fsync
+
+    def full_in_epoch_3(status):
+        if status.epoch == 3:
+
+            def fsync(_):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            monkeypatch.setattr(os, "fsync", fsync)
+
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        train(small(14), some_digits(), out=tmp_path, on_batch=full_in_epoch_3, **settings())
+    monkeypatch.setattr(os, "fsync", original)
+    net, never_stopped = small(14), small(14)
+    train(net, some_digits(), out=tmp_path, **settings())
+    train(never_stopped, some_digits(), **settings())
+    assert_same_weights(weights(net), weights(never_stopped))
+
+
+@pytest.mark.parametrize("harm", ["state", "index", "tensors"])
+def test_a_damaged_checkpoint_is_explained(tmp_path, harm):
+    with pytest.raises(Stop):
+        train(small(), some_digits(), out=tmp_path, on_batch=stop_at(3, 1), **settings())
+    index = tmp_path / "checkpoint" / "checkpoint.json"
+    state = tmp_path / "checkpoint" / "state-0002.safetensors"
+    if harm == "state":
+        state.write_bytes(state.read_bytes()[:-50])
+    elif harm == "index":
+        content = json.loads(index.read_text())
+        del content["epoch"]
+        index.write_text(json.dumps(content))
+    else:
+        zoo.save(small(), tmp_path / "elsewhere")
+        (tmp_path / "elsewhere" / "weights.safetensors").replace(state)
+    net = small()
+    with pytest.raises(CheckpointError, match="is damaged|KeyError: 'epoch'|does not hold"):
+        train(net, some_digits(), out=tmp_path, **settings())
+
+
+# -- what cannot be trained --
+
+
+def test_a_training_that_diverges_names_the_last_good_checkpoint(tmp_path):
+    def poison(status):
+        if status.epoch == 3:
+            with torch.no_grad():
+                net.head.linear.bias.fill_(math.nan)
+
+    net = small()
+    with pytest.raises(TrainingError) as caught:
+        train(net, some_digits(), out=tmp_path, on_batch=poison, **settings())
+    message = str(caught.value)
+    assert "The loss is nan in batch 2 of epoch 3" in message
+    assert f"after epoch 2, is in {tmp_path}" in message
+    assert "Lower the learning rate" in message
+    kept = zoo.store.read_weights(tmp_path / "checkpoint" / "state-0002.safetensors")
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+
+
+def test_weights_that_break_in_the_last_step_are_not_kept(tmp_path):
+    def poison(status):
+        if (status.epoch, status.batch) == (2, 4):
+            with torch.no_grad():
+                net.head.linear.bias.fill_(math.inf)
+
+    net = small()
+    with pytest.raises(TrainingError, match="Weights are not finite at the end of epoch 2"):
+        train(net, some_digits(), out=tmp_path, on_batch=poison, **settings())
+    assert not (tmp_path / "checkpoint" / "state-0002.safetensors").exists()
+
+
+def tensors(n=8, *, shape=DIGITS, dtype=torch.int64):
+    return torch.zeros(n, *shape), torch.zeros(n, dtype=dtype)
+
+
+def colour_images():
+    return ImageData.of(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 2, 0]), name="paint")
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (lambda: colour_images(), TrainingError, "cannot take the images of paint.*channels"),
+        (lambda: tensors(1), DataError, "has one image"),
+        (lambda: tensors(dtype=torch.float32), DataError, "one integer label an image.*torch.float32"),
+        (lambda: tensors()[0], DataError, "the targets of tensors are none"),
+        (lambda: (tensors()[0], torch.full((8,), 10)), DataError, "has the label 10, .* has 10 classes"),
+        (lambda: (tensors()[0], torch.full((8,), -1)), DataError, "has the label -1"),
+        (lambda: DataLoader(TensorDataset(*tensors())), DataError, "cannot be trained on a DataLoader"),
+        (lambda: "digts", UnknownNameError, "Did you mean 'digits'"),
+    ],
+)
+def test_data_that_does_not_fit_is_explained(data, error, message, monkeypatch):
+    import datasets
+
+    def unreachable(*_):
+        raise ConnectionError
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    net = small()
+    before = weights(net)
+    with pytest.raises(error, match=message):
+        train(net, data(), epochs=1)
+    assert_same_weights(weights(net), before)
+
+
+def test_too_few_outputs_are_explained():
+    with pytest.raises(TrainingError, match="gives 4 outputs, but digits has 10 classes.*n_classes=10"):
+        train(small(n_classes=4), some_digits(), epochs=1)
+
+
+def test_settings_that_do_not_exist_are_explained():
+    with pytest.raises(UnknownNameError, match="Did you mean 'epochs'"):
+        train(small(), some_digits(), epoch=1)
+    with pytest.raises(TrainingError, match="device 'gpu' cannot be used"):
+        train(small(), some_digits(), epochs=1, device="gpu")
+    with pytest.raises(TrainingError, match="exactly 23 modules do not exist"):
+        train(small(), some_digits(), routes="exactly:23")
+
+
+def test_an_output_that_is_no_score_is_explained():
+    module = ResidualModule(nn.Identity(), nn.Identity())
+    stem = nn.Conv2d(1, 4, 3)
+    net = UnraveledNetwork(stem, [module], nn.Identity(), example=torch.zeros(1, *DIGITS))
+    with pytest.raises(TrainingError, match="gives a tensor .2, 4, 6, 6.; training needs one score a class"):
+        train(net, some_digits(), epochs=1)
