@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,10 @@ import sys
 import pytest
 
 from unravelnet.files import replacing
+
+
+def names_in(directory):
+    return sorted(path.name for path in directory.iterdir())
 
 
 def test_a_file_is_replaced_when_all_is_written(tmp_path):
@@ -20,7 +23,7 @@ def test_a_file_is_replaced_when_all_is_written(tmp_path):
             temporary.write_text(text)
             assert not path.exists() or path.read_text() == "first"
         assert path.read_text() == text
-    assert os.listdir(path.parent) == ["notes.txt"]
+    assert names_in(path.parent) == ["notes.txt"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -31,7 +34,7 @@ def test_after_an_exception_the_old_file_is_there(tmp_path, error):
         temporary.write_text("ne")
         raise error
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["notes.txt"]
+    assert names_in(tmp_path) == ["notes.txt"]
 
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,10 +28,11 @@ from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, 
 from unravelnet.metrics import Metric, as_outputs, find_metrics, values_of
 from unravelnet.network import State, UnraveledNetwork, first_tensor
 from unravelnet.record import ResultsStore, Row, Table, TrialProgress, canonical_text, trial_id
-from unravelnet.route import Route, Step
+from unravelnet.route import Route
 from unravelnet.studies import Trial
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
+_Key = TypeVar("_Key")
 
 # What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
 _SUMS = ("total", "squares", "difference", "difference_squares")
@@ -160,7 +162,7 @@ def walk(net: UnraveledNetwork, routes: Iterable[Route], inputs: Any) -> Iterato
             first += 1
         if first == last:
             continue
-        parts = _split(ordered, first, last, lambda route, at=depth: route.steps[at].module)
+        parts = _split([route.steps[depth].module for route in ordered[first:last]], first)
         state = net.move_to_chain(state, min(net.residual_modules[module].chain for module, *_ in parts))
         if len(parts) == 1:
             children = list(_children(net, ordered, _Span(state, depth, first, last)))
@@ -175,25 +177,23 @@ def _steps(route: Route) -> list[tuple[int, str]]:
     return [(step.module, step.mode) for step in route.steps]
 
 
-def _split(
-    routes: Sequence[Route], first: int, last: int, key: Callable[[Route], Any]
-) -> list[tuple[Any, int, int]]:
-    """Split a range of sorted routes into ranges of equal key."""
+def _split(keys: Sequence[_Key], first: int) -> list[tuple[_Key, int, int]]:
+    """Cut sorted keys, which stand in places from `first` on, into ranges of equal ones.
+
+    >>> _split("aab", 10)
+    [('a', 10, 12), ('b', 12, 13)]
+    """
     parts = []
-    start = first
-    for place in range(first + 1, last + 1):
-        if place == last or key(routes[place]) != key(routes[start]):
-            parts.append((key(routes[start]), start, place))
-            start = place
+    for key, places in groupby(range(len(keys)), key=keys.__getitem__):
+        group = list(places)
+        parts.append((key, first + group[0], first + group[-1] + 1))
     return parts
 
 
 def _children(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> Iterator[_Span]:
     """Take the next step of routes that all visit the same module next; each part of it is run once."""
     state, depth = span.state, span.depth
-    steps: list[tuple[Step, int, int]] = _split(
-        routes, span.first, span.last, lambda route: route.steps[depth]
-    )
+    steps = _split([route.steps[depth] for route in routes[span.first : span.last]], span.first)
     module = net.residual_modules[steps[0][0].module]
     state = net.move_to_chain(state, module.chain)
     modes = {step.mode for step, _, _ in steps}

@@ -139,8 +139,7 @@ class _Training:
             torch.default_generator.manual_seed(self.plan.seed)
             try:
                 self._place_network()
-                if found is None:
-                    self._check_output()
+                self._check_output()
                 self.optimiser = self._make_optimiser()
                 if found is not None:
                     self._restore(found)
@@ -165,18 +164,13 @@ class _Training:
         self.net.eval()
         try:
             with torch.no_grad(), self._in_precision():
-                logits = self._logits(self.data.probe())
+                self.n_outputs = self._logits(self.data.probe()).shape[1]
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrainingError(
                 f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with "
                 "the input_shape of the data."
             ) from error
-        images = self.data.images
-        if images is not None and images.n_classes > logits.shape[1]:
-            raise TrainingError(
-                f"{self.title} gives {logits.shape[1]} outputs, but {images.name} has {images.n_classes} "
-                f"classes. Make it with n_classes={images.n_classes}."
-            )
+        self.data.check_labels(self.n_outputs, self.title)
 
     def _make_optimiser(self) -> torch.optim.SGD:
         for parameter in self.net.parameters():
@@ -220,12 +214,12 @@ class _Training:
     def _train_batch(self, positions: Tensor, sums: _Sums) -> None:
         self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
         batch = self.data.batch(positions)
-        targets = integer_targets(batch, self.data.name)
+        targets = integer_targets(batch[1], self.data.name)
         # Zero, not None: a parameter of a skipped branch has gradient zero, and still decays and coasts.
         self.optimiser.zero_grad(set_to_none=False)
+        check_labels(targets, self.n_outputs, self.data.name)
         with self._in_precision():
             logits = self._logits(batch, self._draw_route())
-        check_labels(targets, logits.shape[1], self.data.name)
         loss = F.cross_entropy(logits, targets.to(self.device), label_smoothing=self.plan.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
@@ -269,7 +263,7 @@ class _Training:
         sums = _Sums()
         with torch.no_grad(), self._in_precision():
             for batch in self.validation:
-                targets = integer_targets(batch, self.validation.name)
+                targets = integer_targets(batch[1], self.validation.name)
                 sums.add(0.0, self._logits(batch), targets)
         return sums.wrong / sums.n
 

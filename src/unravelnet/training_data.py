@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unravelnet.data import Augmentation, ImageData, load
-from unravelnet.data.source import Batch, DatasetSource, ImageSource, Source, open_source
-from unravelnet.errors import DataError
+from unravelnet.data.source import Batch, DatasetSource, ImageSource, Source, TensorSource, open_source
+from unravelnet.errors import DataError, TrainingError
 from unravelnet.training_plan import TrainingPlan
 
 
@@ -68,6 +68,17 @@ class TrainingData:
         """Give the first two images as they are, to try a network with."""
         return self.source.gather(torch.arange(2))
 
+    def check_labels(self, n_outputs: int, network: str) -> None:
+        """Raise where labels, as far as they are known beforehand, do not fit the outputs of a network."""
+        images = self.images
+        if images is not None and images.n_classes > n_outputs:
+            raise TrainingError(
+                f"{network} gives {n_outputs} outputs, but {images.name} has {images.n_classes} classes. "
+                f"Make it with n_classes={images.n_classes}."
+            )
+        if isinstance(self.source, TensorSource):
+            check_labels(integer_targets(self.source.targets, self.name), n_outputs, self.name)
+
     def identity(self) -> str:
         """Name the data and its content: the same text means the same training images."""
         # Items of a Dataset may differ each time they are read (random transforms), so they are not hashed.
@@ -83,9 +94,8 @@ class TrainingData:
         return {"data": self.name, "classes": images.classes, "mean": images.mean, "std": images.std}
 
 
-def integer_targets(batch: Batch, name: str) -> Tensor:
-    """Return the targets of a batch. Raises DataError unless they are one integer an image."""
-    targets = batch[1]
+def integer_targets(targets: Tensor | None, name: str) -> Tensor:
+    """Return targets if they are one integer an image. Raises DataError where they are not."""
     if targets is None or targets.dim() != 1 or targets.is_floating_point():
         form = "none" if targets is None else f"{targets.dtype} of shape {tuple(targets.shape)}"
         raise DataError(f"Training needs one integer label an image, and the targets of {name} are {form}.")

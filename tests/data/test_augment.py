@@ -29,7 +29,9 @@ def slow_augmentation(images, fill, *, pad, flip, seed):
 @pytest.mark.parametrize("shape", [(3, 9, 7), (1, 8, 8)])
 @pytest.mark.parametrize(("pad", "flip"), [(0, True), (2, False), (3, True), (0, False)])
 def test_batches_are_augmented_as_image_by_image(shape, pad, flip):
-    images = torch.randint(0, 256, (40, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images = torch.randint(
+        0, 256, (40, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
     fill = torch.arange(10, 10 + shape[0], dtype=torch.uint8)
     generator = torch.Generator().manual_seed(2)
     fast = Augmentation(pad, flip).apply(images, generator, fill=fill)

@@ -45,15 +45,20 @@ FORMS = {
 }
 
 
+def collected(batches):
+    """List the batches; inputs and targets are of any form here."""
+    return list(batches)
+
+
 def joined(batches):
-    pairs = list(batches)
+    pairs = collected(batches)
     return torch.cat([inputs for inputs, _ in pairs]), torch.cat([targets for _, targets in pairs])
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_batches(form):
     batches = as_batches(FORMS[form](), batch_size=4)
-    found = list(batches)
+    found = collected(batches)
     assert [len(targets) for _, targets in found] == [4, 4, 2]
     assert torch.equal(torch.cat([inputs for inputs, _ in found]), INPUTS)
     assert torch.equal(torch.cat([targets for _, targets in found]), TARGETS)
@@ -75,11 +80,11 @@ def test_a_limit_takes_the_first_images(form):
 def test_batches_start_where_others_stopped(form):
     batches = as_batches(FORMS[form](), batch_size=4)
     for start in (0, 4, 8, 10):
-        later = list(batches.starting_at(start))
+        later = collected(batches.starting_at(start))
         assert sum(len(targets) for _, targets in later) == N - start
         if later:
             assert torch.equal(joined(later)[0], INPUTS[start:])
-    with pytest.raises(DataError, match="No batch of .* starts at image 5"):
+    with pytest.raises(DataError, match=r"No batch of .* starts at image 5"):
         list(batches.starting_at(5))
 
 
@@ -113,23 +118,23 @@ def test_a_generator_shares_its_fingerprint_with_nothing():
 
 
 def test_inputs_without_targets():
-    (inputs, targets), *_ = as_batches(INPUTS, batch_size=4)
+    (inputs, targets), *_ = collected(as_batches(INPUTS, batch_size=4))
     assert torch.equal(inputs, INPUTS[:4])
     assert targets is None
-    (inputs, targets), *_ = as_batches(Squares(), batch_size=4)
+    (inputs, targets), *_ = collected(as_batches(Squares(), batch_size=4))
     assert inputs["x"].flatten().tolist() == [0, 1, 4, 9]
     assert targets is None
 
 
 def test_inputs_as_mappings_and_tuples():
     mapping = {"input_ids": torch.arange(12).view(6, 2), "attention_mask": torch.ones(6, 2)}
-    *_, (inputs, targets) = as_batches((mapping, torch.arange(6)), batch_size=4)
+    *_, (inputs, targets) = collected(as_batches((mapping, torch.arange(6)), batch_size=4))
     assert inputs["input_ids"].tolist() == [[8, 9], [10, 11]]
     assert targets.tolist() == [4, 5]
-    (inputs, targets), *_ = as_batches(mapping, batch_size=4)
+    (inputs, targets), *_ = collected(as_batches(mapping, batch_size=4))
     assert set(inputs) == set(mapping)
     assert targets is None
-    (inputs, _), *_ = as_batches(((INPUTS, INPUTS * 2), TARGETS), batch_size=4)
+    (inputs, _), *_ = collected(as_batches(((INPUTS, INPUTS * 2), TARGETS), batch_size=4))
     assert torch.equal(inputs[1], INPUTS[:4] * 2)
 
 
@@ -140,7 +145,7 @@ def test_two_batches_of_inputs_are_no_pair():
 
 def test_image_data_and_names_are_normalised():
     data = load("digits")
-    (inputs, targets), *_ = as_batches("digits", batch_size=100)
+    (inputs, targets), *_ = collected(as_batches("digits", batch_size=100))
     assert torch.equal(inputs, data.batch(torch.arange(100))[0])
     assert torch.equal(targets, data.targets[:100])
     assert as_batches("digits", batch_size=7).fingerprint() == data.fingerprint()
@@ -193,5 +198,5 @@ def test_items_that_cannot_be_put_together_are_explained():
         def __getitem__(self, index):
             return object(), index
 
-    with pytest.raises(DataError, match="items of Objects cannot be put together.*transform"):
+    with pytest.raises(DataError, match=r"items of Objects cannot be put together.*transform"):
         list(as_batches(Objects(), batch_size=2))

@@ -47,7 +47,9 @@ def test_the_mean_pixel_normalises_to_about_zero():
 
 
 def test_a_channel_without_variation_is_not_divided_by_zero():
-    data = ImageData.of(torch.full((4, 1, 2, 2), 7, dtype=torch.uint8), torch.zeros(4, dtype=int), name="flat")
+    data = ImageData.of(
+        torch.full((4, 1, 2, 2), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64), name="flat"
+    )
     assert data.batch(torch.arange(4))[0].abs().max() < 1e-4
 
 
@@ -83,13 +85,17 @@ def test_the_fingerprint_is_that_of_the_content():
 @pytest.mark.parametrize(
     ("images", "targets", "message"),
     [
-        (random_images(0), torch.zeros(0, dtype=int), "noise is empty"),
-        (random_images(3).float(), torch.zeros(3, dtype=int), "float32 .3, 3, 6, 5.; expected uint8"),
-        (random_images(3)[:, 0], torch.zeros(3, dtype=int), "uint8 .3, 6, 5.; expected uint8"),
-        (random_images(3), torch.zeros(2, dtype=int), "3 images and labels of shape .2,."),
+        (random_images(0), torch.zeros(0, dtype=torch.int64), "noise is empty"),
+        (random_images(3).float(), torch.zeros(3, dtype=torch.int64), "float32 .3, 3, 6, 5.; expected uint8"),
+        (random_images(3)[:, 0], torch.zeros(3, dtype=torch.int64), "uint8 .3, 6, 5.; expected uint8"),
+        (random_images(3), torch.zeros(2, dtype=torch.int64), "3 images and labels of shape .2,."),
         (random_images(3), torch.zeros(3), "labels of noise are torch.float32; expected integers"),
         (random_images(3), torch.tensor([0, -1, 1]), "label of image 1 of noise is -1"),
-        (random_images(3), torch.tensor([0, 2, 1]), "label of image 1 of noise is 2, but there are 2 classes"),
+        (
+            random_images(3),
+            torch.tensor([0, 2, 1]),
+            "label of image 1 of noise is 2, but there are 2 classes",
+        ),
     ],
 )
 def test_bad_images_and_labels_are_explained(images, targets, message):

@@ -258,7 +258,7 @@ def test_removing_skips_costs_the_same_or_more(skip_errors, verdict):
     skips, branches = tables.each(skip_errors, study="remove_skip_each"), tables.each([0.065] * 54)
     claim = claims.claim_remove_skip(skips, branches, n_classes=10)
     assert claim.verdict == verdict
-    assert ("short ones are gone" in claim.why) == (verdict == "does not agree")
+    assert ("not the number of paths alone" in claim.why) == (verdict == "does not agree")
 
 
 # -- missing and odd tables --

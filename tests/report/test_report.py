@@ -184,6 +184,17 @@ def test_other_numbers_make_other_sentences(tmp_path):
     )
 
 
+def test_small_downsampling_modules_are_said_to_be_small(tmp_path):
+    study = {"delete_each": tables.each([0.5, *tables.resnet_like(peak=0.01)[1:]])}
+    page = reported(tmp_path, [(runs.RESNET, study)])
+    assert "by at most +44.0 points" in page.text
+    assert (
+        "Deleting a down-sampling module changes it by +1.0 points (+0.8 to +1.2) at module 18 and"
+        in page.text
+    )
+    assert "Without the down-sampling modules" not in page.text
+
+
 def test_the_summary_counts_its_verdicts(page):
     # All but the last two were put in to agree; both exceptions are known from the arithmetic of paths.
     verdicts = [value.removeprefix("verdict ") for value in page.values("class", tag="strong")]

@@ -15,6 +15,10 @@ from unravelnet.errors import CheckpointError
 from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
+def names_in(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
 def small(**options):
     return zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0, **options)
 
@@ -38,7 +42,7 @@ def test_a_network_comes_back_bit_by_bit(tmp_path):
 
 def test_only_two_files_are_written(tmp_path):
     zoo.save(small(), tmp_path / "new" / "place")
-    assert sorted(os.listdir(tmp_path / "new" / "place")) == ["network.json", "weights.safetensors"]
+    assert names_in(tmp_path / "new" / "place") == ["network.json", "weights.safetensors"]
 
 
 def test_a_full_disk_leaves_the_old_network(tmp_path, monkeypatch):
@@ -53,7 +57,7 @@ def test_a_full_disk_leaves_the_old_network(tmp_path, monkeypatch):
         zoo.save(zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=1), tmp_path)
     monkeypatch.undo()
     assert zoo.load(tmp_path).fingerprint() == old.fingerprint()
-    assert sorted(os.listdir(tmp_path)) == ["network.json", "weights.safetensors"]
+    assert names_in(tmp_path) == ["network.json", "weights.safetensors"]
 
 
 def edit(path, **changes):
@@ -74,7 +78,10 @@ DAMAGES = {
     "a list": (lambda d: (d / "network.json").write_text("[]"), "JSON object"),
     "another file": (lambda d: (d / "network.json").write_text("{}"), "KeyError: 'name'"),
     "unknown name": (lambda d: edit(d / "network.json", name="lenet"), "There is no zoo network 'lenet'"),
-    "another network": (lambda d: edit(d / "network.json", name="preact-resnet14"), "does not hold the weights"),
+    "another network": (
+        lambda d: edit(d / "network.json", name="preact-resnet14"),
+        "does not hold the weights",
+    ),
     "too few scales": (lambda d: edit(d / "network.json", branch_scales=[1.0]), "1 branch scales"),
     "not finished": (
         lambda d: [(d / "network.json").unlink(), (d / "checkpoint").mkdir()],

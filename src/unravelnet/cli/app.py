@@ -32,8 +32,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (reproduce, inspect, lesion, train, report):
-    app.command()(command)
+for command, short_help in (
+    (reproduce, "The paper, end to end: train, delete, reorder, report."),
+    (inspect, "What are the residual modules of a model?"),
+    (lesion, "What does it cost to delete, reorder, cut skips?"),
+    (train, "Train a network, all of it or random routes."),
+    (report, "Write the report of a run again."),
+):
+    app.command(short_help=short_help)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from unravelnet.cli.options import (
     ModelArgument,
     ShapeOption,
     WeightsOption,
-    input_shape,
+    shape_of,
 )
 from unravelnet.cli.output import print_json, print_line, print_table
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 def inspect(
     model: ModelArgument,
-    input_shape_text: Annotated[ShapeOption, typer.Option("--input-shape")] = None,
+    input_shape: ShapeOption = None,
     data: Annotated[
-        str | None, typer.Option(help=f"Take shape and number of classes from it: {DATA_HELP}")
+        str | None,
+        typer.Option(metavar="DATA", help=f"Take shape and number of classes from it: {DATA_HELP}"),
     ] = None,
     weights: WeightsOption = None,
     as_json: JsonOption = False,
@@ -45,7 +46,7 @@ def inspect(
     net = load_network(
         model,
         data=None if data is None else load(data),
-        input_shape=input_shape(input_shape_text),
+        input_shape=shape_of(input_shape),
         weights=weights,
     )
     description = describe(net)
@@ -67,9 +68,7 @@ def describe(net: UnraveledNetwork) -> dict[str, Any]:
         "chains": [[module.index for module in modules] for _, modules in chains],
         "modules": [
             {**row, "chain": module.chain, "inner": [_inner(part) for part in module.inner]}
-            for row, module in zip(
-                net.module_table().to_dict("records"), net.residual_modules, strict=True
-            )
+            for row, module in zip(net.module_table().to_dict("records"), net.residual_modules, strict=True)
         ],
         "unexplained": list(net.unexplained),
     }
@@ -97,7 +96,9 @@ def _print(description: dict[str, Any]) -> None:
     columns = ("index", "name", "kind", "input", "output", "parameters", "share", "MACs", "share", "chain")
     print_table("", columns, [_row(module) for module in description["modules"]])
     print_line()
-    chains = [f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in description["chains"]]
+    chains = [
+        f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in description["chains"]
+    ]
     print_line(f"Chains, within which modules of equal shapes may be reordered: {', '.join(chains)}.")
     _print_inner(description["modules"])
     if not description["unexplained"]:

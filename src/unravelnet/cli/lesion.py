@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unravelnet.cli.interruption import InterruptionError, interruptible
+from unravelnet.cli.lesion_results import ResultsDirectory, show
 from unravelnet.cli.options import (
     DATA_HELP,
     JsonOption,
@@ -20,22 +21,27 @@ from unravelnet.cli.options import (
     names,
     whole_numbers,
 )
-from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 from unravelnet.cli.progress import batch_bar
 from unravelnet.errors import unknown_name
 
 if TYPE_CHECKING:
+    from unravelnet.data import ImageData
+    from unravelnet.metrics import Metric
     from unravelnet.network import UnraveledNetwork
-    from unravelnet.record import Row, Table
+    from unravelnet.record import ResultsStore, Table
     from unravelnet.studies import Trial
 
-STUDIES = ("delete-each", "delete-many", "reorder", "remove-skip")
-_COUNTS = "1,2,3,5,7,10,15,20"
+STUDIES = {
+    "delete-each": "delete_each",
+    "delete-many": "delete_many",
+    "reorder": "reorder",
+    "remove-skip": "remove_skip_each",
+}
 
 
 def lesion(
     model: ModelArgument,
-    data: Annotated[str, typer.Option(help=f"Images to measure on: {DATA_HELP}")],
+    data: Annotated[str, typer.Option(metavar="DATA", help=f"Images to measure on: {DATA_HELP}")],
     study: Annotated[
         str, typer.Option(metavar="NAMES", help=f"One or several of {', '.join(STUDIES)}.")
     ] = "delete-each",
@@ -43,12 +49,15 @@ def lesion(
         str,
         typer.Option(
             metavar="NAMES",
-            help="error_rate, top5_error_rate, loss; against the intact network, without labels: agreement, "
+            help="error_rate, top5_error_rate, loss; or, against the intact network and without labels, agreement, "
             "kl_divergence, cosine.",
         ),
     ] = "error_rate",
     limit: Annotated[
-        int | None, typer.Option(help="Measure on this many images, drawn by the seed; all if left out.", min=1)
+        int | None,
+        typer.Option(
+            metavar="N", help="Measure on this many images, drawn by the seed. [default: all]", min=1
+        ),
     ] = None,
     precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = (
         PrecisionName.float32
@@ -56,18 +65,24 @@ def lesion(
     until_ci: Annotated[
         float | None,
         typer.Option(
-            metavar="WIDTH", help="Stop a route once half its interval is this narrow, such as 0.005.", min=0.0
+            metavar="WIDTH",
+            help="Stop a route once half its interval is this narrow, such as 0.005.",
+            min=0.0,
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Random draws for each count.", min=1)] = 10,
+    repeats: Annotated[int, typer.Option(metavar="N", help="Random draws for each count.", min=1)] = 10,
     counts: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="How many modules to delete, or pairs to swap.")
-    ] = _COUNTS,
+        str, typer.Option(metavar="NUMBERS", help="How many modules to delete, or pairs of modules to swap.")
+    ] = "1,2,3,5",
     seed: SeedOption = 0,
-    batch_size: Annotated[int | None, typer.Option(help="Images at a time.", min=1)] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Images at a time. [default: chosen for the device]", min=1),
+    ] = None,
     weights: WeightsOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep tables and sums here, and go on from what is there.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep tables and sums here, and go on from what is there."),
     ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
@@ -77,51 +92,122 @@ def lesion(
     \b
     unravelnet lesion runs/net --data digits
     unravelnet lesion runs/net --data digits --study delete-many,reorder --counts 1,5,10 --repeats 20
-    unravelnet lesion my_model.py:make_model --weights trained.safetensors --data path/to/cifar10 \\
-        --limit 2000 --precision bfloat16 --out runs/mine
+    unravelnet lesion my_model.py:make_model --weights trained.safetensors --data path/to/cifar10
+    unravelnet lesion runs/net --data path/to/cifar10 --limit 2000 --precision bfloat16 --out runs/lesions
     unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/images --metrics error_rate,loss --json
     unravelnet lesion runs/net --data digits --until-ci 0.005 --csv > rows.csv
 
-    With --out, a run that was stopped goes on when it is called again, and `unravelnet report DIR` makes a page.
+    With --out, a run that was stopped goes on when it is called again, and unravelnet report DIR makes a page.
     """
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
-    chosen, wanted = _studies(study), whole_numbers(counts, "--counts")
-    from unravelnet.data import load
+    form = "json" if as_json else "csv" if as_csv else "table"
+    chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
+    with interruptible("Nothing had been measured yet."):
+        subject = _Subject.of(model, data, weights, names(metrics))
+        net, images = subject.net, subject.images
+        plans = {name: _trials(name, net, numbers, repeats=repeats, seed=seed) for name in chosen}
+        results = None if out is None else ResultsDirectory(out, net, model, images.n_classes)
+    how = _How(precision.value, batch_size, None if limit == len(images) else limit, until_ci, seed)
+    tables: dict[str, Table] = {}
+    try:
+        for name, trials in plans.items():
+            tables[name] = _measure(subject, name, trials, how, out)
+            if results is not None:
+                results.save(tables[name], name)
+    except _StoppedError as stopped:
+        show({**tables, name: stopped.table}, net, subject.metrics, form)
+        raise InterruptionError(f"Interrupted. {_what_is_kept(out)}") from stopped
+    show(tables, net, subject.metrics, form)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: a network that fits the images, and the metrics."""
+
+    net: UnraveledNetwork
+    images: ImageData
+    metrics: tuple[Metric, ...]
+
+    @classmethod
+    def of(cls, model: str, data: str, weights: Path | None, metric_names: list[str]) -> _Subject:
+        from unravelnet.data import load
+        from unravelnet.metrics import find_metrics
+        from unravelnet.models import check_fits, load_network
+
+        metrics = find_metrics(metric_names)
+        images = load(data)
+        net = load_network(model, data=images, weights=weights)
+        check_fits(net, images, needs_classes=any(metric.needs_targets for metric in metrics))
+        return cls(net, images, metrics)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How it is measured: options of `evaluate`."""
+
+    precision: str
+    batch_size: int | None
+    limit: int | None
+    until_ci: float | None
+    seed: int
+
+
+class _StoppedError(Exception):
+    """Ctrl-C during a study; `table` holds what was measured of it."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self.table = table
+
+
+def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: Path | None) -> Table:
     from unravelnet.evaluation import EvaluationInterrupted, evaluate
-    from unravelnet.metrics import find_metrics
-    from unravelnet.models import check_fits, load_network
     from unravelnet.record import ResultsStore
 
-    measured = find_metrics(names(metrics))
-    images = load(data)
-    net = load_network(model, data=images, weights=weights)
-    check_fits(net, images, needs_classes=any(metric.needs_targets for metric in measured))
-    plans = {name: _trials(name, net, wanted, repeats=repeats, seed=seed) for name in chosen}
-    tables: dict[str, Table] = {}
-    results = None if out is None else _Results(out, net, model)
-    with contextlib.ExitStack() as stack:
-        store = None if out is None else stack.enter_context(ResultsStore(out))
-        for name, trials in plans.items():
-            with batch_bar(f"{net.name}: {name}") as bar:
-                try:
-                    tables[name] = evaluate(
-                        net,
-                        trials,
-                        images,
-                        metrics=[metric.name for metric in measured],
-                        precision=precision.value,
-                        batch_size=batch_size,
-                        limit=limit if limit != len(images) else None,
-                        until_ci=until_ci,
-                        seed=seed,
-                        store=store,
-                        progress=bar,
-                    )
-                except EvaluationInterrupted as error:
-                    tables[name] = error.table
-                    _show(net, tables, images.name, out, as_json=as_json, as_csv=as_csv)
-                    raise InterruptionError(_kept(out)) from error
-            if results is not None:
-                results.save(name, tables[name], n_classes=images.n_classes)
-    _show(net, tables, images.name, out, as_json=as_json, as_csv=as_csv)
+    opened: contextlib.AbstractContextManager[ResultsStore | None] = (
+        contextlib.nullcontext() if out is None else ResultsStore(out)
+    )
+    with opened as store, batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
+        try:
+            return evaluate(
+                subject.net,
+                trials,
+                subject.images,
+                metrics=[metric.name for metric in subject.metrics],
+                precision=how.precision,
+                batch_size=how.batch_size,
+                limit=how.limit,
+                until_ci=how.until_ci,
+                seed=how.seed,
+                store=store,
+                progress=bar,
+            )
+        except EvaluationInterrupted as interrupted:
+            raise _StoppedError(interrupted.table) from interrupted
+
+
+def _studies(text: str) -> list[str]:
+    chosen = names(text)
+    for name in chosen:
+        if name not in STUDIES:
+            raise unknown_name("study", name, STUDIES)
+    if not chosen:
+        raise typer.BadParameter(f"give one or several of {', '.join(STUDIES)}", param_hint="--study")
+    return [STUDIES[name] for name in dict.fromkeys(chosen)]
+
+
+def _trials(name: str, net: UnraveledNetwork, counts: list[int], *, repeats: int, seed: int) -> list[Trial]:
+    from unravelnet import studies
+
+    if name == "delete_many":
+        return studies.delete_many(net, counts, repeats=repeats, seed=seed)
+    if name == "reorder":
+        return studies.reorder(net, counts, repeats=repeats, seed=seed)
+    return studies.delete_each(net) if name == "delete_each" else studies.remove_skip_each(net)
+
+
+def _what_is_kept(out: Path | None) -> str:
+    if out is None:
+        return "What was measured stands above and is not kept; with --out DIR a run can be gone on with."
+    return f"All that was measured is in {out}; the same command goes on from there."

@@ -27,7 +27,7 @@ DATA_HELP = (
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
-SeedOption = Annotated[int, typer.Option(help="Determines every random choice.", min=0)]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="Determines every random choice.", min=0)]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Load these weights first: .safetensors or .pt (tensors only)."),
@@ -53,7 +53,7 @@ def names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def input_shape(text: str | None) -> tuple[int, ...] | None:
+def shape_of(text: str | None) -> tuple[int, ...] | None:
     """Read "3,224,224" as a shape. Raises a usage error where it is none."""
     if text is None:
         return None

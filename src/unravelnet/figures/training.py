@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import style
@@ -45,6 +46,7 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
             _draw_history(axes, frame, quantity, name=name, colour=style.SERIES_COLOURS[place % 6])
         style.style_axes(axes, x="Epochs", y=label)
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     if panels[0][0] == "error_rate":
         style.show_share_as_percent(row[0])
     style.legend_above(row[0])

@@ -98,7 +98,9 @@ def _find(specification: str, wish: Wish) -> Found:
     if colon and "/" not in scheme:
         raise unknown_name("kind of model", scheme, [*_SOURCES, "FILE.py"])
     if specification in zoo.names():
-        raise ModelError(f"There is no directory {specification}. The zoo network is called zoo:{specification}.")
+        raise ModelError(
+            f"There is no directory {specification}. The zoo network is called zoo:{specification}."
+        )
     raise ModelError(f"There is no model {specification!r}, nor a directory of that name. Give {FORMS}.")
 
 
@@ -134,7 +136,9 @@ def _example_for(found: Found) -> Inputs:
         if error is None:
             return example
         text = str(error).strip().partition("\n")[0][:150]
-        failures.append(f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})")
+        failures.append(
+            f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})"
+        )
     raise ModelError(
         f"{found.name} does not run on inputs of {' nor of '.join(failures)}. Give the shape of one input that it "
         "was made for, such as --input-shape 3,64,64."

@@ -50,7 +50,9 @@ def drawn_from_seed() -> Iterator[None]:
 
 def say_random(name: str) -> str:
     """Note that a model has random weights, and return the name that says so in every table."""
-    _log.info("The weights of %s are random: none were given (--weights FILE), and nothing is downloaded.", name)
+    _log.info(
+        "The weights of %s are random: none were given (--weights FILE), and nothing is downloaded.", name
+    )
     return f"{name} (random weights)"
 
 

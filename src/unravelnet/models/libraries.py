@@ -40,7 +40,9 @@ def from_torchvision(name: str, wish: Wish) -> Found:
     """Make a model of torchvision with random weights, such as "resnet50"."""
     models = require("torchvision.models", f"The model torchvision:{name}")
     if name not in models.list_models():
-        raise no_such_model("torchvision model", name, models.list_models(), "torchvision.models.list_models()")
+        raise no_such_model(
+            "torchvision model", name, models.list_models(), "torchvision.models.list_models()"
+        )
     options: dict[str, Any] = {"weights": None}
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         # Its default would be downloaded.
@@ -122,7 +124,9 @@ def _quiet(transformers: Any) -> Iterator[None]:
 def _config(transformers: Any, name: str) -> Any:
     directory = Path(name).expanduser()
     if directory.is_dir() and not (directory / "config.json").is_file():
-        raise ModelError(f"There is no config.json in {name}. Give a directory that transformers saved a model in.")
+        raise ModelError(
+            f"There is no config.json in {name}. Give a directory that transformers saved a model in."
+        )
     try:
         return transformers.AutoConfig.from_pretrained(
             str(directory) if directory.is_dir() else name, local_files_only=True
@@ -158,9 +162,13 @@ def _stored(head: Any, name: str, config: Any) -> nn.Module | None:
         return None
     source = str(directory) if directory.is_dir() else name
     try:
-        model: nn.Module = head.from_pretrained(source, config=config, local_files_only=True, dtype=torch.float32)
+        model: nn.Module = head.from_pretrained(
+            source, config=config, local_files_only=True, dtype=torch.float32
+        )
     except (SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"The weights in {name} are damaged or of another model: {_first_line(error)}") from error
+        raise CheckpointError(
+            f"The weights in {name} are damaged or of another model: {_first_line(error)}"
+        ) from error
     except OSError as error:
         if directory.is_dir():
             raise CheckpointError(f"The weights in {name} cannot be read: {_first_line(error)}") from error

@@ -59,7 +59,9 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> No
     missing = [
         name
         for name, tensor in own.items()
-        if name not in weights and tensor.data_ptr() not in loaded and not name.endswith("num_batches_tracked")
+        if name not in weights
+        and tensor.data_ptr() not in loaded
+        and not name.endswith("num_batches_tracked")
     ]
     unknown = [name for name in weights if name not in own]
     misshapen = [
@@ -67,7 +69,11 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> No
         for name, tensor in own.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
-    problems = [_listed("missing", missing), _listed("unknown", unknown), _listed("of another shape", misshapen)]
+    problems = [
+        _listed("missing", missing),
+        _listed("unknown", unknown),
+        _listed("of another shape", misshapen),
+    ]
     if any(problems):
         raise CheckpointError(
             f"{path} does not hold the weights of this {type(model).__name__}: {'; '.join(filter(None, problems))}. "

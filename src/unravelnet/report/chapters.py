@@ -88,7 +88,7 @@ def delete_each(run: Run) -> Chapter:
     if ordinary:
         caption = "Error after deleting each module (Fig. 3 of the paper)."
         _show_deletions(chapter, "delete_each", ordinary, caption=caption)
-    if residual and len(residual) < len(ordinary):
+    if residual and len(residual) < len(ordinary) and _largest_error(residual) < _largest_error(ordinary) / 2:
         caption = "The residual network alone, on its own scale."
         _show_deletions(chapter, "delete_each_residual", residual, caption=caption)
     for network in ordinary:
@@ -210,6 +210,11 @@ def _show_deletions(chapter: Chapter, name: str, chosen: Sequence[StudiedNetwork
         alt=f"Error over the index of the deleted module for {listed(list(tables))}; the numbers are in the "
         "data.",
     )
+
+
+def _largest_error(chosen: Sequence[StudiedNetwork]) -> float:
+    errors = [row.get("error_rate") for network in chosen for row in network.tables["delete_each"]]
+    return max((float(error) for error in errors if isinstance(error, (int, float))), default=0.0)
 
 
 def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:

@@ -325,7 +325,7 @@ def claim_remove_skip(
     )
     verdict, why = by_share(alike, worse, what="cost no noticeably more without the skip")
     if verdict == "does not agree":
-        why += " Which paths are left matters, not how many: without the skip the short ones are gone."
+        why += " So it is not the number of paths alone that counts."
     if little := _learnt_too_little(branches, n_classes):
         verdict, why = "not decided", little
     return Claim(text, paper, found, verdict, why, "remove-skip")

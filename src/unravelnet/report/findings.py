@@ -39,7 +39,7 @@ def on_residual_deletions(network: StudiedNetwork, table: Table) -> list[str]:
         f"{points_with_interval(worst)}, at module {int(worst['module'])}{kind}; the error is then "
         f"{percent_with_interval(error)}."
     ]
-    return [*sentences, *_between_downsampling(network, changes), _on_no_change(changes)]
+    return [*sentences, *_on_downsampling(network, changes), _on_no_change(changes)]
 
 
 def on_plain_deletions(network: StudiedNetwork, table: Table) -> list[str]:
@@ -170,15 +170,21 @@ def _on_trouble(rows: pd.DataFrame) -> str:
     return text
 
 
-def _between_downsampling(network: StudiedNetwork, changes: pd.DataFrame) -> list[str]:
-    others = changes[~changes["module"].isin(network.downsampling)]
-    if others.empty or len(others) == len(changes):
+def _on_downsampling(network: StudiedNetwork, changes: pd.DataFrame) -> list[str]:
+    """Set the down-sampling modules apart: what is largest without them, or how small they are."""
+    is_down = changes["module"].isin(network.downsampling)
+    peaks, others = changes[is_down], changes[~is_down]
+    if peaks.empty or others.empty:
         return []
     worst = others.loc[others["value"].idxmax()]
-    return [
-        f"Without the down-sampling modules ({listed(network.downsampling)}) it changes by at most "
-        f"{points_with_interval(worst)}, at module {int(worst['module'])}."
-    ]
+    if peaks["value"].max() > worst["value"]:
+        modules = listed([int(module) for module in peaks["module"]])
+        return [
+            f"Without the down-sampling modules ({modules}) it changes by at most {points_with_interval(worst)}, "
+            f"at module {int(worst['module'])}."
+        ]
+    parts = [f"{points_with_interval(row)} at module {int(row['module'])}" for _, row in peaks.iterrows()]
+    return [f"Deleting a down-sampling module changes it by {listed(parts)}."]
 
 
 def _on_no_change(changes: pd.DataFrame) -> str:

@@ -53,7 +53,10 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
         for network in run.of_role("resnet", "stochastic-depth")
     ]
-    plain = [f"{network.title}: {counted(network.n_modules, 'module')} without skips, one path." for network in run.of_role("vgg")]
+    plain = [
+        f"{network.title}: {counted(network.n_modules, 'module')} without skips, one path."
+        for network in run.of_role("vgg")
+    ]
     chapter.findings += plain
     chapter.how.append(f"Drawn for {_DRAWN_MODULES} modules; counts are exact. Paths are counted in modules.")
     return chapter

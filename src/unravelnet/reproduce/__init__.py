@@ -13,7 +13,6 @@ figures/, report.html        made from the tables
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from unravelnet.data import ImageData, load
 from unravelnet.evaluation import evaluate
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import ResultsStore, whole_file
+from unravelnet.record import ResultsStore
 from unravelnet.report import report
 from unravelnet.reproduce.clock import Clock, RunProgress
+from unravelnet.reproduce.directory import describe_network, table_path, write_networks
 from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle
 from unravelnet.studies import Trial
 from unravelnet.training import TrainingStatus, train
@@ -72,7 +72,7 @@ def reproduce(
     settings = settle(directory, train_data, test_data, given, seed=seed, networks=networks)
     subjects = [_Subject.of(network, settings, test_data) for network in networks]
     begin(directory, settings, command)
-    _describe(directory, subjects, settings, test_data)
+    write_networks(directory, [subject.description(test_data) for subject in subjects])
     clock = Clock([part for subject in subjects for part in subject.costs(len(train_data))], on_progress)
     with ResultsStore(directory) as store:
         for subject in subjects:
@@ -133,7 +133,7 @@ class _Subject:
             validation=test_data,
             on_batch=note,
         )
-        history.save(self._table(directory, "history"))
+        history.save(table_path(directory, self.network.name, "history"))
 
     def measure(
         self, study: str, directory: Path, data: ImageData, store: ResultsStore, clock: Clock
@@ -151,27 +151,21 @@ class _Subject:
             store=store,
             progress=clock.over,
         )
-        table.save(self._table(directory, study))
+        table.save(table_path(directory, self.network.name, study))
 
     def description(self, data: ImageData) -> dict[str, Any]:
         """Describe the network for the report."""
-        modules = self.net.residual_modules
-        return {
-            "name": self.network.name,
-            "title": self.network.title,
-            "role": self.network.role,
-            "n_modules": len(modules),
-            "n_parameters": sum(parameter.numel() for parameter in self.net.parameters()),
-            "downsampling": [module.index for module in modules if not module.keeps_shape],
-            "n_classes": data.n_classes,
-            "epochs": self.settings.epochs,
-        }
+        return describe_network(
+            self.net,
+            name=self.network.name,
+            title=self.network.title,
+            role=self.network.role,
+            n_classes=data.n_classes,
+            epochs=self.settings.epochs,
+        )
 
     def _title(self, part: str) -> str:
         return f"{self.network.title}: {part.replace('_', ' ')}"
-
-    def _table(self, directory: Path, name: str) -> Path:
-        return directory / "tables" / self.network.name / f"{name}.csv"
 
 
 def n_passes(trials: Sequence[Trial]) -> float:
@@ -190,9 +184,3 @@ def n_passes(trials: Sequence[Trial]) -> float:
             n_branches += sum(mode != "skip" for _, mode in route[shared:])
         previous = route
     return n_branches / max(1, len(routes[0]))
-
-
-def _describe(directory: Path, subjects: Sequence[_Subject], settings: Settings, data: ImageData) -> None:
-    entries = [subject.description(data) for subject in subjects]
-    with whole_file(directory / "networks.json") as temporary:
-        temporary.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -60,7 +60,7 @@ def save(
 ) -> None:
     """Save a zoo network as `network.json` and `weights.safetensors`; `load` makes it again.
 
-    >>> save(preact_resnet(20), directory)
+    >>> save(create("preact-resnet20"), directory)
     >>> load(directory).name
     'preact-resnet20'
 

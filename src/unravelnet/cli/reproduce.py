@@ -1,0 +1,120 @@
+"""`unravelnet reproduce`: the paper, end to end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from unravelnet.cli.interruption import interruptible
+from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
+from unravelnet.cli.output import print_json, print_line, print_table
+from unravelnet.cli.progress import run_bars
+
+_AS_BEFORE = "[default: as in the run that is in DIR, else by the size of the images]"
+
+
+def reproduce(
+    data: Annotated[str, typer.Option(metavar="DATA", help=DATA_HELP)] = "digits",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything goes. [default: runs/NAME-OF-DATA]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help=f"Of each training. {_AS_BEFORE}", min=1)
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Test images for the studies that change one module at a time. {_AS_BEFORE}",
+            min=1,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help=f"Random draws for each count of deletions or swaps. {_AS_BEFORE}", min=1
+        ),
+    ] = None,
+    precision: Annotated[
+        PrecisionName | None, typer.Option(help=f"Of training and studies. {_AS_BEFORE}")
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Repeat the lesion studies of "Residual Networks Behave Like Ensembles of Relatively Shallow Networks".
+
+    Trains a pre-activation ResNet-110 (54 residual modules), the same with stochastic depth, and a VGG-15; deletes
+    each module, deletes many, reorders, removes each skip; writes one report. Whatever is in DIR already is used: a
+    run that was stopped anywhere goes on when it is called again.
+
+    \b
+    unravelnet reproduce
+    unravelnet reproduce --data cifar10 --epochs 2 --out runs/c10
+    unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
+    unravelnet reproduce --out runs/digits --json
+    """
+    directory = out or Path("runs") / (Path(data).name or "data")
+    kept = f"All that was finished is in {directory}; the same command goes on from there."
+    with interruptible(kept):
+        from unravelnet.reproduce import reproduce as run
+
+        with run_bars() as show:
+            path = run(
+                data,
+                directory,
+                epochs=epochs,
+                images=images,
+                repeats=repeats,
+                precision=None if precision is None else precision.value,
+                seed=seed,
+                command=["unravelnet", *sys.argv[1:]],
+                on_progress=show,
+            )
+    summary = _summary(directory)
+    if as_json:
+        tables = sorted(str(table) for table in (directory / "tables").glob("*/*.csv"))
+        print_json({"report": str(path), "networks": summary, "tables": tables})
+        return
+    _print_summary(summary)
+    print_line(f"\nReport: {path}")
+
+
+def _summary(directory: Path) -> list[dict[str, object]]:
+    """Say of each network what deleting one module does to it."""
+    from unravelnet.record import load_table
+    from unravelnet.reproduce.directory import read_networks, table_path
+
+    summary = []
+    for entry in read_networks(directory):
+        rows = load_table(table_path(directory, entry["name"], "delete_each"))
+        after = [float(str(row["error_rate"])) for row in rows if row["module"] is not None]
+        summary.append(
+            {
+                "name": entry["name"],
+                "title": entry["title"],
+                "n_modules": entry["n_modules"],
+                "n_images": rows[0]["n_images"],
+                "error_rate": rows[0]["error_rate"],
+                "median_error_rate_one_deleted": median(after),
+                "largest_error_rate_one_deleted": max(after),
+            }
+        )
+    return summary
+
+
+def _print_summary(summary: list[dict[str, object]]) -> None:
+    columns = ("network", "modules", "error, intact", "one deleted: median", "largest", "n (images)")
+    rows = [
+        [
+            str(network["title"]),
+            str(network["n_modules"]),
+            *(f"{float(str(value)):.1%}" for name, value in network.items() if "error_rate" in name),
+            f"{int(str(network['n_images'])):,}",
+        ]
+        for network in summary
+    ]
+    print_table("Error rates", columns, rows)

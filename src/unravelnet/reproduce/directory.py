@@ -1,0 +1,61 @@
+"""The directory of a run, in the layout that `report` reads: networks.json and one table a study.
+
+Every entry of networks.json has the keys of `report.contents.StudiedNetwork`, and the fingerprint of the network
+where it is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unravelnet.errors import StoreError
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import whole_file
+
+NETWORKS_FILE = "networks.json"
+
+
+def table_path(directory: Path, network: str, study: str) -> Path:
+    """Say where the table of a study is."""
+    return directory / "tables" / network / f"{study}.csv"
+
+
+def describe_network(
+    net: UnraveledNetwork, *, name: str, title: str, role: str, n_classes: int | None, **facts: Any
+) -> dict[str, Any]:
+    """Make the entry of a network in networks.json; `facts` are further JSON values."""
+    return {
+        "name": name,
+        "title": title,
+        "role": role,
+        "n_modules": len(net.residual_modules),
+        "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "downsampling": [module.index for module in net.residual_modules if not module.keeps_shape],
+        "n_classes": n_classes,
+        **facts,
+    }
+
+
+def write_networks(directory: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Write networks.json, whole or not at all. Raises StoreError where that fails."""
+    with whole_file(directory / NETWORKS_FILE) as temporary:
+        temporary.write_text(json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_networks(directory: Path) -> list[dict[str, Any]]:
+    """Read the entries of networks.json; none where there is no such file. Raises StoreError for a damaged one."""
+    path = directory / NETWORKS_FILE
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}. Move it away, or give another directory."
+        ) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise StoreError(f"{path} does not list networks. Move it away, or give another directory.")
+    return entries
