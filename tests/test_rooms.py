@@ -26,7 +26,7 @@ FLOORS = {
         "paths",
         "provenance",
         "record",
-        "report",
+        "reporting",
         "route",
         "route_sampler",
         "studies",

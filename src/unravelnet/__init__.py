@@ -17,7 +17,7 @@ _HOME_OF_NAME = {
     "Step": "unravelnet.route",
     "evaluate": "unravelnet.evaluation",
     "train": "unravelnet.training",
-    "report": "unravelnet.report",
+    "report": "unravelnet.reporting",
     "load_table": "unravelnet.record",
     "Table": "unravelnet.record",
     "ResultsStore": "unravelnet.record",

@@ -96,7 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), _FAILURE if _is_failure(error) else _MISUSE)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{place}{error.strerror or error}.", _FAILURE)
+        return _complain(f"{place}{error.strerror or error}.", _FAILURE if _is_failure(error) else _MISUSE)
     if status == _INTERRUPTED:
         # Typer turns Ctrl-C into this status without a word.
         return _complain("Interrupted.", _INTERRUPTED)
@@ -115,7 +115,8 @@ def _usage(error: typer.TyperException) -> str:
         return f"No command was given.\n{text}"
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "unravelnet"
-    return f"{' '.join(text.split()).rstrip('.')}. See: {command} --help."
+    sentence = " ".join(text.replace("Value error, ", "").split())
+    return f"{sentence}{'' if sentence.endswith(('.', '?')) else '.'} See: {command} --help."
 
 
 def _is_failure(error: BaseException | None) -> bool:

@@ -88,14 +88,14 @@ def _print_study(study: str, table: Table, net: UnraveledNetwork, metrics: Seque
     numbers = sorted({int(str(row["n_images"])) for row in table})
     n_images = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
     confidence = float(str(table[0]["confidence"]))
-    title = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} images"
+    heading = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} images"
     if study in _SINGLE:
-        title += f", in brackets {confidence:.0%} intervals"
-        columns = ["module", "name", *(name for metric in metrics for name in (metric.name, "change"))]
-        print_table(title, columns, [_single_row(row, net, metrics) for row in table])
+        heading += f", in brackets {confidence:.0%} intervals"
+        columns = ["module", "name", *(title for metric in metrics for title, _, _ in _quantities(metric))]
+        print_table(heading, columns, [_single_row(row, net, metrics) for row in table])
     else:
         columns = ["lesion", "draws", "kendall_tau", *(f"{m.name}, median (extremes)" for m in metrics)]
-        print_table(title, columns, _random_rows(table, metrics))
+        print_table(heading, columns, _random_rows(table, metrics))
     print_line()
 
 
@@ -103,12 +103,18 @@ def _single_row(row: Row, net: UnraveledNetwork, metrics: Sequence[Metric]) -> l
     module = row["module"]
     cells = ["intact", ""] if module is None else [str(module), net.residual_modules[int(module)].name]
     for metric in metrics:
-        for name, sign in ((metric.name, ""), (f"{metric.name}_difference", "+")):
+        for _, name, sign in _quantities(metric):
             value, low, high = (
                 _number(row[column], metric, sign) for column in (name, f"{name}_low", f"{name}_high")
             )
             cells.append(f"{value} [{low}, {high}]")
     return cells
+
+
+def _quantities(metric: Metric) -> list[tuple[str, str, str]]:
+    """List title, column and sign of what is shown of a metric; one against the intact network is a change itself."""
+    own = (metric.name, metric.name, "")
+    return [own] if metric.needs_intact else [own, ("change", f"{metric.name}_difference", "+")]
 
 
 def _random_rows(table: Table, metrics: Sequence[Metric]) -> list[list[str]]:

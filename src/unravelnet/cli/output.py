@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,20 +30,25 @@ def print_csv(table: Table) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; columns whose cells start like numbers are aligned right."""
+    """Print a title and a table; columns whose cells start like numbers are aligned right."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
     cells = [list(row) for row in rows]
-    drawn = RichTable(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    drawn = RichTable(box=None, pad_edge=False)
     for place, column in enumerate(columns):
-        is_number = all(row[place][:1] in "0123456789+-−" for row in cells)
+        is_number = all(row[place][:1] in "0123456789+-" for row in cells)
         drawn.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*map(Text, row))
-    is_terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if is_terminal else _UNLIMITED).print(drawn)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
+    text = io.StringIO()
+    Console(file=text, width=width).print(drawn)
+    if title:
+        typer.echo(title)
+    # rich fills every line up to the width of the table.
+    typer.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def print_line(text: str = "") -> None:

@@ -24,7 +24,7 @@ def report(
     unravelnet report runs/digits
     unravelnet report runs/digits --json
     """
-    from unravelnet.report import report as write_report
+    from unravelnet.reporting import report as write_report
 
     with interruptible(f"The tables in {directory} are as they were."):
         path = write_report(directory)

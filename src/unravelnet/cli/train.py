@@ -29,6 +29,7 @@ class ScheduleName(StrEnum):
 
 
 _PLAN = TrainingPlan()
+_SCHEDULE, _PRECISION = ScheduleName(_PLAN.schedule), PrecisionName(_PLAN.precision)
 
 
 def train(
@@ -51,19 +52,18 @@ def train(
     routes: Annotated[
         str, typer.Option(metavar="ROUTES", help="all, stochastic-depth:0.5, exactly:23 or uniform.")
     ] = _PLAN.routes,
-    schedule: Annotated[ScheduleName, typer.Option(help="Of the learning rate.")] = ScheduleName(
-        _PLAN.schedule
-    ),
-    learning_rate: Annotated[float, typer.Option(metavar="X", help="The largest one.")] = _PLAN.learning_rate,
+    schedule: Annotated[ScheduleName, typer.Option(help="Of the learning rate.")] = _SCHEDULE,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="The largest one. [default: 0.1, or 0.01 without normalisation]"),
+    ] = _PLAN.learning_rate,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Images at a time.")] = _PLAN.batch_size,
     momentum: Annotated[float, typer.Option(metavar="X", help="Of Nesterov.")] = _PLAN.momentum,
     weight_decay: Annotated[float, typer.Option(metavar="X", help="Of all parameters.")] = _PLAN.weight_decay,
     label_smoothing: Annotated[
         float, typer.Option(metavar="X", help="From 0 to below 1.")
     ] = _PLAN.label_smoothing,
-    precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = (
-        PrecisionName(_PLAN.precision)
-    ),
+    precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = _PRECISION,
     augment: Annotated[
         bool, typer.Option("--augment/--no-augment", help="Random crops, and flips for colour images.")
     ] = _PLAN.augment,
@@ -98,6 +98,8 @@ def train(
     with interruptible(
         f"What was trained up to the last full epoch is in {out}; the same command goes on from there."
     ):
+        # Now, and not after the first epoch, if it cannot be.
+        out.mkdir(parents=True, exist_ok=True)
         from unravelnet.data import load
         from unravelnet.training import train as run
 

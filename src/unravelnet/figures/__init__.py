@@ -4,7 +4,7 @@
     save_figure(figure, table, "figures", "delete_each")
 
 No function shows or saves what it draws, except `save_figure`. All have one look (`figures.style`). The
-mathematics of paths is in `unravelnet.paths`, the page that puts the figures in order in `unravelnet.report`.
+mathematics of paths is in `unravelnet.paths`, the page that puts the figures in order in `unravelnet.reporting`.
 """
 
 from unravelnet.figures.lesions import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -245,15 +245,20 @@ def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:
 
 
 def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
+    # Not by `axes.boxplot`: it makes matplotlib choose a backend, which may open a window system.
     counts = list(draws)
     gap = min((b - a for a, b in pairwise(counts)), default=1)
-    axes.boxplot(
-        list(draws.values()), positions=counts, widths=0.6 * gap, whis=(0, 100), manage_ticks=False,
-        patch_artist=True, boxprops={"facecolor": f"{style.SKY}66", "edgecolor": style.BLUE},
-        medianprops={"color": style.BLUE, "linewidth": 1.8},
-        whiskerprops={"color": style.BLUE}, capprops={"color": style.BLUE},
-    )  # fmt: skip
-    medians = [float(np.median(values)) for values in draws.values()]
+    width = 0.6 * gap
+    ends = np.array([np.percentile(values, [0, 25, 50, 75, 100]) for values in draws.values()])
+    lowest, low, medians, high, highest = ends.T
+    edge: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.0}
+    axes.vlines([*counts, *counts], [*lowest, *high], [*low, *highest], **edge)
+    caps = np.array([*counts, *counts])
+    axes.hlines([*lowest, *highest], caps - width / 4, caps + width / 4, **edge)
+    axes.bar(counts, high - low, width, bottom=low, facecolor=f"{style.SKY}66", edgecolor=style.BLUE)
+    axes.hlines(
+        medians, np.array(counts) - width / 2, np.array(counts) + width / 2, color=style.BLUE, linewidth=1.8
+    )
     axes.plot(counts, medians, color=style.VERMILLION, linewidth=1.1, label="median of the draws", zorder=4)
     axes.set_xlim(min(0, counts[0] - gap), counts[-1] + gap)
     axes.set_xticks(_ticks(counts))

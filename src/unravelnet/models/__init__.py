@@ -53,7 +53,7 @@ def load_network(
     if weights is not None:
         load_into(found.model, read_weights(Path(weights).expanduser()), Path(weights))
     is_captured = isinstance(found.model, UnraveledNetwork)
-    net = found.model if is_captured else unravel(found.model, _example_for(found), name=found.name)
+    net = found.model if is_captured else unravel(found.model, _example_for(found, data), name=found.name)
     assert isinstance(net, UnraveledNetwork)
     net.name = say_random(found.name) if found.is_random and weights is None else found.name
     return net
@@ -128,7 +128,7 @@ _SOURCES: dict[str, Callable[[str, Wish], Found]] = {
 }
 
 
-def _example_for(found: Found) -> Inputs:
+def _example_for(found: Found, data: ImageData | None) -> Inputs:
     """Choose the first example that the model takes."""
     failures = []
     for example in found.examples:
@@ -139,7 +139,8 @@ def _example_for(found: Found) -> Inputs:
         failures.append(
             f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})"
         )
-    raise ModelError(
-        f"{found.name} does not run on inputs of {' nor of '.join(failures)}. Give the shape of one input that it "
-        "was made for, such as --input-shape 3,64,64."
-    )
+    if data is not None:
+        mending = f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."
+    else:
+        mending = "Give the shape of one input that it was made for, such as --input-shape 3,64,64."
+    raise ModelError(f"{found.name} does not run on inputs of {' nor of '.join(failures)}. {mending}")

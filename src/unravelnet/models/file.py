@@ -51,7 +51,8 @@ def _imported(path: Path) -> ModuleType:
     repair_torchvision()
     name = f"_unravelnet_user_{path.stem}_{uuid.uuid4().hex[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Known under its name while it lives: dataclasses and type hints look it up.
     sys.modules[name] = module

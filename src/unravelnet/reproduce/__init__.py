@@ -25,7 +25,7 @@ from unravelnet.evaluation import evaluate
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore
-from unravelnet.report import report
+from unravelnet.reporting import report
 from unravelnet.reproduce.clock import Clock, RunProgress
 from unravelnet.reproduce.directory import describe_network, table_path, write_networks
 from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle

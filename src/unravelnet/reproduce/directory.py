@@ -1,6 +1,6 @@
 """The directory of a run, in the layout that `report` reads: networks.json and one table a study.
 
-Every entry of networks.json has the keys of `report.contents.StudiedNetwork`, and the fingerprint of the network
+Every entry of networks.json has the keys of `reporting.contents.StudiedNetwork`, and the fingerprint of the network
 where it is known.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from unravelnet.figures.rows import Measured, chance_error, interval_text, measured, n_images_text
-from unravelnet.report.sentences import (
+from unravelnet.reporting.sentences import (
     counted,
     listed,
     percent,
@@ -19,7 +19,7 @@ from unravelnet.report.sentences import (
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
-    from unravelnet.report.contents import StudiedNetwork
+    from unravelnet.reporting.contents import StudiedNetwork
 
 _DIFFERENCE = "error_rate_difference"
 

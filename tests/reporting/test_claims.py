@@ -6,9 +6,9 @@ from scipy.stats import binom
 
 from tests.figures import tables
 from unravelnet.record import Table
-from unravelnet.report import claims
-from unravelnet.report.path_claims import claim_path_lengths, claim_path_survival
-from unravelnet.report.verdicts import median_with_interval, rank_correlation
+from unravelnet.reporting import claims
+from unravelnet.reporting.path_claims import claim_path_lengths, claim_path_survival
+from unravelnet.reporting.verdicts import median_with_interval, rank_correlation
 
 DOWN = (18, 36)
 SMOOTH = {count: [0.06 + 0.02 * count + 0.002 * draw for draw in range(-5, 6)] for count in range(1, 21)}

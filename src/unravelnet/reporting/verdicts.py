@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import binom, norm, spearmanr
 
 from unravelnet.intervals import rate_interval
-from unravelnet.report.sentences import percent, points
+from unravelnet.reporting.sentences import percent, points
 
 Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from unravelnet.report import claims
-from unravelnet.report.chapters import base_of, depth_of
-from unravelnet.report.claims import Claim
-from unravelnet.report.contents import Run, StudiedNetwork
-from unravelnet.report.path_claims import claim_path_lengths, claim_path_survival
-from unravelnet.report.sentences import counted, listed
-from unravelnet.report.verdicts import VERDICTS
+from unravelnet.reporting import claims
+from unravelnet.reporting.chapters import base_of, depth_of
+from unravelnet.reporting.claims import Claim
+from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.path_claims import claim_path_lengths, claim_path_survival
+from unravelnet.reporting.sentences import counted, listed
+from unravelnet.reporting.verdicts import VERDICTS
 
 
 def all_claims(run: Run) -> list[Claim]:

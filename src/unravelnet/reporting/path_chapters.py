@@ -7,9 +7,9 @@ import pandas as pd
 from unravelnet import figures
 from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
-from unravelnet.report.chapter import Chapter
-from unravelnet.report.contents import Run
-from unravelnet.report.sentences import counted, percent
+from unravelnet.reporting.chapter import Chapter
+from unravelnet.reporting.contents import Run
+from unravelnet.reporting.sentences import counted, percent
 from unravelnet.route import Route
 
 _DRAWN_MODULES = 3

@@ -1,8 +1,8 @@
 """One self-contained HTML file that tells what a run found, in the order of the paper.
 
 The page needs no network and no script. It opens with the claims of the paper and what was measured of each
-(`report.claims`); chapters with figures follow (`report.chapters`); how it was measured and with what stands
-at the end. What a run has to leave in its directory is in `report.contents`.
+(`reporting.claims`); chapters with figures follow (`reporting.chapters`); how it was measured and with what stands
+at the end. What a run has to leave in its directory is in `reporting.contents`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from unravelnet.record import whole_file
-from unravelnet.report.contents import read_run_directory
-from unravelnet.report.page import render
+from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.page import render
 
 __all__ = ["report"]
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from tests.figures import tables
-from tests.report import runs
+from tests.reporting import runs
 from unravelnet.errors import StoreError
-from unravelnet.report import report
+from unravelnet.reporting import report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 LOADS = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}

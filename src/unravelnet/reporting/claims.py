@@ -23,7 +23,7 @@ import pandas as pd
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import Measured, chance_error, measured, n_images_text
-from unravelnet.report.sentences import (
+from unravelnet.reporting.sentences import (
     counted,
     listed,
     percent,
@@ -32,7 +32,7 @@ from unravelnet.report.sentences import (
     points_with_interval,
     threshold,
 )
-from unravelnet.report.verdicts import (
+from unravelnet.reporting.verdicts import (
     AT_CHANCE,
     MOST,
     NEAR,

@@ -12,11 +12,11 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
 from unravelnet.record import Table
-from unravelnet.report import findings
-from unravelnet.report.chapter import Chapter, ShownTable
-from unravelnet.report.contents import Run, StudiedNetwork
-from unravelnet.report.path_chapters import path_lengths, path_survival, unraveled
-from unravelnet.report.sentences import counted, listed, percent, percent_with_interval
+from unravelnet.reporting import findings
+from unravelnet.reporting.chapter import Chapter, ShownTable
+from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
+from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
 
 _KIND_OF_ROLE = {"resnet": "residual", "stochastic-depth": "residual, stochastic depth", "vgg": "plain"}
 

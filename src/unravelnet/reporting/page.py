@@ -14,12 +14,12 @@ from markupsafe import Markup
 from unravelnet.figures import save_figure
 from unravelnet.figures.style import unbroken
 from unravelnet.record import Table
-from unravelnet.report.chapter import Chapter, ShownFigure, ShownTable
-from unravelnet.report.chapters import all_chapters
-from unravelnet.report.contents import Run
-from unravelnet.report.inline import inline_svg
-from unravelnet.report.sentences import listed
-from unravelnet.report.verdict_table import all_claims, tally
+from unravelnet.reporting.chapter import Chapter, ShownFigure, ShownTable
+from unravelnet.reporting.chapters import all_chapters
+from unravelnet.reporting.contents import Run
+from unravelnet.reporting.inline import inline_svg
+from unravelnet.reporting.sentences import listed
+from unravelnet.reporting.verdict_table import all_claims, tally
 
 FIGURES_DIRECTORY = "figures"
 _TEMPLATES = Path(__file__).parent / "templates"

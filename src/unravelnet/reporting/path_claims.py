@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
-from unravelnet.report.claims import Claim
-from unravelnet.report.sentences import percent
-from unravelnet.report.verdicts import Verdict
+from unravelnet.reporting.claims import Claim
+from unravelnet.reporting.sentences import percent
+from unravelnet.reporting.verdicts import Verdict
 
 
 def claim_path_lengths(n_modules: int) -> Claim:
