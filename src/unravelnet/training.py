@@ -14,7 +14,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +34,7 @@ from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.record import Table
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, check_labels, integer_targets
-from unravelnet.training_plan import TrainingPlan
+from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.recipe import recipe_or_none
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
 
@@ -44,25 +44,7 @@ _EVALUATION_BATCH = 250
 _RATE_WITHOUT_NORMALISATION = 0.01
 
 Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
-OnBatch = Callable[["TrainingStatus"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStatus:
-    """How far a training is, after a mini-batch.
-
-    `epoch` and `batch` count from 1. `loss` and `error_rate` are means over the epoch so far, on the routes
-    and images as sampled and augmented. `seconds_left`: until the end of the training, evaluation included.
-    """
-
-    epoch: int
-    n_epochs: int
-    batch: int
-    n_batches: int
-    loss: float
-    error_rate: float
-    images_per_second: float
-    seconds_left: float
+OnBatch = Callable[[TrainingStatus], None]
 
 
 def train(

@@ -1,4 +1,4 @@
-"""How a network is to be trained: settings, their checks, and the learning rate of every iteration.
+"""How a network is to be trained, with the learning rate of every iteration, and how far a training is.
 
 Plain data without torch; `train` carries it out.
 """
@@ -122,6 +122,24 @@ class TrainingPlan:
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:
             raise TrainingError(f"The training setting {name} is {getattr(self, name)}; give {expected}.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStatus:
+    """How far a training is, after a mini-batch.
+
+    `epoch` and `batch` count from 1. `loss` and `error_rate` are means over the epoch so far, on the routes
+    and images as sampled and augmented. `seconds_left`: until the end of the training, evaluation included.
+    """
+
+    epoch: int
+    n_epochs: int
+    batch: int
+    n_batches: int
+    loss: float
+    error_rate: float
+    images_per_second: float
+    seconds_left: float
 
 
 def _one_cycle(iteration: int, n_iterations: int) -> float:
