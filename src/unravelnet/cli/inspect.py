@@ -96,10 +96,8 @@ def _print(description: dict[str, Any]) -> None:
     columns = ("index", "name", "kind", "input", "output", "parameters", "share", "MACs", "share", "chain")
     print_table("", columns, [_row(module) for module in description["modules"]])
     print_line()
-    chains = [
-        f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in description["chains"]
-    ]
-    print_line(f"Chains, within which modules of equal shapes may be reordered: {', '.join(chains)}.")
+    chains = _chains(description["chains"])
+    print_line(f"Chains, within which modules of equal shapes may be reordered: {chains}.")
     _print_inner(description["modules"])
     if not description["unexplained"]:
         print_line("Not understood: nothing.")
@@ -107,6 +105,12 @@ def _print(description: dict[str, Any]) -> None:
     print_line("Not understood, and left inside the modules or between them:")
     for line in description["unexplained"]:
         print_line(f"  {line}")
+
+
+def _chains(chains: list[list[int]]) -> str:
+    if all(len(chain) == 1 for chain in chains):
+        return "none, every module stands by itself"
+    return ", ".join(f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in chains)
 
 
 def _print_inner(modules: list[dict[str, Any]]) -> None:
