@@ -204,6 +204,28 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same_table(tmp_path: Pa
         assert table.to_pandas().equals(unbroken.to_pandas())
 
 
+def test_another_network_with_the_same_weights_is_measured_anew(tmp_path: Path) -> None:
+    xy = data()
+    with ResultsStore(tmp_path) as store:
+        un.evaluate(small_net(), [Route.full(6)], xy, store=store)
+        other = small_net()
+        other.residual_modules[0].branch[1] = nn.Tanh()
+        (row,) = un.evaluate(other, [Route.full(6)], xy, store=store)
+    assert row["error_rate"] == un.evaluate(other, [Route.full(6)], xy)[0]["error_rate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [({"metrics": ()}, "Name at least one metric"), ({"confidence": 95}, "number between 0 and 1")],
+)
+def test_settings_that_cannot_be_are_told_before_anything_runs(options: dict[str, Any], phrase: str) -> None:
+    net, xy = small_net(), data()
+    calls = count_branches(net)
+    with pytest.raises(EvaluationError, match=phrase):
+        un.evaluate(net, [net.full_route], xy, **options)
+    assert calls == []
+
+
 def test_stopping_by_interval_keeps_its_promise_and_sees_less() -> None:
     net, xy = small_net(), data(4000)
     trials = un.studies.delete_each(net)

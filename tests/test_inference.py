@@ -40,7 +40,7 @@ def networks() -> list[UnraveledNetwork]:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x + self.norm(self.conv(x)).relu()).mean((2, 3))
 
-    captured = un.unravel(with_random_statistics(ConvNormNet()), torch.randn(2, 3, 8, 8))
+    captured = un.unravel(with_random_statistics(ConvNormNet()), torch.randn(2, 3, 16, 16))
     shared = un.unravel(awkward.Shared(), awkward.VECTORS)
     made = [zoo.preact_resnet(depth=14), zoo.resnet(14, shortcut="B"), zoo.vgg15(normalisation=True)]
     return [captured, shared, *[with_random_statistics(net) for net in made]]

@@ -64,6 +64,18 @@ def test_tokens_without_target_do_not_count() -> None:
     assert measured("error_rate", logits, targets).tolist() == [0, 0, 1, 0]
 
 
+def test_segmentation_has_a_prediction_a_pixel() -> None:
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 2, 0, 0] = logits[0, 1, 1, 1] = 1.0
+    targets = torch.tensor([[[2, -100], [0, 0]]])
+    assert measured("error_rate", logits, targets).tolist() == [0, 0, 1]
+
+
+def test_a_label_outside_is_named() -> None:
+    with pytest.raises(EvaluationError, match="has a label -1 and the network 4 outputs"):
+        as_outputs(torch.zeros(2, 4), torch.tensor([3, -1]))
+
+
 @pytest.mark.parametrize(
     "output",
     [

@@ -138,6 +138,29 @@ def test_the_fingerprint_is_that_of_the_values() -> None:
     assert net.fingerprint() != before
 
 
+def test_the_fingerprint_tells_functions_apart_that_share_their_weights() -> None:
+    def prints(branch: nn.Module, after: nn.Module | None = None) -> str:
+        return scalar_net(ResidualModule(branch, nn.Identity(), after)).fingerprint()
+
+    same, others = prints(Times(2.0)), [prints(Times(3.0)), prints(nn.ReLU()), prints(nn.GELU())]
+    others += [prints(nn.LeakyReLU(0.1)), prints(nn.LeakyReLU(0.2)), prints(Times(2.0), nn.ReLU())]
+    assert same == prints(Times(2.0))
+    assert len({same, *others}) == 1 + len(others)
+
+
+def test_an_inplace_after_leaves_the_stream_alone() -> None:
+    net = scalar_net(ResidualModule(Times(1.0), nn.Identity(), nn.ReLU(inplace=True)))
+    x = torch.tensor([[-1.0]])
+    assert net(x, Route.parse("0s")).item() == 0
+    assert x.item() == -1
+
+
+def test_making_a_network_changes_no_mode() -> None:
+    branch = nn.BatchNorm1d(1).eval()
+    scalar_net(ResidualModule(branch, nn.Identity()))
+    assert not branch.training
+
+
 def test_the_fingerprint_covers_every_dtype() -> None:
     net = scalar_net(ResidualModule(nn.BatchNorm1d(1), nn.Identity()))
     assert (

@@ -87,16 +87,24 @@ def evaluate(
     usable numbers; EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit
     et al. (2016), section 4: no retraining, statistics of normalisation unchanged.
     """
+    names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
+    found = find_metrics(names)
+    if not 0 < confidence < 1:
+        raise EvaluationError(
+            f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
+        )
     trials = [route if isinstance(route, Trial) else Trial(route) for route in routes]
     bench = Bench(net, precision=precision, device=device, compile=compile)
     size = batch_size or _BATCH_SIZE.get(bench.device.type, 256)
     is_random = until_ci is not None or limit is not None
     batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
     rule = _StoppingRule(until_ci, confidence)
-    sweep = _Sweep(bench, _checked(net, trials), find_metrics(metrics), rule)
+    sweep = _Sweep(bench, _checked(net, trials), found, rule)
     settings = {
-        "metrics": list(metrics),
+        "metrics": list(names),
         "precision": precision,
+        "device": bench.device.type,
+        "compile": compile,
         "batch_size": size,
         "limit": limit,
         "until_ci": until_ci,
@@ -217,7 +225,7 @@ class _StoppingRule:
     confidence: float
 
     def is_met(self, metric: Metric, sums: Sequence[float], n: int) -> bool:
-        if self.until_ci is None:
+        if self.until_ci is None or n == 0:
             return False
         own, paired = _intervals(metric, sums, n, self.confidence)
         return min(own.half_width, paired.half_width) <= self.until_ci
@@ -350,9 +358,9 @@ class _Sweep:
         _check_targets(self.metrics, targets)
         n_images = len(first_tensor(inputs))
         values, not_finite = self._values(due, inputs, targets)
-        intact = values[self.intact]
+        intact = values[self.intact].double()
         for route in due:
-            own = values[route]
+            own = values[route].double()
             difference = own - intact
             sums = torch.stack([own, own.square(), difference, difference.square()], dim=-1).sum(dim=1)
             self.tallies[route].add(sums.cpu(), own.shape[1], n_images, int(not_finite[route]))

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from torch.utils import _pytree as pytree
 
 from unravelnet.errors import EvaluationError, unknown_name
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.network import Inputs, UnraveledNetwork, in_evaluation_mode
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -64,15 +64,9 @@ class Bench:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Put the network into evaluation mode, without gradients and in the chosen precision."""
-        modes = [(module, module.training) for module in self.net.modules()]
-        self.net.eval()
         casts = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        try:
-            with torch.no_grad(), casts:
-                yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        with in_evaluation_mode(self.net), torch.no_grad(), casts:
+            yield
 
     def place(self, inputs: Inputs) -> Any:
         """Move inputs to the device, images in the memory layout of the network."""
@@ -130,18 +124,24 @@ def _fold_sequential(sequential: nn.Sequential) -> None:
     """Fold each normalisation into the convolution right before it; let ReLUs work in place."""
     layers = list(sequential.named_children())
     for (name, layer), (next_name, following) in pairwise(layers):
-        if isinstance(layer, _CONVOLUTIONS) and isinstance(following, _NORMALISATIONS):
+        has_statistics = isinstance(following, _NORMALISATIONS) and following.running_mean is not None
+        if isinstance(layer, _CONVOLUTIONS) and has_statistics:
             setattr(sequential, name, fuse_conv_bn_eval(layer, following))
             setattr(sequential, next_name, nn.Identity())
-    for (_, layer), (_, following) in pairwise(layers):
+    for (_, layer), (name, following) in pairwise(layers):
         if isinstance(following, nn.ReLU) and isinstance(layer, _CONVOLUTIONS + _NORMALISATIONS):
-            # Its input is a value that nothing else can see.
-            following.inplace = True
+            # Its input is a value that nothing else can see; a new one, since the old may be used elsewhere, too.
+            setattr(sequential, name, nn.ReLU(inplace=True))
 
 
 def _fold_graph(module: fx.GraphModule) -> None:
-    """Fold batch normalisations of a captured graph into the convolutions right before them."""
+    """Fold batch normalisations of a captured graph into the convolutions right before them.
+
+    Views become reshapes: the strides of the channels-last layout are not those that the graph was made with.
+    """
     for node in list(module.graph.nodes):
+        if _is_call(node, torch.ops.aten.view.default) or _is_call(node, torch.ops.aten._unsafe_view.default):
+            node.target = torch.ops.aten.reshape.default
         if _is_call(node, torch.ops.aten.batch_norm.default):
             convolution = node.args[0]
             if _is_call(convolution, torch.ops.aten.conv2d.default) and len(convolution.users) == 1:
@@ -158,7 +158,8 @@ def _is_call(node: object, target: object) -> bool:
 def _fold_pair(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
     weight_node, bias_node = convolution.args[1], convolution.args[2] if len(convolution.args) > 2 else None
     operands = [weight_node, bias_node, *norm.args[1:5]]
-    if not all(operand is None or _is_constant(operand) for operand in operands):
+    uses_own_statistics = norm.args[5] is not False or operands[-1] is None
+    if uses_own_statistics or not all(operand is None or _is_constant(operand) for operand in operands):
         return
     weight, bias, scale, shift, mean, variance = (_constant(module, operand) for operand in operands)
     assert weight is not None

@@ -115,6 +115,8 @@ def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     Raises UnknownNameError.
     """
     names = list(names)
+    if not names:
+        raise EvaluationError(f"Nothing is to be measured. Name at least one metric: {', '.join(METRICS)}.")
     for name in names:
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)
@@ -145,10 +147,13 @@ def logits_of(output: Any) -> Tensor:
 def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = None) -> Outputs:
     """Bring the output of a model and its targets into the form of one row a prediction.
 
-    Logits of shape (batch, positions, classes) give one prediction a position; positions whose target is -100
-    are left out. Raises EvaluationError where shapes do not fit or a target is no class.
+    Logits of shape (batch, positions, classes), or (batch, classes, height, width) as in segmentation, give one
+    prediction a position; positions whose target is -100 are left out. Raises EvaluationError where shapes do
+    not fit or a target is no class.
     """
     logits = logits_of(output).float()
+    if logits.dim() > 3:
+        logits = logits.movedim(1, -1)
     logits_NC = logits.reshape(-1, logits.shape[-1]) if logits.dim() > 2 else logits
     if targets is None:
         return Outputs(logits_NC, None, intact_NC)
@@ -156,7 +161,8 @@ def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = N
     if logits.dim() < 2 or len(targets_N) != len(logits_NC):
         raise EvaluationError(
             f"Logits of shape {tuple(logits.shape)} do not fit targets of shape {tuple(targets.shape)}. Expected "
-            "(batch, classes) and (batch), or (batch, positions, classes) and (batch, positions)."
+            "(batch, classes) and (batch), (batch, positions, classes) and (batch, positions), or (batch, classes, "
+            "height, width) and (batch, height, width)."
         )
     has_target = targets_N != IGNORED_TARGET
     if not has_target.all():
@@ -166,13 +172,14 @@ def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = N
 
 
 def _check_classes(targets_N: Tensor, n_classes: int) -> None:
-    if len(targets_N) and not (int(targets_N.min()) >= 0 and int(targets_N.max()) < n_classes):
+    outside = targets_N[(targets_N < 0) | (targets_N >= n_classes)]
+    if len(outside):
         raise EvaluationError(
-            f"The data has a label {int(targets_N.max())} and the network {n_classes} outputs, for the classes 0 "
+            f"The data has a label {int(outside[0])} and the network {n_classes} outputs, for the classes 0 "
             f"to {n_classes - 1}. Give data with the classes that the network was trained for."
         )
 
 
 def values_of(metrics: Iterable[Metric], outputs: Outputs) -> Tensor:
-    """Compute all metrics of a batch: shape (metrics, predictions), float64."""
-    return torch.stack([metric.values(outputs).double() for metric in metrics])
+    """Compute all metrics of a batch: shape (metrics, predictions), float32."""
+    return torch.stack([metric.values(outputs).float() for metric in metrics])

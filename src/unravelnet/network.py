@@ -13,17 +13,18 @@ Shapes in this file are those of one image or one sequence: without the first, t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from unravelnet.errors import CheckpointError, RouteError
+from unravelnet.errors import CheckpointError, DataError, RouteError
 from unravelnet.route import Mode, Route, Step
 
 if TYPE_CHECKING:
@@ -141,6 +142,10 @@ class ResidualModule(nn.Module):
         else:
             joined = skip + branch
         assert joined is not None, "a module needs its skip or its branch"
+        is_shared = branch is None or skip is None
+        if is_shared and any(getattr(part, "inplace", False) for part in self.after.modules()):
+            # What comes alone is a value that other routes read, too.
+            joined = joined.clone()
         return run_part(self.after, joined, held)
 
     def __str__(self) -> str:
@@ -302,10 +307,13 @@ class UnraveledNetwork(nn.Module):
         return pd.DataFrame(rows)
 
     def fingerprint(self) -> str:
-        """Hash structure, parameters and buffers: the identity of the network in the results store."""
+        """Hash what is computed, parameters and buffers: the identity of the network in the results store.
+
+        Of a module of the user's own, its class and its plain attributes are all that can be seen.
+        """
         digest = hashlib.sha256()
-        for module in self.residual_modules:
-            digest.update(f"{module} {module.kind} {module.chain} {module.branch_scale}\n".encode())
+        for name, part in self.named_modules():
+            digest.update(f"{name} {_computation_of(part)}\n".encode())
         for name, tensor in self.state_dict().items():
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
@@ -326,6 +334,8 @@ class UnraveledNetwork(nn.Module):
             ) from error
 
     def __repr__(self) -> str:
+        if not len(self.residual_modules):
+            return f"{self.name or 'network'}: no residual modules"
         table = self.module_table()
         for column in ("parameters_share", "macs_share"):
             table[column] = [f"{share:.1%}" for share in table[column]]
@@ -342,8 +352,10 @@ class UnraveledNetwork(nn.Module):
     @torch.no_grad()
     def _measure(self, example: Inputs) -> None:
         """Run the full route once to fill in shapes and MACs."""
-        was_training = self.training
-        self.eval()
+        with in_evaluation_mode(self):
+            self._run_measured(example)
+
+    def _run_measured(self, example: Inputs) -> None:
         with _Macs() as stem_macs:
             state = self.enter(example)
         n_examples = max(1, first_tensor(example).shape[0])
@@ -360,7 +372,6 @@ class UnraveledNetwork(nn.Module):
         with _Macs() as head_macs:
             self.leave(state)
         self.total_macs = (total + head_macs.count) // n_examples
-        self.train(was_training)
 
 
 class _Position:
@@ -442,17 +453,56 @@ class _Macs(TorchDispatchMode):
         return out
 
 
+@contextlib.contextmanager
+def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and each of its modules back into its own afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _computation_of(part: nn.Module) -> str:
+    """Describe what a module computes by itself, apart from its tensors and its children."""
+    if isinstance(part, fx.GraphModule):
+        return part.code
+    settings = {
+        name: getattr(value, "__qualname__", None) or repr(value)
+        for name, value in sorted(vars(part).items())
+        if not name.startswith("_") and name != "training" and (_is_plain(value) or callable(value))
+    }
+    return f"{type(part).__module__}.{type(part).__qualname__} {part.extra_repr()} {settings}"
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
 def run_part(part: nn.Module, x: Tensor, held: Held) -> Any:
     """Run a part of a network on the stream, with the held values if it is one that reads them."""
     return part(x, held) if isinstance(part, Segment) else part(x)
 
 
 def first_tensor(inputs: Inputs) -> Tensor:
-    """Find the first tensor in inputs of any form; its first dimension is the batch."""
+    """Find the first tensor in inputs of any form; its first dimension is the batch.
+
+    Raises DataError where there is none.
+    """
     if isinstance(inputs, Tensor):
         return inputs
     values = inputs.values() if isinstance(inputs, Mapping) else inputs
-    return next(value for value in values if isinstance(value, Tensor))
+    found = next((value for value in values if isinstance(value, Tensor)), None)
+    if found is None:
+        raise DataError(
+            f"The inputs, a {type(inputs).__name__}, hold no tensor. Give a tensor, a tuple of positional or a dict "
+            "of keyword inputs; numpy arrays become tensors by torch.as_tensor."
+        )
+    return found
 
 
 def shape_text(shape: Shape) -> str:

@@ -29,7 +29,7 @@ Mode = Literal["both", "skip", "branch"]
 
 _MODE_OF_SUFFIX: dict[str, Mode] = {"": "both", "s": "skip", "b": "branch"}
 _SUFFIX_OF_MODE: dict[Mode, str] = {mode: suffix for suffix, mode in _MODE_OF_SUFFIX.items()}
-_RUN = re.compile(r"(\d+)(?:-(\d+))?([sb]?)")
+_RUN = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?([sb]?)", re.ASCII)
 _EMPTY = "none"
 # Texts of routes come from files and addresses; a short one must not ask for all the memory there is.
 _MOST_STEPS = 100_000

@@ -273,6 +273,52 @@ class Plain(nn.Module):
         return self.layers(x)
 
 
+class Subtracted(nn.Module):
+    """Branches are subtracted and scaled, and the head views its input as vectors."""
+
+    answer = ("identity", "identity")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+        self.head = nn.Linear(4 * 8 * 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - self.first(x).relu()
+        x = torch.add(x, self.second(x).relu(), alpha=0.5)
+        return self.head(x.view(x.size(0), -1))
+
+
+class ChangesItsInput(nn.Module):
+    """The input is normalised in place."""
+
+    answer = ("identity",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clone() if self.training else x.sub_(0.5).div_(2.0)
+        return x + self.layer(x).relu()
+
+
+class OwnStatistics(nn.Module):
+    """Normalisations that use the statistics of the batch, whatever the mode."""
+
+    answer = ("identity",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.InstanceNorm2d(4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.batch_norm(self.conv(x), None, None, self.scale, None, training=True)
+        return x + self.norm(y).relu()
+
+
 IMAGES_4, IMAGES_8, IMAGES_3 = (torch.randn(3, c, 8, 8) for c in (4, 8, 3))
 VECTORS, TOKENS = torch.randn(3, WIDTH), torch.randn(3, 4, WIDTH)
 
@@ -292,6 +338,8 @@ CASES: list[tuple[type[nn.Module], object]] = [
     (PostNorm, VECTORS),
     (SharedPreactivation, IMAGES_4),
     (Plain, IMAGES_3),
+    (Subtracted, IMAGES_4),
+    (ChangesItsInput, VECTORS),
 ]
 
 
@@ -333,6 +381,81 @@ class Single(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)
+
+
+class Counting(nn.Module):
+    """Keeps state of its own: a buffer that counts, an attribute that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH)
+        self.count = nn.Buffer(torch.zeros(()))
+        self.calls = 0
+        self.last: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if not torch.compiler.is_exporting():
+            self.count += 1
+            self.last = x
+        return x + self.layer(x).relu()
+
+
+class Lengthwise(nn.Module):
+    """Does something else for long inputs, and for large batches, and by a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, WIDTH)
+        self.layer = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, ids: Tensor, double: bool = False) -> Tensor:
+        x = self.embedding(ids)
+        x = x + self.layer(x).relu()
+        if ids.shape[1] > 6:
+            x = x * 2
+        if ids.shape[0] > 16:
+            x = x * 3
+        return x * 2 if double else x
+
+
+class TwoTowers(nn.Module):
+    """Two inputs with a residual module behind each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(3))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        a = a + self.layers[0](a).relu()
+        a = a + self.layers[1](a).relu()
+        b = b + self.layers[2](b).relu()
+        return a * b
+
+
+class Frozen(nn.Module):
+    """A block under torch.no_grad, whose operators the graph hides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = x + self.layers[0](x).relu()
+        return x + self.layers[1](x).relu()
+
+
+class SideBySide(nn.Module):
+    """A residual module, and a pair of classifiers whose outputs are added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.first, self.second = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.layer(x).relu()
+        return self.first(x) + self.second(x)
 
 
 class FixedBatch(nn.Module):

@@ -11,13 +11,20 @@ from torch import nn
 import unravelnet as un
 from tests.capture import awkward
 from unravelnet.capture.verify import relative_difference
-from unravelnet.errors import CaptureError
+from unravelnet.errors import CaptureError, DataError
+from unravelnet.evaluation import walk
+from unravelnet.inference import Bench
 from unravelnet.route import Route
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     return kind().eval()
+
+
+def fresh(example: object) -> object:
+    """Copy an example: a model may change its inputs."""
+    return copy.deepcopy(example)
 
 
 def call(model: nn.Module, example: object) -> object:
@@ -30,8 +37,25 @@ def test_finds_what_the_network_says_is_in_it(kind: type[nn.Module], example: ob
     net = un.unravel(model, example)
     assert tuple(module.kind for module in net.residual_modules) == kind.answer  # type: ignore[attr-defined]
     with torch.no_grad():
-        assert relative_difference(net(example), call(model, example)) <= 1e-6
+        assert relative_difference(net(fresh(example)), call(model, fresh(example))) <= 1e-6
     assert net.unexplained == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [*awkward.CASES, (awkward.OwnStatistics, awkward.IMAGES_4)],
+    ids=lambda case: getattr(case, "__name__", ""),
+)
+def test_the_engine_runs_every_lesion_of_it_as_the_network_does(
+    kind: type[nn.Module], example: object
+) -> None:
+    net = un.unravel(made(kind), fresh(example))
+    bench = Bench(net)
+    lesions = [trial.route for trial in (*un.studies.delete_each(net), *un.studies.remove_skip_each(net))]
+    with bench.running():
+        found = dict(walk(bench.net, lesions, bench.place(fresh(example))))
+        for route in lesions:
+            assert relative_difference(found[route], net(fresh(example), route)) <= 1e-4, route
 
 
 @pytest.mark.parametrize("place", range(2))
@@ -100,7 +124,7 @@ def test_parallel_streams_are_lesioned_one_by_one() -> None:
 def test_inner_modules_are_modules_too() -> None:
     model = made(awkward.Nested)
     (outer,) = un.unravel(model, awkward.VECTORS).residual_modules
-    assert [inner.name for inner in outer.inner] == ["inside#1", "inside#2"] or len(outer.inner) == 2
+    assert [inner.name for inner in outer.inner] == ["inside.first", "inside.second"]
     first = outer.inner[0]
     torch.testing.assert_close(first(awkward.VECTORS), awkward.VECTORS + model.inside.first(awkward.VECTORS))
 
@@ -127,14 +151,23 @@ def test_gradients_reach_the_models_parameters() -> None:
 
 
 def snapshot(model: nn.Module) -> list[object]:
-    tensors = [(name, value.clone()) for name, value in model.state_dict().items()]
-    modules = [
-        (m.training, len(m._forward_hooks), len(m._forward_pre_hooks), set(vars(m))) for m in model.modules()
-    ]
-    return [*[(name, value.tolist()) for name, value in tensors], *modules, torch.get_rng_state().tolist()]
+    """Everything that can be seen of a model, values included."""
+    seen: list[object] = [torch.get_rng_state().tolist()]
+    for name, value in model.state_dict().items():
+        seen.append((name, value.tolist(), id(value) if isinstance(value, nn.Parameter) else None))
+    for module in model.modules():
+        own = {name: value for name, value in vars(module).items() if not isinstance(value, dict)}
+        seen.append(
+            (
+                type(module),
+                own,
+                {name: len(value) for name, value in vars(module).items() if isinstance(value, dict)},
+            )
+        )
+    return seen
 
 
-@pytest.mark.parametrize("kind", [awkward.SharedPreactivation, awkward.DataDependent])
+@pytest.mark.parametrize("kind", [awkward.SharedPreactivation, awkward.DataDependent, awkward.Counting])
 def test_the_model_is_left_as_it_was(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     model = kind().train()
@@ -147,6 +180,63 @@ def test_the_model_is_left_as_it_was(kind: type[nn.Module]) -> None:
     else:
         un.unravel(model, example)
     assert snapshot(model) == before
+
+
+@pytest.mark.parametrize(
+    ("inputs", "phrase"),
+    [
+        ({"ids": torch.ones(3, 9, dtype=torch.long), "double": False}, "does not stand for inputs of shape"),
+        ({"ids": torch.ones(20, 4, dtype=torch.long), "double": False}, "does not stand for inputs of shape"),
+        ({"ids": torch.ones(3, 4, dtype=torch.long), "double": True}, "captured with the value False"),
+    ],
+)
+def test_inputs_for_which_the_model_would_do_something_else_are_refused(inputs: object, phrase: str) -> None:
+    model = made(awkward.Lengthwise)
+    net = un.unravel(model, {"ids": torch.ones(3, 4, dtype=torch.long), "double": False})
+    with pytest.raises(CaptureError, match=phrase):
+        net(inputs)
+    same = {"ids": torch.zeros(8, 5, dtype=torch.long), "double": False}
+    torch.testing.assert_close(net(same), model(**same))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_found", "reason"),
+    [
+        (awkward.TwoTowers, 2, "depends on another input only"),
+        (awkward.Frozen, 1, "hidden in a block of their own"),
+        (awkward.SideBySide, 1, "two linear layers of the same value"),
+    ],
+)
+def test_what_is_left_out_is_listed(kind: type[nn.Module], n_found: int, reason: str) -> None:
+    example = (awkward.VECTORS, awkward.VECTORS + 1) if kind is awkward.TwoTowers else awkward.VECTORS
+    net = un.unravel(made(kind), example)
+    assert len(net.residual_modules) == n_found
+    (line,) = net.unexplained
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    "example", ["text", {}, torch.tensor(1.0), torch.zeros(0, 8), {"x": [torch.ones(2, 8)]}]
+)
+def test_examples_that_are_none_are_told(example: object) -> None:
+    with pytest.raises((CaptureError, DataError), match=r"The example|hold no tensor"):
+        un.unravel(made(awkward.Shared), example)
+
+
+def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x
+            for _ in range(600):
+                y = y + self.layer(y)
+            return x + y.relu()
+
+    (outer,) = un.unravel(Deep().eval(), torch.randn(2, 2)).residual_modules
+    assert len(outer.inner) == 600
 
 
 def test_any_batch_size_and_length_runs() -> None:

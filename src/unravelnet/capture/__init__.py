@@ -51,7 +51,7 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     """
     exported = export_model(model, example)
     stream = Stream(exported.graph_module.graph)
-    structure = find_structure(stream)
+    structure = find_structure(stream, stream.others())
     label = name or type(model).__name__
     if not structure.regions or _is_concatenative(stream, structure.regions):
         raise CaptureError(_nothing_to_remove(label, stream))

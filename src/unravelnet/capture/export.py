@@ -31,6 +31,8 @@ class Call:
     constants: Mapping[str, Any]
     spec: pytree.TreeSpec
     output_spec: pytree.TreeSpec
+    fixed: Mapping[int, Any]
+    guards: nn.Module | None
 
     def __deepcopy__(self, memo: object) -> Call:
         # It never changes, so that copies of a network may share it.
@@ -58,7 +60,28 @@ class Call:
                 f"The network was captured for {expected} and got {given}. Give the inputs in the form of the "
                 "example, or unravel the model again with an example of the new form."
             )
+        self._check(leaves)
         return leaves
+
+    def _check(self, leaves: list[Any]) -> None:
+        """Raise where the graph does not hold for these inputs: it is what the model did with the example."""
+        for place, value in self.fixed.items():
+            if leaves[place] != value:
+                raise CaptureError(
+                    f"The network was captured with the value {value!r} for an input that is now {leaves[place]!r}. "
+                    "Unravel the model again with an example that has the new value."
+                )
+        if self.guards is None:
+            return
+        try:
+            self.guards(*leaves)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves if isinstance(leaf, Tensor))
+            reason = str(error).strip().partition("\n")[0].removeprefix("Guard failed: ")
+            raise CaptureError(
+                f"The network was captured from an example that does not stand for inputs of shape {shapes}: the "
+                f"model may compute something else for them ({reason}). Unravel it again with an example like them."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,7 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
 
     Raises CaptureError with what in the model stands in the way.
     """
+    _check_batch_dimension(example)
     example = with_batch(example, [0, 1] if first_tensor(example).shape[0] > 1 else [0, 0])
     args, kwargs = arguments(example)
     constants = _constants(model, kwargs)
@@ -98,12 +122,26 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
                 dynamic_shapes=_by_name(model, names, dynamic_args, dynamic_kwargs),
                 strict=False,
             )
-            graph_module = _functional(program)
+            graph_module, guards = _functional(program)
         except Exception as error:
             raise _explained(model, error) from error
     _check_batch_is_open(graph_module)
-    call = Call(tuple(kwargs), constants, spec, program.call_spec.out_spec)
+    fixed = {place: leaf for place, leaf in enumerate(flat) if not isinstance(leaf, Tensor)}
+    call = Call(tuple(kwargs), constants, spec, program.call_spec.out_spec, fixed, guards)
     return ExportedModel(graph_module, call, example)
+
+
+def _check_batch_dimension(example: Inputs) -> None:
+    if isinstance(example, str) or not isinstance(example, Tensor | tuple | list | Mapping):
+        raise CaptureError(
+            f"The example is a {type(example).__name__}. Give a tensor, a tuple of positional or a dict of keyword "
+            "inputs, as the model takes them."
+        )
+    first = first_tensor(example)
+    if first.dim() == 0 or len(first) == 0:
+        raise CaptureError(
+            f"The example has the shape {tuple(first.shape)}. Its first dimension must be a batch of at least one."
+        )
 
 
 def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:
@@ -119,15 +157,35 @@ def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:
 
 @contextlib.contextmanager
 def left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give back modes and random state at the end, also after an exception."""
-    modes = [(module, module.training) for module in model.modules()]
-    random_state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(random_state)
-        for module, mode in modes:
-            module.training = mode
+    """Give back modes, buffers, attributes and random state at the end, also after an exception."""
+    attributes = [(module, _snapshot(vars(module))) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            for module, saved in attributes:
+                _restore(vars(module), saved)
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+
+
+def _snapshot(attributes: dict[str, Any]) -> dict[str, tuple[Any, dict[Any, Any] | None]]:
+    """Note the attributes of a module, and what stands in those that are dicts (its parameters and buffers)."""
+    return {
+        name: (value, dict(value) if isinstance(value, dict) else None) for name, value in attributes.items()
+    }
+
+
+def _restore(attributes: dict[str, Any], saved: dict[str, tuple[Any, dict[Any, Any] | None]]) -> None:
+    for name in set(attributes) - set(saved):
+        del attributes[name]
+    for name, (value, content) in saved.items():
+        attributes[name] = value
+        if content is not None and list(value.items()) != list(content.items()):
+            value.clear()
+            value.update(content)
 
 
 @contextlib.contextmanager
@@ -172,20 +230,22 @@ def _by_name(
     return {**dict(zip(names, args, strict=True)), **kwargs} if kwargs else tuple(args)
 
 
-def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:
-    """Turn a program into a graph module without guards and without in-place operations."""
+def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, nn.Module | None]:
+    """Turn a program into a graph module without in-place operations; give its guards beside it."""
     graph_module = program.module()
     if not _without_inplace(graph_module):
         # Writes into views need the general way, which also takes some composite operators apart.
         graph_module = program.run_decompositions({}).module()
+    guards = getattr(graph_module, "_guards_fn", None)
     for node in list(graph_module.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             graph_module.graph.erase_node(node)
     _without_idle_casts(graph_module.graph)
+    _with_plain_sums(graph_module.graph)
     graph_module.graph.eliminate_dead_code()
     _sizes_from_inputs(graph_module.graph)
     graph_module.recompile()
-    return graph_module
+    return graph_module, guards
 
 
 def _without_inplace(graph_module: fx.GraphModule) -> bool:
@@ -245,6 +305,21 @@ def _without_idle_casts(graph: fx.Graph) -> None:
             if isinstance(before, Tensor) and (before.dtype, before.device) == (after.dtype, after.device):
                 node.replace_all_uses_with(node.args[0])
                 graph.erase_node(node)
+
+
+def _with_plain_sums(graph: fx.Graph) -> None:
+    """Write x - f and x + alpha f as sums of two values, so that a junction has one form."""
+    for node in list(graph.nodes):
+        name = operation(node)
+        if name not in {"add", "sub"} or len(node.args) != 2 or not isinstance(node.args[1], fx.Node):
+            continue
+        factor = node.kwargs.get("alpha", 1) * (-1 if name == "sub" else 1)
+        if factor == 1 or not isinstance(node.args[1].meta.get("val"), Tensor):
+            continue
+        with graph.inserting_before(node):
+            scaled = graph.call_function(torch.ops.aten.mul.Tensor, (node.args[1], factor))
+        scaled.meta = dict(node.args[1].meta)
+        node.target, node.args, node.kwargs = torch.ops.aten.add.Tensor, (node.args[0], scaled), {}
 
 
 def _sizes_from_inputs(graph: fx.Graph) -> None:

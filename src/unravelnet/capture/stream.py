@@ -22,13 +22,16 @@ class Stream:
 
     `dominator[n]`: the last value that everything on the way from the input to n passes through.
     `post_dominator[n]`: the first value that everything on the way from n to the output passes through.
+    `main`: the input that the stream begins with; by default the one with most learned layers behind it.
     """
 
-    def __init__(self, graph: fx.Graph) -> None:
+    def __init__(self, graph: fx.Graph, main: fx.Node | None = None) -> None:
         self.graph = graph
         self.position = {node: place for place, node in enumerate(graph.nodes)}
         self.with_parameters = _descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
         self.on_input = _descendants(n for n in graph.nodes if n.op == "placeholder")
+        self.inputs = [node for node in graph.nodes if node.op == "placeholder" and _is_tensor(node)]
+        self.main = main or max(self.inputs, key=self._n_learned_after)
         self.sources = self._sources()
         reached = _descendants(self.sources)
         output = next(node for node in graph.nodes if node.op == "output")
@@ -75,17 +78,18 @@ class Stream:
 
     def _sources(self) -> list[fx.Node]:
         """Find the first activations: the main input, or what is looked up with it."""
-        inputs = [
-            n for n in self.graph.nodes if n.op == "placeholder" and isinstance(n.meta.get("val"), Tensor)
-        ]
-        main = max(inputs, key=self._n_learned_after)
-        if _is_float(main):
-            return [main]
-        dependent = _descendants([main])
+        if _is_float(self.main):
+            return [self.main]
+        dependent = _descendants([self.main])
         looked_up = [
             n for n in dependent if _is_float(n) and operation(n) in {"embedding", "index", "linear"}
         ]
         return [n for n in looked_up if not any(_is_float(operand) for operand in n.all_input_nodes[1:])]
+
+    def others(self) -> list[Stream]:
+        """The streams of the other inputs that pass through learned weights."""
+        behind = [node for node in self.inputs if node is not self.main and self._n_learned_after(node)]
+        return [stream for node in behind if (stream := Stream(self.graph, node)).nodes]
 
     def _n_learned_after(self, node: fx.Node) -> int:
         reached = _descendants([node])
@@ -96,6 +100,10 @@ def shape_of(node: fx.Node) -> tuple[object, ...] | None:
     """The shape of a node's value, with names for open sizes; None where it is not one tensor."""
     value = node.meta.get("val")
     return tuple(map(str, value.shape)) if isinstance(value, Tensor) else None
+
+
+def _is_tensor(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), Tensor)
 
 
 def _is_float(node: fx.Node) -> bool:

@@ -19,9 +19,17 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from torch import fx
+from torch._ops import HigherOrderOperator
 
 from unravelnet.capture.operations import AFFINE, GATES, PRODUCTS, is_sum, operation
 from unravelnet.capture.stream import Stream, shape_of
+
+_READ_ELSEWHERE = (
+    "one operand reaches the other through learned weights, but something between them is read elsewhere too"
+)
+_SIDE_BY_SIDE = "two linear layers of the same value are added; neither goes around the other"
+_HIDDEN = "its operators are hidden in a block of their own (torch.no_grad, torch.autocast or torch.cond)"
+OFF_STREAM = "it depends on another input only, and residual modules are looked for behind the main input"
 
 
 @dataclass(eq=False)
@@ -56,10 +64,17 @@ class Structure:
     unexplained: list[str]
 
 
-def find_structure(stream: Stream) -> Structure:
-    """Find the residual modules of a graph; for a network without any, its plain layers."""
+def find_structure(stream: Stream, others: Sequence[Stream] = ()) -> Structure:
+    """Find the residual modules of a graph; for a network without any, its plain layers.
+
+    `others`: the streams of further inputs, whose modules are listed and not taken apart.
+    """
     regions = _junction_regions(stream)
     unexplained = _unexplained(stream, regions)
+    elsewhere = {r.junction for other in others for r in _junction_regions(other) if r.junction not in stream}
+    unexplained += [
+        _description(node, OFF_STREAM) for node in sorted(elsewhere, key=stream.position.__getitem__)
+    ]
     outermost = _nest(regions)
     if not outermost:
         outermost = _plain_regions(stream)
@@ -105,7 +120,7 @@ def _region_of(
 ) -> Region | None:
     """Read a sum as the junction of a residual module, or say None if it is not one."""
     terms = _terms(stream, junction, entry, found)
-    skips = [term for term in terms if _is_affine(stream, term, entry, {})]
+    skips = [term for term in terms if _is_affine(stream, term, entry)]
     if not skips or any(shape_of(term) != shape_of(junction) for term in terms):
         return None
     skip = min(skips, key=lambda term: _cost(stream, term, entry))
@@ -132,25 +147,43 @@ def _terms(stream: Stream, junction: fx.Node, entry: fx.Node, found: dict[fx.Nod
     return terms
 
 
-def _is_affine(stream: Stream, node: fx.Node, entry: fx.Node, known: dict[fx.Node, bool]) -> bool:
+def _is_affine(stream: Stream, term: fx.Node, entry: fx.Node) -> bool:
     """Whether a value is the entry, or at most affine, pooled, padded, sliced or gated from it."""
-    if node is entry:
+    affine = {entry}
+    for node in stream.between(entry, term):
+        if not _is_affine_step(stream, node, entry, affine):
+            return False
+        affine.add(node)
+    return True
+
+
+def _is_affine_step(stream: Stream, node: fx.Node, entry: fx.Node, affine: set[fx.Node]) -> bool:
+    """Whether one operator keeps its operands affine. What only feeds a gate may be anything."""
+    if _feeds_gates_only(stream, node, entry):
         return True
-    if node not in known:
-        operands = [operand for operand in node.args if isinstance(operand, fx.Node) and operand in stream]
-        if operation(node) in {"mul", operator.mul} and len(operands) == 2:
-            operands = [operand for operand in operands if not _is_gate(stream, operand, entry)]
-        is_contraction = operation(node) in PRODUCTS | {"mul", "div", operator.mul, operator.truediv}
-        known[node] = (
-            operation(node) in AFFINE
-            and (len(operands) == 1 or not is_contraction)
-            and all(
-                _is_affine(stream, operand, entry, known)
-                for operand in stream.operands(node)
-                if operand in operands or not is_contraction
-            )
-        )
-    return known[node]
+    operands = [operand for operand in node.args if isinstance(operand, fx.Node) and operand in stream]
+    if operation(node) in {"mul", operator.mul} and len(operands) == 2:
+        operands = [operand for operand in operands if not _is_gate(stream, operand, entry)]
+    is_contraction = operation(node) in PRODUCTS | {"mul", "div", operator.mul, operator.truediv}
+    if is_contraction and len(operands) != 1:
+        return False
+    needed = operands if is_contraction else stream.operands(node)
+    return operation(node) in AFFINE and affine.issuperset(needed)
+
+
+def _feeds_gates_only(stream: Stream, node: fx.Node, entry: fx.Node) -> bool:
+    """Whether a value is a gate, or reaches the junction through gates only."""
+    waiting, seen = [node], set()
+    while waiting:
+        value = waiting.pop()
+        if value in seen or _is_gate(stream, value, entry):
+            continue
+        seen.add(value)
+        readers = [user for user in value.users if user in stream]
+        if not readers or is_sum(value) or operation(value) in {"mul", "cat"}:
+            return False
+        waiting += readers
+    return True
 
 
 def _is_gate(stream: Stream, node: fx.Node, entry: fx.Node) -> bool:
@@ -185,10 +218,12 @@ def _unexplained(stream: Stream, regions: Sequence[Region]) -> list[str]:
     """Describe the sums that have the look of a skip, x + f(x) with weights in f, and are no junction."""
     understood = {region.junction for region in regions}
     understood |= {node for region in regions for node in region.interior if _is_partial(node, region)}
+    sums = [n for n in stream.graph.nodes if n in stream and is_sum(n) and n not in understood]
+    hidden = [n for n in stream.graph.nodes if n in stream and isinstance(n.target, HigherOrderOperator)]
     return [
-        _description(stream, node)
-        for node in stream.graph.nodes
-        if node in stream.nodes and is_sum(node) and node not in understood and _looks_like_skip(stream, node)
+        *(_description(node, _READ_ELSEWHERE) for node in sums if _looks_like_skip(stream, node)),
+        *(_description(node, _SIDE_BY_SIDE) for node in sums if _is_pair_of_layers(stream, node)),
+        *(_description(node, _HIDDEN) for node in hidden),
     ]
 
 
@@ -220,13 +255,23 @@ def _inputs_of(stream: Stream, nodes: Sequence[fx.Node]) -> set[fx.Node]:
     return {operand for node in nodes for operand in stream.operands(node)}
 
 
-def _description(stream: Stream, node: fx.Node) -> str:
+def _is_pair_of_layers(stream: Stream, node: fx.Node) -> bool:
+    """Whether a sum adds two learned linear functions of one value, neither of which goes around the other."""
+    entry = stream.dominator.get(node)
+    operands = stream.operands(node)
+    return (
+        isinstance(entry, fx.Node)
+        and len(operands) == 2
+        and _nothing_leaves(stream, entry, node)
+        and all(_is_affine(stream, operand, entry) for operand in operands)
+        and all(any(map(stream.is_learned, stream.between(entry, operand))) for operand in operands)
+    )
+
+
+def _description(node: fx.Node, reason: str) -> str:
     place = ".".join(module_path(node)) or "the model's own forward"
     shape = "×".join(map(str, (shape_of(node) or ("?",))[1:]))
-    return (
-        f"{node.name} in {place} ({shape}): one operand reaches the other through learned weights, but something "
-        "between them is read elsewhere too"
-    )
+    return f"{node.name} in {place} ({shape}): {reason}"
 
 
 # -- plain layers --

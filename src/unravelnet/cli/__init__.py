@@ -6,6 +6,6 @@ the machine (a full disk, a damaged one) in status 1, Ctrl-C in 130. Rooms that 
 the commands, so that `--help` is quick.
 """
 
-from unravelnet.cli.app import app, main
+from unravelnet.cli.command_line import app, main
 
 __all__ = ["app", "main"]

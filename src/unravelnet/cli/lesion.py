@@ -26,6 +26,7 @@ from unravelnet.errors import unknown_name
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData
+    from unravelnet.inference import Precision
     from unravelnet.metrics import Metric
     from unravelnet.network import UnraveledNetwork
     from unravelnet.record import ResultsStore, Table
@@ -146,7 +147,7 @@ class _Subject:
 class _How:
     """How it is measured: options of `evaluate`."""
 
-    precision: str
+    precision: Precision
     batch_size: int | None
     limit: int | None
     until_ci: float | None

@@ -112,7 +112,8 @@ def train(
         return
     error = float(str(history[len(history) - 1]["test_error_rate"]))
     print_line(
-        f"{net.name} after {plan.epochs} epochs on {images.name}: error {error:.1%} on {len(test_images):,} test images."
+        f"{net.name} after {plan.epochs} epochs on {images.name}: error {error:.1%} on {len(test_images):,} test "
+        "images."
     )
     print_line(f"It is in {out}. Next: unravelnet lesion {out} --data {data}")
 

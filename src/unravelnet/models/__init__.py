@@ -140,7 +140,9 @@ def _example_for(found: Found, data: ImageData | None) -> Inputs:
             f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})"
         )
     if data is not None:
-        mending = f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."
+        mending = (
+            f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."
+        )
     else:
         mending = "Give the shape of one input that it was made for, such as --input-shape 3,64,64."
     raise ModelError(f"{found.name} does not run on inputs of {' nor of '.join(failures)}. {mending}")

@@ -29,6 +29,7 @@ from unravelnet.reporting import report
 from unravelnet.reproduce.clock import Clock, RunProgress
 from unravelnet.reproduce.directory import describe_network, table_path, write_networks
 from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle
+from unravelnet.route import Mode
 from unravelnet.studies import Trial
 from unravelnet.training import TrainingStatus, train
 
@@ -177,7 +178,7 @@ def n_passes(trials: Sequence[Trial]) -> float:
     2.0
     """
     routes = sorted([[(step.module, step.mode) for step in trial.route.steps] for trial in trials])
-    n_branches, previous = 0, list[tuple[int, str]]()
+    n_branches, previous = 0, list[tuple[int, Mode]]()
     for route in routes:
         shared = next((n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b), 0)
         if route != previous:

@@ -91,14 +91,17 @@ class Settings:
     def trials(self, study: str, net: UnraveledNetwork) -> list[Trial]:
         """List the trials of a study; counts that a small network does not allow are left out."""
         n_deletable = len(studies.delete_each(net)) - 1
-        random = {"repeats": self.repeats, "seed": self.seed}
+        repeats, seed = self.repeats, self.seed
         plans: dict[str, Callable[[], list[Trial]]] = {
             "delete_each": lambda: studies.delete_each(net),
             "remove_skip_each": lambda: studies.remove_skip_each(net),
             "delete_many": lambda: studies.delete_many(
-                net, [count for count in DELETED_COUNTS if count <= n_deletable], **random
+                net,
+                [count for count in DELETED_COUNTS if count <= n_deletable],
+                repeats=repeats,
+                seed=seed,
             ),
-            "reorder": lambda: studies.reorder(net, SWAP_COUNTS, **random),
+            "reorder": lambda: studies.reorder(net, SWAP_COUNTS, repeats=repeats, seed=seed),
         }
         return plans[study]()
 
@@ -182,7 +185,7 @@ def _defaults(data: ImageData) -> dict[str, Any]:
     if _is_small(data):
         return {"epochs": 15, "images": len(data), "repeats": 20, "precision": "float32"}
     precision = "bfloat16" if _has_fast_bfloat16() else "float32"
-    return {"epochs": 30, "images": min(2000, len(data)), "repeats": 10, "precision": precision}
+    return {"epochs": 30, "images": min(2000, len(data)), "repeats": 15, "precision": precision}
 
 
 def _is_small(data: ImageData) -> bool:

@@ -130,11 +130,15 @@ def _is_failure(error: BaseException | None) -> bool:
     return False
 
 
+class _Remarks(logging.Handler):
+    """Prints what the library remarks (that weights are random, for one) to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
 def _show_remarks() -> None:
-    """Let the remarks of the library (that weights are random, for one) appear on standard error."""
     logger = logging.getLogger("unravelnet")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    if not any(isinstance(handler, _Remarks) for handler in logger.handlers):
+        logger.addHandler(_Remarks())
         logger.setLevel(logging.INFO)

@@ -1,0 +1,192 @@
+"""`lesion` gives the numbers of `evaluate`, keeps them, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import unravelnet
+from tests.cli.conftest import assert_one_sentence
+from unravelnet import studies, zoo
+from unravelnet.data import load
+from unravelnet.evaluation import evaluate
+from unravelnet.record import load_table
+
+SOURCE = Path(unravelnet.__file__).parents[1]
+
+
+def test_the_numbers_are_those_of_the_library(call, trained):
+    ran = call("lesion", trained, "--data", "digits", "--limit", 60, "--metrics", "error_rate,loss", "--json")
+    found = json.loads(ran.out)
+    net = zoo.load(trained)
+    table = evaluate(net, studies.delete_each(net), load("digits"), limit=60, metrics=("error_rate", "loss"))
+    rows = found["studies"]["delete_each"]
+    assert [row["route"] for row in rows] == [row["route"] for row in table]
+    for name in ("error_rate", "loss", "loss_difference_low"):
+        assert [row[name] for row in rows] == [row[name] for row in table]
+    assert ran.err == ""
+
+
+def test_every_study_has_its_table(call, trained):
+    names = "delete-each,delete-many,reorder,remove-skip"
+    ran = call(
+        "lesion",
+        trained,
+        "--data",
+        "digits",
+        "--study",
+        names,
+        "--counts",
+        "1,3",
+        "--repeats",
+        2,
+        "--limit",
+        40,
+    )
+    assert ran.status == 0
+    for title in ("delete_each of", "delete_many of", "reorder of", "remove_skip_each of"):
+        assert f"{title} preact-resnet14 on digits: n = 40 images" in ran.out
+    assert "3 deleted" in ran.out
+    assert "1 swap " in ran.out
+    # One row a module in two of the studies, beside the intact network.
+    assert ran.out.count("stage1.0") == 2
+
+
+def test_csv_is_a_table(call, trained):
+    ran = call(
+        "lesion", trained, "--data", "digits", "--limit", 40, "--study", "delete-each,remove-skip", "--csv"
+    )
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [row["study"] for row in rows] == ["delete_each"] * 7 + ["remove_skip_each"] * 7
+    assert {row["n_images"] for row in rows} == {"40"}
+
+
+def test_measures_without_labels_need_no_classes(call, trained, tmp_path):
+    net = zoo.preact_resnet(8, input_shape=(1, 8, 8), n_classes=12, seed=0)
+    zoo.save(net, tmp_path / "twelve")
+    refused = call("lesion", tmp_path / "twelve", "--data", "digits")
+    assert_one_sentence(refused)
+    assert "has 12 outputs and digits has 10 classes" in refused.err
+    assert refused.status == 2
+    ran = call("lesion", tmp_path / "twelve", "--data", "digits", "--limit", 30, "--metrics", "agreement")
+    assert ran.status == 0
+    assert "100.0%" in ran.out
+
+
+def test_stopping_by_the_interval_uses_fewer_images(call, trained):
+    ran = call("lesion", trained, "--data", "digits", "--batch-size", 50, "--until-ci", 0.2, "--json")
+    rows = json.loads(ran.out)["studies"]["delete_each"]
+    assert {row["n_images"] for row in rows} == {50}
+    assert all(row["complete"] for row in rows)
+
+
+def test_a_directory_keeps_what_was_measured(call, trained, tmp_path):
+    words = ["lesion", trained, "--data", "digits", "--limit", 40, "--out", tmp_path / "kept"]
+    first = call(*words)
+    path = tmp_path / "kept" / "tables" / "net" / "delete_each.csv"
+    table = load_table(path)
+    with closing(sqlite3.connect(tmp_path / "kept" / "results.sqlite")) as store:
+        n_trials = store.execute("select count(*) from trials where complete").fetchone()
+    assert n_trials == (7,)
+    second = call(*words)
+    assert second.out == first.out
+    assert load_table(path) == table
+    assert call("report", tmp_path / "kept").status == 0
+    assert (tmp_path / "kept" / "report.html").stat().st_size > 10_000
+
+
+def test_a_finished_study_is_not_measured_again(call, trained, tmp_path, monkeypatch):
+    words = ["lesion", trained, "--data", "digits", "--limit", 40, "--out", tmp_path / "kept"]
+    first = call(*words)
+
+    def never(*args):
+        raise AssertionError("measured twice")
+
+    monkeypatch.setattr("unravelnet.evaluation.walk", never)
+    assert call(*words).out == first.out
+
+
+def test_two_networks_of_one_name_keep_their_tables(call, tmp_path):
+    for seed in (0, 1):
+        zoo.save(zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=seed), tmp_path / str(seed) / "net")
+        assert (
+            call(
+                "lesion",
+                tmp_path / str(seed) / "net",
+                "--data",
+                "digits",
+                "--limit",
+                20,
+                "--out",
+                tmp_path / "kept",
+            ).status
+            == 0
+        )
+    assert sorted(path.name for path in (tmp_path / "kept" / "tables").iterdir()) == ["net", "net-2"]
+
+
+def test_a_directory_of_another_run_is_refused(call, trained, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"reproduction": {}}')
+    ran = call("lesion", trained, "--data", "digits", "--out", tmp_path / "run")
+    assert_one_sentence(ran)
+    assert "holds a run of another kind" in ran.err
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_path):
+    words = [
+        "lesion", str(trained), "--data", "digits", "--study", "delete-many", "--counts", "1,2,3,4",
+        "--repeats", "150", "--batch-size", "10", "--out",
+    ]  # fmt: skip
+    store = tmp_path / "stopped" / "results.sqlite"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unravelnet.cli", *words, str(tmp_path / "stopped")],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_rows(store, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == (
+        f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'stopped'}; the same command goes on from "
+        "there.\n"
+    )
+    assert "delete_many of" in out
+    assert call(*words, tmp_path / "stopped").status == 0
+    assert call(*words, tmp_path / "unbroken").status == 0
+    resumed, whole = (
+        load_table(tmp_path / name / "tables" / "net" / "delete_many.csv") for name in ("stopped", "unbroken")
+    )
+    assert resumed == whole
+
+
+def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a run has committed something and is not done yet."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        if store.exists():
+            with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+                try:
+                    (n,) = connection.execute("select count(*) from trials").fetchone()
+                except sqlite3.OperationalError:
+                    n = 0
+            if n:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nothing was committed in two minutes")

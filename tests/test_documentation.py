@@ -1,0 +1,97 @@
+"""What README and glossary say is so: their examples run, and they name what there is."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+
+from unravelnet import studies, zoo
+from unravelnet.cli.command_line import app
+from unravelnet.evaluation import evaluate
+from unravelnet.metrics import METRICS
+from unravelnet.training import train
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+ROOT_COMMAND: Any = typer.main.get_command(app)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def failures_of(source: str) -> int:
+    test = doctest.DocTestParser().get_doctest(source, {}, "README", "README.md", 0)
+    assert test.examples
+    return doctest.DocTestRunner(verbose=False).run(test, clear_globs=False).failed
+
+
+def test_the_python_of_the_readme_runs():
+    with torch.random.fork_rng(devices=[]):
+        # One session: later blocks use names of earlier ones.
+        assert failures_of("\n".join(blocks("python"))) == 0
+
+
+def test_the_check_of_examples_finds_a_wrong_one(capsys):
+    assert failures_of(">>> 1 + 1\n3\n") == 1
+
+
+def commands_of_the_readme() -> list[str]:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [line.partition("#")[0].strip() for line in lines if line.startswith("unravelnet ")]
+
+
+@pytest.mark.parametrize("command", commands_of_the_readme())
+def test_the_commands_of_the_readme_parse(command):
+    _, name, *words = shlex.split(command)
+    ROOT_COMMAND.commands[name].make_context(name, words)
+
+
+def test_the_readme_shows_every_command():
+    assert {command.split()[1] for command in commands_of_the_readme()} == set(ROOT_COMMAND.commands)
+
+
+def test_the_readme_names_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), flags=re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in link:
+            assert ((ROOT / page).parent / link).exists(), link
+
+
+def is_defined(name: str) -> bool:
+    stem = name
+    for suffix in ("_difference_low", "_difference_high", "_difference", "_low", "_high"):
+        if name.endswith(suffix) and name.removesuffix(suffix) in METRICS:
+            stem = name.removesuffix(suffix)
+            break
+    return f"`{stem}`" in GLOSSARY
+
+
+def test_the_glossary_has_every_column():
+    net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
+    history = train(net, "digits", epochs=1)
+    table = evaluate(net, studies.delete_each(net), "digits", metrics=list(METRICS), limit=20)
+    columns = [*table.columns, *history.columns, *net.module_table().columns]
+    assert [name for name in columns if not is_defined(name)] == []
+
+
+def test_the_check_of_columns_finds_one_that_is_missing():
+    assert not is_defined("accuracy")
+    assert is_defined("loss_difference_high")
