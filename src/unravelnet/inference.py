@@ -124,8 +124,9 @@ def _fold_sequential(sequential: nn.Sequential) -> None:
     """Fold each normalisation into the convolution right before it; let ReLUs work in place."""
     layers = list(sequential.named_children())
     for (name, layer), (next_name, following) in pairwise(layers):
-        has_statistics = isinstance(following, _NORMALISATIONS) and following.running_mean is not None
-        if isinstance(layer, _CONVOLUTIONS) and has_statistics:
+        if not isinstance(layer, _CONVOLUTIONS) or not isinstance(following, _NORMALISATIONS):
+            continue
+        if following.running_mean is not None:
             setattr(sequential, name, fuse_conv_bn_eval(layer, following))
             setattr(sequential, next_name, nn.Identity())
     for (_, layer), (name, following) in pairwise(layers):

@@ -396,7 +396,7 @@ class Counting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         if not torch.compiler.is_exporting():
-            self.count += 1
+            self.count.add_(1)
             self.last = x
         return x + self.layer(x).relu()
 

@@ -4,57 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from unravelnet import zoo
-
-FILE = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
-class Block(nn.Module):
-    def __init__(self, n_in, n_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.stride, self.extra = stride, n_out - n_in
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.extra:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra // 2))
-        return F.relu(x + y)
-
-
-class Cifar(nn.Module):
-    def __init__(self, n):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(16)
-        widths = [16] * n + [32] * n + [64] * n
-        before = [16, *widths]
-        self.layers = nn.Sequential(*[Block(a, b, 1 if a == b else 2) for a, b in zip(before, widths)])
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, x):
-        x = self.layers(F.relu(self.bn(self.conv(x))))
-        return self.fc(x.mean((2, 3)))
-
-
-def resnet20():
-    return Cifar(3)
-"""
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "theirs.py"
-    path.write_text(FILE)
-    return path
 
 
 def test_a_file_somebody_else_wrote(call, file):

@@ -14,14 +14,18 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import unravelnet
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import studies, zoo
 from unravelnet.data import load
 from unravelnet.evaluation import evaluate
+from unravelnet.models import load_network
 from unravelnet.record import load_table
+from unravelnet.route import Route
 
 SOURCE = Path(unravelnet.__file__).parents[1]
 
@@ -82,6 +86,39 @@ def test_measures_without_labels_need_no_classes(call, trained, tmp_path):
     ran = call("lesion", tmp_path / "twelve", "--data", "digits", "--limit", 30, "--metrics", "agreement")
     assert ran.status == 0
     assert "100.0%" in ran.out
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of small colour images, one sub-folder a class; what is decoded stays in the test's directory."""
+    import datasets
+    from PIL import Image
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    generator = np.random.default_rng(0)
+    for label in range(10):
+        place = tmp_path / "images" / f"class{label}"
+        place.mkdir(parents=True)
+        for number in range(8):
+            pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / f"{number}.png")
+    return tmp_path / "images"
+
+
+def test_a_file_somebody_else_wrote_and_a_folder_of_images(call, file, folder):
+    model = load_network(f"{file}:resnet20", input_shape=(3, 16, 16))
+    ran = call("lesion", f"{file}:resnet20", "--data", folder, "--study", "delete-each,reorder", "--json")
+    assert ran.status == 0, ran.err
+    found = json.loads(ran.out)["studies"]
+    # Slow reference: every route by itself, on the same images.
+    images = load(str(folder))
+    inputs, targets = images.batch(torch.arange(len(images)))
+    for row in [*found["delete_each"], *found["reorder"]]:
+        with torch.no_grad():
+            wrong = model(inputs, Route.parse(row["route"])).argmax(1) != targets
+        assert row["error_rate"] == wrong.double().mean().item()
+    assert len(found["delete_each"]) == 1 + 9
 
 
 def test_stopping_by_the_interval_uses_fewer_images(call, trained):

@@ -183,7 +183,7 @@ def _restore(attributes: dict[str, Any], saved: dict[str, tuple[Any, dict[Any, A
         del attributes[name]
     for name, (value, content) in saved.items():
         attributes[name] = value
-        if content is not None and list(value.items()) != list(content.items()):
+        if content is not None:
             value.clear()
             value.update(content)
 

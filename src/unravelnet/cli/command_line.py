@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from unravelnet.errors import UnravelError
 _MISUSE, _FAILURE, _INTERRUPTED = 2, 1, 130
 # What the machine refuses, whatever the user asked for.
 _MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE})
+_NO_SPACE = os.strerror(errno.ENOSPC)
 _MACHINE_SQLITE_ERRORS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY})
 
 app = typer.Typer(
@@ -123,6 +125,10 @@ def _is_failure(error: BaseException | None) -> bool:
     """Whether the machine is to blame: some error behind this one is a full or broken disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+            return True
+        if _NO_SPACE in str(
+            error
+        ):  # from libraries that are not written in Python, and have no number for it
             return True
         if isinstance(error, sqlite3.Error):
             return getattr(error, "sqlite_errorcode", 0) & 0xFF in _MACHINE_SQLITE_ERRORS

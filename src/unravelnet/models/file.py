@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
 import importlib.util
 import sys
 import traceback
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -47,9 +47,12 @@ def from_file(specification: str, wish: Wish) -> Found:
 
 
 def _imported(path: Path) -> ModuleType:
-    """Run a file as a module of a fresh name, so that it never meets another one or an older version of itself."""
+    """Run a file as a module of a name that only this path has, anew each time.
+
+    The name stays the same, because it is part of the fingerprint of what the file defines.
+    """
     repair_torchvision()
-    name = f"_unravelnet_user_{path.stem}_{uuid.uuid4().hex[:8]}"
+    name = f"_unravelnet_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a .py file has a loader"
     assert spec.loader is not None

@@ -76,7 +76,7 @@ def image_batch(shape: Shape) -> torch.Tensor:
 def no_such_model(kind: str, name: str, known: Sequence[str], listing: str) -> UnknownNameError:
     """Make the error for a name that a long list of models does not have.
 
-    >>> str(no_such_model("fruit", "aple", ["apple", "pear"], "fruits()"))
+    >>> str(no_such_model("fruit", "aple", ["apple", "cherry"], "fruits()"))
     "There is no fruit 'aple'. Nearest: apple. `fruits()` lists all 2."
     """
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -38,11 +38,12 @@ __all__ = ["NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
 METRICS = ("error_rate", "loss")
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
 _COST_OF_TRAINING = 4.0
+_LAST_PART = "report"
 
 
 def reproduce(
-    data: str = "digits",
-    out: str | os.PathLike[str] = "runs/digits",
+    data: str,
+    out: str | os.PathLike[str],
     *,
     epochs: int | None = None,
     images: int | None = None,
@@ -74,12 +75,14 @@ def reproduce(
     subjects = [_Subject.of(network, settings, test_data) for network in networks]
     begin(directory, settings, command)
     write_networks(directory, [subject.description(test_data) for subject in subjects])
-    clock = Clock([part for subject in subjects for part in subject.costs(len(train_data))], on_progress)
+    parts = [part for subject in subjects for part in subject.costs(len(train_data))]
+    clock = Clock([*parts, (_LAST_PART, 0.0)], on_progress)
     with ResultsStore(directory) as store:
         for subject in subjects:
             subject.train(directory, train_data, test_data, clock)
             for study in subject.network.studies:
                 subject.measure(study, directory, test_data, store, clock)
+    clock.begin(_LAST_PART)
     return report(directory)
 
 
