@@ -168,9 +168,27 @@ def test_label_free_metrics_of_the_intact_network_are_perfect() -> None:
 
 def test_batch_size_changes_nothing() -> None:
     net, xy = small_net(), data()
-    tables = [un.evaluate(net, un.studies.delete_each(net), xy, batch_size=size) for size in (1, 8, 50)]
-    assert tables[0].to_pandas().equals(tables[1].to_pandas())
-    assert tables[0].to_pandas().equals(tables[2].to_pandas())
+    trials, metrics = un.studies.delete_each(net), ("error_rate", "loss")
+    tables = [un.evaluate(net, trials, xy, batch_size=size, metrics=metrics) for size in (1, 8, 50)]
+    for other in tables[1:]:
+        for row, same in zip(tables[0], other, strict=True):
+            assert row["error_rate"] == same["error_rate"]
+            assert row["loss"] == pytest.approx(same["loss"], rel=1e-6)
+
+
+def test_label_free_metrics_ask_nothing_of_labels() -> None:
+    net, (x, y) = small_net(), data()
+    (row,) = un.evaluate(net, [net.full_route], (x, y + 9), metrics=("agreement",))
+    assert row["agreement"] == 1.0
+
+
+def test_a_limit_draws_the_same_images_from_a_name_and_from_its_data() -> None:
+    net = un.zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0).eval()
+    by_name, by_data = (
+        un.evaluate(net, [net.full_route], given, limit=32, metrics=("loss",))[0]
+        for given in ("digits", un.data.load("digits"))
+    )
+    assert (by_name["loss"], by_name["data"]) == (by_data["loss"], by_data["data"])
 
 
 class Stop:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from unravelnet.data import Batches, as_batches
+from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.inference import Bench, Precision
@@ -97,6 +97,8 @@ def evaluate(
     bench = Bench(net, precision=precision, device=device, compile=compile)
     size = batch_size or _BATCH_SIZE.get(bench.device.type, 256)
     is_random = until_ci is not None or limit is not None
+    if isinstance(data, str):
+        data = load(data)
     batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
     rule = _StoppingRule(until_ci, confidence)
     sweep = _Sweep(bench, _checked(net, trials), found, rule)
@@ -354,8 +356,9 @@ class _Sweep:
         """Run one batch through the routes that have not seen it; return its number of examples."""
         due = [route for route, tally in self._unfinished().items() if tally.n_images <= start]
         inputs = self.bench.place(inputs)
-        targets = None if targets is None else targets.to(self.bench.device)
         _check_targets(self.metrics, targets)
+        needs_targets = any(metric.needs_targets for metric in self.metrics)
+        targets = targets.to(self.bench.device) if targets is not None and needs_targets else None
         n_images = len(first_tensor(inputs))
         values, not_finite = self._values(due, inputs, targets)
         intact = values[self.intact].double()

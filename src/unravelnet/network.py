@@ -36,6 +36,8 @@ Inputs = Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 Held = Mapping[str, Tensor]
 
 NOTHING_HELD: Held = {}
+# Attributes that say something of a network and change nothing of what it computes.
+_WORDS = {"name", "training", "unexplained"}
 
 
 class Segment(nn.Module):
@@ -472,7 +474,7 @@ def _computation_of(part: nn.Module) -> str:
     settings = {
         name: getattr(value, "__qualname__", None) or repr(value)
         for name, value in sorted(vars(part).items())
-        if not name.startswith("_") and name != "training" and (_is_plain(value) or callable(value))
+        if not name.startswith("_") and name not in _WORDS and (_is_plain(value) or callable(value))
     }
     return f"{type(part).__module__}.{type(part).__qualname__} {part.extra_repr()} {settings}"
 
