@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test benchmark lint clean
 
 demo: .venv/ready
 	@$(BIN)/unravelnet reproduce --data digits --out demo
@@ -12,6 +12,10 @@ demo: .venv/ready
 # Two processes with one thread each: more threads than cores slow each other down.
 test: .venv/ready-to-develop
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+# On a machine that does nothing else; a quarter of an hour.
+benchmark: .venv/ready-to-develop
+	@$(BIN)/python -m benchmarks
 
 lint: .venv/ready-to-develop
 	@$(BIN)/ruff check -q .
