@@ -14,10 +14,10 @@ from unravelnet.route import Route
 
 
 def run() -> Iterator[Row]:
-    """Measure growth: images 1x, 2x, 4x; modules 18, 54, 200; routes 10, 50, 200."""
+    """Measure growth: images 1x, 2x, 4x; modules 18, 54, 201; routes 10, 50, 200."""
     for n_images in (128, 256, 512):
         yield in_fresh_process(_delete_each, "images", 38, n_images)
-    for depth in (38, 110, 402):
+    for depth in (38, 110, 404):
         yield in_fresh_process(_delete_each, "modules", depth, 64)
     for n_routes in (10, 50, 200):
         yield in_fresh_process(_random_routes, n_routes)

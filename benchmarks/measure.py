@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,7 +53,12 @@ def in_fresh_process(work: Callable[..., Row], *arguments: Any) -> Row:
 
 
 def _with_memory(work: Callable[..., Row], arguments: tuple[Any, ...]) -> Row:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_kib()
     row = work(*arguments)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**row, "memory_mib": (after - before) / 1024}
+    return {**row, "memory_mib": (_peak_kib() - before) / 1024}
+
+
+def _peak_kib() -> int:
+    """Read the peak memory of this process (Linux); `getrusage` would count that of its parent, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
