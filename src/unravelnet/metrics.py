@@ -151,7 +151,9 @@ def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = N
     prediction a position; positions whose target is -100 are left out. Raises EvaluationError where shapes do
     not fit or a target is no class.
     """
-    logits = logits_of(output).float()
+    found = logits_of(output)
+    # Half precisions are too coarse to sum up; double stays double.
+    logits = found.to(torch.promote_types(found.dtype, torch.float32))
     if logits.dim() > 3:
         logits = logits.movedim(1, -1)
     logits_NC = logits.reshape(-1, logits.shape[-1]) if logits.dim() > 2 else logits

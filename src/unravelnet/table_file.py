@@ -19,7 +19,20 @@ Row = dict[str, Any]
 
 # In these columns a text such as "3" (a route) or "123e4567" (a fingerprint) stays a text.
 _TEXT_COLUMNS = frozenset(
-    {"trial_id", "study", "label", "route", "network", "network_name", "data", "data_name", "precision"}
+    {
+        "trial_id",
+        "study",
+        "label",
+        "route",
+        "network",
+        "network_name",
+        "data",
+        "data_name",
+        "precision",
+        "name",
+        "layer",
+        "loss",
+    }
 )
 _SUFFIXES = (".csv", ".parquet")
 

@@ -1,0 +1,68 @@
+"""What all measurements of gradients have in common: batches, images at a time, and the facts of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from unravelnet.data import Batches, as_batches, load
+from unravelnet.data.batches import StreamedBatches
+from unravelnet.data.source import Batch, n_examples, part_of
+from unravelnet.gradient.linearised import record
+from unravelnet.inference import Bench
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import Row
+from unravelnet.route import Route
+
+_BATCH_SIZE = 128
+_MAX_BYTES = 2 * 2**30
+# Streams that one linearised module and the products with it need at a time.
+_WORKING_STREAMS = 16
+
+
+def open_batches(
+    data: Any, *, batch_size: int | None, limit: int | None, seed: int, is_shuffled: bool = False
+) -> Batches:
+    """Open data as batches; a limit draws images by the seed, as in `evaluate`, and so does shuffling.
+
+    A stream comes in its own order.
+    """
+    if isinstance(data, str):
+        data = load(data)
+    size = batch_size or _BATCH_SIZE
+    batches = as_batches(data, batch_size=size, limit=limit)
+    if isinstance(batches, StreamedBatches) or not (is_shuffled or limit is not None):
+        return batches
+    return as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed)
+
+
+def facts_of(net: UnraveledNetwork, batches: Batches, *, n_images: int, seed: int, confidence: float) -> Row:
+    """Give the columns that say of what a row was measured."""
+    return {
+        "n_images": n_images,
+        "seed": seed,
+        "confidence": confidence,
+        "network": net.fingerprint(),
+        "network_name": net.name,
+        # A stream would have to be read twice, once to name it.
+        "data": "" if isinstance(batches, StreamedBatches) else batches.fingerprint(),
+        "data_name": batches.name,
+    }
+
+
+def parts_within(max_bytes: int | None, bench: Bench, batch: Batch, route: Route) -> Iterator[Batch]:
+    """Cut a batch into parts whose gradients by length fit into memory (2 GiB if None).
+
+    Kept are what was computed at every place of the route, twice, and a term for every length, twice. To be
+    called inside `fixed(bench.net)`.
+    """
+    few = part_of(batch, 0, 2)
+    recording = record(bench.net, bench.place(few[0]), route)
+    n_bytes = [place.n_bytes for place in (*(stage.place for stage in recording.stages), recording.end)]
+    needed = 2 * sum(n_bytes) + (2 * len(n_bytes) + _WORKING_STREAMS) * max(n_bytes)
+    size = max(1, (max_bytes or _MAX_BYTES) * n_examples(few) // needed)
+    # Parts of equal size: the last one should not be a straggler.
+    n = n_examples(batch)
+    size = -(-n // -(-n // size))
+    for first in range(0, n, size):
+        yield part_of(batch, first, first + size)

@@ -1,0 +1,355 @@
+"""The gradient of a network by path length: how much each length carries, three ways.
+
+All of them take each image's own loss and normalisation as in use (evaluation mode), with which every branch is
+one linear map an image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor
+
+from unravelnet.data.source import Batch, n_examples
+from unravelnet.errors import EvaluationError, unknown_name
+from unravelnet.gradient.batch_statistics import with_batch_statistics
+from unravelnet.gradient.lengths import Join, RandomPath, Sum, Term, Terms, backwards
+from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, record
+from unravelnet.gradient.loss import LossName, find_loss
+from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
+from unravelnet.inference import Bench
+from unravelnet.intervals import mean_interval
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import Row, Table
+from unravelnet.route import Route
+
+Method = Literal["exact", "rms", "sampled"]
+At = Literal["stem", "input"]
+Per = Literal["image", "batch"]
+Normalisation = Literal["running", "batch"]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+# Veit et al. (2016), section 5: 1,000 measurements of each length, in batches as in training.
+_DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": 1000}
+# How far the sum over lengths may be from autograd's gradient, of which it is another way of adding up.
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def path_gradients(
+    net: UnraveledNetwork,
+    data: Any,
+    *,
+    method: Method = "exact",
+    route: Route | None = None,
+    loss: LossName = None,
+    at: At = "stem",
+    per: Per = "image",
+    draws: int | None = None,
+    max_length: int | None = None,
+    normalisation: Normalisation = "running",
+    limit: int | None = None,
+    batch_size: int | None = None,
+    max_bytes: int | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Split the gradient by path length: one row a length, from 0 to the number of modules.
+
+    >>> from unravelnet import zoo
+    >>> net = zoo.preact_resnet(depth=8, input_shape=(1, 8, 8), seed=0)
+    >>> images, labels = torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
+    >>> table = path_gradients(net, (images, labels))
+    >>> [row["path_count"] for row in table]
+    [1, 3, 3, 1]
+    >>> table[0]["gradient_error"] < 1e-4
+    True
+
+    Norms are Euclidean, of the gradient of each image's own loss, and means over images with their intervals.
+
+    exact: `length_gradient_norm`, of the vector sum of all paths of a length; `gradient_error`, how far the sum
+    over all lengths is from autograd's gradient; `path_gradient_norm`, of single paths, from `draws` random ones
+    of each length and image; `length_contribution`, the number of paths times that norm (Fig. 6c); and
+    `coherence`, the norm of the sum over that contribution: 1 if all paths of a length point the same way.
+    rms: `path_gradient_rms`, the root mean square over all paths and images, unbiased, from `draws` random signs
+    of every branch and image; its standard error is that of the draws.
+    sampled: the procedure of the paper (Fig. 6b): `draws` measurements of each length, each along one random
+    path, with mean, quantiles and interval.
+
+    `route`: modules in its order and modes. `loss`: "cross_entropy", "squared_norm" or a function of output and
+    targets that gives one loss an image; None: cross entropy where there are targets. `at`: the gradient at the
+    stem's output, or at the input of the network. `per`: "batch" takes the gradient of the mean loss of a batch
+    as one measurement, as the paper does. `max_length`: leave longer paths out. `normalisation`: "batch" takes
+    the statistics of each batch, for per="batch" and sampled only. `limit`: only so many images, drawn by `seed`.
+    `batch_size`: images at a time, 128 if None, or fewer where `max_bytes` (2 GiB if None) would not hold them.
+    `progress`: wraps the iteration over batches, as `tqdm` does.
+
+    Raises EvaluationError where options do not go together, the gradient is not finite, or the sum over lengths
+    is not autograd's gradient; RouteError where the route does not fit. Source: Veit et al. (2016), section 5.
+    """
+    options = _Options(
+        method, at, per, normalisation, max_length, _DRAWS.get(method, 0) if draws is None else draws
+    )
+    route = net.full_route if route is None else net.check(route)
+    batches = open_batches(
+        data, batch_size=batch_size, limit=limit, seed=seed, is_shuffled=method == "sampled"
+    )
+    bench = Bench(with_batch_statistics(net) if normalisation == "batch" else net, device=device)
+    measured = _Measured(bench, route, loss, options, seed, max_bytes)
+    with fixed(bench.net):
+        for batch in progress(batches) if progress else batches:
+            measured.add(batch)
+        n_images = measured.n_images
+        while not measured.is_complete:
+            for batch in batches:
+                measured.add(batch)
+    facts = {
+        "method": method,
+        "n_draws": measured.n_draws,
+        "at": at,
+        "per": per,
+        "loss": measured.loss_name,
+        "route": str(route),
+        "n_modules": len(net.residual_modules),
+        **facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence),
+    }
+    return Table([{**row, **facts} for row in measured.rows(confidence)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How the gradient is measured; options of `path_gradients`."""
+
+    method: Method
+    at: At
+    per: Per
+    normalisation: Normalisation
+    max_length: int | None
+    draws: int
+
+    def __post_init__(self) -> None:
+        for kind, name, known in (
+            ("method", self.method, tuple(_DRAWS)),
+            ("place for a gradient", self.at, ("stem", "input")),
+            ("kind of measurement", self.per, ("image", "batch")),
+            ("normalisation", self.normalisation, ("running", "batch")),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        if self.draws < (0 if self.method == "exact" else 1):
+            raise EvaluationError(f"{self.draws} draws cannot be made; give draws=1 or more.")
+        if self.max_length is not None and self.max_length < 0:
+            raise EvaluationError(
+                f"A longest length of {self.max_length} cannot be; give max_length=0 or more."
+            )
+        if self.normalisation == "batch" and (self.method, self.per) != ("sampled", "batch"):
+            raise EvaluationError(
+                "With the statistics of the batch images change each other's gradients, so that no image has paths "
+                'of its own. Give method="sampled" and per="batch" with normalisation="batch".'
+            )
+
+
+class _Measured:
+    """Norms by length of all measurements so far.
+
+    Shapes: L lengths, M measurements (images, or batches), D draws for each.
+    """
+
+    def __init__(
+        self, bench: Bench, route: Route, loss: LossName, options: _Options, seed: int, max_bytes: int | None
+    ) -> None:
+        self.bench, self.route, self.options, self.max_bytes = bench, route, options, max_bytes
+        self.loss, self.loss_name = loss, ""
+        self.generator = torch.Generator().manual_seed(seed)
+        self.norms: dict[str, list[Tensor]] = {}
+        self.counts: list[int] = []
+        self.error_square = self.whole_square = 0.0
+        self.n_images = 0
+        self.n_measured = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are enough measurements; only random paths are measured until there are."""
+        return self.options.method != "sampled" or self.n_measured >= self.options.draws
+
+    @property
+    def n_draws(self) -> int:
+        """Draws for each measurement, or in all where each measurement is one."""
+        return self.n_measured if self.options.method == "sampled" else self.options.draws
+
+    def add(self, batch: Batch) -> None:
+        """Measure one batch, in as many parts as memory asks for."""
+        if self.n_measured and self.options.method == "sampled" and self.is_complete:
+            return
+        n, is_one = n_examples(batch), self.options.per == "batch"
+        is_cut = self.options.normalisation == "running"
+        state = self.generator.get_state()
+        parts = []
+        for part in parts_within(self.max_bytes, self.bench, batch, self.route) if is_cut else [batch]:
+            if is_one:  # the same path for all parts of the batch
+                self.generator.set_state(state)
+            parts.append(self._measure(part))
+        for name in parts[0]:
+            values = torch.cat([part[name] for part in parts], dim=-1)
+            # The gradient of the mean loss: that of each image, divided by their number.
+            kept = values.square().sum(dim=-1, keepdim=True).sqrt() / n if is_one else values
+            self.norms.setdefault(name, []).append(kept)
+        self.n_images += n
+        self.n_measured += 1 if is_one else n
+
+    def _measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Measure some images: norms by name, the last dimension counting images."""
+        inputs, targets = batch
+        self.loss_name, loss = find_loss(self.loss, has_targets=targets is not None)
+        recording = record(self.bench.net, self.bench.place(inputs), self.route)
+        targets = None if targets is None else targets.to(self.bench.device)
+        losses, end = recording.gradient(loss, targets)
+        if not losses.isfinite().all():
+            raise EvaluationError(
+                f"The loss of {self.bench.net.name or 'the network'} is not finite on some images, so its gradient "
+                "cannot be split. Check the weights and the normalisation of the data."
+            )
+        draws, options = range(self.options.draws), self.options
+        if options.method == "rms":
+            joins: list[Join] = [Sum(self.generator) for _ in draws]
+            return {"signed": torch.stack([self._norms(recording, end, join) for join in joins])}
+        n_paths = 1 if options.method == "sampled" else options.draws
+        drawn = [self._norms(recording, end, RandomPath(self.generator, options.per)) for _ in range(n_paths)]
+        paths = {"paths": torch.stack(drawn)} if drawn else {}
+        if options.method == "sampled":
+            return paths
+        terms = self._terms(recording, end, Sum())
+        whole = self._at(recording, recording.whole_gradient(loss, targets))
+        self._compare(terms, whole)
+        return {**paths, "sums": norms_of(terms), "whole": Term(whole).norms()[None]}
+
+    def _norms(self, recording: Recording, end: Cotangent, join: Join) -> Tensor:
+        return norms_of(self._terms(recording, end, join))
+
+    def _terms(self, recording: Recording, end: Cotangent, join: Join) -> Terms:
+        for terms, counts in backwards(recording.stages, end, join, self.options.max_length):
+            last, self.counts = terms, counts
+        return [term and Term(self._at(recording, term.values), term.exponent) for term in last]
+
+    def _at(self, recording: Recording, gradient: Cotangent) -> Cotangent:
+        """Carry a gradient from the stem's output to the input, if that is where it is asked for."""
+        if self.options.at == "stem":
+            return gradient
+        if not recording.stem.leaves:
+            raise EvaluationError(
+                "The inputs are whole numbers, as tokens are, and have no gradient. Measure it at the stem's output "
+                '(at="stem").'
+            )
+        return recording.stem.pull(gradient, around=True, through=False)[0]
+
+    def _compare(self, terms: Terms, whole: Cotangent) -> None:
+        """Add up how far the sum over all lengths is from the ordinary gradient."""
+        if self.options.max_length is not None and self.options.max_length < len(self.route):
+            return
+        total: Cotangent = {}
+        for term in terms:
+            if term is not None:
+                total = plus(total, {name: value * 2.0**term.exponent for name, value in term.values.items()})
+        for name, value in whole.items():
+            difference = value - total.get(name, torch.zeros_like(value))
+            self.error_square += float(difference.double().square().sum())
+            self.whole_square += float(value.double().square().sum())
+
+    # -- rows --
+
+    def rows(self, confidence: float) -> list[Row]:
+        """Make one row a length."""
+        norms = {name: torch.cat(values, dim=-1).cpu().numpy() for name, values in self.norms.items()}
+        rows: list[Row] = [
+            {"length": length, "path_count": count} for length, count in enumerate(self.counts)
+        ]
+        if "signed" in norms:
+            _add_rms(rows, norms["signed"], confidence)
+        if "sums" in norms:
+            _add_means(rows, "length_gradient_norm", norms["sums"], confidence)
+            total = sum(row["length_gradient_norm"] for row in rows)
+            for row in rows:
+                row["length_share"] = row["length_gradient_norm"] / total if total else math.nan
+                row["gradient_norm"] = float(norms["whole"].mean())
+                row["gradient_error"] = self._checked_error()
+        if "paths" in norms:
+            _add_means(rows, "path_gradient_norm", norms["paths"].mean(axis=0), confidence)
+            _add_contributions(rows)
+        if self.options.method == "sampled":
+            for row, values in zip(rows, norms["paths"][0], strict=True):
+                for share in _QUANTILES:
+                    row[f"path_gradient_norm_q{round(100 * share):02d}"] = float(np.quantile(values, share))
+        return rows
+
+    def _checked_error(self) -> float | None:
+        if not self.whole_square:
+            return None
+        error = math.sqrt(self.error_square / self.whole_square)
+        tolerance = _TOLERANCE.get(next(iter(self.bench.net.parameters())).dtype, _TOLERANCE[torch.float32])
+        if error > tolerance:
+            raise EvaluationError(
+                f"The gradients of all lengths add up to something else than autograd's gradient: the relative "
+                f"difference is {error:.1e}, expected at most {tolerance:.0e}. The network may not be the same "
+                "function twice (dropout, state), or its numbers are too large; try it in float64."
+            )
+        return error
+
+
+def norms_of(terms: Terms) -> Tensor:
+    """Stack the norms of all terms: lengths × images. A length without paths has none, which is 0."""
+    norms = [None if term is None else term.norms() for term in terms]
+    zero = torch.zeros_like(next(norm for norm in norms if norm is not None))
+    return torch.stack([zero if norm is None else norm for norm in norms])
+
+
+def _add_means(rows: list[Row], name: str, values_LM: NDArray[np.float64], confidence: float) -> None:
+    for row, values in zip(rows, values_LM, strict=True):
+        low, high = mean_interval(float(values.sum()), float((values**2).sum()), len(values), confidence)
+        row |= {name: float(values.mean()), f"{name}_low": max(0.0, low), f"{name}_high": high}
+
+
+def _add_rms(rows: list[Row], signed_DLM: NDArray[np.float64], confidence: float) -> None:
+    """Under random signs the square of the sum is, in the mean, the sum of the squares over all paths."""
+    n_draws = len(signed_DLM)
+    for length, row in enumerate(rows):
+        count = row["path_count"]
+        # Divided before it is squared, and by logarithms: counts have hundreds of digits in deep networks.
+        squares_DM = (
+            (signed_DLM[:, length] * math.exp(-math.log(count) / 2)) ** 2 if count else signed_DLM[:, length]
+        )
+        mean = float(squares_DM.mean())
+        root = math.sqrt(mean)
+        spread = float(squares_DM.mean(axis=1).std(ddof=1)) / math.sqrt(n_draws) if n_draws > 1 else math.nan
+        images = squares_DM.mean(axis=0)
+        low, high = mean_interval(float(images.sum()), float((images**2).sum()), len(images), confidence)
+        row["path_gradient_rms"] = root
+        row["path_gradient_rms_low"], row["path_gradient_rms_high"] = (
+            math.sqrt(max(0.0, low)),
+            math.sqrt(high),
+        )
+        row["path_gradient_rms_se"] = spread / (2 * root) if root else 0.0
+
+
+def _add_contributions(rows: list[Row]) -> None:
+    """Add count times mean norm, its share, and how much of it is left in the vector sum."""
+    logs = [_log(row["path_count"]) + _log(row["path_gradient_norm"]) for row in rows]
+    total = float(logsumexp(logs)) if any(math.isfinite(value) for value in logs) else math.nan
+    for row, value in zip(rows, logs, strict=True):
+        contribution = float(np.exp(value))
+        row["length_contribution"] = contribution
+        row["share"] = math.exp(value - total) if total == total else math.nan
+        if "length_gradient_norm" in row:
+            row["coherence"] = row["length_gradient_norm"] / contribution if contribution else None
+
+
+def _log(number: float) -> float:
+    return math.log(number) if number else -math.inf
