@@ -20,6 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = {
     "errors": {"errors"},
     "plain data": {
+        "decay",
         "figures",
         "files",
         "intervals",
@@ -38,20 +39,23 @@ FLOORS = {
         "capture",
         "checkpoint",
         "data",
+        "ensembles",
         "evaluation",
+        "gradient",
         "inference",
         "metrics",
         "models",
         "network",
         "training",
         "training_data",
+        "training_dynamics",
         "zoo",
     },
     "corridors": {"cli", "reproduce"},
 }
 FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(FLOORS.values()) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "transformers", "safetensors", "datasets"}
-OPTIONAL = {"torchvision", "timm", "transformers", "ray", "starlette", "uvicorn"}
+OPTIONAL = {"torchvision", "timm", "transformers", "tokenizers", "ray", "starlette", "uvicorn"}
 FRONT_DOOR = "__init__"
 
 

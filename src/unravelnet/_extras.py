@@ -12,7 +12,7 @@ from types import ModuleType
 
 from unravelnet.errors import MissingExtraError
 
-_EXTRA_OF_PACKAGE = {"ray": "cluster", "starlette": "web", "uvicorn": "web"}
+_EXTRA_OF_PACKAGE = {"ray": "cluster", "starlette": "web", "tokenizers": "transformers", "uvicorn": "web"}
 _NEEDS_TORCHVISION = ("torchvision", "timm", "transformers")
 _repairs: list[object] = []
 

@@ -214,11 +214,16 @@ def test_options_have_the_names_of_arguments():
     import inspect
 
     from unravelnet.evaluation import evaluate
+    from unravelnet.gradient import path_gradients
     from unravelnet.reproduce import reproduce
     from unravelnet.training_plan import TrainingPlan
 
     faces = {
         "lesion": (evaluate, {"metrics", "limit", "precision", "until-ci", "seed", "batch-size"}),
+        "paths": (
+            path_gradients,
+            {"method", "draws", "max-length", "at", "per", "loss", "limit", "batch-size", "seed"},
+        ),
         "reproduce": (reproduce, {"data", "out", "epochs", "images", "repeats", "precision", "seed"}),
         "train": (
             TrainingPlan,

@@ -15,6 +15,7 @@ import typer
 from unravelnet.cli.inspect import inspect
 from unravelnet.cli.interruption import InterruptionError
 from unravelnet.cli.lesion import lesion
+from unravelnet.cli.paths import paths
 from unravelnet.cli.report import report
 from unravelnet.cli.reproduce import reproduce
 from unravelnet.cli.train import train
@@ -38,6 +39,7 @@ for command, short_help in (
     (reproduce, "The paper, end to end: train, delete, reorder, report."),
     (inspect, "What are the residual modules of a model?"),
     (lesion, "What does it cost to delete, reorder, cut skips?"),
+    (paths, "Which lengths of paths carry the gradient?"),
     (train, "Train a network, all of it or random routes."),
     (report, "Write the report of a run again."),
 ):
@@ -67,6 +69,7 @@ def _root(
     unravelnet reproduce                               the paper, end to end, on the digits
     unravelnet inspect torchvision:resnet50            the residual modules of a model
     unravelnet lesion runs/net --data digits           what each module is worth
+    unravelnet paths runs/net --data digits            the gradient by path length
     unravelnet train resnet20 --data digits --out runs/net
     unravelnet report runs/digits                      the report of a run, made again
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unravelnet.cli.options import (
-    DATA_HELP,
+    DATA_OR_TEXT_HELP,
     JsonOption,
     ModelArgument,
     ShapeOption,
@@ -26,7 +26,7 @@ def inspect(
     input_shape: ShapeOption = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help=f"Take shape and number of classes from it: {DATA_HELP}"),
+        typer.Option(metavar="DATA", help=f"Take shape and number of classes from it: {DATA_OR_TEXT_HELP}"),
     ] = None,
     weights: WeightsOption = None,
     as_json: JsonOption = False,
@@ -40,12 +40,11 @@ def inspect(
     unravelnet inspect my_model.py:make_model --input-shape 3,64,64
     unravelnet inspect my_model.py:make_model --weights trained.safetensors
     """
-    from unravelnet.data import load
-    from unravelnet.models import load_network
+    from unravelnet.models import load_data, load_network
 
     net = load_network(
         model,
-        data=None if data is None else load(data),
+        data=None if data is None else load_data(model, data),
         input_shape=shape_of(input_shape),
         weights=weights,
     )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unravelnet.cli.interruption import InterruptionError, interruptible
-from unravelnet.cli.lesion_results import ResultsDirectory, show
+from unravelnet.cli.lesion_results import show
 from unravelnet.cli.options import (
-    DATA_HELP,
+    DATA_OR_TEXT_HELP,
     JsonOption,
     ModelArgument,
     PrecisionName,
@@ -22,10 +22,11 @@ from unravelnet.cli.options import (
     whole_numbers,
 )
 from unravelnet.cli.progress import batch_bar
+from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
 
 if TYPE_CHECKING:
-    from unravelnet.data import ImageData
+    from unravelnet.data import ImageData, TextData
     from unravelnet.inference import Precision
     from unravelnet.metrics import Metric
     from unravelnet.network import UnraveledNetwork
@@ -42,7 +43,7 @@ STUDIES = {
 
 def lesion(
     model: ModelArgument,
-    data: Annotated[str, typer.Option(metavar="DATA", help=f"Images to measure on: {DATA_HELP}")],
+    data: Annotated[str, typer.Option(metavar="DATA", help=f"What to measure on: {DATA_OR_TEXT_HELP}")],
     study: Annotated[
         str, typer.Option(metavar="NAMES", help=f"One or several of {', '.join(STUDIES)}.")
     ] = "delete-each",
@@ -57,7 +58,9 @@ def lesion(
     limit: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Measure on this many images, drawn by the seed. [default: all]", min=1
+            metavar="N",
+            help="Measure on this many images (or sequences), drawn by the seed. [default: all]",
+            min=1,
         ),
     ] = None,
     precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = (
@@ -97,6 +100,7 @@ def lesion(
     unravelnet lesion runs/net --data path/to/cifar10 --limit 2000 --precision bfloat16 --out runs/lesions
     unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/images --metrics error_rate,loss --json
     unravelnet lesion runs/net --data digits --until-ci 0.005 --csv > rows.csv
+    unravelnet lesion hf:path/to/gpt2 --data book.txt --metrics loss --limit 100
 
     With --out, a run that was stopped goes on when it is called again, and unravelnet report DIR makes a page.
     """
@@ -106,10 +110,14 @@ def lesion(
     chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
     with interruptible("Nothing had been measured yet."):
         subject = _Subject.of(model, data, weights, names(metrics))
-        net, images = subject.net, subject.images
+        net, data_set = subject.net, subject.data
         plans = {name: _trials(name, net, numbers, repeats=repeats, seed=seed) for name in chosen}
-        results = None if out is None else ResultsDirectory(out, net, model, images.n_classes)
-    how = _How(precision.value, batch_size, None if limit == len(images) else limit, until_ci, seed)
+        results = None
+        if out is not None:
+            results = ResultsDirectory(
+                out, net, command="lesion", specification=model, n_classes=data_set.n_classes
+            )
+    how = _How(precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
     tables: dict[str, Table] = {}
     try:
         for name, trials in plans.items():
@@ -117,30 +125,28 @@ def lesion(
             if results is not None:
                 results.save(tables[name], name)
     except _StoppedError as stopped:
-        show({**tables, name: stopped.table}, net, subject.metrics, form)
+        show({**tables, name: stopped.table}, net, subject.metrics, form, data_set.unit)
         raise InterruptionError(f"Interrupted. {_what_is_kept(out)}") from stopped
-    show(tables, net, subject.metrics, form)
+    show(tables, net, subject.metrics, form, data_set.unit)
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is measured: a network that fits the images, and the metrics."""
+    """What is measured: a network that fits the data, and the metrics."""
 
     net: UnraveledNetwork
-    images: ImageData
+    data: ImageData | TextData
     metrics: tuple[Metric, ...]
 
     @classmethod
     def of(cls, model: str, data: str, weights: Path | None, metric_names: list[str]) -> _Subject:
-        from unravelnet.data import load
         from unravelnet.metrics import find_metrics
-        from unravelnet.models import check_fits, load_network
+        from unravelnet.models import load_subject
 
         metrics = find_metrics(metric_names)
-        images = load(data)
-        net = load_network(model, data=images, weights=weights)
-        check_fits(net, images, needs_classes=any(metric.needs_targets for metric in metrics))
-        return cls(net, images, metrics)
+        needs_classes = any(metric.needs_targets for metric in metrics)
+        net, data_set = load_subject(model, data, weights=weights, needs_classes=needs_classes)
+        return cls(net, data_set, metrics)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: 
             return evaluate(
                 subject.net,
                 trials,
-                subject.images,
+                subject.data,
                 metrics=[metric.name for metric in subject.metrics],
                 precision=how.precision,
                 batch_size=how.batch_size,

@@ -1,16 +1,12 @@
-"""What `unravelnet lesion` does with its tables: prints them, and keeps them in a directory."""
+"""What `unravelnet lesion` prints of its tables."""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
-from unravelnet.errors import StoreError
 
 if TYPE_CHECKING:
     from unravelnet.metrics import Metric
@@ -20,57 +16,14 @@ if TYPE_CHECKING:
 _SINGLE = ("delete_each", "remove_skip_each")
 
 
-class ResultsDirectory:
-    """A directory with the layout of a run, to which lesion studies of any networks add their tables.
-
-    Raises StoreError where the directory holds a reproduction, whose tables belong to its own settings.
-    """
-
-    def __init__(self, directory: Path, net: UnraveledNetwork, specification: str, n_classes: int) -> None:
-        from unravelnet.provenance import collect, read_run, write_run
-        from unravelnet.reproduce.directory import describe_network, read_networks, write_networks
-
-        if (directory / "run.json").exists() and "lesion" not in read_run(directory):
-            raise StoreError(
-                f"{directory} holds a run of another kind. Give the lesion study a directory of its own."
-            )
-        self.directory = directory
-        fingerprint = net.fingerprint()
-        entries = {str(entry.get("name")): entry for entry in read_networks(directory)}
-        self.name = _free_name(specification, fingerprint, entries)
-        has_skips = any(module.skip is not None for module in net.residual_modules)
-        entries[self.name] = describe_network(
-            net,
-            name=self.name,
-            title=net.name,
-            role="resnet" if has_skips else "vgg",
-            n_classes=n_classes,
-            fingerprint=fingerprint,
-        )
-        write_run(directory, collect(["unravelnet", *sys.argv[1:]], lesion=specification))
-        write_networks(directory, list(entries.values()))
-
-    def save(self, table: Table, study: str) -> None:
-        """Save the table of a study."""
-        from unravelnet.reproduce.directory import table_path
-
-        table.save(table_path(self.directory, self.name, study))
-
-
-def _free_name(specification: str, fingerprint: str, entries: Mapping[str, Mapping[str, object]]) -> str:
-    """Name a network after its specification; another network of that name keeps its own."""
-    path = Path(specification)
-    text = path.resolve().name if path.is_dir() else specification
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "network"
-    number, candidate = 1, name
-    while candidate in entries and entries[candidate].get("fingerprint") != fingerprint:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
-
-
-def show(tables: Mapping[str, Table], net: UnraveledNetwork, metrics: Sequence[Metric], form: str) -> None:
-    """Print the tables of all studies as "json", "csv" or "table"."""
+def show(
+    tables: Mapping[str, Table],
+    net: UnraveledNetwork,
+    metrics: Sequence[Metric],
+    form: str,
+    unit: str = "images",
+) -> None:
+    """Print the tables of all studies as "json", "csv" or "table". `unit`: what was measured on."""
     from unravelnet.record import Table
 
     if form == "json":
@@ -81,14 +34,16 @@ def show(tables: Mapping[str, Table], net: UnraveledNetwork, metrics: Sequence[M
     else:
         for study, table in tables.items():
             if len(table):
-                _print_study(study, table, net, metrics)
+                _print_study(study, table, net, metrics, unit)
 
 
-def _print_study(study: str, table: Table, net: UnraveledNetwork, metrics: Sequence[Metric]) -> None:
+def _print_study(
+    study: str, table: Table, net: UnraveledNetwork, metrics: Sequence[Metric], unit: str
+) -> None:
     numbers = sorted({int(str(row["n_images"])) for row in table})
     n_images = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
     confidence = float(str(table[0]["confidence"]))
-    heading = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} images"
+    heading = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} {unit}"
     if study in _SINGLE:
         heading += f", in brackets {confidence:.0%} intervals"
         columns = ["module", "name", *(title for metric in metrics for title, _, _ in _quantities(metric))]

@@ -24,6 +24,7 @@ DATA_HELP = (
     "digits (built in), a directory that the datasets library opens or with one folder of images a class, or a "
     "name on the Hugging Face hub."
 )
+DATA_OR_TEXT_HELP = f"{DATA_HELP[:-1]}; for a language model a text file, of which the last tenth is taken."
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]

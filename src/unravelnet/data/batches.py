@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from unravelnet.data.loading import load
-from unravelnet.data.source import Batch, Source, cut, hash_batches, n_examples, open_source, split_batch
+from unravelnet.data.source import Batch, Source, hash_batches, n_examples, open_source, part_of, split_batch
 from unravelnet.errors import DataError
 
 
@@ -111,7 +111,7 @@ class StreamedBatches(Batches):
         for item in self.stream:
             batch = split_batch(item)
             if self.limit is not None:
-                batch = cut(batch, self.limit - seen)
+                batch = part_of(batch, 0, self.limit - seen)
             first, seen = seen, seen + n_examples(batch)
             self._check_start(first, seen)
             if first >= self.skipped:
@@ -159,9 +159,9 @@ def as_batches(
     >>> len(batches), batches.n_images
     (3, 10)
 
-    `data`: a specification as for `load` (its test split), `ImageData`, a pair of tensors (inputs, targets),
-    inputs alone (a tensor, or a mapping of tensors), a torch `Dataset`, or an iterable of batches, which
-    keeps its own batch sizes. `limit`: use this many images: the first ones, or random ones for a
+    `data`: a specification as for `load` (its test split), `ImageData`, `TextData`, a pair of tensors (inputs,
+    targets), inputs alone (a tensor, or a mapping of tensors), a torch `Dataset`, or an iterable of batches,
+    which keeps its own batch sizes. `limit`: use this many images: the first ones, or random ones for a
     specification, which is drawn from by `shuffle_seed` (0 if None). `shuffle_seed`: the seed of a random
     order. Raises DataError where the data is empty, has fewer images than the limit, or cannot be shuffled.
     """
@@ -185,7 +185,9 @@ def as_batches(
 def _order(source: Source, limit: int | None, shuffle_seed: int | None) -> Tensor:
     n = len(source)
     if limit is not None and limit > n:
-        raise DataError(f"{limit} images of {source.name} were asked for, and it has {n}; ask for 1 to {n}.")
+        raise DataError(
+            f"{limit} {source.unit} of {source.name} were asked for, and it has {n}; ask for 1 to {n}."
+        )
     if shuffle_seed is None:
         order = torch.arange(n)
     else:

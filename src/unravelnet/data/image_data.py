@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class ImageData:
     name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    unit: ClassVar[str] = "images"
 
     def __post_init__(self) -> None:
         if len(self.images.shape) != 4 or (

@@ -52,10 +52,15 @@ def load(
     decode batch by batch beyond; None: a quarter of the machine's memory. Raises DataError where the data is
     missing, empty, mislabelled, damaged or of several sizes, and UnknownNameError for an unknown name.
     """
-    if split not in _SPLITS:
-        raise unknown_name("split", split, _SPLITS)
+    check_split(split)
     data = _digits(split) if specification == DIGITS else _load_images(specification, split, max_bytes)
     return data if limit is None else data.subset(limit, seed=seed)
+
+
+def check_split(split: str) -> None:
+    """Raise UnknownNameError unless this is the name of a split."""
+    if split not in _SPLITS:
+        raise unknown_name("split", split, _SPLITS)
 
 
 def _digits(split: str) -> ImageData:
@@ -112,7 +117,8 @@ def _check_exists(specification: str, path: Path) -> None:
         return
     if path.is_file():
         raise DataError(
-            f"{specification} is a file; images are loaded from a directory or by the name of a data set."
+            f"{specification} is a file; images are loaded from a directory or by the name of a data set, a text by "
+            "`load_text`."
         )
     if not specification or looks_like_path(specification):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Data that can be indexed: image data, tensors, a torch `Dataset`, all behind two methods.
+"""Data that can be indexed: image data, text data, tensors, a torch `Dataset`, all behind two methods.
 
 `gather` gives any images as one batch, `fingerprint` hashes them. Data that only comes as a stream of batches
 is treated in `batches`.
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from unravelnet.data.image_data import ImageData
+from unravelnet.data.text_data import TextData
 from unravelnet.errors import DataError
 from unravelnet.network import Inputs, first_tensor
 
@@ -25,9 +26,10 @@ _HASHED_AT_ONCE = 1024
 
 
 class Source(Protocol):
-    """Images (or sequences) that can be had in any order."""
+    """Images (or sequences) that can be had in any order. `unit`: which of the two, for messages."""
 
     name: str
+    unit: str
 
     def __len__(self) -> int: ...
 
@@ -40,6 +42,8 @@ class Source(Protocol):
 
 class ImageSource:
     """Image data, normalised as it is gathered."""
+
+    unit = ImageData.unit
 
     def __init__(self, data: ImageData) -> None:
         self.data = data
@@ -57,8 +61,31 @@ class ImageSource:
         return self.data.take(order).fingerprint()
 
 
+class TextSource:
+    """Text data."""
+
+    unit = TextData.unit
+
+    def __init__(self, data: TextData) -> None:
+        self.data = data
+        self.name = data.name
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def gather(self, indices: Tensor) -> Batch:
+        return self.data.batch(indices)
+
+    def fingerprint(self, order: Tensor) -> str:
+        if torch.equal(order, torch.arange(len(self.data))):
+            return self.data.fingerprint()
+        return self.data.take(order).fingerprint()
+
+
 class TensorSource:
     """Inputs of any form whose tensors share their first dimension, with targets or without."""
+
+    unit = "images"
 
     def __init__(self, inputs: Inputs, targets: Tensor | None, name: str = "tensors") -> None:
         self.inputs = inputs
@@ -85,6 +112,8 @@ class TensorSource:
 
 class DatasetSource:
     """A torch `Dataset` with a length: items are (input, target), or inputs only."""
+
+    unit = "images"
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
@@ -122,6 +151,8 @@ def open_source(data: object) -> Source | None:
 def _open(data: object) -> Source | None:
     if isinstance(data, ImageData):
         return ImageSource(data)
+    if isinstance(data, TextData):
+        return TextSource(data)
     if isinstance(data, IterableDataset):
         return None
     if isinstance(data, Dataset):
@@ -169,12 +200,13 @@ def n_examples(batch: Batch) -> int:
     return int(first_tensor(batch[0]).shape[0])
 
 
-def cut(batch: Batch, n: int) -> Batch:
-    """Keep the first n images of a batch."""
+def part_of(batch: Batch, first: int, last: int) -> Batch:
+    """Keep the images of a batch from one position to before another."""
     inputs, targets = batch
-    if n >= n_examples(batch):
+    if first <= 0 and last >= n_examples(batch):
         return batch
-    return cast(Inputs, _select(inputs, slice(0, n))), None if targets is None else targets[:n]
+    part = slice(first, last)
+    return cast(Inputs, _select(inputs, part)), None if targets is None else targets[part]
 
 
 def hash_batches(batches: Iterable[Batch]) -> str:

@@ -1,27 +1,33 @@
 """From a text such as "torchvision:resnet50" to a network that is taken apart.
 
 Sources, a file each: the zoo and directories with a trained network (here), `libraries` (torchvision, timm,
-transformers) and `file` (the user's own Python). `weights` loads what the user gives beside them. Nothing is
-downloaded, and random weights are said to be random.
+transformers) and `file` (the user's own Python). `weights` loads what the user gives beside them; `text` reads a
+text as the model does, and `fit` says whether model and data go together. Nothing is downloaded, and random
+weights are said to be random.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from unravelnet import zoo
 from unravelnet.capture import unravel
-from unravelnet.data import ImageData
-from unravelnet.errors import CaptureError, DataError, ModelError, unknown_name
-from unravelnet.metrics import logits_of
+from unravelnet.data import ImageData, TextData, is_text_file, load
+from unravelnet.data.text_loading import BYTES
+from unravelnet.errors import ModelError, unknown_name
 from unravelnet.models.file import from_file
+from unravelnet.models.fit import check_fits, predicts_next_token
 from unravelnet.models.found import Found, Wish, failure_on, say_random
 from unravelnet.models.libraries import from_timm, from_torchvision, from_transformers
+from unravelnet.models.text import load_text_for
 from unravelnet.models.weights import load_into, read_weights
 from unravelnet.network import Inputs, Shape, UnraveledNetwork, first_tensor, shape_text
 
-__all__ = ["check_fits", "load_network"]
+__all__ = ["check_fits", "load_data", "load_network", "load_subject"]
+
+_log = logging.getLogger(__name__)
 
 FORMS = (
     "zoo:preact-resnet110, torchvision:resnet50, timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a "
@@ -32,7 +38,7 @@ FORMS = (
 def load_network(
     specification: str,
     *,
-    data: ImageData | None = None,
+    data: ImageData | TextData | None = None,
     input_shape: Shape | None = None,
     weights: str | Path | None = None,
 ) -> UnraveledNetwork:
@@ -46,42 +52,51 @@ def load_network(
     `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a
     .safetensors or .pt file to load before the network is taken apart. Raises ModelError, UnknownNameError or
     MissingExtraError where there is no such model, CheckpointError where weights do not fit, CaptureError where
-    the model cannot be taken apart.
+    the model cannot be taken apart, DataError where it takes images and the data is a text, or the other way round.
     """
-    shape = input_shape or (data.image_shape if data else None)
-    found = _find(specification, Wish(shape, data.n_classes if data else None))
+    found = _find(specification, _wish(input_shape, data))
     if weights is not None:
         load_into(found.model, read_weights(Path(weights).expanduser()), Path(weights))
     is_captured = isinstance(found.model, UnraveledNetwork)
     net = found.model if is_captured else unravel(found.model, _example_for(found, data), name=found.name)
     assert isinstance(net, UnraveledNetwork)
     net.name = say_random(found.name) if found.is_random and weights is None else found.name
+    if isinstance(data, TextData) and data.tokenizer == BYTES:
+        _log.info("%s is read byte by byte, without a tokenizer.", data.name)
     return net
 
 
-def check_fits(net: UnraveledNetwork, data: ImageData, *, needs_classes: bool = True) -> None:
-    """Raise DataError unless a network takes these images and has an output for each of their classes.
+def load_data(model: str, data: str) -> ImageData | TextData:
+    """Load the test split of data for a model, both as specified on the command line.
 
-    `needs_classes`: whether predictions will be compared with targets.
+    A file is a text, read as the model reads: `model` says by which tokenizer. Raises as `load` and `load_text`.
     """
-    import torch
+    return load_text_for(model, data) if is_text_file(data) else load(data)
 
-    images, _ = data.batch(torch.arange(min(2, len(data))))
-    try:
-        with torch.no_grad():
-            output = net(images)
-    except (RuntimeError, ValueError, IndexError, TypeError, CaptureError) as error:
-        raise DataError(
-            f"{net.name} does not take the images of {data.name}, which are {shape_text(data.image_shape)} "
-            f"({str(error).strip().partition(chr(10))[0][:200]}). Give data of the size that it was made for."
-        ) from error
-    n_outputs = logits_of(output).shape[-1]
-    if needs_classes and n_outputs != data.n_classes:
-        raise DataError(
-            f"{net.name} has {n_outputs} outputs and {data.name} has {data.n_classes} classes, so its predictions "
-            "cannot be right or wrong. Give data with the classes that the network was trained for, or measure what "
-            "needs no targets: agreement, kl_divergence, cosine."
-        )
+
+def load_subject(
+    model: str, data: str, *, weights: str | Path | None = None, needs_classes: bool = True
+) -> tuple[UnraveledNetwork, ImageData | TextData]:
+    """Load a network and data that fits it, both as specified on the command line.
+
+    A text has its next tokens as targets, unless the network predicts none. `needs_classes`: see `check_fits`.
+    Raises as `load_data`, `load_network` and `check_fits`.
+    """
+    loaded = load_data(model, data)
+    net = load_network(model, data=loaded, weights=weights)
+    check_fits(net, loaded, needs_classes=needs_classes)
+    if isinstance(loaded, TextData) and not predicts_next_token(net, loaded):
+        _log.info("%s predicts no next tokens, so %s has no targets for it.", net.name, loaded.name)
+        loaded = loaded.without_targets()
+    return net, loaded
+
+
+def _wish(input_shape: Shape | None, data: ImageData | TextData | None) -> Wish:
+    if data is None:
+        return Wish(input_shape)
+    if isinstance(data, TextData):
+        return Wish(input_shape or (data.length,), None, data.vocabulary_size, data.name)
+    return Wish(input_shape or data.image_shape, data.n_classes, None, data.name)
 
 
 def _find(specification: str, wish: Wish) -> Found:
@@ -94,7 +109,7 @@ def _find(specification: str, wish: Wish) -> Found:
         return from_file(specification, wish)
     path = Path(specification).expanduser()
     if path.is_dir():
-        return _from_directory(path)
+        return _from_directory(path, wish)
     if colon and "/" not in scheme:
         raise unknown_name("kind of model", scheme, [*_SOURCES, "FILE.py"])
     if specification in zoo.names():
@@ -105,6 +120,7 @@ def _find(specification: str, wish: Wish) -> Found:
 
 
 def _from_zoo(name: str, wish: Wish) -> Found:
+    wish.check_takes(f"zoo:{name}", "images")
     options: dict[str, object] = {"seed": 0}
     if wish.n_classes is not None:
         options["n_classes"] = wish.n_classes
@@ -113,9 +129,10 @@ def _from_zoo(name: str, wish: Wish) -> Found:
     return Found(zoo.create(name, **options).eval(), f"zoo:{name}", is_random=True)
 
 
-def _from_directory(path: Path) -> Found:
+def _from_directory(path: Path, wish: Wish) -> Found:
     if (path / "config.json").is_file() and not (path / "network.json").is_file():
         raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
+    wish.check_takes(str(path), "images")
     net = zoo.load(path)
     return Found(net, net.name)
 
@@ -128,7 +145,7 @@ _SOURCES: dict[str, Callable[[str, Wish], Found]] = {
 }
 
 
-def _example_for(found: Found, data: ImageData | None) -> Inputs:
+def _example_for(found: Found, data: ImageData | TextData | None) -> Inputs:
     """Choose the first example that the model takes."""
     failures = []
     for example in found.examples:
@@ -139,7 +156,11 @@ def _example_for(found: Found, data: ImageData | None) -> Inputs:
         failures.append(
             f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})"
         )
-    if data is not None:
+    if isinstance(data, TextData):
+        mending = (
+            f"Give data that it was made for; {data.name} is a text, in sequences of {data.length} tokens."
+        )
+    elif data is not None:
         mending = (
             f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."
         )

@@ -20,8 +20,9 @@ from torch import nn
 
 from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
-from unravelnet.models.found import Found, Wish, drawn_from_seed, image_batch
+from unravelnet.models.found import Found, Wish, drawn_from_seed, image_batch, token_batch
 
+_N_FIRST_TOKENS = 16
 _USUAL_SHAPES = ((3, 32, 32), (3, 224, 224))
 
 
@@ -42,6 +43,10 @@ def from_file(specification: str, wish: Wish) -> Found:
         )
     with drawn_from_seed(), _beside(path):
         model = _made(_imported(path), factory_name, path)
+    if wish.vocabulary_size is not None and wish.input_shape is not None:
+        # Tokens that every vocabulary has. Whether it has all of the text's is told better when it is tried.
+        tokens = token_batch(wish.input_shape[-1], min(_N_FIRST_TOKENS, wish.vocabulary_size))
+        return Found(model, f"{path.name}:{factory_name}", (tokens,))
     shapes = (wish.input_shape,) if wish.input_shape else _USUAL_SHAPES
     return Found(model, f"{path.name}:{factory_name}", tuple(map(image_batch, shapes)))
 

@@ -7,12 +7,13 @@ import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
 from unravelnet.capture.export import arguments, left_as_it_was
-from unravelnet.errors import UnknownNameError
+from unravelnet.errors import DataError, UnknownNameError
 from unravelnet.network import Inputs, Shape
 
 _log = logging.getLogger("unravelnet.models")
@@ -20,10 +21,33 @@ _log = logging.getLogger("unravelnet.models")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the caller knows of the inputs and outputs: the shape of one input, the number of classes."""
+    """What the caller knows of inputs and outputs.
+
+    `input_shape`: of one image, or the length of one sequence. `n_classes`: of labelled images.
+    `vocabulary_size`: of a text. `data_name`: of the images or the text, "" where there are none.
+    """
 
     input_shape: Shape | None = None
     n_classes: int | None = None
+    vocabulary_size: int | None = None
+    data_name: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the model is wanted for a text."""
+        return self.vocabulary_size is not None
+
+    def check_takes(self, model_name: str, taken: Literal["images", "text"]) -> None:
+        """Raise DataError where a model takes images and a text is given, or the other way round."""
+        if self.is_text and taken == "images":
+            raise DataError(
+                f"{model_name} takes images, and {self.data_name} is a text. Give images, such as digits, or a "
+                "language model: hf:NAME-OR-DIR."
+            )
+        if self.n_classes is not None and taken == "text":
+            raise DataError(
+                f"{model_name} takes text, and {self.data_name} are images. Give a text file, or a model for images."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +95,14 @@ def failure_on(model: nn.Module, example: Inputs) -> Exception | None:
 def image_batch(shape: Shape) -> torch.Tensor:
     """Make a batch of two images to capture a model with."""
     return torch.zeros(2, *shape)
+
+
+def token_batch(length: int, vocabulary_size: int) -> torch.Tensor:
+    """Make a batch of two sequences of tokens to capture a model with."""
+    # The first few tokens are mostly special ones (padding, end), which some models count or forbid.
+    first = min(4, vocabulary_size - 1)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(first, vocabulary_size, (2, length), generator=generator)
 
 
 def no_such_model(kind: str, name: str, known: Sequence[str], listing: str) -> UnknownNameError:

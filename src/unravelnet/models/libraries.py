@@ -19,7 +19,7 @@ from torch import nn
 
 from unravelnet._extras import require
 from unravelnet.errors import CheckpointError, ModelError
-from unravelnet.models.found import Found, Wish, drawn_from_seed, image_batch, no_such_model
+from unravelnet.models.found import Found, Wish, drawn_from_seed, image_batch, no_such_model, token_batch
 from unravelnet.network import Inputs
 
 # Long enough for every position to matter, short enough to be captured in a second.
@@ -38,6 +38,7 @@ _HEADS = (
 
 def from_torchvision(name: str, wish: Wish) -> Found:
     """Make a model of torchvision with random weights, such as "resnet50"."""
+    wish.check_takes(f"torchvision:{name}", "images")
     models = require("torchvision.models", f"The model torchvision:{name}")
     if name not in models.list_models():
         raise no_such_model(
@@ -66,6 +67,7 @@ def _torchvision_size(models: Any, name: str) -> tuple[int, int]:
 
 def from_timm(name: str, wish: Wish) -> Found:
     """Make a model of timm with random weights, such as "vit_tiny_patch16_224"."""
+    wish.check_takes(f"timm:{name}", "images")
     timm = require("timm", f"The model timm:{name}")
     # A tag behind a dot names published weights, of which there are none here.
     architecture = name.partition(".")[0]
@@ -94,15 +96,17 @@ def from_transformers(name: str, wish: Wish) -> Found:
     """Load a model of transformers from a local directory or its cache; from its configuration if that is all.
 
     `name`: a directory with config.json, or a name that has been downloaded before. Raises ModelError where
-    there is none, CheckpointError where weights are damaged.
+    there is none, CheckpointError where weights are damaged, DataError where it does not take the kind of data.
     """
     transformers = require("transformers", f"The model hf:{name}")
     with _quiet(transformers):
-        config = _config(transformers, name)
+        config = read_config(transformers, name)
         head = _head(transformers, config)
         stored = _stored(head, name, config)
         model = _drawn(head, config, wish) if stored is None else stored
-    example = _example(model, config, wish)
+    takes_text = getattr(model, "main_input_name", "input_ids") == "input_ids"
+    wish.check_takes(f"hf:{name}", "text" if takes_text else "images")
+    example = _token_example(config, wish) if takes_text else _image_example(config, wish)
     return Found(model.float().eval(), f"hf:{name}", (example,), is_random=stored is None)
 
 
@@ -121,7 +125,8 @@ def _quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _config(transformers: Any, name: str) -> Any:
+def read_config(transformers: Any, name: str) -> Any:
+    """Read the configuration of a model in a directory or in the cache. Raises ModelError where there is none."""
     directory = Path(name).expanduser()
     if directory.is_dir() and not (directory / "config.json").is_file():
         raise ModelError(
@@ -138,6 +143,11 @@ def _config(transformers: Any, name: str) -> Any:
             f"There is no directory {name}, and no model of that name was downloaded before. Nothing is downloaded "
             f"here; get it with: hf download {name}"
         ) from error
+
+
+def vocabulary_size(config: Any) -> int | None:
+    """Say how many tokens a model knows; None for a model of images."""
+    return getattr(config, "vocab_size", None) or getattr(config.get_text_config(), "vocab_size", None)
 
 
 def _head(transformers: Any, config: Any) -> Any:
@@ -187,19 +197,20 @@ def _drawn(head: Any, config: Any, wish: Wish) -> nn.Module:
     return model
 
 
-def _example(model: nn.Module, config: Any, wish: Wish) -> Inputs:
-    """Make inputs for the first argument of the model; a dict where a decoder needs its own."""
-    main = getattr(model, "main_input_name", "input_ids")
-    if main != "input_ids":
-        vision = getattr(config, "vision_config", config)
-        side = getattr(vision, "image_size", _IMAGENET_SIZE)
-        height, width = (side, side) if isinstance(side, int) else side
-        return image_batch(wish.input_shape or (getattr(vision, "num_channels", 3), height, width))
+def _image_example(config: Any, wish: Wish) -> Inputs:
+    """Make inputs for a model of images."""
+    vision = getattr(config, "vision_config", config)
+    side = getattr(vision, "image_size", _IMAGENET_SIZE)
+    height, width = (side, side) if isinstance(side, int) else side
+    return image_batch(wish.input_shape or (getattr(vision, "num_channels", 3), height, width))
+
+
+def _token_example(config: Any, wish: Wish) -> Inputs:
+    """Make inputs for a model of text; a dict where a decoder needs its own."""
     length = wish.input_shape[-1] if wish.input_shape else _N_TOKENS
-    n_words = getattr(config, "vocab_size", None) or config.get_text_config().vocab_size
-    # The first few words are mostly special ones (padding, end), which some models count or forbid.
-    first = min(4, n_words - 1)
-    tokens = torch.randint(first, n_words, (2, length), generator=torch.Generator().manual_seed(0))
+    n_words = vocabulary_size(config)
+    assert n_words is not None, "a model of text has a vocabulary"
+    tokens = token_batch(length, n_words)
     if getattr(config, "is_encoder_decoder", False):
         return {"input_ids": tokens, "decoder_input_ids": tokens}
     return tokens

@@ -1,0 +1,218 @@
+"""`unravelnet paths`: which lengths of paths carry the gradient?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unravelnet.cli.interruption import InterruptionError, interruptible
+from unravelnet.cli.options import (
+    DATA_OR_TEXT_HELP,
+    JsonOption,
+    ModelArgument,
+    SeedOption,
+    WeightsOption,
+    names,
+)
+from unravelnet.cli.path_results import show
+from unravelnet.cli.progress import batch_bar
+from unravelnet.cli.results_directory import ResultsDirectory
+from unravelnet.errors import unknown_name
+
+if TYPE_CHECKING:
+    from unravelnet.data import ImageData, TextData
+    from unravelnet.network import UnraveledNetwork
+    from unravelnet.record import Table
+
+METHODS = ("exact", "rms", "sampled")
+
+
+class AtName(StrEnum):
+    """Places where the gradient can be measured."""
+
+    stem = "stem"
+    input = "input"
+
+
+class PerName(StrEnum):
+    """What one measurement is of."""
+
+    image = "image"
+    batch = "batch"
+
+
+class LossName(StrEnum):
+    """Losses whose gradient can be split."""
+
+    cross_entropy = "cross_entropy"
+    squared_norm = "squared_norm"
+
+
+def paths(
+    model: ModelArgument,
+    data: Annotated[str, typer.Option(metavar="DATA", help=f"What to measure on: {DATA_OR_TEXT_HELP}")],
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="One or several of exact (the vector sum of all paths of a length), rms (root mean square over all "
+            "paths), sampled (random paths, as in the paper).",
+        ),
+    ] = "exact",
+    modules: Annotated[
+        bool,
+        typer.Option(
+            "--modules", help="Also measure each module: its effective depth, its branch against its stream."
+        ),
+    ] = False,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Random paths of each length and image for exact, sets of random signs for rms, random paths of each "
+            "length for sampled. [default: 1, 8, 1000]",
+            min=0,
+        ),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Leave out paths of more modules. [default: none]", min=0),
+    ] = None,
+    at: Annotated[AtName, typer.Option(help="The gradient at the output of the stem, or at the input.")] = (
+        AtName.stem
+    ),
+    per: Annotated[
+        PerName, typer.Option(help="The gradient of each image's loss, or of the mean loss of a batch.")
+    ] = PerName.image,
+    loss: Annotated[
+        LossName | None,
+        typer.Option(
+            help="Whose gradient; squared_norm is of the output. [default: cross_entropy where there are targets, "
+            "else squared_norm]"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Measure on this many images (or sequences), drawn by the seed. [default: all]",
+            min=1,
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Images at a time. [default: 128, fewer where memory asks]", min=1),
+    ] = None,
+    weights: WeightsOption = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the tables here.")] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
+) -> None:
+    """Split the gradient of a model by the length of the paths it comes along. Nothing is trained.
+
+    \b
+    unravelnet paths runs/net --data digits
+    unravelnet paths runs/net --data path/to/cifar10 --limit 256 --method exact,sampled --out runs/paths
+    unravelnet paths runs/net --data digits --method sampled --per batch --at input --draws 1000
+    unravelnet paths torchvision:resnet50 --weights mine.pt --data path/to/images --limit 64 --max-length 8
+    unravelnet paths hf:path/to/gpt2 --data book.txt --limit 32 --modules
+    unravelnet paths runs/net --data digits --csv > rows.csv
+
+    With --out, unravelnet report DIR makes a page.
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
+    form = "json" if as_json else "csv" if as_csv else "table"
+    chosen = _methods(method)
+    with interruptible("Nothing had been measured yet."):
+        subject = _Subject.of(model, data, weights, needs_classes=loss != LossName.squared_norm)
+        results = None
+        if out is not None:
+            results = ResultsDirectory(
+                out, subject.net, command="paths", specification=model, n_classes=subject.data.n_classes
+            )
+    how = _How(
+        loss=None if loss is None else loss.value,
+        limit=None if limit == len(subject.data) else limit,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    lengths = {"at": at.value, "per": per.value, "draws": draws, "max_length": max_length}
+    tables: dict[str, Table] = {}
+    try:
+        for name, measure in _measurements(chosen, lengths, with_modules=modules).items():
+            with batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
+                tables[name] = measure(subject.net, subject.data, **asdict(how), progress=bar)
+            if results is not None:
+                results.save(tables[name], name)
+    except KeyboardInterrupt as interruption:
+        if tables:
+            show(tables, subject.net, subject.data, form)
+        raise InterruptionError(f"Interrupted. {_what_is_kept(tables, out)}") from interruption
+    show(tables, subject.net, subject.data, form)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: a network and data that fits it."""
+
+    net: UnraveledNetwork
+    data: ImageData | TextData
+
+    @classmethod
+    def of(cls, model: str, data: str, weights: Path | None, *, needs_classes: bool) -> _Subject:
+        from unravelnet.models import load_subject
+
+        return cls(*load_subject(model, data, weights=weights, needs_classes=needs_classes))
+
+
+@dataclass(frozen=True)
+class _How:
+    """How everything is measured: options of all measurements of gradients."""
+
+    loss: str | None
+    limit: int | None
+    batch_size: int | None
+    seed: int
+
+
+def _methods(text: str) -> list[str]:
+    chosen = names(text)
+    for name in chosen:
+        if name not in METHODS:
+            raise unknown_name("method", name, METHODS)
+    if not chosen:
+        raise typer.BadParameter(f"give one or several of {', '.join(METHODS)}", param_hint="--method")
+    return list(dict.fromkeys(chosen))
+
+
+def _measurements(
+    methods: list[str], lengths: dict[str, Any], *, with_modules: bool
+) -> dict[str, Callable[..., Table]]:
+    """List what to measure, by the name of its study."""
+    from functools import partial
+
+    from unravelnet import gradient
+
+    of_lengths: Callable[..., Table] = gradient.path_gradients
+    found: dict[str, Callable[..., Table]] = {
+        f"path_gradients_{method}": partial(of_lengths, method=method, **lengths) for method in methods
+    }
+    if with_modules:
+        found["effective_depths"] = gradient.effective_depths
+        found["module_measures"] = gradient.module_measures
+    return found
+
+
+def _what_is_kept(tables: dict[str, Table], out: Path | None) -> str:
+    if not tables:
+        return "No measurement was finished, and nothing is kept of it."
+    if out is None:
+        return "What was finished stands above and is not kept; with --out DIR it would be."
+    return f"What was finished is in {out}; the same command measures everything again."

@@ -1,0 +1,102 @@
+"""Whether a network and data go together: asked by running the network on a little of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unravelnet.data import ImageData, TextData
+from unravelnet.errors import CaptureError, DataError
+from unravelnet.metrics import logits_of
+from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
+
+# What networks raise on inputs that they were not made for.
+_MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)
+
+
+def check_fits(net: UnraveledNetwork, data: ImageData | TextData, *, needs_classes: bool = True) -> None:
+    """Raise DataError unless a network takes these images, or this text, and has an output for each class.
+
+    `needs_classes`: whether predictions will be compared with the targets of images. Whether a network predicts
+    the tokens of a text is for `predicts_next_token` to say.
+    """
+    if isinstance(data, TextData):
+        _check_takes_text(net, data)
+    else:
+        _check_takes_images(net, data, needs_classes=needs_classes)
+
+
+def predicts_next_token(net: UnraveledNetwork, text: TextData) -> bool:
+    """Whether a network gives, at every token, logits of the token that comes next.
+
+    It must have an output for every token, and must not see what it predicts: the outputs before
+    the last token may not change with it. Embedding models fail the one, masked language models the other.
+    """
+    tokens = text.sequences[:1]
+    output = _run(net, tokens)
+    logits = logits_of(output)
+    if not isinstance(output, Tensor) and not hasattr(output, "logits"):
+        return False
+    if logits.shape[:-1] != tokens.shape or logits.shape[-1] <= text.largest_token:
+        return False
+    changed = tokens.clone()
+    # Another token, and one that is surely known.
+    changed[:, -1] = 0 if tokens[0, -1] else text.sequences.max()
+    earlier = slice(None, -1)
+    return torch.allclose(logits[:, earlier], logits_of(_run(net, changed))[:, earlier], rtol=1e-4, atol=1e-5)
+
+
+def _check_takes_images(net: UnraveledNetwork, images: ImageData, *, needs_classes: bool) -> None:
+    inputs, _ = images.batch(torch.arange(min(2, len(images))))
+    try:
+        output = _run(net, inputs)
+    except _MISFITS as error:
+        raise DataError(
+            f"{net.name} does not take the images of {images.name}, which are {shape_text(images.image_shape)} "
+            f"({_first_line(error)}). Give data of the size that it was made for."
+        ) from error
+    n_outputs = logits_of(output).shape[-1]
+    if needs_classes and n_outputs != images.n_classes:
+        raise DataError(
+            f"{net.name} has {n_outputs} outputs and {images.name} has {images.n_classes} classes, so its "
+            "predictions cannot be right or wrong. Give data with the classes that the network was trained for, or "
+            "measure what needs no targets: agreement, kl_divergence, cosine; the gradient of the squared_norm."
+        )
+
+
+def _check_takes_text(net: UnraveledNetwork, text: TextData) -> None:
+    # The sequence with the largest token, for which a vocabulary may be too small.
+    largest = int(text.sequences.amax(dim=1).argmax())
+    tokens = text.sequences[[largest, 0]]
+    try:
+        _run(net, tokens)
+    except _MISFITS as error:
+        if _takes(net, torch.zeros_like(tokens)):
+            raise DataError(
+                f"{net.name} does not know all tokens of {text.name}, which are numbered up to {text.largest_token} "
+                f"({_first_line(error)}). Give a model with a vocabulary of {text.vocabulary_size}, or the tokenizer "
+                "that belongs to this one."
+            ) from error
+        raise DataError(
+            f"{net.name} does not take the text {text.name} as sequences of {text.length} tokens "
+            f"({_first_line(error)}). Give images, such as digits, or a language model: hf:NAME-OR-DIR."
+        ) from error
+
+
+def _takes(net: UnraveledNetwork, inputs: Tensor) -> bool:
+    try:
+        _run(net, inputs)
+    except _MISFITS:
+        return False
+    return True
+
+
+def _run(net: UnraveledNetwork, inputs: Tensor) -> Any:
+    with in_evaluation_mode(net), torch.no_grad():
+        return net(inputs)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
