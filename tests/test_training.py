@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from unravelnet import zoo
+from unravelnet import checkpoint, zoo
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
 from unravelnet.network import ResidualModule, UnraveledNetwork
@@ -495,6 +496,143 @@ def test_a_damaged_checkpoint_is_explained(tmp_path, harm):
     net = small()
     with pytest.raises(CheckpointError, match=r"is damaged|KeyError: 'epoch'|does not hold"):
         train(net, some_digits(), out=tmp_path, **settings())
+
+
+# -- weights kept on the way --
+
+
+def kept_weights(directory):
+    return {epoch: checkpoint.read_epoch(directory, epoch) for epoch in checkpoint.epochs_kept(directory)}
+
+
+def assert_same_epochs(first, second):
+    assert list(first) == list(second)
+    for epoch in first:
+        assert_same_weights(first[epoch], second[epoch])
+
+
+def test_the_weights_kept_are_those_that_were_there(tmp_path):
+    net, seen = small(14), {}
+    seen[0] = weights(net)
+
+    def note(status):
+        if status.batch == 1 and status.epoch > 1:  # the first batch has changed the weights already
+            seen[status.epoch - 1] = weights(read_state(tmp_path))
+
+    train(net, some_digits(), out=tmp_path, on_batch=note, **settings(keep_epochs="all"))
+    seen[4] = weights(net)
+    assert_same_epochs(kept_weights(tmp_path), seen)
+    assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == [
+        f"000{epoch}.safetensors" for epoch in range(5)
+    ]
+    # Each of them is a network again.
+    again = zoo.load(tmp_path)
+    again.load_weights(checkpoint.read_epoch(tmp_path, 4))
+    assert again.fingerprint() == net.fingerprint()
+
+
+def read_state(directory):
+    """Give the network of the checkpoint that is there now."""
+    net = small(14)
+    net.load_weights(checkpoint.read(directory).under("weights."))
+    return net
+
+
+def test_only_the_epochs_asked_for_are_kept(tmp_path):
+    train(small(), some_digits(), out=tmp_path, **settings(keep_epochs="2"))
+    assert checkpoint.epochs_kept(tmp_path) == [2, 4]
+    with pytest.raises(CheckpointError, match="no weights after epoch 3: kept are those after 2, 4"):
+        checkpoint.read_epoch(tmp_path, 3)
+    with pytest.raises(CheckpointError, match="no weights after epoch 3: none were kept"):
+        checkpoint.read_epoch(tmp_path / "elsewhere", 3)
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (3, 1)])
+def test_a_training_that_stopped_keeps_the_same_weights(tmp_path, epoch, batch):
+    options = settings(keep_epochs="0,1,3")
+    train(small(14), some_digits(), out=tmp_path / "never stopped", **options)
+    with pytest.raises(Stop):
+        train(small(14), some_digits(), out=tmp_path / "stopped", on_batch=stop_at(epoch, batch), **options)
+    train(small(14), some_digits(), out=tmp_path / "stopped", **options)
+    assert_same_epochs(kept_weights(tmp_path / "stopped"), kept_weights(tmp_path / "never stopped"))
+
+
+@pytest.mark.parametrize("moment", ["between", "during"])
+def test_a_process_killed_while_it_keeps_weights_loses_nothing(tmp_path, moment):
+    options = settings(keep_epochs="all")
+    ran = subprocess.run([sys.executable, "-c", KILLED_WHILE_KEEPING, str(tmp_path), moment])
+    assert ran.returncode == -signal.SIGKILL
+    # Between the weights of epoch 2 and its checkpoint; or with those weights half-written.
+    assert checkpoint.epochs_kept(tmp_path) == ([0, 1, 2] if moment == "between" else [0, 1])
+    assert checkpoint.read(tmp_path).epoch == 1
+    train(small(14), some_digits(), out=tmp_path, **options)
+    train(small(14), some_digits(), out=tmp_path / "never stopped", **options)
+    assert_same_epochs(kept_weights(tmp_path), kept_weights(tmp_path / "never stopped"))
+
+
+KILLED_WHILE_KEEPING = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from unravelnet import checkpoint, files, zoo
+from unravelnet.data import load
+from unravelnet.training import train
+
+directory, moment = sys.argv[1:]
+second = Path(directory) / "epochs" / "0002.safetensors"
+
+def die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def flush(path):
+    if "0002-" in path.name:
+        os.truncate(path, path.stat().st_size // 2)
+        die()
+
+def write(directory, state):
+    die() if state.epoch == 2 else original(directory, state)
+
+if moment == "during":
+    files._flush_to_disk = flush
+else:
+    original, checkpoint.write = checkpoint.write, write
+net = zoo.preact_resnet(14, input_shape=(1, 8, 8), widths=(8, 8, 16), seed=0)
+train(net, load("digits", "train", limit=96), out=directory, epochs=4, batch_size=24, keep_epochs="all",
+      routes="stochastic-depth:0.5", schedule="one-cycle", flip=True)
+"""
+
+
+def test_a_training_begun_without_keeping_goes_on_and_keeps_what_is_to_come(tmp_path, caplog):
+    with pytest.raises(Stop):
+        train(small(14), some_digits(), out=tmp_path, on_batch=stop_at(3, 1), **settings())
+    # As it was written before there was such a setting.
+    assert (
+        "keep_epochs" not in json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["identity"]
+    )
+    train(small(14), some_digits(), out=tmp_path, **settings(keep_epochs="1,2,3"))
+    assert "after epoch 1 were not kept" in caplog.text
+    train(small(14), some_digits(), out=tmp_path / "kept", **settings(keep_epochs="2,3"))
+    assert_same_epochs(kept_weights(tmp_path), kept_weights(tmp_path / "kept"))
+
+
+def test_keeping_weights_changes_nothing_of_a_training(tmp_path):
+    plain, keeping = small(14), small(14)
+    train(plain, some_digits(), **settings())
+    train(keeping, some_digits(), out=tmp_path, **settings(keep_epochs="all"))
+    assert_same_weights(weights(keeping), weights(plain))
+
+
+def test_a_new_training_forgets_the_weights_of_an_older_one(tmp_path):
+    train(small(), some_digits(), out=tmp_path, **settings(keep_epochs="all"))
+    shutil.rmtree(tmp_path / "checkpoint")
+    train(small(), some_digits(), out=tmp_path, **settings(seed=1, keep_epochs="3"))
+    assert checkpoint.epochs_kept(tmp_path) == [3, 4]
+
+
+def test_weights_cannot_be_kept_nowhere():
+    with pytest.raises(TrainingError, match="there is no directory to keep them in"):
+        train(small(), some_digits(), **settings(keep_epochs="all"))
 
 
 # -- what cannot be trained --

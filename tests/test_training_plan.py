@@ -98,3 +98,17 @@ def test_changing_a_setting_makes_a_new_plan():
     assert plan.changed({"epochs": 3}) == TrainingPlan(epochs=3) != plan
     with pytest.raises(UnknownNameError, match="Did you mean 'learning_rate'"):
         plan.changed({"learn_rate": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("keep_epochs", "kept"),
+    [("", ()), ("all", (0, 1, 2, 3, 4)), ("0", (0, 4)), ("2, 1", (1, 2, 4)), ("4,1,1", (1, 4))],
+)
+def test_the_last_epoch_is_kept_with_any_other(keep_epochs, kept):
+    assert TrainingPlan(epochs=4, keep_epochs=keep_epochs).kept_epochs == kept
+
+
+@pytest.mark.parametrize("keep_epochs", ["5", "-1", "1,,2", "some", "1.5"])
+def test_epochs_that_the_training_does_not_have_cannot_be_kept(keep_epochs):
+    with pytest.raises(TrainingError, match=f"keep_epochs is {keep_epochs}; give epochs from 0 to 4"):
+        TrainingPlan(epochs=4, keep_epochs=keep_epochs)

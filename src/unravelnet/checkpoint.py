@@ -3,6 +3,8 @@
 `checkpoint/checkpoint.json` names the file that holds the tensors, so that replacing the JSON, which is
 atomic, is the moment when a new checkpoint counts. A process killed at any time leaves the old one or the new
 one.
+
+Beside it, `epochs/0005.safetensors` holds the weights alone after an epoch that was to be kept for good.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from unravelnet.errors import CheckpointError, TrainingError
 from unravelnet.zoo.store import read_json, read_weights, write_json, write_weights
 
 DIRECTORY = "checkpoint"
+EPOCHS_DIRECTORY = "epochs"
 _INDEX = "checkpoint.json"
 _FORMAT = 1
 
@@ -105,3 +108,42 @@ def read(directory: Path) -> Checkpoint | None:
             f"{path} is not a checkpoint of a training ({type(error).__name__}: {error}). Restore it, or "
             f"remove {path.parent} to start anew."
         ) from error
+
+
+def write_epoch(directory: Path, epoch: int, weights: Mapping[str, Tensor]) -> None:
+    """Keep the weights after an epoch for good. Raises CheckpointError where that fails."""
+    write_weights(_epoch_path(directory, epoch), weights)
+
+
+def read_epoch(directory: Path, epoch: int) -> dict[str, Tensor]:
+    """Read the weights after an epoch. Raises CheckpointError where they were not kept, or are damaged."""
+    kept = epochs_kept(directory)
+    if epoch not in kept:
+        there = f"kept are those after {', '.join(map(str, kept))}" if kept else "none were kept"
+        raise CheckpointError(
+            f"{directory} has no weights after epoch {epoch}: {there}. Give one of these, or train with "
+            f'keep_epochs="{epoch}" in another directory.'
+        )
+    return read_weights(_epoch_path(directory, epoch))
+
+
+def epochs_kept(directory: Path) -> list[int]:
+    """List the epochs whose weights were kept for good, in order.
+
+    >>> write_epoch(directory, 5, {})
+    >>> epochs_kept(directory)
+    [5]
+    """
+    files = (directory / EPOCHS_DIRECTORY).glob("*.safetensors")
+    # What a killed process left half-written is hidden, and has another name.
+    return sorted(int(path.stem) for path in files if path.stem.isdecimal())
+
+
+def forget_epochs(directory: Path) -> None:
+    """Remove the weights that an earlier training kept in this directory."""
+    for epoch in epochs_kept(directory):
+        _epoch_path(directory, epoch).unlink(missing_ok=True)
+
+
+def _epoch_path(directory: Path, epoch: int) -> Path:
+    return directory / EPOCHS_DIRECTORY / f"{epoch:04d}.safetensors"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import math
 import os
 import time
@@ -37,6 +38,8 @@ from unravelnet.training_data import TrainingData, check_labels, integer_targets
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.recipe import recipe_or_none
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
+
+_log = logging.getLogger(__name__)
 
 HISTORY_FILE = "history.csv"
 _EVALUATION_BATCH = 250
@@ -68,7 +71,8 @@ def train(
     `data`: a specification (its training split; validated on its test split), `ImageData`, a pair of tensors
     or a torch `Dataset`. `validation`: data for `test_error_rate`, in any form; without any it is NaN.
     `options`: settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints,
-    history and the finished network; a training found there goes on, and a finished one is loaded at once.
+    history and the finished network; a training found there goes on, and a finished one is loaded at once. The
+    weights after the epochs of `keep_epochs` stay in its folder `epochs`, a file each.
     `progress` wraps the mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises
     TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, and
     DataError for bad data.
@@ -78,6 +82,11 @@ def train(
     if validation is None and isinstance(data, str):
         validation = data
     batches = None if validation is None else as_batches(validation, batch_size=_EVALUATION_BATCH)
+    if plan.keep_epochs and out is None:
+        raise TrainingError(
+            f"The weights after the epochs {plan.keep_epochs} are to be kept, and there is no directory to keep them "
+            "in. Give one: out=DIRECTORY."
+        )
     training = _Training(net, training_data, batches, plan, None if out is None else Path(out))
     with training.borrowing_network():
         while training.epoch < plan.epochs:
@@ -125,6 +134,7 @@ class _Training:
                 self.optimiser = self._make_optimiser()
                 if found is not None:
                     self._restore(found)
+                self._open_epochs(is_new=found is None)
                 self.started, self.epochs_before = time.perf_counter(), self.epoch
                 yield
             finally:
@@ -191,6 +201,8 @@ class _Training:
         }
         self.history.append(row)
         self.epoch += 1
+        # First, so that what a checkpoint has behind it is there, wherever the process is killed.
+        self._keep_weights()
         self._save_state()
 
     def _train_batch(self, positions: Tensor, sums: _Sums) -> None:
@@ -286,8 +298,11 @@ class _Training:
         structure += [f"{name} {tuple(tensor.shape)}" for name, tensor in self.net.state_dict().items()]
         digest = hashlib.sha256("\n".join(structure).encode()).hexdigest()[:16]
         validation = self.validation
+        settings = asdict(self.plan)
+        # It changes nothing of the training: one that was begun without it may keep what is still to come.
+        del settings["keep_epochs"]
         return {
-            **asdict(self.plan),
+            **settings,
             "network": f"{self.title} {digest}",
             "data": self.data.identity(),
             "validation": None if validation is None else f"{validation.name} {validation.n_images}",
@@ -333,6 +348,28 @@ class _Training:
             ) from error
         self.epoch, self.history = found.epoch, list(found.history)
         self.was_finished = self.epoch == self.plan.epochs
+
+    def _open_epochs(self, *, is_new: bool) -> None:
+        """Keep the weights that are there now, if they are to be kept; say which of the earlier ones were not."""
+        if self.out is None:
+            return
+        if is_new:
+            checkpoints.forget_epochs(self.out)
+        kept = checkpoints.epochs_kept(self.out)
+        if self.epoch not in kept:
+            self._keep_weights()
+        lost = [str(epoch) for epoch in self.plan.kept_epochs if epoch < self.epoch and epoch not in kept]
+        if lost:
+            _log.warning(
+                "The weights after epoch %s were not kept when the training in %s passed there, and are not in %s.",
+                ", ".join(lost),
+                self.out,
+                self.out / checkpoints.EPOCHS_DIRECTORY,
+            )
+
+    def _keep_weights(self) -> None:
+        if self.out is not None and self.epoch in self.plan.kept_epochs:
+            checkpoints.write_epoch(self.out, self.epoch, self.net.state_dict())
 
     def finish(self) -> None:
         """Write the trained network and how it came about, unless they are there."""

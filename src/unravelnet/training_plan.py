@@ -42,7 +42,9 @@ class TrainingPlan:
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
     "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`: random crops and flips, for image data;
     `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `device`: "auto" takes CUDA
-    where there is one. Raises TrainingError for impossible settings.
+    where there is one. `keep_epochs`: after which epochs the weights are kept for good, such as "0,1,2,5,10" or
+    "all"; 0 is before the first, and if any are kept, the last are. Raises TrainingError for impossible
+    settings.
     """
 
     epochs: int = 164
@@ -61,6 +63,7 @@ class TrainingPlan:
     flip: bool | None = None
     seed: int = 0
     device: str = "auto"
+    keep_epochs: str = ""
 
     def __post_init__(self) -> None:
         self._check("epochs", self.epochs >= 1, "1 or more")
@@ -76,6 +79,22 @@ class TrainingPlan:
         if self.precision not in _PRECISIONS:
             raise unknown_name("precision", self.precision, _PRECISIONS)
         parse_route_sampler(self.routes)
+        self._check(
+            "keep_epochs",
+            self._kept_epochs() is not None,
+            f'epochs from 0 to {self.epochs}, as "1,2,5", or "all"',
+        )
+
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        """The epochs after which the weights are kept for good, in order; none unless `keep_epochs` says so.
+
+        >>> TrainingPlan(epochs=10, keep_epochs="0,1,5").kept_epochs
+        (0, 1, 5, 10)
+        """
+        kept = self._kept_epochs()
+        assert kept is not None, "checked when the plan was made"
+        return kept
 
     @property
     def sampler(self) -> RouteSampler:
@@ -118,6 +137,18 @@ class TrainingPlan:
             )
         n_steps = sum(iteration >= share * n_iterations for share in _STEPS)
         return float(self.peak_learning_rate / 10**n_steps)
+
+    def _kept_epochs(self) -> tuple[int, ...] | None:
+        """Read `keep_epochs`; None where it is no list of epochs of this training."""
+        if not self.keep_epochs:
+            return ()
+        if self.keep_epochs == "all":
+            return tuple(range(self.epochs + 1))
+        try:
+            named = {int(number) for number in self.keep_epochs.split(",")}
+        except ValueError:
+            return None
+        return tuple(sorted(named | {self.epochs})) if named <= set(range(self.epochs + 1)) else None
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:

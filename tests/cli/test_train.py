@@ -6,6 +6,7 @@ import json
 
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import zoo
+from unravelnet.checkpoint import epochs_kept
 from unravelnet.training import train
 
 WORDS = ("train", "preact-resnet8", "--data", "digits", "--epochs", 1, "--schedule", "one-cycle", "--out")
@@ -38,6 +39,14 @@ def test_other_settings_in_the_same_directory_are_refused(call, tmp_path):
     ran = call(*WORDS, tmp_path / "net", "--momentum", 0.5)
     assert_one_sentence(ran)
     assert "holds another training: its momentum is 0.9" in ran.err
+
+
+def test_weights_of_epochs_are_kept(call, tmp_path):
+    assert call(*WORDS, tmp_path / "net", "--keep-epochs", "0").status == 0
+    assert epochs_kept(tmp_path / "net") == [0, 1]
+    ran = call(*WORDS, tmp_path / "other", "--keep-epochs", "2")
+    assert_one_sentence(ran)
+    assert "keep_epochs is 2; give epochs from 0 to 1" in ran.err
 
 
 def test_progress_is_shown_on_a_terminal_only(monkeypatch, capsys):

@@ -14,7 +14,10 @@ from unravelnet.cli.output import print_json, print_line
 
 def report(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A directory that reproduce, or lesion --out, wrote.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A directory that reproduce, or lesion or paths with --out, wrote."
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:

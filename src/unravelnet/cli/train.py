@@ -69,6 +69,14 @@ def train(
     ] = _PLAN.augment,
     seed: SeedOption = _PLAN.seed,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = _PLAN.device,
+    keep_epochs: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="Keep the weights after these epochs, or after all; 0 is before the first. [default: none]",
+            show_default=False,
+        ),
+    ] = _PLAN.keep_epochs,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network, all of it or random routes through it, and keep it in a directory.
@@ -93,6 +101,7 @@ def train(
         "augment": augment,
         "seed": seed,
         "device": device,
+        "keep_epochs": keep_epochs,
     }
     plan = _PLAN.changed(settings)
     with interruptible(

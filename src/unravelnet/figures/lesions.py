@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import style
+from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis
 from unravelnet.figures.rows import (
     Measured,
     chance_error,
@@ -35,7 +36,6 @@ Downsampling = Mapping[str, Sequence[int]]
 
 _CHANCE_LABEL = "chance"
 _INTACT_LABEL = "intact network"
-_RING_LABEL = "down-sampling module"
 _GROUPS = 10
 
 
@@ -131,7 +131,7 @@ def figure_reorder(
     figure = style.new_figure(title)
     axes = figure.add_subplot()
     orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
-    _draw_with_bars(
+    draw_with_bars(
         axes, orders["kendall_tau"], orders, colour=style.BLUE, marker="o", label="one random order"
     )
     size = _draw_medians(axes, orders)
@@ -205,26 +205,7 @@ def _draw_modules(axes: Axes, study: Measured, label: str, place: int) -> None:
     colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
     axes.plot(rows["module"], rows["value"], color=colour, linewidth=0.8, alpha=0.45)
     marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
-    _draw_with_bars(axes, rows["module"], rows, colour=colour, marker=marker, label=label)
-
-
-def _draw_with_bars(
-    axes: Axes, x: pd.Series, rows: pd.DataFrame, *, colour: str, marker: str, label: str
-) -> None:
-    """Draw points with their intervals, where they have one."""
-    bounded = np.isfinite(rows["low"]) & np.isfinite(rows["high"])
-    axes.vlines(
-        x[bounded],
-        rows.loc[bounded, "low"],
-        rows.loc[bounded, "high"],
-        color=colour,
-        linewidth=1.0,
-        alpha=0.55,
-    )
-    axes.plot(
-        x, rows["value"], linestyle="none", marker=marker, markersize=3.6, color=colour,
-        markeredgewidth=0, label=label,
-    )  # fmt: skip
+    draw_with_bars(axes, rows["module"], rows, colour=colour, marker=marker, label=label)
 
 
 def _draw_intact(axes: Axes, study: Measured, colour: str) -> None:
@@ -234,14 +215,7 @@ def _draw_intact(axes: Axes, study: Measured, colour: str) -> None:
 
 
 def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:
-    rows = study.lesions[study.lesions["module"].isin(list(modules))]
-    if rows.empty:
-        return
-    known = axes.get_legend_handles_labels()[1]
-    axes.plot(
-        rows["module"], rows["value"], linestyle="none", marker="o", markersize=9, markerfacecolor="none",
-        markeredgecolor=style.INK, markeredgewidth=0.9, label=None if _RING_LABEL in known else _RING_LABEL,
-    )  # fmt: skip
+    ring(axes, study.lesions[study.lesions["module"].isin(list(modules))])
 
 
 def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
@@ -305,13 +279,11 @@ def _draw_chance(axes: Axes, chance: float) -> None:
 
 
 def _set_module_axis(axes: Axes, studies: Mapping[str, Measured]) -> None:
-    last = max(int(study.lesions["module"].max()) for study in studies.values())
-    axes.set_xlim(-0.02 * last - 0.6, 1.02 * last + 0.6)
-    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+    set_index_axis(axes, max(int(study.lesions["module"].max()) for study in studies.values()))
 
 
 def _legend(axes: Axes) -> None:
-    style.legend_above(axes, last=(_RING_LABEL, _INTACT_LABEL, _CHANCE_LABEL))
+    style.legend_above(axes, last=(RING_LABEL, _INTACT_LABEL, _CHANCE_LABEL))
 
 
 def _sample_text(studies: Mapping[str, Measured], metric: str) -> str:

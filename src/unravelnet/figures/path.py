@@ -81,7 +81,7 @@ def figure_path_lengths(
     axes.set_ylim(0, 1.32 * rows["share"].max())
     _mark_mean(axes, n_modules, rows["share"].max())
     if n_modules == PAPER_N_MODULES:
-        _shade_effective(axes, label_at=0.97)
+        _shade_and_name_effective(axes, label_at=0.97)
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
     style.caption(
         figure,
@@ -114,7 +114,7 @@ def figure_path_survival(
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
     axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)
     if n_modules == PAPER_N_MODULES:
-        _shade_effective(axes, label_at=0.18)
+        _shade_and_name_effective(axes, label_at=0.18)
     style.legend_above(axes)
     style.caption(
         figure,
@@ -148,9 +148,15 @@ def _mark_mean(axes: Axes, n_modules: int, highest: float) -> None:
     )  # fmt: skip
 
 
-def _shade_effective(axes: Axes, *, label_at: float) -> None:
+def shade_effective(axes: Axes, *, label: str | None = None) -> None:
+    """Shade the lengths that carried the gradient in the paper. `label`: for the legend."""
     low, high = PAPER_EFFECTIVE_LENGTHS
-    axes.axvspan(low - 0.5, high + 0.5, color=style.ORANGE, alpha=0.16, linewidth=0, zorder=0)
+    axes.axvspan(low - 0.5, high + 0.5, color=style.ORANGE, alpha=0.16, linewidth=0, zorder=0, label=label)
+
+
+def _shade_and_name_effective(axes: Axes, *, label_at: float) -> None:
+    shade_effective(axes)
+    low, high = PAPER_EFFECTIVE_LENGTHS
     held = f"{share_within(PAPER_N_MODULES, low, high):.2%}".replace("%", " %")
     axes.text(
         (low + high) / 2, label_at, f"effective in the paper:\nlengths {low} to {high},\n{held} of all paths",

@@ -5,10 +5,11 @@ Everything that shows a measurement reads it here, so that a figure, a sentence 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
@@ -26,6 +27,7 @@ _TITLE_OF_METRIC: Mapping[str, str] = {
 }
 _SHARES = frozenset({"error_rate", "top5_error_rate", "agreement"})
 _NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_not_finite", "repeat")
+_FACTS = ("n_images", "n_draws", "n_modules", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,41 @@ def measured(table: Table, *, metric: str = "error_rate", needs: Iterable[str] =
     if lesions.empty and not is_intact.any():
         raise EvaluationError(f"The table has no row with a finite {metric!r}, so there is nothing to show.")
     return Measured(metric, lesions, frame[is_intact].iloc[0] if is_intact.any() else None)
+
+
+def ordered(
+    table: Table,
+    *,
+    by: str,
+    needs: Sequence[str] = (),
+    wants: Sequence[str] = (),
+    keeps: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Take the rows of a table in the order of a column, with numbers where numbers are due.
+
+    >>> from unravelnet.record import Table
+    >>> table = Table([{"length": 1, "share": 0.75}, {"length": 0, "share": 0.25}, {"length": 2, "share": None}])
+    >>> ordered(table, by="length", needs=["share"])["share"].tolist()
+    [0.25, 0.75]
+
+    `needs`: columns without which there is nothing to show; rows without a finite number there, or in `by`, are
+    left out. `wants`: columns that are NaN where the table lacks them. Of both, the ends of the interval are
+    added under `_low` and `_high`. `keeps`: columns that must be there and stay as they are. Raises
+    EvaluationError for a missing column and where no row is left.
+    """
+    frame = table.to_pandas()
+    _check_columns(frame, [by, *needs, *keeps])
+    for column in _FACTS:
+        frame[column] = _numbers(frame, column)
+    for column in (by, *needs, *wants):
+        for source in (column, f"{column}_low", f"{column}_high"):
+            frame[source] = _numbers(frame, source)
+    is_known = np.isfinite(frame[[by, *needs]].to_numpy()).all(axis=1)
+    if not is_known.any():
+        raise EvaluationError(
+            f"The table has no row with a finite {(needs[0] if needs else by)!r}, so there is nothing to show."
+        )
+    return frame[is_known].sort_values(by, kind="stable").reset_index(drop=True)
 
 
 def metric_title(metric: str) -> str:

@@ -143,6 +143,21 @@ def superscript(number: int) -> str:
     return str(number).translate(_SUPERSCRIPTS)
 
 
+def percent(share: float) -> str:
+    """Write a share in percent, with more digits where it is small.
+
+    >>> percent(0.5), percent(0.0045), percent(2.8e-9)
+    ('50.0 %', '0.45 %', '2.8·10⁻⁷ %')
+    """
+    if share == 0 or abs(share) >= 0.0095:
+        return f"{100 * share:.1f} %".replace("-", "\u2212")
+    if abs(share) >= 1e-5:
+        return f"{100 * share:.2g} %".replace("-", "\u2212")
+    digits, exponent = f"{100 * share:.1e}".split("e")
+    power = superscript(int(exponent))
+    return f"{digits}·10{power} %".replace("-", "\u2212")
+
+
 def unbroken(text: str) -> str:
     r"""Keep a number and its unit, and n and its number, in one line.
 

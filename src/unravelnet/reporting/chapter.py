@@ -67,10 +67,22 @@ class Chapter:
         else:
             self.figures.append(ShownFigure(file_name(name), figure, data, caption, alt))
 
+    def find(self, write: Callable[..., list[str]], *objects: object) -> None:
+        """Add findings; a table that lacks a column makes no finding, and is said to."""
+        try:
+            self.findings += write(*objects)
+        except EvaluationError as error:
+            self.missing.append(str(error))
+
     def lacks(self, study: str, networks: Sequence[str] = ()) -> None:
         """Say that a table is missing."""
         of_networks = f" of {', '.join(networks)}" if networks else ""
         self.missing.append(f"There is no table {study}{of_networks}, so this was not measured.")
+
+
+def joined(tables: dict[str, Table]) -> Table:
+    """Put tables under each other, with the title of the network in a first column."""
+    return Table([{"network_title": title, **row} for title, table in tables.items() for row in table])
 
 
 def file_name(text: str) -> str:

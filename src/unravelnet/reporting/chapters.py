@@ -13,8 +13,9 @@ from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
 from unravelnet.record import Table
 from unravelnet.reporting import findings
-from unravelnet.reporting.chapter import Chapter, ShownTable
+from unravelnet.reporting.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.gradient_chapters import gradient_chapters
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
 from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
 
@@ -33,6 +34,7 @@ def all_chapters(run: Run) -> list[Chapter]:
         path_lengths(n_modules),
         path_survival(n_modules),
         remove_skip(run),
+        *gradient_chapters(run),
     ]
 
 
@@ -59,7 +61,7 @@ def networks(run: Run) -> Chapter:
         chapter.show(
             "training",
             lambda: figures.figure_training(histories),
-            _joined(histories),
+            joined(histories),
             caption="Error and loss over the epochs of training.",
             alt=f"Curves of error and loss over epochs for {listed(list(histories))}.",
         )
@@ -93,7 +95,7 @@ def delete_each(run: Run) -> Chapter:
         _show_deletions(chapter, "delete_each_residual", residual, caption=caption)
     for network in ordinary:
         write = findings.on_plain_deletions if network.role == "vgg" else findings.on_residual_deletions
-        _find(chapter, write, network, network.tables["delete_each"])
+        chapter.find(write, network, network.tables["delete_each"])
     for network in chosen:
         if network.role == "stochastic-depth":
             _add_stochastic_depth(chapter, network, base_of(run, network))
@@ -107,9 +109,9 @@ def _add_stochastic_depth(chapter: Chapter, network: StudiedNetwork, base: Studi
     caption = "Error after deleting each module, with and without stochastic depth (Fig. 8 of the paper)."
     _show_deletions(chapter, f"stochastic_depth_{network.name}", shown, caption=caption)
     table = network.tables["delete_each"]
-    _find(chapter, findings.on_residual_deletions, network, table)
+    chapter.find(findings.on_residual_deletions, network, table)
     if base is not None:
-        _find(chapter, findings.on_stochastic_depth, network, table, base, base.tables["delete_each"])
+        chapter.find(findings.on_stochastic_depth, network, table, base, base.tables["delete_each"])
 
 
 def delete_many(run: Run) -> Chapter:
@@ -171,14 +173,14 @@ def remove_skip(run: Run) -> Chapter:
         lambda: figures.figure_remove_skip_each(
             tables, downsampling=_downsampling(chosen), n_classes=chosen[0].n_classes
         ),
-        _joined({title: Table([*both[0], *both[1]]) for title, both in tables.items()}),
+        joined({title: Table([*both[0], *both[1]]) for title, both in tables.items()}),
         caption="Error after removing each skip, and after deleting each branch.",
         alt="Two rows of points over the index of the module, one for removed skips, one for deleted "
         "branches.",
     )
     for network in chosen:
         skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
-        _find(chapter, findings.on_removed_skips, network, skips, branches)
+        chapter.find(findings.on_removed_skips, network, skips, branches)
     chapter.how += _samples(chosen, "remove_skip_each")
     return chapter
 
@@ -205,7 +207,7 @@ def _show_deletions(chapter: Chapter, name: str, chosen: Sequence[StudiedNetwork
             n_classes=chosen[0].n_classes,
             title=title,
         ),
-        _joined(tables),
+        joined(tables),
         caption=caption,
         alt=f"Error over the index of the deleted module for {listed(list(tables))}; the numbers are in the "
         "data.",
@@ -233,7 +235,7 @@ def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:
         alt="Box plots of the error over random draws, one box for each number of deleted modules.",
     )
     if study == "delete_many":
-        _find(chapter, findings.on_many_deletions, network, table)
+        chapter.find(findings.on_many_deletions, network, table)
 
 
 def _show_orders(chapter: Chapter, network: StudiedNetwork) -> None:
@@ -247,15 +249,7 @@ def _show_orders(chapter: Chapter, network: StudiedNetwork) -> None:
         caption=f"{network.title}: error over Kendall's τ between the new and the original order (Fig. 5b).",
         alt="Points, one an order, with a line of medians; the original order is at the left.",
     )
-    _find(chapter, findings.on_orders, network, table)
-
-
-def _find(chapter: Chapter, write: object, *objects: object) -> None:
-    """Add findings; a table that lacks a column makes no finding, and is said to."""
-    try:
-        chapter.findings += write(*objects)  # type: ignore[operator]
-    except EvaluationError as error:
-        chapter.missing.append(str(error))
+    chapter.find(findings.on_orders, network, table)
 
 
 def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
@@ -311,8 +305,3 @@ def _samples(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
 
 def _downsampling(chosen: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:
     return {network.title: network.downsampling for network in chosen}
-
-
-def _joined(tables: dict[str, Table]) -> Table:
-    """Put tables under each other, with the title of the network in a first column."""
-    return Table([{"network_title": title, **row} for title, table in tables.items() for row in table])

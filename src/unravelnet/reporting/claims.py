@@ -84,7 +84,7 @@ def claim_error(table: Table | None, *, network: str = "the residual network", n
     paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, 164 epochs."
     study = _measured(table)
     if study is None or study.intact is None:
-        return _missing(text, paper, "delete_each", "networks")
+        return not_measured(text, paper, "delete_each", "networks")
     found = f"{percent_with_interval(study.intact)}, {n_images_text(study.rows)}."
     data = str(study.intact.get("data_name", ""))
     is_comparable = bool(re.search(r"cifar-?10(?!\d)", data.lower()))
@@ -110,7 +110,7 @@ def claim_single_deletions(
     paper = "No noticeable change, except modest peaks at the down-sampling modules (Fig. 3)."
     rises = _rises(table)
     if rises is None:
-        return _missing(text, paper, "delete_each", "delete-each")
+        return not_measured(text, paper, "delete_each", "delete-each")
     others = rises[~rises["module"].isin(list(downsampling))]
     if others.empty:
         return Claim(
@@ -136,7 +136,7 @@ def claim_downsampling_peaks(
     paper = "Modest peaks at the down-sampling modules, 18 and 36 of 0 to 53 (Fig. 3)."
     rises = _rises(table)
     if rises is None:
-        return _missing(text, paper, "delete_each", "delete-each")
+        return not_measured(text, paper, "delete_each", "delete-each")
     is_peak = rises["module"].isin(list(downsampling))
     peaks, others = rises[is_peak], rises[~is_peak]
     if peaks.empty or others.empty:
@@ -170,7 +170,7 @@ def claim_plain_collapses(
     study, chance = _measured(table, needs=["module"]), chance_error(n_classes)
     rises = _rises(table)
     if study is None or rises is None or study.lesions.empty:
-        return _missing(text, paper, "delete_each", "delete-each")
+        return not_measured(text, paper, "delete_each", "delete-each")
     lesions = study.lesions
     found = (
         f"{counted(len(lesions), 'layer')}, {n_images_text(lesions)}: error "
@@ -201,7 +201,7 @@ def claim_stochastic_depth(
     paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
     both = [_rises(table) for table in (plain, stochastic)]
     if both[0] is None or both[1] is None:
-        return _missing(text, paper, "delete_each", "delete-each")
+        return not_measured(text, paper, "delete_each", "delete-each")
     pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
     peaks = pairs[pairs["module"].isin(list(downsampling))]
     if peaks.empty:
@@ -234,7 +234,7 @@ def claim_delete_many(
     paper = "The error increases smoothly with the number of deleted modules (Fig. 5a)."
     study = _measured(table, needs=["n_deleted"])
     if study is None or study.lesions.empty:
-        return _missing(text, paper, "delete_many", "delete-many")
+        return not_measured(text, paper, "delete_many", "delete-many")
     damage = study.lesions["n_deleted"]
     groups = [rows["value"].to_numpy() for _, rows in study.lesions.groupby("n_deleted")]
     return _graded(text, paper, study, damage, groups, n_classes, chapter="delete-many", of="number deleted")
@@ -251,7 +251,7 @@ def claim_reorder(
     paper = "The error increases smoothly as the order is corrupted (Fig. 5b)."
     study = _measured(table, needs=["kendall_tau"])
     if study is None or study.lesions.empty:
-        return _missing(text, paper, "reorder", "reorder")
+        return not_measured(text, paper, "reorder", "reorder")
     orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
     n_groups = max(1, min(_N_GROUPS, len(orders) // 6))
     groups = np.array_split(orders["value"].to_numpy(), n_groups)
@@ -277,7 +277,7 @@ def claim_many_left(
     paper = "10 of 54 deleted: error around 20 %, so 17 % of what was learnt is lost (Fig. 5a)."
     study, chance = _measured(table, needs=["n_deleted"]), chance_error(n_classes)
     if study is None or study.lesions.empty:
-        return _missing(text, paper, "delete_many", "delete-many")
+        return not_measured(text, paper, "delete_many", "delete-many")
     values = study.lesions.loc[study.lesions["n_deleted"] == target, "value"].to_numpy()
     if not len(values):
         return Claim(text, paper, "Not measured.", "not decided", f"No draw deletes {target}.", "delete-many")
@@ -310,7 +310,9 @@ def claim_remove_skip(
     paper = "Not measured. Expected if the network is nothing but a collection of exchangeable paths."
     both = [_rises(skips), _rises(branches)]
     if both[0] is None or both[1] is None:
-        return _missing(text, paper, "remove_skip_each" if both[0] is None else "delete_each", "remove-skip")
+        return not_measured(
+            text, paper, "remove_skip_each" if both[0] is None else "delete_each", "remove-skip"
+        )
     pairs = both[0].merge(both[1], on="module", suffixes=("_skip", "_branch"))
     if pairs.empty:
         return Claim(text, paper, "No module has both.", "not decided", "Nothing to compare.", "remove-skip")
@@ -404,5 +406,6 @@ def _index(row: pd.Series) -> int:
     return int(row["module"])
 
 
-def _missing(text: str, paper: str, study: str, chapter: str) -> Claim:
+def not_measured(text: str, paper: str, study: str, chapter: str) -> Claim:
+    """Leave a claim undecided whose table is missing."""
     return Claim(text, paper, "Not measured.", "not decided", f"There is no table {study}.", chapter)

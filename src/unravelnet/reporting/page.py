@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -29,12 +30,14 @@ _TITLE_OF_COLUMN = {
     "study": "Study",
     "label": "Lesion",
     "n_deleted": "Deleted",
+    "method": "Method",
+    "position": "Position",
+    "layer": "Layer",
+    "name": "Module",
+    "members": "Members",
+    "n_members": "Number",
     "error_rate": "Error rate",
-    "error_rate_low": "from",
-    "error_rate_high": "to",
     "error_rate_difference": "Change",
-    "error_rate_difference_low": "from",
-    "error_rate_difference_high": "to",
     "epoch": "Epoch",
     "train_loss": "Loss, training",
     "train_error_rate": "Error rate, training",
@@ -44,6 +47,33 @@ _TITLE_OF_COLUMN = {
     "path_count": "Paths",
     "share": "Share",
     "is_left": "Left",
+    "path_gradient_norm": "Mean norm",
+    "path_gradient_rms": "Root mean square",
+    "length_contribution": "Paths × mean norm",
+    "length_gradient_norm": "Norm of the sum",
+    "length_share": "Share of the sums",
+    "theory_weight": "Theory",
+    "coherence": "Coherence",
+    "decay": "Decay",
+    "r_squared": "R²",
+    "n_after": "Behind",
+    "effective_depth": "Effective depth",
+    "mean_length": "Mean length",
+    "length_low": "90 %, from",
+    "length_high": "90 %, to",
+    "dominating_length": "Dominating length",
+    "predicted_length": "Predicted",
+    "branch_to_stream": "Branch to stream",
+    "branch_stream_cosine": "Cosine with stream",
+    "branch_gradient_cosine": "Cosine with gradient",
+    "gradient_gain": "Gain",
+    "measured_after": "Measured after",
+    "response_std": "Standard deviation",
+    "scale": "Mean |γ|",
+    "branch_scale": "Mean |γ| × norm",
+    "member_error_rate": "One member",
+    "disagreement": "Disagreement",
+    "error_correlation": "Correlation of errors",
 }
 _SIGN_OF_VERDICT = {"agrees": "✓", "agrees in kind": "≈", "does not agree": "✗", "not decided": "?"}
 
@@ -101,11 +131,20 @@ def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, Sho
 def _numbers(shown: ShownFigure) -> ShownTable | None:
     """Make the numbers of a figure readable without it, where they are not too many."""
     frame = shown.data.to_pandas() if isinstance(shown.data, Table) else shown.data
-    names = [name for name in _TITLE_OF_COLUMN if name in frame and frame[name].notna().any()]
-    if not names or len(frame) > _MOST_ROWS:
+    titles = _titles(frame)
+    if not titles or len(frame) > _MOST_ROWS:
         return None
-    rows = tuple(tuple(_cell(value) for value in row) for row in frame[names].itertuples(index=False))
-    return ShownTable(shown.caption, tuple(_TITLE_OF_COLUMN[name] for name in names), rows)
+    rows = tuple(tuple(_cell(value) for value in row) for row in frame[list(titles)].itertuples(index=False))
+    return ShownTable(shown.caption, tuple(titles.values()), rows)
+
+
+def _titles(frame: pd.DataFrame) -> dict[str, str]:
+    """Choose the columns that are shown, each with the ends of its interval behind it, and title them."""
+    titles: dict[str, str] = {}
+    for name, title in _TITLE_OF_COLUMN.items():
+        if name in frame:
+            titles |= {name: title, f"{name}_low": "from", f"{name}_high": "to"}
+    return {name: title for name, title in titles.items() if name in frame and frame[name].notna().any()}
 
 
 def _cell(value: Any) -> str:

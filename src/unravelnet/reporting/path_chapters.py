@@ -116,14 +116,15 @@ def path_survival(n_modules: int) -> Chapter:
         "left.",
     )
     for n_deleted in rows["n_deleted"].unique():
-        lengths = _quarters(n_modules)
+        lengths = shown_lengths(n_modules)
         parts = [f"{percent(surviving_share(n_modules, int(n_deleted), x))} of length {x}" for x in lengths]
         chapter.findings.append(f"After deleting {n_deleted} of {n_modules}: {', '.join(parts)} are left.")
     chapter.how.append("Exact: C(n − d, x) / C(n, x); nothing is measured here.")
     return chapter
 
 
-def _quarters(n_modules: int) -> list[int]:
+def shown_lengths(n_modules: int) -> list[int]:
+    """Choose the path lengths whose survival is told in numbers."""
     if n_modules == PAPER_N_MODULES:
         return [5, 11, 17, 27]
     return sorted({max(1, round(n_modules * part)) for part in (0.1, 0.25, 0.5)})

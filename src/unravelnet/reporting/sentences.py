@@ -13,24 +13,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from unravelnet.figures.style import superscript
+from unravelnet.figures.style import percent, superscript
 
 _MINUS = "\u2212"
-
-
-def percent(share: float) -> str:
-    """Write a share in percent, with more digits where it is small.
-
-    >>> percent(0.5), percent(0.0045), percent(2.8e-9)
-    ('50.0 %', '0.45 %', '2.8·10⁻⁷ %')
-    """
-    if share == 0 or abs(share) >= 0.0095:
-        return f"{100 * share:.1f} %".replace("-", _MINUS)
-    if abs(share) >= 1e-5:
-        return f"{100 * share:.2g} %".replace("-", _MINUS)
-    digits, exponent = f"{100 * share:.1e}".split("e")
-    power = superscript(int(exponent))
-    return f"{digits}·10{power} %".replace("-", _MINUS)
 
 
 def points(difference: float, *, signed: bool = True) -> str:
@@ -71,6 +56,30 @@ def points_with_interval(row: pd.Series) -> str:
     '+11.2 points (+9.8 to +12.6)'
     """
     return f"{points(row['value'])} points{_interval(row, signed=True)}"
+
+
+def number(value: float) -> str:
+    """Write a number with three digits.
+
+    >>> number(0.2604), number(-12.0), number(3.71e-7)
+    ('0.26', '−12', '3.71·10⁻⁷')
+    """
+    text = f"{value:.3g}"
+    if "e" in text:
+        digits, exponent = text.split("e")
+        text = f"{digits}·10{superscript(int(exponent))}"
+    return text.replace("-", _MINUS)
+
+
+def number_with_interval(row: pd.Series) -> str:
+    """Write a number with its interval.
+
+    >>> number_with_interval(pd.Series({"value": 0.26, "low": 0.25, "high": 0.27}))
+    '0.26 (0.25 to 0.27)'
+    """
+    low, high = float(row["low"]), float(row["high"])
+    ends = f" ({number(low)} to {number(high)})" if math.isfinite(low) and math.isfinite(high) else ""
+    return f"{number(row['value'])}{ends}"
 
 
 def counted(number: int, noun: str, *, plural: str | None = None) -> str:

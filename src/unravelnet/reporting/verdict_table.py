@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from unravelnet.reporting import claims
+from unravelnet.reporting import claims, gradient_claims
 from unravelnet.reporting.chapters import base_of, depth_of
 from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.gradient_findings import EXACT, path_norms
 from unravelnet.reporting.path_claims import claim_path_lengths, claim_path_survival
 from unravelnet.reporting.sentences import counted, listed
 from unravelnet.reporting.verdicts import VERDICTS
@@ -26,6 +27,7 @@ def all_claims(run: Run) -> list[Claim]:
         claim_path_lengths(n_modules),
         claim_path_survival(n_modules),
         *(_about_skips(network) for network in residual),
+        *(claim for network in residual for claim in _about_gradients(run, network)),
     ]
 
 
@@ -96,3 +98,26 @@ def _about_skips(network: StudiedNetwork) -> Claim:
         n_classes=network.n_classes,
         network=network.title,
     )
+
+
+def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
+    """Judge the claims of those studies that any network of the run has: they are asked for one by one."""
+    tables, title, n_modules = network.tables, network.title, network.n_modules
+    judged = []
+    if any(path_norms(other) is not None for other in run.networks):
+        norms = path_norms(network)
+        judged += [
+            gradient_claims.claim_decay(norms, network=title),
+            gradient_claims.claim_effective_lengths(norms, n_modules=n_modules, network=title),
+        ]
+    if run.with_table(EXACT):
+        exact = tables.get(EXACT)
+        judged.append(gradient_claims.claim_exact_lengths(exact, n_modules=n_modules, network=title))
+    for study, judge in (
+        ("over_training", gradient_claims.claim_deepening),
+        ("effective_depths", gradient_claims.claim_over_deepened),
+        ("ensemble", gradient_claims.claim_ensemble),
+    ):
+        if run.with_table(study):
+            judged.append(judge(tables.get(study), network=title))
+    return judged

@@ -1,0 +1,105 @@
+"""The figure of an ensemble of routes: what averaging predictions gains, and how much its members differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from unravelnet.figures import style
+from unravelnet.figures.marks import draw_with_bars, with_interval
+from unravelnet.figures.rows import interval_text, n_images_text, ordered
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+_NAMES = {"routes": "random routes of one network", "networks": "networks trained separately"}
+_MEASURES: Mapping[str, str] = {
+    "disagreement": "disagree,\nshare of images",
+    "error_correlation": "correlation\nof their errors",
+}
+
+
+@style.styled
+def figure_ensemble(table: Table, *, title: str = "Averaging the predictions of random routes") -> Figure:
+    """Draw the error against the number of averaged members, and how much two members differ.
+
+    >>> from unravelnet.record import Table
+    >>> row = {"n_members": 1, "members": "routes", "error_rate": 0.3, "disagreement": 0.2}
+    >>> figure = figure_ensemble(Table([row, {**row, "n_members": 2, "error_rate": 0.25}]))
+
+    `table`: what `ensemble_of_routes` returned, with networks that were trained separately where there are any. The
+    dashed line is the intact network. Raises EvaluationError for a table without such rows.
+    """
+    wants = ["intact_error_rate", *_MEASURES]
+    rows = ordered(table, by="n_members", needs=["error_rate"], wants=wants, keeps=["members"])
+    parts = {str(kind): part for kind, part in rows.groupby("members", sort=False)}
+    has_measures = bool(rows[list(_MEASURES)].notna().any(axis=None))
+    figure = style.new_figure(title)
+    panels = figure.subplots(1, 1 + has_measures, squeeze=False, width_ratios=[2, 1][: 1 + has_measures])[0]
+    for place, (kind, part) in enumerate(parts.items()):
+        _draw_errors(panels[0], part, name=_NAMES.get(kind, kind), place=place)
+    _finish_errors(panels[0], rows)
+    if has_measures:
+        _draw_differences(panels[1], list(parts.values()))
+    style.legend_above(panels[0])
+    style.caption(figure, f"{n_images_text(rows)}{_draws_text(rows)}; bars: {interval_text(rows)}.")
+    return figure
+
+
+def _draw_errors(axes: Axes, rows: pd.DataFrame, *, name: str, place: int) -> None:
+    colour, marker = style.SERIES_COLOURS[place % 6], style.SERIES_MARKERS[place % 6]
+    axes.plot(rows["n_members"], rows["error_rate"], color=colour, linewidth=0.9, alpha=0.6)
+    points = with_interval(rows, "error_rate")
+    draw_with_bars(axes, rows["n_members"], points, colour=colour, marker=marker, label=name, size=4.4)
+
+
+def _finish_errors(axes: Axes, rows: pd.DataFrame) -> None:
+    intact = rows["intact_error_rate"].dropna()
+    if len(intact):
+        axes.axhline(
+            intact.iloc[0], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)), label="intact network"
+        )
+    style.style_axes(axes, x="Number of averaged members", y="Error (%)")
+    style.show_share_as_percent(axes)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["n_members"]))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+    axes.set_ylim(0, 1.05 * max(axes.dataLim.y1, *intact, 0.0) or 1)
+
+
+def _draw_differences(axes: Axes, parts: list[pd.DataFrame]) -> None:
+    """Draw bars, with their numbers, of how much two members differ."""
+    width = 0.8 / len(parts)
+    for place, rows in enumerate(parts):
+        # What is said of two members does not depend on how many are averaged; the largest set knows it best.
+        values = [rows[measure].dropna().iloc[-1:] for measure in _MEASURES]
+        heights = [float(value.iloc[0]) if len(value) else np.nan for value in values]
+        x = np.arange(len(_MEASURES)) + (place - (len(parts) - 1) / 2) * width
+        axes.bar(x, heights, width=0.9 * width, color=style.SERIES_COLOURS[place % 6])
+        for at, height in zip(x, heights, strict=True):
+            if np.isfinite(height):
+                axes.annotate(
+                    f"{height:.2f}", (at, max(height, 0)), xytext=(0, 2), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=style.SMALL,
+                )  # fmt: skip
+    style.style_axes(axes, x="", y="Of two members")
+    axes.axhline(0, color=style.MUTED, linewidth=0.8)
+    axes.set_ylim(min(0.0, axes.dataLim.y0), 1)
+    axes.set_xlim(-0.6, len(_MEASURES) - 0.4)
+    axes.xaxis.set_major_locator(FixedLocator(range(len(_MEASURES))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: list(_MEASURES.values())[round(at)]))
+
+
+def _draws_text(rows: pd.DataFrame) -> str:
+    draws = rows["n_draws"].dropna()
+    if not len(draws):
+        return ""
+    low, high = int(draws.min()), int(draws.max())
+    return f", means of {low if low == high else f'{low} to {high}'} sets of members a point"

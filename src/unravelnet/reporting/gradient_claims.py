@@ -1,0 +1,284 @@
+"""Claims about the gradient by path length, and those of papers that built on it.
+
+Thresholds are part of the claim's text and were fixed before anything was measured. Sources: Veit, Wilber and
+Belongie (2016), Fig. 6 and section 2; Littwin and Wolf (2016); Wu, Shen and van den Hengel (2016).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.figures.marks import with_interval
+from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.rows import n_images_text, ordered
+from unravelnet.figures.spectrum import PATH_NORM, Spectrum, contributions, decay_of, sample_text, vector_sums
+from unravelnet.paths import share_within
+from unravelnet.reporting.claims import Claim, not_measured
+from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, decay_with_interval, range_text
+from unravelnet.reporting.sentences import (
+    counted,
+    number,
+    number_with_interval,
+    percent,
+    percent_with_interval,
+)
+from unravelnet.reporting.verdicts import Verdict, of_all_or_some, rank_correlation
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+ALMOST_ALL = 0.95
+"""A share of the gradient of this much is almost all of it."""
+STRAIGHT, NEARLY_STRAIGHT = 0.95, 0.80
+"""Shares of the variance of log norms (R²) from which a decay is exponential, and is so in kind."""
+
+_LEAST_LENGTHS = 6
+_GRADIENT = "path-gradients"
+
+
+def claim_decay(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: the gradient norm on a path decays about exponentially with its length (Fig. 6b)."""
+    text = (
+        f"In {network} the norm of the gradient on a path decays about exponentially with its length: a falling "
+        f"straight line explains at least {100 * STRAIGHT:g} % of the variance of the logarithm of the mean norm "
+        f"(R²). (In kind: at least {100 * NEARLY_STRAIGHT:g} %.)"
+    )
+    paper = "It decays about exponentially (Fig. 6b)."
+    try:
+        rows = None if table is None else ordered(table, by="length", needs=[PATH_NORM])
+        fit = None if table is None else decay_of(table)
+    except EvaluationError:
+        rows = fit = None
+    if rows is None or fit is None:
+        return not_measured(text, paper, SAMPLED, _GRADIENT)
+    n_lengths = int((rows[PATH_NORM] > 0).sum())
+    found = (
+        f"A factor r = {decay_with_interval(fit)} with every module, R² = {fit.r_squared:.3f}; "
+        f"{counted(n_lengths, 'length')}, {sample_text(rows)}."
+    )
+    if n_lengths < _LEAST_LENGTHS:
+        why = f"A line through {n_lengths} lengths says little; {_LEAST_LENGTHS} are needed."
+        return Claim(text, paper, found, "not decided", why, _GRADIENT)
+    verdict, why = _of_fit(fit.r_squared, falls=fit.high < 1, grows=fit.low > 1)
+    return Claim(text, paper, found, verdict, why, _GRADIENT)
+
+
+def claim_effective_lengths(
+    table: Table | None, *, n_modules: int, network: str = "the residual network"
+) -> Claim:
+    """Judge: almost all of the gradient comes from few and short paths, by the paper's own measure (Fig. 6c)."""
+    low, high = PAPER_EFFECTIVE_LENGTHS
+    held = percent(share_within(PAPER_N_MODULES, low, high))
+    paper = (
+        f"Almost all of the gradient comes from paths of {low} to {high} of {PAPER_N_MODULES} modules, {held} of all "
+        "paths (Fig. 6c)."
+    )
+    measure = "number of paths × their mean norm, as in the paper"
+    text = _text_on_lengths(measure, n_modules, network)
+    try:
+        spectrum = None if table is None else contributions(table)
+    except EvaluationError:
+        spectrum = None
+    if table is None or spectrum is None:
+        return not_measured(text, paper, SAMPLED, _GRADIENT)
+    return _on_lengths(text, paper, spectrum, sample_text(ordered(table, by="length")))
+
+
+def claim_exact_lengths(
+    table: Table | None, *, n_modules: int, network: str = "the residual network"
+) -> Claim:
+    """Judge the same by the exact sums over all paths of a length, in which gradients may cancel."""
+    paper = (
+        "Not measured: the paper adds up norms, to which paths that cancel each other count as much as those that "
+        "pull the same way."
+    )
+    text = _text_on_lengths("the norm of the exact vector sum of all paths of a length", n_modules, network)
+    try:
+        spectrum = None if table is None else vector_sums(table)
+    except EvaluationError:
+        spectrum = None
+    if table is None or spectrum is None:
+        return not_measured(text, paper, EXACT, _GRADIENT)
+    return _on_lengths(text, paper, spectrum, n_images_text(ordered(table, by="length")))
+
+
+def claim_deepening(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: as training progresses the virtual ensemble becomes deeper (Littwin and Wolf)."""
+    text = (
+        f"As training progresses the virtual ensemble of {network} becomes deeper: the decay r of its path norms is "
+        "surely larger at the last checkpoint than at the first, and the mean length by the exact sums surely grows "
+        "over the checkpoints (rank correlation). (In kind: one of the two, and the other not surely the opposite.)"
+    )
+    paper = "Littwin and Wolf (2016) derive it from a spin-glass model; it was not measured on images."
+    try:
+        rows = None if table is None else ordered(table, by="epoch", needs=["decay", "mean_length"])
+    except EvaluationError:
+        rows = None
+    if rows is None or len(rows) < 2:
+        return not_measured(text, paper, "over_training", "over-training")
+    decays = with_interval(rows, "decay")
+    first, last = decays.iloc[0], decays.iloc[-1]
+    rho, low, high = rank_correlation(rows["epoch"].to_numpy(), rows["mean_length"].to_numpy())
+    lengths = [number(rows["mean_length"].iloc[place]) for place in (0, -1)]
+    epochs = [int(rows["epoch"].iloc[place]) for place in (0, -1)]
+    found = (
+        f"r from {number_with_interval(first)} at epoch {epochs[0]} to "
+        f"{number_with_interval(last)} at epoch {epochs[1]}; mean length from {lengths[0]} to {lengths[1]} "
+        f"modules, rank correlation with the epoch {number(rho)} ({number(low)} to {number(high)}); "
+        f"{counted(len(rows), 'checkpoint')}, {n_images_text(rows)}."
+    )
+    deeper = pd.Series([last["low"] > first["high"], low > 0])
+    shallower = pd.Series([last["high"] < first["low"], high < 0])
+    verdict, why = of_all_or_some(deeper, shallower, what="surely deeper")
+    return Claim(text, paper, found, verdict, f"{why} One training.", "over-training")
+
+
+def claim_over_deepened(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: the network is deeper than its effective depth (Wu, Shen and van den Hengel)."""
+    text = (
+        f"{_upper(network)} is deeper than its effective depth: paths through less than half of the modules behind "
+        "its first module carry 95 % of that module's gradient. (In kind: through less than all of them.)"
+    )
+    paper = (
+        "Wu, Shen and van den Hengel (2016): a network with more modules than its effective depth is over-deepened. "
+        "They did not measure it."
+    )
+    try:
+        rows = None
+        if table is not None:
+            rows = ordered(table, by="module", needs=["n_after", "effective_depth", "share", "is_deeper"])
+    except EvaluationError:
+        rows = None
+    if rows is None:
+        return not_measured(text, paper, "effective_depths", "effective-depth")
+    first = rows.loc[rows["n_after"].idxmax()]
+    depth, behind = int(first["effective_depth"]), int(first["n_after"])
+    found = (
+        f"Paths through at most {depth} of the {behind} modules behind module {int(first['module'])} carry "
+        f"{100 * first['share']:g} % of its gradient; "
+        f"{int(rows['is_deeper'].sum())} of {counted(len(rows), 'module')} have more behind them than their effective "
+        f"depth; {n_images_text(rows)}."
+    )
+    verdict, why = _of_depth(depth, behind)
+    return Claim(text, paper, found, verdict, why, "effective-depth")
+
+
+def claim_ensemble(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: averaging the predictions of random routes behaves like an ensemble."""
+    text = (
+        f"Averaging the predictions of random routes of {network} behaves like an ensemble: the error of the largest "
+        "number of members is surely below that of one, and from no number to the next does it surely rise. (In "
+        "kind: only the first.)"
+    )
+    paper = "Not measured. Expected if the paths of a residual network are an ensemble."
+    try:
+        rows = None
+        if table is not None:
+            wants = ["intact_error_rate"]
+            rows = ordered(table, by="n_members", needs=["error_rate"], wants=wants, keeps=["members"])
+            rows = rows[rows["members"] == "routes"].reset_index(drop=True)
+    except EvaluationError:
+        rows = None
+    if rows is None or len(rows) < 2:
+        return not_measured(text, paper, "ensemble", "ensemble")
+    errors = with_interval(rows, "error_rate")
+    ends = [
+        f"{counted(int(rows['n_members'].iloc[place]), 'member')}: {percent_with_interval(errors.iloc[place])}"
+        for place in (0, -1)
+    ]
+    intact = rows["intact_error_rate"].dropna()
+    beside = f"; intact network: {percent(intact.iloc[0])}" if len(intact) else ""
+    found = f"{'; '.join(ends)}{beside}; {n_images_text(rows)}."
+    verdict, why = _of_members(errors)
+    return Claim(text, paper, found, verdict, why, "ensemble")
+
+
+# -- how verdicts follow --
+
+
+def _of_fit(r_squared: float, *, falls: bool, grows: bool) -> tuple[Verdict, str]:
+    share = f"The line explains {100 * r_squared:.1f} %"
+    if grows:
+        return "does not agree", "The norm surely grows with the length."
+    if r_squared < NEARLY_STRAIGHT:
+        return "does not agree", f"{share}."
+    if not falls:
+        return "not decided", f"{share}, but its interval does not show that it falls."
+    return ("agrees" if r_squared >= STRAIGHT else "agrees in kind"), f"{share}, and it surely falls."
+
+
+def _text_on_lengths(measure: str, n_modules: int, network: str) -> str:
+    low, high = PAPER_EFFECTIVE_LENGTHS
+    short = f"from paths shorter than the mean of all, {n_modules / 2:g} modules"
+    if n_modules != PAPER_N_MODULES:
+        return (
+            f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from few "
+            f"and short paths. (In kind, which is all that can be judged for another depth than the paper's "
+            f"{PAPER_N_MODULES} modules: {short}.)"
+        )
+    held = percent(share_within(PAPER_N_MODULES, low, high))
+    return (
+        f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from paths of "
+        f"{low} to {high} of {n_modules} modules, {held} of all paths. (In kind: {short}.)"
+    )
+
+
+def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim:
+    """Judge whether the lengths of the paper carry almost all, or at least those below the mean of all paths."""
+    if not spectrum.is_complete:
+        found = f"Lengths {spectrum.lengths[0]} to {spectrum.lengths[-1]} only; {sample}."
+        return Claim(text, paper, found, "not decided", "The other lengths were not measured.", _GRADIENT)
+    n_modules = spectrum.n_modules
+    of_paper = spectrum.held_by(*PAPER_EFFECTIVE_LENGTHS) if n_modules == PAPER_N_MODULES else None
+    # Strictly shorter than n / 2, which is a length itself where n is even.
+    short = spectrum.held_by(0, (n_modules - 1) // 2)
+    parts = [range_text(spectrum)]
+    if of_paper is not None:
+        low, high = PAPER_EFFECTIVE_LENGTHS
+        parts.append(f"lengths {low} to {high} hold {percent_with_interval(of_paper)}")
+    parts.append(f"paths shorter than {n_modules / 2:g} modules {percent_with_interval(short)}")
+    found = f"{'; '.join(parts)}; {sample}."
+    if of_paper is not None and of_paper["low"] >= ALMOST_ALL:
+        return Claim(text, paper, found, "agrees", "It is surely so.", _GRADIENT)
+    verdict, why = _of_short_paths(short)
+    return Claim(text, paper, found, verdict, why, _GRADIENT)
+
+
+def _of_short_paths(short: pd.Series) -> tuple[Verdict, str]:
+    if short["low"] >= ALMOST_ALL:
+        return "agrees in kind", "Short paths surely carry almost all of it."
+    if short["high"] < ALMOST_ALL:
+        return "does not agree", "Short paths surely carry less than almost all of it."
+    return "not decided", "The interval of what short paths carry reaches both sides of the threshold."
+
+
+def _of_depth(depth: int, behind: int) -> tuple[Verdict, str]:
+    if behind == 0:
+        return "not decided", "There is no module behind another."
+    if depth < behind / 2:
+        return "agrees", f"{depth} is less than half of {behind}. (Whole numbers; there is no interval.)"
+    if depth < behind:
+        why = f"{depth} is less than {behind}, which hardly any network misses, but not less than half of it."
+        return "agrees in kind", why
+    return "does not agree", f"All {behind} modules behind are needed."
+
+
+def _of_members(errors: pd.DataFrame) -> tuple[Verdict, str]:
+    first, last = errors.iloc[0], errors.iloc[-1]
+    rises = bool((errors["low"].to_numpy()[1:] > errors["high"].to_numpy()[:-1]).any())
+    if first["low"] > last["high"]:
+        if rises:
+            return "agrees in kind", "It surely falls from first to last, but surely rises in between."
+        return "agrees", "It surely falls, and at no step surely rises."
+    if last["low"] > first["high"]:
+        return "does not agree", "The error surely rises with the number of members."
+    gap = np.abs(last["value"] - first["value"])
+    return "not decided", f"The intervals of the two, {100 * gap:.1f} points apart, overlap."
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,246 @@
+"""How the paths of a network change while it is trained, from the weights that its training kept.
+
+Littwin and Wolf (2016) predict that the virtual ensemble deepens: the scales of normalisation grow, and with them
+the weight of long paths. Whether it does is measured here; nothing is assumed. `train(..., keep_epochs=...)` keeps
+the weights.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from unravelnet import zoo
+from unravelnet.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
+from unravelnet.data import Batches, load
+from unravelnet.decay import Decay, fit_decay, predicted_length, theory_weights
+from unravelnet.errors import CheckpointError, EvaluationError
+from unravelnet.gradient import module_measures, path_gradients
+from unravelnet.gradient.measurement import open_batches
+from unravelnet.network import UnraveledNetwork
+from unravelnet.paths import effective_lengths
+from unravelnet.record import Row, Table, load_table
+from unravelnet.training import HISTORY_FILE
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+_SHARE = 0.9
+_FACTS = ("n_images", "seed", "confidence", "network", "network_name", "data", "data_name")
+_WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+@dataclass(frozen=True, slots=True)
+class OverTraining:
+    """Three tables about the checkpoints of one training; their names are those of the studies.
+
+    `over_training`: one row a checkpoint. `spectra_over_training`: one row a checkpoint and path length.
+    `normalisation_scales`: one row a checkpoint and normalisation layer.
+    """
+
+    over_training: Table
+    spectra_over_training: Table
+    normalisation_scales: Table
+
+
+def over_training(
+    directory: str | os.PathLike[str],
+    data: Any,
+    *,
+    epochs: Iterable[int] | None = None,
+    n_images: int = 64,
+    draws: int = 1,
+    batch_size: int | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+) -> OverTraining:
+    """Measure the gradient by path length at the checkpoints of a training.
+
+    >>> from unravelnet.training import train
+    >>> net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
+    >>> _ = train(net, "digits", epochs=1, keep_epochs="all", out=directory)
+    >>> found = over_training(directory, "digits", n_images=20)
+    >>> [row["epoch"] for row in found.over_training]
+    [0, 1]
+
+    `directory`: that of a finished training of a zoo network with `keep_epochs`. `epochs`: which checkpoints, all
+    that were kept if None; 0 is before training. `n_images`: so many random images of the data, the same at every
+    checkpoint. `draws`: random paths of each length and image. `progress`: wraps the iteration over checkpoints.
+
+    At each: `decay`, fitted to the norms of single paths, with `r_squared`; of the exact sums, `mean_length` of
+    their shares, the shortest interval of lengths with 90 % of them (`length_low`, `length_high`) and
+    `dominating_length`, the largest; `predicted_length`, n r / (1 + r); `branch_to_stream` and `gradient_gain`, the
+    geometric means over modules; `error_rate` on the validation data of the training, where it was measured. The
+    spectra have `theory_weight`, the squared weights of the theory with the decay for its beta. The scales are
+    those outside of skips: `scale` is the mean |γ| of a layer, `branch_scale` that times the norm of the convolution
+    behind it where that one ends the branch (elsewhere another normalisation undoes its scale).
+
+    Normalisation whose statistics were never collected, as before training, takes those of the images
+    (`statistics`: "images"). Where fewer than two lengths carry a gradient, as in plain networks and with branches
+    that are 0, there is no decay, and None in its place. Raises CheckpointError where weights are missing or
+    damaged, and EvaluationError for data that cannot be read anew. Source: Littwin and Wolf (2016), sections 3, 4.
+    """
+    if draws < 1:
+        raise EvaluationError(
+            f"A decay is fitted to single paths, and {draws} were asked for; give draws=1 or more."
+        )
+    data = load(data) if isinstance(data, str) else data
+    if isinstance(data, Iterator):
+        raise EvaluationError(
+            f"The data, a {type(data).__name__}, can be read once, and every checkpoint needs it. Give a list of its "
+            "batches."
+        )
+    directory = Path(directory)
+    net = zoo.load(directory)
+    error_rates = _error_rates(directory)
+    options: dict[str, Any] = {
+        "limit": n_images,
+        "batch_size": batch_size,
+        "confidence": confidence,
+        "seed": seed,
+        "device": device,
+    }
+    checkpoints, spectra, scales = [], [], []
+    chosen = _chosen(directory, epochs)
+    for epoch in progress(chosen) if progress else chosen:
+        net.load_weights(read_epoch(directory, epoch), source=f"epoch {epoch} in {directory}")
+        statistics = _complete_statistics(
+            net, open_batches(data, batch_size=batch_size, limit=n_images, seed=seed)
+        )
+        lengths = path_gradients(net, data, draws=draws, **options)
+        modules = module_measures(net, data, **options)
+        about = {"epoch": epoch}
+        facts = {"statistics": statistics, **{name: lengths[0][name] for name in _FACTS}}
+        spectrum, row = _measured(lengths, len(net.residual_modules), confidence)
+        means = {name: _geometric_mean(modules, name) for name in ("branch_to_stream", "gradient_gain")}
+        checkpoints.append({**about, **row, **means, "error_rate": error_rates.get(epoch), **facts})
+        spectra += [{**about, **of_length, **facts} for of_length in spectrum]
+        scales += [{**about, **of_layer, **facts} for of_layer in _scales(net)]
+    return OverTraining(Table(checkpoints), Table(spectra), Table(scales))
+
+
+def _chosen(directory: Path, epochs: Iterable[int] | None) -> list[int]:
+    chosen = epochs_kept(directory) if epochs is None else sorted(set(epochs))
+    if not chosen:
+        raise CheckpointError(
+            f"No weights of the training in {directory} were kept on its way: {directory / EPOCHS_DIRECTORY} has none. "
+            'Train with keep_epochs="all", or with the epochs that matter.'
+        )
+    return chosen
+
+
+def _error_rates(directory: Path) -> dict[int, float]:
+    """Read the error after each epoch, where there was validation data."""
+    history = load_table(directory / HISTORY_FILE)
+    rates = {int(row["epoch"]): row["test_error_rate"] for row in history}
+    return {epoch: rate for epoch, rate in rates.items() if rate is not None and math.isfinite(rate)}
+
+
+@torch.no_grad()
+def _complete_statistics(net: UnraveledNetwork, batches: Batches) -> str:
+    """Collect the statistics of normalisation that no training has collected; say where they come from."""
+    missing = [
+        layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.num_batches_tracked == 0
+    ]
+    momenta = [layer.momentum for layer in missing]
+    try:
+        for layer in missing:
+            # Without momentum: the mean over all batches.
+            layer.train()
+            layer.momentum = None
+        for inputs, _ in batches if missing else ():
+            net(inputs)
+    finally:
+        for layer, momentum in zip(missing, momenta, strict=True):
+            layer.eval()
+            layer.momentum = momentum
+    return "images" if missing else "training"
+
+
+def _measured(lengths: Table, n_modules: int, confidence: float) -> tuple[list[Row], Row]:
+    """Sum up the gradient by path length: one row a length, and one for the checkpoint."""
+    decay = _decay(lengths, confidence)
+    # Paths of the theory pass one layer more than modules.
+    theory = theory_weights(n_modules + 1, decay.rate) ** 2 if decay else [None] * len(lengths)
+    names = ("length", "length_gradient_norm", "path_gradient_norm", "length_share", "share")
+    spectrum = [
+        {**{name: row[name] for name in names}, "theory_weight": weight}
+        for row, weight in zip(lengths, theory, strict=True)
+    ]
+    shares = _column(lengths, "length_share")
+    is_dead = not any(_column(lengths, "length_gradient_norm"))
+    low, high = (None, None) if is_dead else effective_lengths(shares, share=_SHARE)
+    return spectrum, {
+        "decay": decay and decay.rate,
+        "decay_low": decay and decay.low,
+        "decay_high": decay and decay.high,
+        "r_squared": decay and decay.r_squared,
+        "mean_length": None if is_dead else float(np.average(_column(lengths, "length"), weights=shares)),
+        "length_low": low,
+        "length_high": high,
+        "dominating_length": None if is_dead else int(np.argmax(shares)),
+        "predicted_length": decay and predicted_length(n_modules, decay.rate),
+    }
+
+
+def _decay(lengths: Table, confidence: float) -> Decay | None:
+    """Fit the norms of single paths; None where fewer than two lengths carry a gradient."""
+    norms = _column(lengths, "path_gradient_norm")
+    if sum(norm > 0 for norm in norms) < 2:
+        return None
+    return fit_decay(_column(lengths, "length"), norms, confidence)
+
+
+def _geometric_mean(table: Table, name: str) -> float | None:
+    logs = [math.log(value) for value in _column(table, name) if value]
+    return math.exp(sum(logs) / len(logs)) if logs else None
+
+
+def _column(table: Table, name: str) -> list[Any]:
+    return [row[name] for row in table]
+
+
+# -- scales of normalisation --
+
+
+def _scales(net: UnraveledNetwork) -> Iterator[Row]:
+    """Describe the scales of all normalisation layers but those of skips, in the order of the network."""
+    parts: list[tuple[str, int | None, nn.Module]] = [("stem", None, net.stem)]
+    parts += [(f"residual_modules.{m.index}.branch", m.index, m.branch) for m in net.residual_modules]
+    parts += [("head", None, net.head)]
+    position = 0
+    for part_name, module, part in parts:
+        layers = [
+            (name, layer) for name, layer in part.named_modules() if not any(True for _ in layer.children())
+        ]
+        for place, (name, layer) in enumerate(layers):
+            if not isinstance(layer, _NORMALISATIONS) or layer.weight is None:
+                continue
+            scale = float(layer.weight.detach().abs().mean())
+            behind = None if module is None else _last_weights([later for _, later in layers[place + 1 :]])
+            yield {
+                "position": position,
+                "layer": f"{part_name}.{name}" if name else part_name,
+                "module": module,
+                "scale": scale,
+                "branch_scale": None if behind is None else scale * float(behind.detach().norm()),
+            }
+            position += 1
+
+
+def _last_weights(layers: Sequence[nn.Module]) -> Tensor | None:
+    """Give the weights of the layer that a normalisation leads to, if no other normalisation comes behind it."""
+    weight_layers = [layer for layer in layers if isinstance(layer, _WEIGHT_LAYERS)]
+    is_normalised = any(isinstance(layer, _NORMALISATIONS) for layer in layers)
+    return None if is_normalised or not weight_layers else weight_layers[0].weight

@@ -1,0 +1,244 @@
+"""Claims about gradients on tables whose truth is known, on both sides of every threshold."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from tests.figures import gradient_tables as tables
+from unravelnet.paths import effective_lengths, share_within
+from unravelnet.record import Table
+from unravelnet.reporting import gradient_claims as claims
+from unravelnet.reporting.sentences import percent
+
+RISING = [0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22, 0.24, 0.26]
+
+
+# -- the decay --
+
+
+def bent(r_squared, n_lengths=55):
+    """Mean norms around a falling line that explains exactly this share of the variance of their logarithm."""
+    lengths = np.arange(n_lengths)
+    centred = lengths - lengths.mean()
+    other = np.cos(np.pi * lengths)
+    other -= other.mean()
+    other -= centred * (other @ centred) / (centred @ centred)
+    other *= np.sqrt((centred @ centred) / (other @ other))
+    logs = -np.sqrt(r_squared) * centred + np.sqrt(1 - r_squared) * other
+    rows = list(tables.sampled(54))[:n_lengths]
+    return Table(
+        {**row, "path_gradient_norm": float(norm)} for row, norm in zip(rows, np.exp(0.1 * logs), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("r_squared", "verdict"),
+    [
+        (1.0, "agrees"),
+        (0.951, "agrees"),
+        (0.949, "agrees in kind"),
+        (0.801, "agrees in kind"),
+        (0.799, "does not agree"),
+    ],
+)
+def test_a_straight_line_is_an_exponential_decay(r_squared, verdict):
+    claim = claims.claim_decay(bent(r_squared))
+    assert claim.verdict == verdict
+    assert f"R² = {r_squared:.3f}" in claim.measured
+
+
+def test_the_decay_is_told_with_its_interval_and_n():
+    claim = claims.claim_decay(tables.sampled(54, 0.26), network="net")
+    assert claim.measured.startswith(
+        "A factor r = 0.26 (0.26 to 0.26) with every module, R² = 1.000; 55 lengths"
+    )
+    assert "n = 128 images, 1,000 random paths of each length" in claim.measured
+
+
+def test_a_norm_that_grows_does_not_decay():
+    claim = claims.claim_decay(tables.sampled(54, 1.1))
+    assert (claim.verdict, claim.why) == ("does not agree", "The norm surely grows with the length.")
+
+
+def test_a_few_lengths_say_little():
+    assert claims.claim_decay(tables.sampled(4, 0.3)).verdict == "not decided"
+    assert claims.claim_decay(tables.sampled(5, 0.3)).verdict == "agrees"
+
+
+# -- the lengths that the gradient comes from --
+
+
+# paper_facts: of Binomial(54, r / (1 + r)), 5 to 17 hold 95.7 % for r = 0.20, 94.2 % for 0.30, 86 % for 0.35.
+@pytest.mark.parametrize(
+    ("decay", "verdict"),
+    [(0.2, "agrees"), (0.25, "agrees"), (0.29, "agrees"), (0.3, "agrees in kind"), (0.6, "agrees in kind")],
+)
+def test_lengths_of_the_paper_carry_almost_all(decay, verdict):
+    claim = claims.claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54)
+    assert claim.verdict == verdict
+    held = binom.cdf(17, 54, decay / (1 + decay)) - binom.cdf(4, 54, decay / (1 + decay))
+    assert (held >= 0.95) == (verdict == "agrees")
+    assert f"lengths 5 to 17 hold {percent(held)}" in claim.measured
+
+
+# Shorter than 27 of 54: 95 % of Binomial(54, r / (1 + r)) lie there up to r of about 0.61.
+@pytest.mark.parametrize(
+    ("decay", "verdict"), [(0.60, "agrees in kind"), (0.64, "does not agree"), (1.0, "does not agree")]
+)
+def test_longer_paths_do_not_agree(decay, verdict):
+    held = binom.cdf(26, 54, decay / (1 + decay))
+    assert (held >= 0.95) == (verdict == "agrees in kind")
+    assert (
+        claims.claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54).verdict == verdict
+    )
+
+
+def test_wide_intervals_decide_less():
+    # 5 to 17 hold 97.5 %: with norms known to 30 % at best 0.7 / (0.7 + 1.3 / 39).
+    sharp, wide = (tables.sampled(54, 0.25, half=half) for half in (0.05, 0.5))
+    assert claims.claim_effective_lengths(sharp, n_modules=54).verdict == "agrees"
+    assert claims.claim_effective_lengths(wide, n_modules=54).verdict == "agrees in kind"
+    edge = tables.sampled(54, 0.61, half=0.3)
+    assert claims.claim_effective_lengths(edge, n_modules=54).verdict == "not decided"
+
+
+@pytest.mark.parametrize("n_modules", [9, 27, 110])
+def test_another_depth_agrees_in_kind_at_best(n_modules):
+    claim = claims.claim_effective_lengths(tables.sampled(n_modules, 0.2), n_modules=n_modules)
+    assert claim.verdict == "agrees in kind"
+    low, high = effective_lengths(binom.pmf(range(n_modules + 1), n_modules, 1 / 6).tolist())
+    held = percent(share_within(n_modules, low, high))
+    assert claim.measured.startswith(
+        f"95 % comes from lengths {low} to {high} of 0 to {n_modules}, {held} of"
+    )
+    assert "5 to 17 hold" not in claim.measured
+    long = claims.claim_effective_lengths(tables.sampled(n_modules, 1.0), n_modules=n_modules)
+    assert long.verdict == "does not agree"
+
+
+@pytest.mark.parametrize(("coherent", "verdict"), [(True, "agrees"), (False, "agrees in kind")])
+def test_the_exact_sums_are_judged_by_themselves(coherent, verdict):
+    # Both have the same norms on paths; independent directions leave 5 to 17 far less.
+    table = tables.exact(54, 0.25, coherent=coherent)
+    claim = claims.claim_exact_lengths(table, n_modules=54)
+    assert claim.verdict == verdict
+    assert claim.paper.startswith("Not measured")
+    assert claims.claim_effective_lengths(table, n_modules=54).verdict == "agrees"
+
+
+@pytest.mark.parametrize("judge", [claims.claim_effective_lengths, claims.claim_exact_lengths])
+def test_lengths_that_were_not_measured_leave_it_open(judge):
+    claim = judge(Table(list(tables.exact(54))[:26]), n_modules=54)
+    assert (claim.verdict, claim.why) == ("not decided", "The other lengths were not measured.")
+
+
+# -- over training --
+
+
+@pytest.mark.parametrize(
+    ("decays", "lengths", "verdict"),
+    [
+        (RISING, None, "agrees"),
+        (RISING[::-1], None, "does not agree"),
+        (RISING, [5.0] * 9, "agrees in kind"),
+        ([0.2] * 9, list(range(9)), "agrees in kind"),
+        ([0.2] * 9, [5.0] * 9, "not decided"),
+        (RISING, list(range(9, 0, -1)), "does not agree"),
+        (RISING[::-1], list(range(9)), "does not agree"),
+    ],
+)
+def test_the_virtual_ensemble_deepens_or_not(decays, lengths, verdict):
+    claim = claims.claim_deepening(tables.over_training(decays, mean_lengths=lengths))
+    assert claim.verdict == verdict
+    assert claim.why.endswith("One training.")
+
+
+def test_intervals_of_the_decay_must_part():
+    # 0.20 and 0.22 are apart with 4 % to either side, and not with 5 %: 0.2112 and 0.209 against 0.208 and 0.21.
+    decays = [0.2] * 8 + [0.22]
+    apart, together = (
+        tables.over_training(decays, mean_lengths=[5.0] * 9, half=half) for half in (0.04, 0.05)
+    )
+    assert claims.claim_deepening(apart).verdict == "agrees in kind"
+    assert claims.claim_deepening(together).verdict == "not decided"
+
+
+# -- effective depth --
+
+
+@pytest.mark.parametrize(
+    ("depth", "verdict"),
+    [(26, "agrees"), (27, "agrees in kind"), (52, "agrees in kind"), (53, "does not agree")],
+)
+def test_a_network_is_deeper_than_its_effective_depth_or_not(depth, verdict):
+    rows = list(tables.effective_depths(54))
+    rows[0] = {**rows[0], "effective_depth": depth, "is_deeper": depth < 53}
+    claim = claims.claim_over_deepened(Table(rows))
+    assert claim.verdict == verdict
+    assert claim.measured.startswith(
+        f"Paths through at most {depth} of the 53 modules behind module 0 carry 95 %"
+    )
+
+
+def test_a_single_module_has_nothing_behind_it():
+    assert claims.claim_over_deepened(tables.effective_depths(1)).verdict == "not decided"
+
+
+# -- ensembles --
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ([0.3, 0.2, 0.15], "agrees"),
+        ([0.3, 0.304, 0.15], "agrees"),
+        ([0.3, 0.32, 0.15], "agrees in kind"),
+        ([0.3, 0.296, 0.291], "not decided"),
+        ([0.3, 0.295, 0.289], "agrees"),
+        ([0.3, 0.31, 0.32], "does not agree"),
+    ],
+)
+def test_an_ensemble_errs_less_than_one(errors, verdict):
+    # Every error is known to 0.5 points.
+    claim = claims.claim_ensemble(tables.ensemble(errors))
+    assert claim.verdict == verdict
+    assert claim.measured.startswith("1 member: 30.0 % (29.5 to 30.5); 4 members: ")
+
+
+def test_networks_are_no_routes():
+    assert claims.claim_ensemble(tables.ensemble([0.3, 0.2], members="networks")).measured == "Not measured."
+
+
+# -- missing and odd tables --
+
+
+MISSING = [
+    claims.claim_decay,
+    lambda table: claims.claim_effective_lengths(table, n_modules=54),
+    lambda table: claims.claim_exact_lengths(table, n_modules=54),
+    claims.claim_deepening,
+    claims.claim_over_deepened,
+    claims.claim_ensemble,
+]
+
+
+@pytest.mark.parametrize("judge", MISSING)
+@pytest.mark.parametrize(
+    "table",
+    [None, Table([]), Table([{"length": None, "epoch": 0, "module": 0, "n_members": 1, "error_rate": None}])],
+)
+def test_a_table_without_numbers_decides_nothing(judge, table):
+    claim = judge(table)
+    assert claim.verdict == "not decided"
+    assert claim.measured == "Not measured."
+
+
+@pytest.mark.parametrize("judge", MISSING[:3])
+def test_without_intervals_shares_decide_nothing(judge):
+    bare = [
+        {name: value for name, value in row.items() if not name.endswith(("_low", "_high"))}
+        for row in tables.exact(54)
+    ]
+    # The interval of the decay is that of the fit, which needs none of the norms'.
+    expected = "agrees" if judge is claims.claim_decay else "not decided"
+    assert judge(Table(bare)).verdict == expected

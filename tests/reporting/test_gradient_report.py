@@ -1,0 +1,176 @@
+"""The chapters about gradients: there when their tables are, truthful, and unseen otherwise."""
+
+import numpy as np
+import pytest
+
+from tests.figures import gradient_tables
+from tests.reporting import runs
+from tests.reporting.pages import Page, reported
+from unravelnet.record import Table, load_table
+from unravelnet.reporting import report
+
+CHAPTERS = ["path-gradients", "effective-depth", "layer-responses", "over-training", "ensemble"]
+
+
+def gradient_studies():
+    return {
+        "path_gradients_exact": gradient_tables.exact(),
+        "path_gradients_rms": gradient_tables.rms(),
+        "path_gradients_sampled": gradient_tables.sampled(),
+        "effective_depths": gradient_tables.effective_depths(),
+        "module_measures": gradient_tables.module_measures(),
+        "layer_responses": gradient_tables.layer_responses(),
+        "over_training": gradient_tables.over_training(gradient_tables.DECAYS),
+        "spectra_over_training": gradient_tables.spectra_over_training(gradient_tables.DECAYS),
+        "normalisation_scales": gradient_tables.normalisation_scales(),
+        "ensemble": gradient_tables.ensemble([0.3, 0.2, 0.15]),
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    networks = [
+        (runs.RESNET, {**runs.resnet_tables(), **gradient_studies()}),
+        (runs.VGG, {"layer_responses": gradient_tables.layer_responses(15, scale=2.0)}),
+    ]
+    return report(runs.write(tmp_path_factory.mktemp("gradients") / "run", networks))
+
+
+@pytest.fixture(scope="module")
+def page(whole):
+    return Page(whole.read_text(encoding="utf-8"))
+
+
+def test_the_chapters_follow_those_of_the_paper(page):
+    assert page.values("id", tag="section")[-8:] == ["remove-skip", *CHAPTERS, "measuring", "provenance"]
+
+
+def test_every_figure_is_there(whole):
+    names = {path.stem for path in (whole.parent / "figures").glob("*.svg")}
+    assert names >= {
+        "path_gradient_resnet",
+        "length_contribution_resnet",
+        "coherence_resnet",
+        "effective_depths_resnet",
+        "module_measures",
+        "layer_responses",
+        "over_training_resnet",
+        "spectra_over_training_resnet",
+        "normalisation_scales_resnet",
+        "ensemble_resnet",
+    }
+
+
+def test_the_data_of_a_figure_are_the_tables(whole):
+    figures = whole.parent / "figures"
+    assert load_table(figures / "coherence_resnet.csv") == gradient_tables.exact()
+    both = load_table(figures / "path_gradient_resnet.csv")
+    assert [row["method"] for row in both] == ["sampled"] * 55 + ["rms"] * 55
+    assert {row["network_title"] for row in load_table(figures / "layer_responses.csv")} == {
+        "ResNet-110",
+        "VGG-15",
+    }
+
+
+def test_sentences_come_from_the_numbers(page):
+    # Put in: norms of 0.25^k, root mean squares 1.5 times as large, independent directions.
+    assert "the mean norm of its gradient changes by a factor r = 0.25 (0.25 to 0.25)" in page.text
+    assert "The root mean square over all paths is 1.5 times that mean" in page.text
+    # paper_facts: Binomial(54, 0.2) holds 97.5 % in 5 to 17; sums of independent directions peak at 3.
+    assert "lengths 5 to 17 hold 97.5 %" in page.text
+    assert "the exact sum is largest at length 3" in page.text
+    assert "with a relative error of 3·10⁻⁷" in page.text
+    independent = 1 / np.sqrt(54 * 53 * 52 / 6)
+    assert f"its 24,804 paths is {independent:.3g} times the sum of their norms" in page.text
+    sizes = [row["branch_to_stream"] for row in gradient_tables.module_measures()]
+    assert f"a branch is {np.median(sizes):.3g} times as large as its stream in the median of 54" in page.text
+    assert "54 of 54 branches surely go downhill in the loss, 0 surely uphill" in page.text
+    assert "from epoch 0 to epoch 164: the decay r goes from 0.1 (0.095 to 0.105) to 0.26" in page.text
+    assert "1: 30.0 % (29.5 to 30.5), 4: 15.0 % (14.5 to 15.5); two of them disagree on 20.0 %" in page.text
+
+
+def test_surviving_gradient_stands_beside_surviving_paths(page):
+    # paper_facts: (1 + r)^-d is 10.7 % for r = 0.25 and d = 10; 34 % of length 5, 8 % of 11 and 1.5 % of 17 are left.
+    assert "10 0.098 % 34.3 % 8.0 % 1.5 % 0.035 % 10.7 % (10.7 % to 10.7 %)" in page.text
+
+
+def test_how_it_was_measured_is_said(page):
+    text = page.text.replace("\xa0", " ")
+    assert "sampled: n = 128 images of cifar10/test, 1,000 random paths of each length; gradients" in text
+    assert "gradients of the cross entropy at the stem's output; 95 % intervals; seed 0." in text
+
+
+def test_claims_are_judged_once_a_network(page):
+    verdicts = [value.removeprefix("verdict ") for value in page.values("class", tag="strong")]
+    assert len(verdicts) == 10 + 6
+    assert verdicts[-6:] == ["agrees", "agrees", "agrees-in-kind", "agrees", "agrees", "agrees"]
+    for start in (
+        "In ResNet-110 the norm of the gradient",
+        "As training progresses the virtual ensemble of ResNet-110",
+    ):
+        assert page.text.count(start) == 1
+
+
+# -- what is missing --
+
+
+def test_a_run_without_these_tables_has_none_of_the_chapters(tmp_path):
+    page = reported(tmp_path, [(runs.RESNET, runs.resnet_tables())])
+    assert not set(CHAPTERS) & set(page.values("id", tag="section"))
+    assert "Of 9 claims" in page.text
+    assert "decay" not in page.text
+
+
+def test_only_chapters_with_tables_are_there(tmp_path):
+    page = reported(tmp_path, [(runs.RESNET, {"ensemble": gradient_tables.ensemble([0.3, 0.2])})])
+    assert [anchor for anchor in page.values("id", tag="section") if anchor in CHAPTERS] == ["ensemble"]
+
+
+def test_a_network_without_a_table_that_another_has_is_not_decided(tmp_path):
+    second = {**runs.RESNET, "name": "second", "title": "another ResNet"}
+    page = reported(
+        tmp_path, [(runs.RESNET, {"path_gradients_exact": gradient_tables.exact()}), (second, {})]
+    )
+    assert page.text.count("There is no table path_gradients_sampled.") == 2
+    assert page.text.count("There is no table path_gradients_exact.") == 1
+
+
+def test_the_exact_spectrum_alone_has_its_chapter(tmp_path):
+    table = gradient_tables.exact(9, 0.5, with_paths=False)
+    page = reported(tmp_path, [({**runs.RESNET, "n_modules": 9}, {"path_gradients_exact": table})])
+    assert {"figure-length_contribution_resnet-title"} <= set(page.ids)
+    assert "figure-path_gradient_resnet-title" not in page.ids
+    assert "figure-coherence_resnet-title" not in page.ids
+    assert "decays about exponentially with its length: a falling" not in page.text
+
+
+def test_squares_alone_are_said_to_be_alone(tmp_path):
+    page = reported(tmp_path, [(runs.RESNET, {"path_gradients_rms": gradient_tables.rms()})])
+    assert "There is no table path_gradients_sampled of ResNet-110, so this was not measured." in page.text
+
+
+def test_tables_of_something_else_are_said(tmp_path):
+    wrong = {study: Table([{"something": 1, "else": 2}]) for study in gradient_studies()}
+    page = reported(tmp_path, [(runs.RESNET, wrong)])
+    assert set(CHAPTERS) < set(page.values("id", tag="section"))
+    for lacking in (
+        "no column 'module'",
+        "no column 'position'",
+        "no column 'epoch'",
+        "no column 'n_members'",
+    ):
+        assert f"The table has {lacking}; it has something, else." in page.text
+    assert "There is no table path_gradients_sampled of ResNet-110" in page.text
+
+
+def test_a_small_network_has_a_report(tmp_path):
+    small = {**runs.RESNET, "n_modules": 3, "downsampling": [1]}
+    studies = {
+        "path_gradients_exact": gradient_tables.exact(3, 0.4),
+        "path_gradients_sampled": gradient_tables.sampled(3, 0.4),
+        "effective_depths": gradient_tables.effective_depths(3, 0.4),
+        "module_measures": gradient_tables.module_measures(3, (1,)),
+    }
+    page = reported(tmp_path, [(small, studies)])
+    assert "A line through 4 lengths says little" in page.text
+    assert "of 0 to 3" in page.text
