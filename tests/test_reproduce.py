@@ -28,12 +28,29 @@ from unravelnet.reproduce.clock import Clock
 from unravelnet.reproduce.plan import NETWORKS, settle
 
 SOURCE = Path(unravelnet.__file__).parents[1]
+MEASURED = (
+    "path_gradients_exact",
+    "path_gradients_rms",
+    "path_gradients_sampled",
+    "effective_depths",
+    "module_measures",
+    "layer_responses",
+    "ensemble",
+)
 SMALL = (
-    NetworkPlan("resnet", "ResNet-14", "resnet", "preact-resnet14"),
+    NetworkPlan(
+        "resnet",
+        "ResNet-14",
+        "resnet",
+        "preact-resnet14",
+        measurements=(*MEASURED, "over_training"),
+    ),
     NetworkPlan(
         "stochastic-depth", "ResNet-14 SD", "stochastic-depth", "preact-resnet14", "stochastic-depth:0.5"
     ),
-    NetworkPlan("vgg", "Plain-8", "vgg", "plain8", studies=("delete_each",)),
+    NetworkPlan(
+        "vgg", "Plain-8", "vgg", "plain8", studies=("delete_each",), measurements=("layer_responses",)
+    ),
 )
 OPTIONS = {"epochs": 2, "images": 300, "repeats": 6, "seed": 3}
 # The same in a process that can be killed.
@@ -78,12 +95,12 @@ def tables_of(directory: Path) -> dict[str, list[dict[str, object]]]:
 
 
 def test_everything_is_there(unbroken):
-    residual = ["delete_each", "delete_many", "history", "remove_skip_each", "reorder"]
+    residual = ["delete_each", "delete_many", "history", "remove_skip_each", "reorder", *MEASURED]
+    dynamics = ["over_training", "spectra_over_training", "normalisation_scales"]
     assert list(tables_of(unbroken)) == [
-        *(f"tables/resnet/{study}.csv" for study in residual),
-        *(f"tables/stochastic-depth/{study}.csv" for study in residual),
-        "tables/vgg/delete_each.csv",
-        "tables/vgg/history.csv",
+        *(f"tables/resnet/{study}.csv" for study in sorted([*residual, *dynamics])),
+        *(f"tables/stochastic-depth/{study}.csv" for study in sorted(residual)),
+        *(f"tables/vgg/{study}.csv" for study in ("delete_each", "history", "layer_responses")),
     ]
     for name in (
         "report.html",
@@ -103,6 +120,24 @@ def test_the_tables_are_those_of_the_saved_networks(unbroken):
             net, studies.delete_each(net), load("digits"), metrics=("error_rate", "loss"), limit=300, seed=3
         )
         assert load_table(unbroken / "tables" / network.name / "delete_each.csv") == table
+
+
+def test_gradients_are_those_of_training_images_in_the_saved_network(unbroken):
+    net = zoo.load(unbroken / "networks" / "resnet")
+    table = load_table(unbroken / "tables" / "resnet" / "path_gradients_exact.csv")
+    images = load("digits", "train").subset(64, seed=3)
+    inputs, targets = images.batch(torch.arange(64))
+    x = start = net.stem(inputs).detach().requires_grad_()
+    for module in net.residual_modules:
+        x = module(x)
+    torch.nn.functional.cross_entropy(net.head(x), targets, reduction="sum").backward()
+    expected = start.grad.flatten(1).norm(dim=1).mean().item()
+    assert table[0]["gradient_norm"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_weights_of_early_epochs_are_measured_too(unbroken):
+    rows = load_table(unbroken / "tables" / "resnet" / "over_training.csv")
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
 
 
 def test_the_last_error_of_the_history_is_that_of_the_network(unbroken):
@@ -325,6 +360,7 @@ def test_progress_of_a_run_rises_to_the_end(tmp_path):
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     parts = [f"ResNet-14: {part}" for part in ("training", "delete each", "delete many", "reorder")]
-    last = ["ResNet-14: remove skip each", "report"]
+    measured = [f"ResNet-14: {name.replace('_', ' ')}" for name in (*MEASURED, "over_training")]
+    last = ["ResNet-14: remove skip each", *measured, "report"]
     assert list(dict.fromkeys(progress.part for progress in heard)) == [*parts, *last]
     assert "images/s" in next(progress.detail for progress in heard if progress.detail)

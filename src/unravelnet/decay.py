@@ -78,7 +78,7 @@ def predicted_length(n_modules: int, decay: float) -> float:
     return n_modules * decay / (1 + decay)
 
 
-def theory_weights(n_modules: int, beta: float) -> NDArray[np.float64]:
+def theory_weights(n_layers: int, beta: float) -> NDArray[np.float64]:
     """Give the weights of the path lengths in the loss of Littwin and Wolf (2016), section 3.
 
     >>> weights = theory_weights(100, 0.5)
@@ -86,15 +86,15 @@ def theory_weights(n_modules: int, beta: float) -> NDArray[np.float64]:
     (34, 1.0)
 
     eps_r = C(p - 1, r - 1) beta^r / z for r = 1 … p, with sum eps_r² = 1; index = r - 1. Every path there passes
-    one more layer than modules, so that r - 1 is a length in modules of a network with p - 1 of them. `n_modules`:
+    one more layer than modules, so that r - 1 is a length in modules of a network with p - 1 of them. `n_layers`:
     p. Raises EvaluationError for no module, or a beta that is not above 0.
     """
-    if n_modules < 1 or not (isfinite(beta) and beta > 0):
+    if n_layers < 1 or not (isfinite(beta) and beta > 0):
         raise EvaluationError(
-            f"The weights are those of 1 or more layers and a beta above 0; got {n_modules} and {beta}."
+            f"The weights are those of 1 or more layers and a beta above 0; got {n_layers} and {beta}."
         )
-    orders = np.arange(1, n_modules + 1)
-    logs = _log_choose(n_modules - 1, orders - 1) + orders * log(beta)
+    orders = np.arange(1, n_layers + 1)
+    logs = _log_choose(n_layers - 1, orders - 1) + orders * log(beta)
     return np.asarray(np.exp(logs - special.logsumexp(2 * logs) / 2))
 
 

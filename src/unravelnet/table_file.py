@@ -31,7 +31,6 @@ _TEXT_COLUMNS = frozenset(
         "precision",
         "name",
         "layer",
-        "loss",
     }
 )
 _SUFFIXES = (".csv", ".parquet")

@@ -197,7 +197,7 @@ def _measured(lengths: Table, n_modules: int, confidence: float) -> tuple[list[R
 def _decay(lengths: Table, confidence: float) -> Decay | None:
     """Fit the norms of single paths; None where fewer than two lengths carry a gradient."""
     norms = _column(lengths, "path_gradient_norm")
-    if sum(norm > 0 for norm in norms) < 2:
+    if sum(bool(norm) for norm in norms) < 2:
         return None
     return fit_decay(_column(lengths, "length"), norms, confidence)
 

@@ -48,6 +48,41 @@ class TenModules(nn.Module):
         return self.head(self.blocks(self.stem(x)).mean(dim=(2, 3)))
 
 
+class TwoTowers(nn.Module):
+    """Two streams side by side with two linear residual modules each, joined by the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.stems = nn.ModuleList(nn.Linear(3, 4) for _ in range(2))
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(4))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        a, b = (stem(x) for stem in self.stems)
+        for number in (0, 2):
+            a = a + self.layers[number](a)
+            b = b + self.layers[number + 1](b)
+        return self.head(torch.cat([a, b], dim=1))
+
+
+class FoldedPositions(nn.Module):
+    """Two modules on (batch, positions, width), then three on positions folded into the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(5))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        n = x.shape[0]
+        for layer in self.layers[:2]:
+            x = x + torch.tanh(layer(x))
+        x = x.reshape(n * 4, 6)
+        for layer in self.layers[2:]:
+            x = x + torch.tanh(layer(x))
+        return self.head(x.reshape(n, 4, 6).mean(dim=1))
+
+
 class PostNormTransformer(nn.Module):
     """Five post-norm encoder blocks: ten residual modules, each followed by a layer normalisation."""
 
@@ -88,19 +123,23 @@ def ten_modules(kind):
     return captured(TenModules(is_post=kind == "post-activation"), inputs), (inputs.double(), targets)
 
 
-def gradient_along(net, inputs, targets, code):
+def gradient_along(net, inputs, targets, code, route=None):
     """Give each image's gradient at the stem's output along one path, by detaching all others.
 
-    `code`: for each module whether the path enters its branch. Values are those of the whole network.
+    `code`: for each step of the route whether the path enters its branch. Values are those of the whole route.
     """
     net.eval()
+    steps = net.full_route.steps if route is None else route.steps
     state = net.enter(inputs)
     start = state.x.detach().requires_grad_()
     x = start
-    for module, enters in zip(net.residual_modules, code, strict=True):
+    for step, enters in zip(steps, code, strict=True):
+        module = net.residual_modules[step.module]
         state = net.move_to_chain(type(state)(x, state.chain, state.held), module.chain)
         skip, branch = module.take_skip(state.x, state.held), module.take_branch(state.x, state.held)
-        x = module.join(skip.detach() if enters else skip, branch if enters else branch.detach(), state.held)
+        skip = None if step.mode == "branch" else skip.detach() if enters else skip
+        branch = None if step.mode == "skip" else branch if enters else branch.detach()
+        x = module.join(skip, branch, state.held)
     logits = net.leave(type(state)(x, state.chain, state.held))
     losses = F.cross_entropy(logits, targets, reduction="sum")
     (gradient,) = torch.autograd.grad(losses, start, allow_unused=True)
@@ -110,7 +149,7 @@ def gradient_along(net, inputs, targets, code):
 def gradients_of_all_paths(net, inputs, targets):
     """List the gradients along all paths by their length."""
     n = len(net.residual_modules)
-    found = [[] for _ in range(n + 1)]
+    found: list[list[torch.Tensor]] = [[] for _ in range(n + 1)]
     for code in itertools.product((False, True), repeat=n):
         found[sum(code)].append(gradient_along(net, inputs, targets, code))
     return [torch.stack(gradients) for gradients in found]
@@ -120,7 +159,7 @@ def linear_network(matrices):
     """Make a network whose branches are given matrices; stem and head are the identity."""
     modules = []
     for number, matrix in enumerate(matrices):
-        branch = nn.Linear(*matrix.shape[::-1], bias=False)
+        branch = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
         branch.weight.data = matrix.clone()
         modules.append(ResidualModule(branch, nn.Identity(), name=f"linear.{number}"))
     example = torch.zeros(2, len(matrices[0]), dtype=matrices[0].dtype)

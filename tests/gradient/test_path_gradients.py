@@ -1,5 +1,6 @@
 """The gradient by path length against all paths one at a time, closed forms, and autograd."""
 
+import itertools
 import math
 
 import pytest
@@ -7,7 +8,14 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from tests.gradient.networks import gradients_of_all_paths, linear_network, ten_modules
+from tests.gradient.networks import (
+    FoldedPositions,
+    TwoTowers,
+    gradient_along,
+    gradients_of_all_paths,
+    linear_network,
+    ten_modules,
+)
 from unravelnet import path_gradients, studies
 from unravelnet.decay import fit_decay
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
@@ -86,6 +94,115 @@ def test_coherence_is_the_sum_over_what_single_paths_have(brute_force):
         whole = gradients.sum(dim=0).flatten(1).norm(dim=1).mean().item()
         assert row["coherence"] == pytest.approx(whole / single, rel=0.15)
     assert table[0]["coherence"] == pytest.approx(1) == table[10]["coherence"]
+
+
+def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error(brute_force):
+    net, data, paths = brute_force
+    truth = [image_norms(gradients).square().mean().sqrt().item() for gradients in paths]
+    inside = 0
+    for seed in range(40):
+        table = path_gradients(net, data, method="rms", draws=12, seed=seed)
+        inside += sum(
+            abs(row["path_gradient_rms"] - value) < 2 * row["path_gradient_rms_se"]
+            for row, value in list(zip(table, truth, strict=True))[1:-1]
+        )
+    # 2 standard errors of 12 draws cover about 93 %; those of different lengths hang together.
+    assert 0.8 < inside / (40 * 9) < 0.99
+
+
+def test_quantiles_are_those_of_all_paths(brute_force):
+    net, data, paths = brute_force
+    table = path_gradients(net, data, method="sampled", draws=800)
+    for row, gradients in zip(table, paths, strict=True):
+        norms = image_norms(gradients).flatten()
+        for share in (0.25, 0.75):
+            found = row[f"path_gradient_norm_q{round(100 * share)}"]
+            below = (norms <= found * (1 + 1e-9)).double().mean().item()
+            above = (norms < found * (1 - 1e-9)).double().mean().item()
+            assert above - 0.08 <= share <= below + 0.08
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda route: route.swap(1, 3).delete(2),
+        lambda route: route.remove_skip(0, 6).delete(9),
+        lambda route: route.repeat(7, 9),
+        lambda route: route.reverse(6, 9),
+    ],
+)
+def test_any_route_is_the_sum_over_its_paths(change):
+    net, (inputs, targets) = ten_modules("pre-activation")
+    route = change(net.full_route)
+    table = path_gradients(net, (inputs, targets), route=route, draws=0)
+    found = [torch.zeros(())] * (len(route) + 1)
+    counts = [0] * (len(route) + 1)
+    ways = [{"both": (False, True), "skip": (False,), "branch": (True,)}[step.mode] for step in route.steps]
+    for code in itertools.product(*ways):
+        counts[sum(code)] += 1
+        found[sum(code)] = found[sum(code)] + gradient_along(net, inputs, targets, code, route)
+    for length, row in enumerate(table):
+        assert row["path_count"] == counts[length]
+        expected = found[length].flatten(1).norm(dim=1).mean().item() if counts[length] else 0
+        assert row["length_gradient_norm"] == pytest.approx(expected, rel=1e-8, abs=1e-14)
+
+
+def test_parallel_streams_are_split_by_the_branches_on_the_way():
+    torch.manual_seed(0)
+    model = TwoTowers().double()
+    inputs, targets = torch.randn(3, 3, dtype=torch.float64), torch.tensor([0, 1, 2])
+    net = un.unravel(model, inputs)
+    assert len(net.residual_modules) == 4
+    table = path_gradients(net, (inputs, targets))
+    assert [row["path_count"] for row in table] == [None] * len(table)
+    # In each linear tower: g, (J1 + J2)^T g, (J2 J1)^T g.
+    logits = model(inputs)
+    g = (logits.softmax(dim=1) - nn.functional.one_hot(targets, 3)) @ model.head.weight
+    parts: list[list[torch.Tensor]] = [[], [], []]
+    for tower in range(2):
+        first, second = model.layers[tower].weight, model.layers[tower + 2].weight
+        arriving = g[:, 4 * tower : 4 * tower + 4]
+        for length, part in enumerate((arriving, arriving @ (first + second), arriving @ second @ first)):
+            parts[length].append(part)
+    for row, part in zip(table, parts, strict=False):
+        expected = torch.cat(part, dim=1).norm(dim=1).mean().item()
+        assert row["length_gradient_norm"] == pytest.approx(expected)
+    assert all(row["length_gradient_norm"] == 0 for row in list(table)[3:])
+    with pytest.raises(EvaluationError, match="several streams side by side"):
+        path_gradients(net, (inputs, targets), method="rms")
+
+
+def test_positions_that_are_folded_into_the_batch_share_the_draws_of_their_image():
+    torch.manual_seed(0)
+    inputs, targets = torch.randn(2, 4, 6), torch.tensor([0, 2])
+    net = un.unravel(FoldedPositions(), inputs).double()
+    data = (inputs.double(), targets)
+    paths = gradients_of_all_paths(net, *data)
+    table = path_gradients(net, data, method="rms", draws=1500)
+    sampled = path_gradients(net, data, method="sampled", draws=3000)
+    for row, drawn, gradients in zip(table, sampled, paths, strict=True):
+        norms = image_norms(gradients)
+        expected = norms.square().mean().sqrt().item()
+        error = 4 * row["path_gradient_rms_se"] + 1e-9 * expected
+        assert row["path_gradient_rms"] == pytest.approx(expected, abs=error)
+        assert drawn["path_gradient_norm"] == pytest.approx(norms.mean().item(), rel=0.03)
+
+
+def test_a_model_that_puts_positions_first_is_refused():
+    class PositionsFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(2))
+
+        def forward(self, x):
+            x = x.transpose(0, 1) * 1.0
+            for layer in self.layers:
+                x = x + layer(x)
+            return x.transpose(0, 1).mean(dim=1)
+
+    net = un.unravel(PositionsFirst(), torch.randn(3, 3, 6))
+    with pytest.raises(EvaluationError, match="does not keep images apart"):
+        path_gradients(net, (torch.randn(3, 3, 6), torch.tensor([0, 1, 2])))
 
 
 # -- closed forms --
@@ -234,12 +351,33 @@ def test_plain_layers_are_on_every_path():
     assert [row["path_count"] for row in table] == [0] * n + [1]
 
 
-def test_tiny_gradients_of_long_paths_are_not_lost_in_float32():
-    # 0.001^30 is far below the smallest float32.
-    net = linear_network([0.001 * torch.eye(4) for _ in range(30)])
-    table = path_gradients(net, (torch.randn(2, 4), torch.tensor([0, 1])), method="sampled", draws=2)
-    ratio = table[30]["path_gradient_norm"] / table[0]["path_gradient_norm"]
-    assert math.log10(ratio) == pytest.approx(-90, abs=1e-3)
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("exact", "length_gradient_norm"), ("rms", "path_gradient_rms"), ("sampled", "path_gradient_norm")],
+)
+def test_tiny_gradients_of_long_paths_are_not_lost_in_float32(method, name):
+    # 0.001^60 is far below the smallest float32, and its square below the smallest float64.
+    net = linear_network([0.001 * torch.eye(4) for _ in range(60)])
+    table = path_gradients(net, (torch.randn(2, 4), torch.tensor([0, 1])), method=method, draws=2)
+    assert math.log10(table[60][name] / table[0][name]) == pytest.approx(-180, abs=1e-3)
+
+
+def test_the_loss_of_an_image_that_is_very_sure_is_split_too():
+    net = linear_network([0.5 * torch.eye(2)] * 3)
+    # A logit 28 above the other: a gradient of about 1e-42, below the smallest normal float32.
+    inputs = torch.tensor([[28.0, -0.6]])
+    table = path_gradients(net, (inputs, torch.tensor([0])), method="sampled", draws=1)
+    norms = [row["path_gradient_norm"] for row in table]
+    assert norms == pytest.approx([norms[0] * 0.5**k for k in range(4)], rel=0.2)
+    assert norms[0] > 0
+
+
+@pytest.mark.parametrize("n_longest", [0, 2])
+def test_lengths_without_paths_have_no_norm_of_a_path(n_longest):
+    net = un.zoo.plain(depth=8, input_shape=(1, 8, 8), seed=0)
+    table = path_gradients(net, (torch.randn(2, 1, 8, 8), torch.tensor([0, 1])), max_length=n_longest)
+    assert [row["path_count"] for row in table] == [0] * (n_longest + 1)
+    assert all(row["path_gradient_norm"] is None and row["length_gradient_norm"] == 0 for row in table)
 
 
 def test_batch_statistics_are_those_of_the_batch(cifar_like):
@@ -256,6 +394,30 @@ def test_batch_statistics_are_those_of_the_batch(cifar_like):
     torch.nn.functional.cross_entropy(trained.head(x), data[1]).backward()
     assert batch[0]["path_gradient_norm"] == pytest.approx(start.grad.norm().item(), rel=1e-4)
     assert batch[0]["path_gradient_norm"] != pytest.approx(running[0]["path_gradient_norm"], rel=1e-2)
+
+
+def test_a_captured_network_takes_the_statistics_of_the_batch_too():
+    zoo_net = un.zoo.preact_resnet(depth=8, input_shape=(3, 8, 8), seed=0)
+    generator = torch.Generator().manual_seed(0)
+    data = (torch.randn(6, 3, 8, 8, generator=generator), torch.tensor([0, 1, 2, 3, 4, 5]))
+    model = nn.Sequential(zoo_net.stem, *(Module(m) for m in zoo_net.residual_modules), zoo_net.head).eval()
+    captured = un.unravel(model, data[0])
+    options = {"method": "sampled", "per": "batch", "draws": 1, "normalisation": "batch"}
+    for a, b in zip(
+        path_gradients(zoo_net, data, **options), path_gradients(captured, data, **options), strict=True
+    ):
+        assert a["path_gradient_norm"] == pytest.approx(b["path_gradient_norm"], rel=1e-4)
+
+
+class Module(nn.Module):
+    """A residual module as a user would write it."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.skip, self.branch = module.skip, module.branch
+
+    def forward(self, x):
+        return self.skip(x) + self.branch(x)
 
 
 # -- what is left as it was, and what is refused --
@@ -308,6 +470,91 @@ def test_options_that_cannot_be_are_refused(cifar_like, options, error, message)
     net, data = cifar_like
     with pytest.raises(error, match=message):
         path_gradients(net, data, **options)
+
+
+def test_a_network_is_given_back_after_an_exception():
+    net = linear_network([torch.eye(4)] * 2).train()
+    next(iter(net.parameters())).requires_grad_(False)
+
+    def break_down(output, targets):
+        raise RuntimeError("down")
+
+    with pytest.raises(RuntimeError, match="down"):
+        path_gradients(net, (torch.randn(2, 4), torch.tensor([0, 1])), loss=break_down)
+    assert net.training
+    assert [p.requires_grad for p in net.parameters()] == [False, True]
+
+
+def test_a_loss_that_is_not_one_an_image_is_refused(cifar_like):
+    net, data = cifar_like
+    with pytest.raises(EvaluationError, match="one value an image"):
+        path_gradients(net, data, loss=lambda output, targets: output.mean())
+
+
+def test_a_gradient_that_is_not_finite_is_refused():
+    class Root(nn.Module):
+        def forward(self, x):
+            return x.abs().sqrt()
+
+    net = linear_network([torch.eye(4)] * 2)
+    net.residual_modules[0].branch = Root()
+    for method in ("exact", "rms", "sampled"):
+        with pytest.raises(EvaluationError, match="not finite"):
+            path_gradients(net, (torch.zeros(2, 4), torch.tensor([0, 1])), method=method)
+
+
+def test_a_network_in_bfloat16_is_refused():
+    net = linear_network([torch.eye(4, dtype=torch.bfloat16)] * 2)
+    with pytest.raises(EvaluationError, match=r"net\.float\(\)"):
+        path_gradients(net, (torch.randn(2, 4).bfloat16(), torch.tensor([0, 1])))
+
+
+def test_paths_of_one_image_are_no_measurements_of_others(cifar_like):
+    net, (inputs, targets) = cifar_like
+    few = inputs[:3], targets[:3]
+    exact = path_gradients(net, few)[0]
+    sampled = path_gradients(net, few, method="sampled", draws=300)[0]
+    # The only path of length 0: its norm differs between images alone, however often it is drawn.
+    for end in ("", "_low", "_high"):
+        assert sampled[f"path_gradient_norm{end}"] == pytest.approx(exact[f"length_gradient_norm{end}"])
+
+
+def test_a_last_batch_that_is_smaller_is_left_out_of_measurements_of_batches(cifar_like):
+    net, (inputs, targets) = cifar_like
+    whole = path_gradients(net, (inputs[:4], targets[:4]), per="batch", batch_size=4, draws=0)
+    ragged = path_gradients(net, (inputs, targets), per="batch", batch_size=4, draws=0)
+    assert whole[0]["gradient_norm"] == pytest.approx(ragged[0]["gradient_norm"])
+
+
+def test_images_of_a_stream_that_is_read_once(cifar_like):
+    net, (inputs, targets) = cifar_like
+    table = path_gradients(net, iter([(inputs, targets)]), method="sampled", draws=50)
+    assert table[0]["n_draws"] == 5
+
+
+@pytest.mark.parametrize("n_modules", [1, 4, 9])
+def test_it_costs_half_n_squared_products_with_a_branch(n_modules):
+    class Counting(nn.Linear):
+        n_backward = 0
+
+        def forward(self, x):
+            y = super().forward(x)
+            if y.requires_grad:
+                y.register_hook(self.count)
+            return y
+
+        def count(self, gradient):
+            Counting.n_backward += 1
+
+    net = linear_network([torch.eye(3)] * n_modules)
+    for module in net.residual_modules:
+        counting = Counting(3, 3, bias=False)
+        counting.load_state_dict(module.branch.state_dict())
+        module.branch = counting
+    inputs = torch.randn(1, 3)
+    path_gradients(net, (inputs, torch.tensor([0])), method="rms", draws=1)
+    checked = n_modules  # one ordinary backward pass, to see that images are kept apart
+    assert Counting.n_backward - checked == n_modules * (n_modules + 1) // 2
 
 
 def test_a_network_that_is_not_one_function_is_refused(cifar_like):

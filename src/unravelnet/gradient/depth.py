@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import EvaluationError
-from unravelnet.gradient.lengths import Sum, backwards
-from unravelnet.gradient.linearised import Visit, fixed, record
+from unravelnet.gradient.lengths import Sum, backwards, check_rows, norms_of
+from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed, record
 from unravelnet.gradient.loss import LossName, find_loss
 from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
-from unravelnet.gradient.spectrum import norms_of
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Row, Table
@@ -56,36 +55,36 @@ def effective_depths(
     bench = Bench(net, device=device)
     route = net.full_route if route is None else net.check(route)
     sums: list[Tensor] = []
-    n_images = 0
+    n_images, loss_name = 0, ""
     with fixed(bench.net):
         for batch in progress(batches) if progress else batches:
             for inputs, targets in parts_within(max_bytes, bench, batch, route):
-                _, loss_of_each = find_loss(loss, has_targets=targets is not None)
+                loss_name, loss_of_each = find_loss(loss, has_targets=targets is not None)
                 recording = record(bench.net, bench.place(inputs), route)
                 targets = None if targets is None else targets.to(bench.device)
                 losses, end = recording.gradient(loss_of_each, targets)
-                norms = _norms_behind_visits(recording.stages, end)
+                if not n_images:
+                    check_rows(recording.whole_gradient(loss_of_each, targets, only_first=True), len(losses))
+                norms = _norms_behind_visits(recording, end)
                 sums = [a + b for a, b in zip(sums, norms, strict=True)] if sums else norms
                 n_images += len(losses)
     facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
     visits = reversed(sums)
     rows = [_row(net, step.module, total, share) for step, total in zip(route.steps, visits, strict=True)]
-    return Table([{**row, **facts} for row in rows])
+    return Table([{**row, "loss": loss_name, "route": str(route), **facts} for row in rows])
 
 
-def _norms_behind_visits(stages: Any, end: Any) -> list[Tensor]:
+def _norms_behind_visits(recording: Recording, end: Cotangent) -> list[Tensor]:
     """Sum over images the norm of each length at the output of each visited module, from the last to the first."""
-    found = []
-    for stage, (terms, _) in zip(reversed(stages), backwards(stages, end, Sum()), strict=False):
-        if isinstance(stage, Visit):
-            found.append(norms_of(terms).sum(dim=1))
-    return found
+    n, stages = recording.n_images, recording.stages
+    behind = zip(reversed(stages), backwards(stages, end, Sum(n)), strict=False)
+    return [norms_of(terms, n).sum(dim=1) for stage, (terms, _) in behind if isinstance(stage, Visit)]
 
 
 def _row(net: UnraveledNetwork, index: int, norms_L: Tensor, share: float) -> Row:
     norms = norms_L.tolist()
-    total = sum(norms)
     carried = list(accumulate(norms))
+    total = carried[-1]
     depth = next(length for length, value in enumerate(carried) if value >= share * total)
     return {
         "module": index,

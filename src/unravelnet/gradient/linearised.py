@@ -21,8 +21,16 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
+from unravelnet.errors import EvaluationError
 from unravelnet.gradient.loss import Loss
-from unravelnet.network import Inputs, ResidualModule, State, UnraveledNetwork, in_evaluation_mode
+from unravelnet.network import (
+    Inputs,
+    ResidualModule,
+    State,
+    UnraveledNetwork,
+    first_tensor,
+    in_evaluation_mode,
+)
 from unravelnet.route import Mode, Route
 
 STREAM = ""
@@ -189,8 +197,14 @@ class Visit:
     mode: Mode
 
     @property
-    def has_around(self) -> bool:
+    def takes_skip(self) -> bool:
+        """Whether the stream flows around the branch."""
         return self.mode == "skip" or (self.mode == "both" and self.module.skip is not None)
+
+    @property
+    def has_around(self) -> bool:
+        # Parallel streams pass by every module.
+        return self.takes_skip or bool(self.place.live)
 
     @property
     def has_through(self) -> bool:
@@ -206,7 +220,7 @@ class Visit:
     def linearise(self) -> LinearModule:
         with torch.enable_grad():
             state, leaves = self.place.as_leaves()
-            skip = self.module.take_skip(state.x, state.held) if self.has_around else None
+            skip = self.module.take_skip(state.x, state.held) if self.takes_skip else None
             branch = self.module.take_branch(state.x, state.held) if self.has_through else None
             joined = skip if branch is None else branch if skip is None else skip + branch
             assert joined is not None
@@ -220,14 +234,19 @@ class Visit:
 class Recording:
     """One batch on one route: what was computed at every place of it.
 
-    `stem`: from the inputs, those of them that are floating-point, to the first place. `end`: the place before
-    the head.
+    `stem`: from the main input, if it is floating-point, to the first place. `end`: the place before the head.
     """
 
     net: UnraveledNetwork
+    n_images: int
     stem: LinearPart
     stages: tuple[Stage, ...]
     end: Place
+
+    @property
+    def has_parallel_streams(self) -> bool:
+        """Whether the input is carried by more than the stream, so that paths are more than codes of branches."""
+        return any(stage.place.live for stage in self.stages) or bool(self.end.live)
 
     @property
     def start(self) -> Place:
@@ -238,17 +257,37 @@ class Recording:
         """Give each image's loss, and the gradient of each at the end of the route."""
         with torch.enable_grad():
             state, leaves = self.end.as_leaves()
-            losses = loss(self.net.leave(state), targets)
+            losses = self._losses(state, loss, targets)
         return losses.detach(), pull({STREAM: losses}, leaves, {STREAM: torch.ones_like(losses)})
 
-    def whole_gradient(self, loss: Loss, targets: Tensor | None) -> Cotangent:
-        """Give the gradient at the start of the route by one ordinary backward pass."""
+    def whole_gradient(self, loss: Loss, targets: Tensor | None, *, only_first: bool = False) -> Cotangent:
+        """Give the gradient at the start of the route by one ordinary backward pass.
+
+        `only_first`: of the loss of the first image alone.
+        """
         with torch.enable_grad():
             state, leaves = self.start.as_leaves()
             for stage in self.stages:
                 state = stage.run(state)
-            losses = loss(self.net.leave(state), targets)
-        return pull({STREAM: losses}, leaves, {STREAM: torch.ones_like(losses)})
+            losses = self._losses(state, loss, targets)
+        given = torch.ones_like(losses)
+        if only_first:
+            given[1:] = 0
+        return pull({STREAM: losses}, leaves, {STREAM: given})
+
+    def _losses(self, state: State, loss: Loss, targets: Tensor | None) -> Tensor:
+        losses = loss(self.net.leave(state), targets)
+        if losses.shape != (self.n_images,):
+            raise EvaluationError(
+                f"The loss has the shape {tuple(losses.shape)} for {self.n_images} images; expected one value an "
+                'image. Reduce it over everything but the first dimension, as with reduction="none" and a mean.'
+            )
+        if not losses.isfinite().all():
+            raise EvaluationError(
+                f"The loss of {self.net.name or 'the network'} is not finite on some images, so its gradient "
+                "cannot be split. Check the weights and the normalisation of the data."
+            )
+        return losses
 
 
 def record(net: UnraveledNetwork, inputs: Inputs, route: Route | None = None) -> Recording:
@@ -257,7 +296,7 @@ def record(net: UnraveledNetwork, inputs: Inputs, route: Route | None = None) ->
     To be called inside `fixed(net)`. `route`: the full one if None. Raises RouteError where it does not fit.
     """
     route = net.full_route if route is None else net.check(route)
-    given, leaves = _with_leaves(inputs)
+    given, leaves = _with_leaf(inputs)
     with torch.enable_grad():
         entered = net.enter(given)
     place = Place.after(entered)
@@ -269,7 +308,8 @@ def record(net: UnraveledNetwork, inputs: Inputs, route: Route | None = None) ->
         x = module(place.state.x, step.mode, place.state.held)
         place = Place(State(x, place.state.chain, place.state.held), place.live)
     end = _move(net, place, len(net.transitions), stages)
-    return Recording(net, LinearPart(_tensors(entered), leaves), tuple(stages), end)
+    stem = LinearPart(_tensors(entered), leaves)
+    return Recording(net, first_tensor(inputs).shape[0], stem, tuple(stages), end)
 
 
 def _move(net: UnraveledNetwork, place: Place, chain: int, stages: list[Stage]) -> Place:
@@ -281,17 +321,13 @@ def _move(net: UnraveledNetwork, place: Place, chain: int, stages: list[Stage]) 
         return Place.after(transition.run(place.as_leaves()[0]))
 
 
-def _with_leaves(inputs: Inputs) -> tuple[Any, dict[str, Tensor]]:
-    """Make floating-point inputs leaves for autograd; whole numbers, as tokens are, have no gradient."""
-    values, form = pytree.tree_flatten(inputs)
-    leaves = {
-        str(place): value.detach().requires_grad_()
-        for place, value in enumerate(values)
-        if isinstance(value, Tensor) and value.is_floating_point()
-    }
-    return pytree.tree_unflatten(
-        [leaves.get(str(place), value) for place, value in enumerate(values)], form
-    ), leaves
+def _with_leaf(inputs: Inputs) -> tuple[Any, dict[str, Tensor]]:
+    """Make the main input, the first, a leaf for autograd; tokens are whole numbers, and have no gradient."""
+    main = first_tensor(inputs)
+    if not main.is_floating_point():
+        return inputs, {}
+    leaf = main.detach().requires_grad_()
+    return pytree.tree_map(lambda value: leaf if value is main else value, inputs), {"input": leaf}
 
 
 def _tensors(state: State) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ constant 1 ran along all skips beside the stream; biases outside branches to len
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from unravelnet.gradient.linearised import (
     STREAM,
     Cotangent,
     LinearModule,
+    LinearPart,
     Recording,
     Visit,
     fixed,
@@ -34,8 +36,8 @@ from unravelnet.metrics import logits_of
 from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.route import Route
 
-# Against the size of the first derivative; rounding leaves about 1e-7.
-_CURVATURE = 1e-5
+# Of a piecewise linear function it is 0, without rounding.
+_CURVATURE = 1e-7
 _TOLERANCE = 1e-4
 
 
@@ -72,6 +74,7 @@ def path_logits(
             if isinstance(linear, LinearModule):
                 parts = _through_module(linear, parts, title)
             else:
+                assert isinstance(linear, LinearPart)
                 part = _Affine.of(linear.outputs, linear.leaves, title)
                 parts = part.apply_each(parts)
         return _leave(recording, parts)
@@ -123,14 +126,14 @@ class _Affine:
     def of(cls, outputs: Mapping[str, Tensor], leaves: Mapping[str, Tensor], title: str) -> _Affine:
         """Take a piece apart. Raises EvaluationError where it is not piecewise linear."""
         followed = {name: output for name, output in outputs.items() if output.requires_grad}
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
+        with torch.enable_grad():
             directions = {
-                name: torch.randn_like(output).requires_grad_() for name, output in followed.items()
+                name: _random(output, generator).requires_grad_() for name, output in followed.items()
             }
             try:
                 pulled = pull(followed, leaves, directions, create_graph=True)
-                curvature = _curvature(pulled, leaves)
+                curvature = _curvature(pulled, leaves, generator)
             except RuntimeError as error:
                 raise EvaluationError(
                     f"In {title} is an operation that cannot be differentiated twice "
@@ -168,12 +171,22 @@ class _Affine:
         return {**zeros, **{name: v for name, v in zip(self.directions, found, strict=True) if v is not None}}
 
 
-def _curvature(pulled: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> float:
-    """Measure how a backward pass changes with the activations, relative to its size."""
-    size = sum(float(value.detach().square().sum()) for value in pulled.values())
-    probes = [torch.randn_like(value) for value in pulled.values()]
+def _curvature(
+    pulled: Mapping[str, Tensor], leaves: Mapping[str, Tensor], generator: torch.Generator
+) -> float:
+    """Measure how much a backward pass would change if the activations changed by their own size."""
+    probes = [_random(value, generator) for value in pulled.values()]
     changes = torch.autograd.grad(
         list(pulled.values()), list(leaves.values()), probes, retain_graph=True, allow_unused=True
     )
-    change = sum(float(value.square().sum()) for value in changes if value is not None)
-    return float((change / size) ** 0.5) if size else 0.0
+    change = _size([value for value in changes if value is not None]) * _size(list(leaves.values()))
+    whole = _size(list(pulled.values())) * _size(probes)
+    return change / whole if whole else 0.0
+
+
+def _size(values: list[Tensor]) -> float:
+    return math.sqrt(sum(float(value.detach().double().square().sum()) for value in values))
+
+
+def _random(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)

@@ -36,7 +36,9 @@ def squared_norm(output: Any, targets: Tensor | None) -> Tensor:
     It needs no targets: its gradient is that of the output along itself.
     """
     values = logits_of(output)
-    positions = values[:, None] if values.dim() == 2 else values.flatten(1, -2)
+    # As in segmentation, where classes come before height and width.
+    values = values.movedim(1, -1) if values.dim() > 3 else values
+    positions = values.reshape(len(values), -1, values.shape[-1] if values.dim() > 1 else 1)
     return positions.square().sum(dim=-1).mean(dim=1) / 2
 
 

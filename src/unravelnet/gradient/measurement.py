@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, n_examples, part_of
 from unravelnet.gradient.linearised import record
+from unravelnet.gradient.loss import squared_norm
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Row
@@ -16,8 +20,8 @@ from unravelnet.route import Route
 
 _BATCH_SIZE = 128
 _MAX_BYTES = 2 * 2**30
-# Streams that one linearised module and the products with it need at a time.
-_WORKING_STREAMS = 16
+# Of what autograd saves at a time, with the products that are made from it.
+_WORKING_COPIES = 4
 
 
 def open_batches(
@@ -51,18 +55,48 @@ def facts_of(net: UnraveledNetwork, batches: Batches, *, n_images: int, seed: in
 
 
 def parts_within(max_bytes: int | None, bench: Bench, batch: Batch, route: Route) -> Iterator[Batch]:
-    """Cut a batch into parts whose gradients by length fit into memory (2 GiB if None).
+    """Cut a batch into parts whose gradients by length fit into memory (2 GiB if None); the smallest is an image.
 
-    Kept are what was computed at every place of the route, twice, and a term for every length, twice. To be
+    Kept are what was computed at every place of the route, twice, and a term for every length, twice; and at a
+    time what autograd saves of one stage, or of the head with its loss. All of it is measured on two images. To be
     called inside `fixed(bench.net)`.
     """
     few = part_of(batch, 0, 2)
-    recording = record(bench.net, bench.place(few[0]), route)
+    with _Saved() as stem:
+        recording = record(bench.net, bench.place(few[0]), route)
+    saved = []
+    for stage in recording.stages:
+        with _Saved() as of_stage:
+            stage.linearise()
+        saved.append(of_stage.n_bytes)
+    with _Saved() as head:
+        recording.gradient(squared_norm, None)
     n_bytes = [place.n_bytes for place in (*(stage.place for stage in recording.stages), recording.end)]
-    needed = 2 * sum(n_bytes) + (2 * len(n_bytes) + _WORKING_STREAMS) * max(n_bytes)
+    at_a_time = _WORKING_COPIES * max(*saved, *n_bytes, head.n_bytes)
+    needed = stem.n_bytes + 2 * sum(n_bytes) + 2 * len(n_bytes) * max(n_bytes) + at_a_time
+    n = n_examples(batch)
     size = max(1, (max_bytes or _MAX_BYTES) * n_examples(few) // needed)
     # Parts of equal size: the last one should not be a straggler.
-    n = n_examples(batch)
     size = -(-n // -(-n // size))
     for first in range(0, n, size):
         yield part_of(batch, first, first + size)
+
+
+class _Saved:
+    """Counts the bytes that autograd saves inside a `with`, those of the weights left out."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self.hooks = torch.autograd.graph.saved_tensors_hooks(self._count, lambda tensor: tensor)
+
+    def __enter__(self) -> _Saved:
+        self.hooks.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.hooks.__exit__(*failure)
+
+    def _count(self, tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            self.n_bytes += tensor.numel() * tensor.element_size()
+        return tensor

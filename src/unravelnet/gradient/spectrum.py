@@ -14,18 +14,27 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 from torch import Tensor
 
+from unravelnet.data.batches import Batches, StreamedBatches
 from unravelnet.data.source import Batch, n_examples
 from unravelnet.errors import EvaluationError, unknown_name
+from unravelnet.gradient import summary
 from unravelnet.gradient.batch_statistics import with_batch_statistics
-from unravelnet.gradient.lengths import Join, RandomPath, Sum, Term, Terms, backwards
+from unravelnet.gradient.lengths import (
+    Join,
+    RandomPath,
+    Sum,
+    Term,
+    Terms,
+    backwards,
+    check_rows,
+    norms_of,
+)
 from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, record
 from unravelnet.gradient.loss import LossName, find_loss
 from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
 from unravelnet.inference import Bench
-from unravelnet.intervals import mean_interval
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
@@ -40,7 +49,6 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": 1000}
 # How far the sum over lengths may be from autograd's gradient, of which it is another way of adding up.
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def path_gradients(
@@ -80,21 +88,25 @@ def path_gradients(
     over all lengths is from autograd's gradient; `path_gradient_norm`, of single paths, from `draws` random ones
     of each length and image; `length_contribution`, the number of paths times that norm (Fig. 6c); and
     `coherence`, the norm of the sum over that contribution: 1 if all paths of a length point the same way.
-    rms: `path_gradient_rms`, the root mean square over all paths and images, unbiased, from `draws` random signs
-    of every branch and image; its standard error is that of the draws.
+    rms: `path_gradient_rms`, the root mean square over all paths and images, its square unbiased, from `draws`
+    random signs of every branch and image; its standard error is that of the draws.
     sampled: the procedure of the paper (Fig. 6b): `draws` measurements of each length, each along one random
-    path, with mean, quantiles and interval.
+    path, with mean, quantiles and interval. With per="batch" each is the gradient of a whole batch along a path of
+    its own, as in the paper, which took batches of the training set; without, each is that of one image.
 
     `route`: modules in its order and modes. `loss`: "cross_entropy", "squared_norm" or a function of output and
     targets that gives one loss an image; None: cross entropy where there are targets. `at`: the gradient at the
-    stem's output, or at the input of the network. `per`: "batch" takes the gradient of the mean loss of a batch
-    as one measurement, as the paper does. `max_length`: leave longer paths out. `normalisation`: "batch" takes
-    the statistics of each batch, for per="batch" and sampled only. `limit`: only so many images, drawn by `seed`.
-    `batch_size`: images at a time, 128 if None, or fewer where `max_bytes` (2 GiB if None) would not hold them.
-    `progress`: wraps the iteration over batches, as `tqdm` does.
+    stem's output, or at the main input of the network. `per`: "batch" takes the gradient of the mean loss of a
+    batch as one measurement; a last batch that is smaller is left out. `max_length`: leave longer paths out.
+    `normalisation`: "batch" takes the statistics of each batch, for per="batch" and sampled only. `limit`: only so
+    many images, drawn by `seed`. `batch_size`: images at a time, 128 if None, or fewer where `max_bytes` (2 GiB if
+    None) would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
 
-    Raises EvaluationError where options do not go together, the gradient is not finite, or the sum over lengths
-    is not autograd's gradient; RouteError where the route does not fit. Source: Veit et al. (2016), section 5.
+    In networks with parallel streams, where a path is more than a choice of branches, only the vector sums are
+    given, without `path_count`.
+
+    Raises EvaluationError where options do not go together, the gradient is not finite, or the sum over lengths is
+    not autograd's gradient; RouteError where the route does not fit. Source: Veit et al. (2016), section 5.
     """
     options = _Options(
         method, at, per, normalisation, max_length, _DRAWS.get(method, 0) if draws is None else draws
@@ -108,8 +120,8 @@ def path_gradients(
     with fixed(bench.net):
         for batch in progress(batches) if progress else batches:
             measured.add(batch)
-        n_images = measured.n_images
-        while not measured.is_complete:
+        n_images = measured.end_round()
+        while not measured.is_complete and not _can_be_read_once(batches):
             for batch in batches:
                 measured.add(batch)
     facts = {
@@ -123,6 +135,10 @@ def path_gradients(
         **facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence),
     }
     return Table([{**row, **facts} for row in measured.rows(confidence)])
+
+
+def _can_be_read_once(batches: Batches) -> bool:
+    return isinstance(batches, StreamedBatches) and iter(batches.stream) is batches.stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +191,14 @@ class _Measured:
         self.error_square = self.whole_square = 0.0
         self.n_images = 0
         self.n_measured = 0
+        self.n_in_round = 0
+        self.n_in_batch = 0
+        self.is_parallel = False
+        self.tolerance = 0.0
+
+    @property
+    def _is_truncated(self) -> bool:
+        return self.options.max_length is not None and self.options.max_length < len(self.route)
 
     @property
     def is_complete(self) -> bool:
@@ -186,11 +210,19 @@ class _Measured:
         """Draws for each measurement, or in all where each measurement is one."""
         return self.n_measured if self.options.method == "sampled" else self.options.draws
 
+    def end_round(self) -> int:
+        """Note that all data has been seen once; return the number of its images."""
+        self.n_in_round = self.n_measured
+        return self.n_images
+
     def add(self, batch: Batch) -> None:
         """Measure one batch, in as many parts as memory asks for."""
         if self.n_measured and self.options.method == "sampled" and self.is_complete:
             return
         n, is_one = n_examples(batch), self.options.per == "batch"
+        self.n_in_batch = self.n_in_batch or n
+        if is_one and n < self.n_in_batch:
+            return  # the mean loss of fewer images has a larger gradient
         is_cut = self.options.normalisation == "running"
         state = self.generator.get_state()
         parts = []
@@ -212,28 +244,45 @@ class _Measured:
         self.loss_name, loss = find_loss(self.loss, has_targets=targets is not None)
         recording = record(self.bench.net, self.bench.place(inputs), self.route)
         targets = None if targets is None else targets.to(self.bench.device)
-        losses, end = recording.gradient(loss, targets)
-        if not losses.isfinite().all():
-            raise EvaluationError(
-                f"The loss of {self.bench.net.name or 'the network'} is not finite on some images, so its gradient "
-                "cannot be split. Check the weights and the normalisation of the data."
-            )
-        draws, options = range(self.options.draws), self.options
+        _, end = recording.gradient(loss, targets)
+        n, options = recording.n_images, self.options
+        self._check(recording)
+        if not self.n_measured and options.normalisation == "running":
+            check_rows(recording.whole_gradient(loss, targets, only_first=True), n)
         if options.method == "rms":
-            joins: list[Join] = [Sum(self.generator) for _ in draws]
+            joins: list[Join] = [Sum(n, self.generator) for _ in range(options.draws)]
             return {"signed": torch.stack([self._norms(recording, end, join) for join in joins])}
-        n_paths = 1 if options.method == "sampled" else options.draws
-        drawn = [self._norms(recording, end, RandomPath(self.generator, options.per)) for _ in range(n_paths)]
-        paths = {"paths": torch.stack(drawn)} if drawn else {}
+        n_paths = {"sampled": 1}.get(options.method, 0 if self.is_parallel else options.draws)
+        paths = [
+            self._norms(recording, end, RandomPath(n, self.generator, options.per)) for _ in range(n_paths)
+        ]
+        found = {"paths": torch.stack(paths)} if paths else {}
         if options.method == "sampled":
-            return paths
-        terms = self._terms(recording, end, Sum())
+            return found
+        terms = self._terms(recording, end, Sum(n))
         whole = self._at(recording, recording.whole_gradient(loss, targets))
         self._compare(terms, whole)
-        return {**paths, "sums": norms_of(terms), "whole": Term(whole).norms()[None]}
+        found |= {"sums": norms_of(terms, n), "whole": norms_of([Term(whole)], n)}
+        return found
+
+    def _check(self, recording: Recording) -> None:
+        self.is_parallel = recording.has_parallel_streams
+        dtype = recording.start.state.x.dtype
+        if dtype not in _TOLERANCE:
+            raise EvaluationError(
+                f"The stream is {str(dtype).removeprefix('torch.')}, too coarse to split a gradient into parts that "
+                "add up again. Measure the network in float32: net.float()."
+            )
+        self.tolerance = _TOLERANCE[dtype]
+        if self.is_parallel and self.options.method != "exact":
+            raise EvaluationError(
+                f"{self.bench.net.name or 'The network'} carries its input in several streams side by side, in which "
+                "a path is more than a choice of branches, so single paths cannot be drawn. The vector sums by length "
+                'are defined: method="exact".'
+            )
 
     def _norms(self, recording: Recording, end: Cotangent, join: Join) -> Tensor:
-        return norms_of(self._terms(recording, end, join))
+        return norms_of(self._terms(recording, end, join), recording.n_images)
 
     def _terms(self, recording: Recording, end: Cotangent, join: Join) -> Terms:
         for terms, counts in backwards(recording.stages, end, join, self.options.max_length):
@@ -253,7 +302,7 @@ class _Measured:
 
     def _compare(self, terms: Terms, whole: Cotangent) -> None:
         """Add up how far the sum over all lengths is from the ordinary gradient."""
-        if self.options.max_length is not None and self.options.max_length < len(self.route):
+        if self._is_truncated:
             return
         total: Cotangent = {}
         for term in terms:
@@ -268,88 +317,34 @@ class _Measured:
 
     def rows(self, confidence: float) -> list[Row]:
         """Make one row a length."""
-        norms = {name: torch.cat(values, dim=-1).cpu().numpy() for name, values in self.norms.items()}
-        rows: list[Row] = [
-            {"length": length, "path_count": count} for length, count in enumerate(self.counts)
-        ]
+        norms = {name: torch.cat(values, dim=-1).numpy() for name, values in self.norms.items()}
+        counts: list[int | None] = [None] * len(self.counts) if self.is_parallel else [*self.counts]
+        rows: list[Row] = [{"length": length, "path_count": count} for length, count in enumerate(counts)]
         if "signed" in norms:
-            _add_rms(rows, norms["signed"], confidence)
+            summary.add_root_mean_squares(rows, norms["signed"], confidence)
         if "sums" in norms:
-            _add_means(rows, "length_gradient_norm", norms["sums"], confidence)
-            total = sum(row["length_gradient_norm"] for row in rows)
-            for row in rows:
-                row["length_share"] = row["length_gradient_norm"] / total if total else math.nan
-                row["gradient_norm"] = float(norms["whole"].mean())
-                row["gradient_error"] = self._checked_error()
+            summary.add_sums(rows, norms["sums"], confidence)
+            whole = {"gradient_norm": float(norms["whole"].mean()), "gradient_error": self._checked_error()}
+            rows = [{**row, **whole} for row in rows]
         if "paths" in norms:
-            _add_means(rows, "path_gradient_norm", norms["paths"].mean(axis=0), confidence)
-            _add_contributions(rows)
-        if self.options.method == "sampled":
-            for row, values in zip(rows, norms["paths"][0], strict=True):
-                for share in _QUANTILES:
-                    row[f"path_gradient_norm_q{round(100 * share):02d}"] = float(np.quantile(values, share))
+            paths_LM = norms["paths"].mean(axis=0)
+            summary.add_paths(rows, paths_LM, self._subjects(paths_LM.shape[1]), confidence)
+            if self.options.method == "sampled":
+                summary.add_quantiles(rows, paths_LM)
         return rows
 
+    def _subjects(self, n_measured: int) -> NDArray[np.int64]:
+        """Number the image, or batch, that each measurement is of: they come round in the same order."""
+        return np.arange(n_measured) % (self.n_in_round or n_measured)
+
     def _checked_error(self) -> float | None:
-        if not self.whole_square:
+        if self._is_truncated:
             return None
-        error = math.sqrt(self.error_square / self.whole_square)
-        tolerance = _TOLERANCE.get(next(iter(self.bench.net.parameters())).dtype, _TOLERANCE[torch.float32])
-        if error > tolerance:
+        error = math.sqrt(self.error_square / self.whole_square) if self.whole_square else 0.0
+        if not error <= self.tolerance:
             raise EvaluationError(
                 f"The gradients of all lengths add up to something else than autograd's gradient: the relative "
-                f"difference is {error:.1e}, expected at most {tolerance:.0e}. The network may not be the same "
+                f"difference is {error:.1e}, expected at most {self.tolerance:.0e}. The network may not be the same "
                 "function twice (dropout, state), or its numbers are too large; try it in float64."
             )
         return error
-
-
-def norms_of(terms: Terms) -> Tensor:
-    """Stack the norms of all terms: lengths × images. A length without paths has none, which is 0."""
-    norms = [None if term is None else term.norms() for term in terms]
-    zero = torch.zeros_like(next(norm for norm in norms if norm is not None))
-    return torch.stack([zero if norm is None else norm for norm in norms])
-
-
-def _add_means(rows: list[Row], name: str, values_LM: NDArray[np.float64], confidence: float) -> None:
-    for row, values in zip(rows, values_LM, strict=True):
-        low, high = mean_interval(float(values.sum()), float((values**2).sum()), len(values), confidence)
-        row |= {name: float(values.mean()), f"{name}_low": max(0.0, low), f"{name}_high": high}
-
-
-def _add_rms(rows: list[Row], signed_DLM: NDArray[np.float64], confidence: float) -> None:
-    """Under random signs the square of the sum is, in the mean, the sum of the squares over all paths."""
-    n_draws = len(signed_DLM)
-    for length, row in enumerate(rows):
-        count = row["path_count"]
-        # Divided before it is squared, and by logarithms: counts have hundreds of digits in deep networks.
-        squares_DM = (
-            (signed_DLM[:, length] * math.exp(-math.log(count) / 2)) ** 2 if count else signed_DLM[:, length]
-        )
-        mean = float(squares_DM.mean())
-        root = math.sqrt(mean)
-        spread = float(squares_DM.mean(axis=1).std(ddof=1)) / math.sqrt(n_draws) if n_draws > 1 else math.nan
-        images = squares_DM.mean(axis=0)
-        low, high = mean_interval(float(images.sum()), float((images**2).sum()), len(images), confidence)
-        row["path_gradient_rms"] = root
-        row["path_gradient_rms_low"], row["path_gradient_rms_high"] = (
-            math.sqrt(max(0.0, low)),
-            math.sqrt(high),
-        )
-        row["path_gradient_rms_se"] = spread / (2 * root) if root else 0.0
-
-
-def _add_contributions(rows: list[Row]) -> None:
-    """Add count times mean norm, its share, and how much of it is left in the vector sum."""
-    logs = [_log(row["path_count"]) + _log(row["path_gradient_norm"]) for row in rows]
-    total = float(logsumexp(logs)) if any(math.isfinite(value) for value in logs) else math.nan
-    for row, value in zip(rows, logs, strict=True):
-        contribution = float(np.exp(value))
-        row["length_contribution"] = contribution
-        row["share"] = math.exp(value - total) if total == total else math.nan
-        if "length_gradient_norm" in row:
-            row["coherence"] = row["length_gradient_norm"] / contribution if contribution else None
-
-
-def _log(number: float) -> float:
-    return math.log(number) if number else -math.inf

@@ -7,7 +7,7 @@ run.json                     settings and provenance
 networks.json                the networks, for the report
 networks/NETWORK/            checkpoint, weights and history of one training
 results.sqlite               sums of every trial, finished or not
-tables/NETWORK/STUDY.csv     one row a trial
+tables/NETWORK/STUDY.csv     one row a trial, or a length, a module, an epoch
 figures/, report.html        made from the tables
 """
 
@@ -26,6 +26,7 @@ from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore
 from unravelnet.reporting import report
+from unravelnet.reproduce import measurements
 from unravelnet.reproduce.clock import Clock, RunProgress
 from unravelnet.reproduce.directory import describe_network, table_path, write_networks
 from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle
@@ -54,7 +55,7 @@ def reproduce(
     command: Sequence[str] | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
 ) -> Path:
-    """Repeat the lesion studies of Veit et al. (2016) and return the path of the report.
+    """Repeat the studies of Veit et al. (2016) and return the path of the report.
 
     >>> reproduce("digits", "runs/digits", epochs=15)  # doctest: +SKIP
     PosixPath('runs/digits/report.html')
@@ -81,7 +82,9 @@ def reproduce(
         for subject in subjects:
             subject.train(directory, train_data, test_data, clock)
             for study in subject.network.studies:
-                subject.measure(study, directory, test_data, store, clock)
+                subject.lesion(study, directory, test_data, store, clock)
+            for name in subject.network.measurements:
+                subject.measure(name, directory, train_data, test_data, clock)
     clock.begin(_LAST_PART)
     return report(directory)
 
@@ -115,6 +118,9 @@ class _Subject:
             is_draw = study in ("delete_many", "reorder")
             n_images = self.settings.draw_images if is_draw else self.settings.images
             parts.append((self._title(study), n_passes(trials) * n_images))
+        for name in self.network.measurements:
+            passes = measurements.cost(name, len(self.net.residual_modules), self.settings)
+            parts.append((self._title(name), passes))
         return [(title, cost * self.net.total_macs) for title, cost in parts]
 
     def train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
@@ -139,9 +145,7 @@ class _Subject:
         )
         history.save(table_path(directory, self.network.name, "history"))
 
-    def measure(
-        self, study: str, directory: Path, data: ImageData, store: ResultsStore, clock: Clock
-    ) -> None:
+    def lesion(self, study: str, directory: Path, data: ImageData, store: ResultsStore, clock: Clock) -> None:
         """Run one study and save its table."""
         clock.begin(self._title(study))
         table = evaluate(
@@ -156,6 +160,21 @@ class _Subject:
             progress=clock.over,
         )
         table.save(table_path(directory, self.network.name, study))
+
+    def measure(
+        self, name: str, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock
+    ) -> None:
+        """Make one measurement and save its tables, unless they are there; its own comes last."""
+        clock.begin(self._title(name))
+        last = table_path(directory, self.network.name, name)
+        if last.exists():
+            return
+        training = directory / "networks" / self.network.name
+        subject = measurements.Subject(self.net, train_data, test_data, training, self.settings)
+        tables = dict(measurements.measure(name, subject, clock.over))
+        for other in [study for study in tables if study != name]:
+            tables.pop(other).save(table_path(directory, self.network.name, other))
+        tables[name].save(last)
 
     def description(self, data: ImageData) -> dict[str, Any]:
         """Describe the network for the report."""

@@ -26,8 +26,22 @@ from unravelnet.training_plan import TrainingPlan
 DELETED_COUNTS = (1, 2, 3, 5, 7, 10, 15, 20)
 SWAP_COUNTS = (1, 2, 3, 5, 8, 10, 12, 15)
 _STUDIES_OF_RESIDUAL = ("delete_each", "delete_many", "reorder", "remove_skip_each")
+GRADIENTS_OVER_TRAINING = "over_training"
+_MEASURED_OF_RESIDUAL = (
+    "path_gradients_exact",
+    "path_gradients_rms",
+    "path_gradients_sampled",
+    "effective_depths",
+    "module_measures",
+    "layer_responses",
+    "ensemble",
+)
+# Epochs after which the weights are kept, beside the last: early in a training most changes.
+_KEPT_EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 _RUN_KEY = "reproduction"
 _SMALL_SIDE = 32
+_GRADIENT_IMAGES = 64
+_PATH_DRAWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,8 @@ class NetworkPlan:
     """One network of a reproduction: what it is, how it is trained, what is studied.
 
     `name`: of its directory. `title`: in figures. `role`: what the report compares it as, "resnet",
-    "stochastic-depth" or "vgg". `zoo_name`, `routes`: as for `zoo.create` and `train`.
+    "stochastic-depth" or "vgg". `zoo_name`, `routes`: as for `zoo.create` and `train`. `studies`: of lesions.
+    `measurements`: of gradients, modules and ensembles; "over_training" keeps weights during the training.
     """
 
     name: str
@@ -44,10 +59,17 @@ class NetworkPlan:
     zoo_name: str
     routes: str = "all"
     studies: tuple[str, ...] = _STUDIES_OF_RESIDUAL
+    measurements: tuple[str, ...] = _MEASURED_OF_RESIDUAL
 
 
 NETWORKS = (
-    NetworkPlan("resnet", "ResNet-110", "resnet", "preact-resnet110"),
+    NetworkPlan(
+        "resnet",
+        "ResNet-110",
+        "resnet",
+        "preact-resnet110",
+        measurements=(*_MEASURED_OF_RESIDUAL, GRADIENTS_OVER_TRAINING),
+    ),
     NetworkPlan(
         "stochastic-depth",
         "ResNet-110 with stochastic depth",
@@ -55,7 +77,7 @@ NETWORKS = (
         "preact-resnet110",
         routes="stochastic-depth:0.5",
     ),
-    NetworkPlan("vgg", "VGG-15", "vgg", "vgg15", studies=("delete_each",)),
+    NetworkPlan("vgg", "VGG-15", "vgg", "vgg15", studies=("delete_each",), measurements=("layer_responses",)),
 )
 
 
@@ -64,7 +86,9 @@ class Settings:
     """All that the tables of a reproduction depend on, as JSON values.
 
     `images`: test images for the studies that change one module at a time; `draw_images`: for each random draw
-    of the others, of which there are `repeats` a count. `train_data`, `test_data`: fingerprints.
+    of the others, of which there are `repeats` a count, and for what is measured of modules. `gradient_images`:
+    training images whose gradient is split by path length, `path_draws`: random paths of each length. `train_data`,
+    `test_data`: fingerprints.
     """
 
     data: str
@@ -74,6 +98,8 @@ class Settings:
     images: int
     draw_images: int
     repeats: int
+    gradient_images: int
+    path_draws: int
     precision: Precision
     seed: int
     networks: list[dict[str, Any]]
@@ -86,7 +112,16 @@ class Settings:
             routes=network.routes,
             precision=self.precision,
             seed=self.seed,
+            keep_epochs=self._kept_epochs_text(network),
         )
+
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        """The epochs after which weights are kept to be compared."""
+        return (*(epoch for epoch in _KEPT_EPOCHS if epoch < self.epochs), self.epochs)
+
+    def _kept_epochs_text(self, network: NetworkPlan) -> str:
+        return ",".join(map(str, self.kept_epochs)) if GRADIENTS_OVER_TRAINING in network.measurements else ""
 
     def trials(self, study: str, net: UnraveledNetwork) -> list[Trial]:
         """List the trials of a study; counts that a small network does not allow are left out."""
@@ -141,9 +176,14 @@ def settle(
         train_data=train_data.fingerprint(),
         test_data=test_data.fingerprint(),
         draw_images=images if _is_small(test_data) else min(images, max(250, images // 8)),
+        gradient_images=min(_GRADIENT_IMAGES, len(train_data)),
+        path_draws=_PATH_DRAWS,
         seed=seed,
         # Through JSON and back, a tuple is a list: as lists, equal settings compare equal.
-        networks=[{**asdict(network), "studies": list(network.studies)} for network in networks],
+        networks=[
+            {**asdict(network), "studies": list(network.studies), "measurements": list(network.measurements)}
+            for network in networks
+        ],
         **chosen,
     )
     _check_same(directory, found, settings)

@@ -1,0 +1,149 @@
+"""What a reproduction measures of a trained network beside its lesions: gradients, modules, ensembles.
+
+Each gives one table, or several that belong together. A table that is there already is not measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unravelnet.data import ImageData
+from unravelnet.ensembles import ensemble_of_routes
+from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
+from unravelnet.network import UnraveledNetwork
+from unravelnet.record import Table
+from unravelnet.reproduce.plan import GRADIENTS_OVER_TRAINING, Settings
+from unravelnet.training_dynamics import over_training
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+_N_ROUTES = 64
+_SIGN_DRAWS = 4
+# Random paths of each length and image for the coherence.
+_PATH_DRAWS = 2
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a trained network with its data, and where its training left its weights.
+
+    As in the paper gradients are those of training images; errors are those of test images.
+    """
+
+    net: UnraveledNetwork
+    train_data: ImageData
+    test_data: ImageData
+    training: Path
+    settings: Settings
+
+
+def measure(name: str, subject: Subject, progress: Progress) -> Mapping[str, Table]:
+    """Make the tables of one measurement, by the names of their studies."""
+    if name == GRADIENTS_OVER_TRAINING:
+        found = over_training(
+            subject.training,
+            subject.train_data,
+            n_images=subject.settings.gradient_images,
+            seed=subject.settings.seed,
+            progress=progress,
+        )
+        return {
+            name: found.over_training,
+            "spectra_over_training": found.spectra_over_training,
+            "normalisation_scales": found.normalisation_scales,
+        }
+    return {name: _MEASUREMENTS[name](subject, progress)}
+
+
+def cost(name: str, n_modules: int, settings: Settings) -> float:
+    """Estimate the cost of a measurement, in forward passes of one image."""
+    by_length = n_modules / 2  # products with one branch after the other, for every length
+    n = settings.gradient_images
+    return {
+        "path_gradients_exact": n * by_length * (1 + _PATH_DRAWS),
+        "path_gradients_rms": n * by_length * _SIGN_DRAWS,
+        "path_gradients_sampled": settings.path_draws * by_length,
+        "effective_depths": n * by_length,
+        "module_measures": 4.0 * settings.draw_images,
+        "layer_responses": settings.draw_images,
+        "ensemble": 0.8 * _N_ROUTES * settings.draw_images,
+        GRADIENTS_OVER_TRAINING: n * by_length * 2 * len(settings.kept_epochs),
+    }[name]
+
+
+def _exact(subject: Subject, progress: Progress) -> Table:
+    return path_gradients(
+        subject.net,
+        subject.train_data,
+        draws=_PATH_DRAWS,
+        limit=subject.settings.gradient_images,
+        seed=subject.settings.seed,
+        progress=progress,
+    )
+
+
+def _rms(subject: Subject, progress: Progress) -> Table:
+    return path_gradients(
+        subject.net,
+        subject.train_data,
+        method="rms",
+        draws=_SIGN_DRAWS,
+        limit=subject.settings.gradient_images,
+        seed=subject.settings.seed,
+        progress=progress,
+    )
+
+
+def _sampled(subject: Subject, progress: Progress) -> Table:
+    settings = subject.settings
+    n = min(settings.path_draws, len(subject.train_data))
+    return path_gradients(
+        subject.net,
+        subject.train_data,
+        method="sampled",
+        draws=settings.path_draws,
+        limit=n,
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+def _depths(subject: Subject, progress: Progress) -> Table:
+    n, seed = subject.settings.gradient_images, subject.settings.seed
+    return effective_depths(subject.net, subject.train_data, limit=n, seed=seed, progress=progress)
+
+
+def _modules(subject: Subject, progress: Progress) -> Table:
+    n, seed = subject.settings.draw_images, subject.settings.seed
+    return module_measures(subject.net, subject.test_data, limit=n, seed=seed, progress=progress)
+
+
+def _responses(subject: Subject, progress: Progress) -> Table:
+    n, seed = subject.settings.draw_images, subject.settings.seed
+    return layer_responses(subject.net, subject.test_data, limit=n, seed=seed, progress=progress)
+
+
+def _ensemble(subject: Subject, progress: Progress) -> Table:
+    return ensemble_of_routes(
+        subject.net,
+        subject.test_data,
+        n_routes=_N_ROUTES,
+        precision=subject.settings.precision,
+        limit=subject.settings.draw_images,
+        seed=subject.settings.seed,
+        progress=progress,
+    )
+
+
+_MEASUREMENTS: dict[str, Callable[[Subject, Progress], Table]] = {
+    "path_gradients_exact": _exact,
+    "path_gradients_rms": _rms,
+    "path_gradients_sampled": _sampled,
+    "effective_depths": _depths,
+    "module_measures": _modules,
+    "layer_responses": _responses,
+    "ensemble": _ensemble,
+}
