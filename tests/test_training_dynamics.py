@@ -152,7 +152,7 @@ def test_scales_before_activation_come_with_the_last_convolution(tmp_path):
     table = measured_once(net, tmp_path).normalisation_scales
     assert [row["position"] for row in table] == list(range(7))
     assert [row["scale"] for row in table] == pytest.approx(range(1, 8))
-    assert [row["branch_scale"] for row in table] == [None, 20, None, 80, None, 180, None]
+    assert [row["scaled_norm"] for row in table] == [None, 20, None, 80, None, 180, None]
     assert [row["module"] for row in table] == [0, 0, 1, 1, 2, 2, None]
     assert [row["layer"] for row in table][-2:] == ["residual_modules.2.branch.norm2", "head.norm"]
 
@@ -167,7 +167,7 @@ def test_scales_after_activation_end_the_branch(tmp_path):
     ]
     for row in table:
         assert row["scale"] == pytest.approx(names[row["layer"]].weight.detach().abs().mean().item())
-        assert row["branch_scale"] is None
+        assert row["scaled_norm"] is None
 
 
 # -- nothing to fit --

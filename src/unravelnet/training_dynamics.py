@@ -83,7 +83,7 @@ def over_training(
     `dominating_length`, the largest; `predicted_length`, n r / (1 + r); `branch_to_stream` and `gradient_gain`, the
     geometric means over modules; `error_rate` on the validation data of the training, where it was measured. The
     spectra have `theory_weight`, the squared weights of the theory with the decay for its beta. The scales are
-    those outside of skips: `scale` is the mean |γ| of a layer, `branch_scale` that times the norm of the convolution
+    those outside of skips: `scale` is the mean |γ| of a layer, `scaled_norm` that times the norm of the convolution
     behind it where that one ends the branch (elsewhere another normalisation undoes its scale).
 
     Normalisation whose statistics were never collected, as before training, takes those of the images
@@ -234,7 +234,7 @@ def _scales(net: UnraveledNetwork) -> Iterator[Row]:
                 "layer": f"{part_name}.{name}" if name else part_name,
                 "module": module,
                 "scale": scale,
-                "branch_scale": None if behind is None else scale * float(behind.detach().norm()),
+                "scaled_norm": None if behind is None else scale * float(behind.detach().norm()),
             }
             position += 1
 

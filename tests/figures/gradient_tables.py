@@ -200,7 +200,7 @@ def normalisation_scales(n_layers=109):
             "layer": f"norm.{position}",
             "module": position // 2,
             "scale": 1 - 0.005 * epoch**0.5 * position**0.5,
-            "branch_scale": 4 + 0.01 * position * epoch**0.5 if position % 2 else None,
+            "scaled_norm": 4 + 0.01 * position * epoch**0.5 if position % 2 else None,
         }
         for epoch in EPOCHS
         for position in range(n_layers)

@@ -93,9 +93,9 @@ def test_scales_are_drawn_with_those_of_the_branches():
     assert points(scale, "epoch 100") == (list(range(7)), [row["scale"] for row in rows])
     assert points(branch, "epoch 100") == (
         [1, 3, 5],
-        [row["branch_scale"] for row in rows if row["branch_scale"]],
+        [row["scaled_norm"] for row in rows if row["scaled_norm"]],
     )
-    alone = Table([{**row, "branch_scale": None} for row in table])
+    alone = Table([{**row, "scaled_norm": None} for row in table])
     assert len(figure_normalisation_scales(alone).axes) == 1
 
 

@@ -117,7 +117,8 @@ def figure_length_contribution(
         _draw_bracket(axes, spectrum, share, colour=colour, height=(1.08 + 0.08 * place) * highest)
     style.style_axes(axes, x=_X, y="Share of the gradient (%)")
     style.show_share_as_percent(axes)
-    axes.set_ylim(0, 1.25 * highest)
+    # The interval of a heavy tail may reach beyond all that there is.
+    axes.set_ylim(0, min(1.25 * highest, 1.0))
     set_index_axis(axes, max(spectrum.lengths[-1] for spectrum in shown))
     style.legend_above(axes, last=[paper])
     style.caption(figure, f"{_samples(table, exact)}. {_ranges_text(norms, sums, share)}")

@@ -116,9 +116,9 @@ def figure_normalisation_scales(
     convolutions follow, a second panel shows |γ| times their norm: their scale counts too. Raises EvaluationError
     where the table lacks the scales, or one of these epochs.
     """
-    rows = ordered(table, by="position", needs=["epoch", "scale"], wants=["branch_scale"])
+    rows = ordered(table, by="position", needs=["epoch", "scale"], wants=["scaled_norm"])
     chosen = _chosen(rows, epochs)
-    columns = {"scale": "Mean |γ|", "branch_scale": "Mean |γ| × norm of\nthe next convolution"}
+    columns = {"scale": "Mean |γ|", "scaled_norm": "Mean |γ| × norm of\nthe next convolution"}
     shown = [column for column in columns if rows[column].notna().any()]
     figure = style.new_figure(title, height=1.1 + 1.9 * len(shown))
     for axes, column in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):

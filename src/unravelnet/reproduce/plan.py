@@ -41,7 +41,7 @@ _KEPT_EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 _RUN_KEY = "reproduction"
 _SMALL_SIDE = 32
 _GRADIENT_IMAGES = 64
-_PATH_DRAWS = 256
+_PATH_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
