@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.data import Augmentation, ImageData, load
-from unravelnet.data.source import Batch, DatasetSource, ImageSource, Source, TensorSource, open_source
+from unravelnet.data.source import Batch, DatasetSource, LoadedSource, Source, TensorSource, open_source
 from unravelnet.errors import DataError, TrainingError
 from unravelnet.training_plan import TrainingPlan
 
@@ -29,7 +29,8 @@ class TrainingData:
         self.plan = plan
         self.name = source.name
         self.generator = torch.Generator().manual_seed(plan.seed)
-        self.images: ImageData | None = source.data if isinstance(source, ImageSource) else None
+        loaded = source.data if isinstance(source, LoadedSource) else None
+        self.images = loaded if isinstance(loaded, ImageData) else None
         self.augmentation = _augmentation(self.images, plan)
         full, rest = divmod(len(source), plan.batch_size)
         # A last batch of one image is left out: its normalisation would have no variance to divide by.

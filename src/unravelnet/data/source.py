@@ -40,35 +40,13 @@ class Source(Protocol):
         """Hash what stands at these positions, in this order."""
 
 
-class ImageSource:
-    """Image data, normalised as it is gathered."""
+class LoadedSource:
+    """Images, normalised as they are gathered, or text."""
 
-    unit = ImageData.unit
-
-    def __init__(self, data: ImageData) -> None:
+    def __init__(self, data: ImageData | TextData) -> None:
         self.data = data
         self.name = data.name
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def gather(self, indices: Tensor) -> Batch:
-        return self.data.batch(indices)
-
-    def fingerprint(self, order: Tensor) -> str:
-        if torch.equal(order, torch.arange(len(self.data))):
-            return self.data.fingerprint()
-        return self.data.take(order).fingerprint()
-
-
-class TextSource:
-    """Text data."""
-
-    unit = TextData.unit
-
-    def __init__(self, data: TextData) -> None:
-        self.data = data
-        self.name = data.name
+        self.unit = data.unit
 
     def __len__(self) -> int:
         return len(self.data)
@@ -149,10 +127,8 @@ def open_source(data: object) -> Source | None:
 
 
 def _open(data: object) -> Source | None:
-    if isinstance(data, ImageData):
-        return ImageSource(data)
-    if isinstance(data, TextData):
-        return TextSource(data)
+    if isinstance(data, ImageData | TextData):
+        return LoadedSource(data)
     if isinstance(data, IterableDataset):
         return None
     if isinstance(data, Dataset):

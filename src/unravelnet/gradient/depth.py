@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import EvaluationError
-from unravelnet.gradient.lengths import Sum, backwards, check_rows, norms_of
-from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed, record
-from unravelnet.gradient.loss import LossName, find_loss
-from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
+from unravelnet.gradient.lengths import Sum, backwards, norms_of
+from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed
+from unravelnet.gradient.loss import LossName
+from unravelnet.gradient.measurement import facts_of, open_batches, recorded
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Row, Table
@@ -57,17 +57,12 @@ def effective_depths(
     sums: list[Tensor] = []
     n_images, loss_name = 0, ""
     with fixed(bench.net):
-        for batch in progress(batches) if progress else batches:
-            for inputs, targets in parts_within(max_bytes, bench, batch, route):
-                loss_name, loss_of_each = find_loss(loss, has_targets=targets is not None)
-                recording = record(bench.net, bench.place(inputs), route)
-                targets = None if targets is None else targets.to(bench.device)
-                losses, end = recording.gradient(loss_of_each, targets)
-                if not n_images:
-                    check_rows(recording.whole_gradient(loss_of_each, targets, only_first=True), len(losses))
-                norms = _norms_behind_visits(recording, end)
-                sums = [a + b for a, b in zip(sums, norms, strict=True)] if sums else norms
-                n_images += len(losses)
+        for recording, end, name in recorded(
+            bench, batches, route, loss, max_bytes=max_bytes, progress=progress
+        ):
+            loss_name, norms = name, _norms_behind_visits(recording, end)
+            sums = [a + b for a, b in zip(sums, norms, strict=True)] if sums else norms
+            n_images += recording.n_images
     facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
     visits = reversed(sums)
     rows = [_row(net, step.module, total, share) for step, total in zip(route.steps, visits, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, n_examples, part_of
-from unravelnet.gradient.linearised import record
-from unravelnet.gradient.loss import squared_norm
+from unravelnet.gradient.lengths import check_rows
+from unravelnet.gradient.linearised import Cotangent, Recording, record
+from unravelnet.gradient.loss import LossName, find_loss, squared_norm
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Row
 from unravelnet.route import Route
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _BATCH_SIZE = 128
 _MAX_BYTES = 2 * 2**30
@@ -52,6 +55,32 @@ def facts_of(net: UnraveledNetwork, batches: Batches, *, n_images: int, seed: in
         "data": "" if isinstance(batches, StreamedBatches) else batches.fingerprint(),
         "data_name": batches.name,
     }
+
+
+def recorded(
+    bench: Bench,
+    batches: Batches,
+    route: Route,
+    loss: LossName,
+    *,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Recording, Cotangent, str]]:
+    """Record data part by part; give each with the gradient at the end of the route and the name of the loss.
+
+    To be called inside `fixed(bench.net)`. Raises EvaluationError where the stream does not keep images apart.
+    """
+    is_checked = False
+    for batch in progress(batches) if progress else batches:
+        for inputs, targets in parts_within(max_bytes, bench, batch, route):
+            name, loss_of_each = find_loss(loss, has_targets=targets is not None)
+            recording = record(bench.net, bench.place(inputs), route)
+            targets = None if targets is None else targets.to(bench.device)
+            if not is_checked:
+                first = recording.whole_gradient(loss_of_each, targets, only_first=True)
+                check_rows(first, recording.n_images)
+                is_checked = True
+            yield recording, recording.gradient(loss_of_each, targets)[1], name
 
 
 def parts_within(max_bytes: int | None, bench: Bench, batch: Batch, route: Route) -> Iterator[Batch]:

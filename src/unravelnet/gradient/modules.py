@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unravelnet.errors import EvaluationError
 from unravelnet.gradient.linearised import (
     STREAM,
     Cotangent,
@@ -22,10 +21,9 @@ from unravelnet.gradient.linearised import (
     Stage,
     fixed,
     plus,
-    record,
 )
-from unravelnet.gradient.loss import LossName, find_loss
-from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
+from unravelnet.gradient.loss import LossName
+from unravelnet.gradient.measurement import facts_of, open_batches, recorded
 from unravelnet.inference import Bench
 from unravelnet.intervals import mean_interval
 from unravelnet.network import ResidualModule, UnraveledNetwork
@@ -83,17 +81,12 @@ def module_measures(
     sums = [{name: _Mean() for name in _RANGES} for _ in visits]
     n_images, loss_name = 0, ""
     with fixed(bench.net):
-        for batch in progress(batches) if progress else batches:
-            for inputs, targets in parts_within(None, bench, batch, route):
-                loss_name, loss_of_each = find_loss(loss, has_targets=targets is not None)
-                recording = record(bench.net, bench.place(inputs), route)
-                targets = None if targets is None else targets.to(bench.device)
-                losses, end = recording.gradient(loss_of_each, targets)
-                _check(losses, net.name)
-                for means, measured in zip(reversed(sums), _backwards(recording, end), strict=True):
-                    for name, values_B in measured.items():
-                        means[name].add(values_B)
-                n_images += len(losses)
+        for recording, end, name in recorded(bench, batches, route, loss, progress=progress):
+            for means, measured in zip(reversed(sums), _backwards(recording, end), strict=True):
+                for measure, values_B in measured.items():
+                    means[measure].add(values_B)
+            loss_name = name
+            n_images += recording.n_images
     facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
     rows = [
         {**_described(net.residual_modules[module]), **_row(means, confidence), "loss": loss_name}
@@ -115,14 +108,6 @@ class _Mean:
         self.n += len(defined)
         self.total += float(defined.sum())
         self.squares += float(defined.square().sum())
-
-
-def _check(losses: Tensor, name: str) -> None:
-    if not losses.isfinite().all():
-        raise EvaluationError(
-            f"The loss of {name or 'the network'} is not finite on some images, so its modules cannot be measured. "
-            "Check the weights and the normalisation of the data."
-        )
 
 
 def _backwards(recording: Recording, cotangent: Cotangent) -> Iterator[dict[str, Tensor]]:
