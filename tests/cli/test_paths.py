@@ -228,6 +228,48 @@ def test_modules_have_tables_of_their_own(call, linear):
 # -- what is kept --
 
 
+TOWERS = """
+import torch
+from torch import nn
+
+
+class Towers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(4))
+        self.head = nn.Linear(128, 10)
+
+    def forward(self, x):
+        a = b = x.flatten(1)
+        a, b = a * 2, b * 3
+        for first, second in (self.layers[:2], self.layers[2:]):
+            a, b = a + first(a), b + second(b)
+        return self.head(torch.cat([a, b], dim=1))
+"""
+
+
+def test_parallel_streams_have_sums_and_no_counts(call, tmp_path):
+    (tmp_path / "towers.py").write_text(TOWERS)
+    model = f"{tmp_path / 'towers.py'}:Towers"
+    ran = call("paths", model, "--data", "digits", "--limit", 8, "--out", tmp_path / "run", "--json")
+    assert ran.status == 0, ran.err
+    (saved,) = (tmp_path / "run" / "tables").glob("*/path_gradients_exact.csv")
+    rows = load_table(saved)
+    # Two modules in each tower: no path enters more than two.
+    norms = [row["length_gradient_norm"] for row in rows]
+    assert all(norm > 0 for norm in norms[:3])
+    assert norms[3:] == [0, 0]
+    assert {row["path_count"] for row in rows} == {None}
+    assert rows[0]["gradient_error"] < 1e-5
+    assert call("report", tmp_path / "run").status == 0
+    assert (
+        "paths of a network with parallel streams are not counted"
+        in (tmp_path / "run" / "report.html").read_text()
+    )
+    refused = call("paths", model, "--data", "digits", "--limit", 8, "--method", "sampled")
+    assert_one_sentence(refused)
+
+
 def test_csv_is_a_table(call, trained):
     ran = call("paths", trained, "--data", "digits", "--limit", 20, "--method", "exact,rms", "--csv")
     rows = list(csv.DictReader(io.StringIO(ran.out)))

@@ -102,7 +102,7 @@ def _decay(table: Table) -> dict[str, float] | None:
         return None
 
 
-def _effective(table: Table, column: str, n_modules: int) -> dict[str, float] | None:
+def _effective(table: Table, column: str, n_modules: int) -> dict[str, float | None] | None:
     from unravelnet.errors import EvaluationError
     from unravelnet.paths import effective_lengths, share_within
 
@@ -113,7 +113,10 @@ def _effective(table: Table, column: str, n_modules: int) -> dict[str, float] | 
     return {
         "shortest": shortest,
         "longest": longest,
-        "share_of_paths": share_within(n_modules, shortest, longest),
+        # With parallel streams a path is more than a choice of branches, and paths are not counted.
+        "share_of_paths": share_within(n_modules, shortest, longest)
+        if table[0]["path_count"] is not None
+        else None,
     }
 
 
@@ -178,9 +181,11 @@ def _sentences(table: Table, is_left_out: Sequence[bool]) -> Iterator[str]:
     of_cut = f"Of paths of up to {len(table) - 1} modules, the" if is_cut else "The"
     for column, effective in found["effective_lengths"].items():
         if effective:
+            share = effective["share_of_paths"]
+            of_paths = "" if share is None else f"; they are {_percent(share)} of all paths"
             yield (
                 f"{of_cut} lengths {effective['shortest']} to {effective['longest']} carry {SHARE:.0%} of the "
-                f"gradient by {_WEIGHTS[column]}; they are {_percent(effective['share_of_paths'])} of all paths."
+                f"gradient by {_WEIGHTS[column]}{of_paths}."
             )
     if found["gradient_error"] is not None:
         yield f"The sum over all lengths is autograd's gradient, up to {found['gradient_error']:.1e} of its norm."
@@ -259,12 +264,14 @@ def _cell(row: Row, name: str) -> str:
     return f"{write(value)} [{write(row[f'{name}_low'])}, {write(row[f'{name}_high'])}]"
 
 
-def _count(count: int) -> str:
-    """Write an exact count, in powers of ten where it is large.
+def _count(count: int | None) -> str:
+    """Write an exact count, in powers of ten where it is large; None where paths are not counted.
 
     >>> [_count(count) for count in (1, 1431, 2**54, 10**400)]
     ['1', '1,431', '1.80e+16', '1.00e+400']
     """
+    if count is None:
+        return "-"
     return f"{count:,}" if count < 1_000_000 else f"{Decimal(count):.2e}"
 
 

@@ -171,6 +171,11 @@ def _spectrum(table: Table, *, share: str, norm: str) -> Spectrum:
         }
     )
     n_modules = int(rows["n_modules"].iloc[0])
+    if rows["path_count"].isna().any():
+        raise EvaluationError(
+            "The paths of a network with parallel streams are not counted, so the lengths that carry its gradient "
+            "cannot be compared with their number."
+        )
     counts = tuple(int(count) for count in rows["path_count"])
     return Spectrum(shares, counts, _path_count(rows, n_modules), n_modules)
 

@@ -36,6 +36,11 @@ class Term:
     values: Cotangent
     exponent: int = 0
 
+    def unscaled(self) -> Cotangent:
+        """Give the cotangent itself; what float32 cannot hold becomes 0 or infinite."""
+        factor = _power_of_two(self.exponent)
+        return {name: value * factor for name, value in self.values.items()}
+
     def norms(self, n_images: int) -> Tensor:
         """Give the norm of each image's gradient, over all its live values; float64.
 

@@ -208,7 +208,9 @@ class _Measured:
     @property
     def n_draws(self) -> int:
         """Draws for each measurement, or in all where each measurement is one."""
-        return self.n_measured if self.options.method == "sampled" else self.options.draws
+        if self.options.method == "sampled":
+            return self.n_measured
+        return 0 if self.is_parallel else self.options.draws
 
     def end_round(self) -> int:
         """Note that all data has been seen once; return the number of its images."""
@@ -262,7 +264,7 @@ class _Measured:
         terms = self._terms(recording, end, Sum(n))
         whole = self._at(recording, recording.whole_gradient(loss, targets))
         self._compare(terms, whole)
-        found |= {"sums": norms_of(terms, n), "whole": norms_of([Term(whole)], n)}
+        found |= {"sums": norms_of(terms, n), "whole": norms_of([Term(whole) if whole else None], n)}
         return found
 
     def _check(self, recording: Recording) -> None:
@@ -307,7 +309,7 @@ class _Measured:
         total: Cotangent = {}
         for term in terms:
             if term is not None:
-                total = plus(total, {name: value * 2.0**term.exponent for name, value in term.values.items()})
+                total = plus(total, term.unscaled())
         for name, value in whole.items():
             difference = value - total.get(name, torch.zeros_like(value))
             self.error_square += float(difference.double().square().sum())
