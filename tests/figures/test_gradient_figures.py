@@ -168,6 +168,14 @@ def test_shares_have_the_intervals_of_their_norms():
         assert axes.get_ylim()[1] > max(high for _, high in ends)
 
 
+def test_intervals_beyond_all_that_there_is_leave_the_ranges_in_sight():
+    figure = figure_length_contribution(tables.sampled(half=20.0), exact=tables.exact())
+    (axes,) = figure.axes
+    brackets = [text.xy[1] for text in axes.texts if getattr(text, "arrow_patch", None)]
+    assert len(brackets) == 2
+    assert 1 < min(brackets) < max(brackets) < axes.get_ylim()[1] == 1.25
+
+
 @pytest.mark.parametrize("n_modules", [53, 54, 55])
 def test_the_papers_lengths_are_shaded_for_its_depth_only(n_modules):
     figure = figure_length_contribution(tables.sampled(n_modules))

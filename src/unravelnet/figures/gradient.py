@@ -111,14 +111,14 @@ def figure_length_contribution(
         label = f"norm of the sum of all paths of a length ({_range_label(sums, share)})"
         axes.plot(sums.rows["length"], sums.rows["value"], color=style.VERMILLION, linewidth=0.9, alpha=0.6)
         draw_with_bars(axes, sums.rows["length"], sums.rows, colour=style.VERMILLION, marker="s", label=label)
-    highest = max(float(spectrum.rows[["value", "high"]].max(axis=None)) for spectrum in shown)
+    # The interval of a heavy tail may reach beyond all that there is; the brackets stand above the rest.
+    highest = min(1.0, max(float(spectrum.rows[["value", "high"]].max(axis=None)) for spectrum in shown))
     for place, spectrum in enumerate(shown):
         colour = style.VERMILLION if spectrum is sums else style.BLUE
         _draw_bracket(axes, spectrum, share, colour=colour, height=(1.08 + 0.08 * place) * highest)
     style.style_axes(axes, x=_X, y="Share of the gradient (%)")
     style.show_share_as_percent(axes)
-    # The interval of a heavy tail may reach beyond all that there is.
-    axes.set_ylim(0, min(1.25 * highest, 1.0))
+    axes.set_ylim(0, 1.25 * highest)
     set_index_axis(axes, max(spectrum.lengths[-1] for spectrum in shown))
     style.legend_above(axes, last=[paper])
     style.caption(figure, f"{_samples(table, exact)}. {_ranges_text(norms, sums, share)}")
