@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 from scipy.stats import binom
 
 from tests.figures import gradient_tables as tables
@@ -171,7 +172,8 @@ def test_shares_have_the_intervals_of_their_norms():
 def test_intervals_beyond_all_that_there_is_leave_the_ranges_in_sight():
     figure = figure_length_contribution(tables.sampled(half=20.0), exact=tables.exact())
     (axes,) = figure.axes
-    brackets = [text.xy[1] for text in axes.texts if getattr(text, "arrow_patch", None)]
+    notes = [text for text in axes.texts if isinstance(text, Annotation)]
+    brackets = [note.xy[1] for note in notes if note.arrow_patch is not None]
     assert len(brackets) == 2
     assert 1 < min(brackets) < max(brackets) < axes.get_ylim()[1] == 1.25
 
