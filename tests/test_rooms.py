@@ -41,6 +41,7 @@ FLOORS = {
         "data",
         "ensembles",
         "evaluation",
+        "fused_normalisation",
         "gradient",
         "inference",
         "metrics",

@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of one."""
+"""Files that are either the old ones or the new ones, never half of one; and where those are that can be made again."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_directory() -> Path:
+    """Return where is kept what can be made again: `$XDG_CACHE_HOME/unravelnet`, or `~/.cache/unravelnet`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "unravelnet"
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.data.source import Batch, DatasetSource, LoadedSource, Source, TensorSource, open_source
 from unravelnet.errors import DataError, TrainingError
+from unravelnet.network import Inputs
 from unravelnet.training_plan import TrainingPlan
 
 
@@ -56,8 +58,14 @@ class TrainingData:
         order = torch.randperm(len(self.source), generator=self.generator)
         return order.split(self.plan.batch_size)[: self.n_batches]
 
-    def batch(self, positions: Tensor) -> Batch:
-        """Give a mini-batch, augmented anew."""
+    def batch(self, positions: Tensor, image_size: int | None = None) -> Batch:
+        """Give a mini-batch, augmented anew; of images with this height, if one is given."""
+        inputs, targets = self._augmented(positions)
+        if image_size is not None:
+            inputs = self._resized(inputs, image_size)
+        return inputs, targets
+
+    def _augmented(self, positions: Tensor) -> Batch:
         if self.images is None or self.augmentation is None:
             return self.source.gather(positions)
         images = self.augmentation.apply(
@@ -65,9 +73,20 @@ class TrainingData:
         )
         return self.images.normalise(images), self.images.targets[positions]
 
-    def probe(self) -> Batch:
-        """Give the first two images as they are, to try a network with."""
-        return self.source.gather(torch.arange(2))
+    def _resized(self, inputs: Inputs, height: int) -> Tensor:
+        if not isinstance(inputs, Tensor) or inputs.dim() != 4:
+            raise TrainingError(
+                f"The training setting image_sizes is for images, and {self.name} holds none. Leave it out."
+            )
+        if inputs.shape[2] == height:
+            return inputs
+        width = round(inputs.shape[3] * height / inputs.shape[2])
+        return F.interpolate(inputs, (height, width), mode="bilinear", antialias=True)
+
+    def probe(self, image_size: int | None = None) -> Batch:
+        """Give the first two images without augmentation, to try a network with."""
+        inputs, targets = self.source.gather(torch.arange(2))
+        return (inputs if image_size is None else self._resized(inputs, image_size)), targets
 
     def check_labels(self, n_outputs: int, network: str) -> None:
         """Raise where labels, as far as they are known beforehand, do not fit the outputs of a network."""

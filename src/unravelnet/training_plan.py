@@ -41,7 +41,11 @@ class TrainingPlan:
     and "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations;
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
     "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`: random crops and flips, for image data;
-    `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `device`: "auto" takes CUDA
+    `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `image_sizes`: heights of the
+    images over equal parts of the training, such as "16,24,32": smaller ones cost less, and the last should be
+    that of the data; empty: always as they are. `fused`: batch normalisation and ReLU as one operation, the same
+    up to rounding and faster on a CPU; None: for trainings of some minutes, which is what compiling it takes.
+    `device`: "auto" takes CUDA
     where there is one. `keep_epochs`: after which epochs the weights are kept for good, such as "0,1,2,5,10" or
     "all"; 0 is before the first, and if any are kept, the last are. Raises TrainingError for impossible
     settings.
@@ -61,6 +65,8 @@ class TrainingPlan:
     augment: bool = True
     pad: int | None = None
     flip: bool | None = None
+    image_sizes: str = ""
+    fused: bool | None = None
     seed: int = 0
     device: str = "auto"
     keep_epochs: str = ""
@@ -79,6 +85,7 @@ class TrainingPlan:
         if self.precision not in _PRECISIONS:
             raise unknown_name("precision", self.precision, _PRECISIONS)
         parse_route_sampler(self.routes)
+        self._check("image_sizes", self._image_sizes() is not None, 'heights in pixels, as "16,24,32", or ""')
         self._check(
             "keep_epochs",
             self._kept_epochs() is not None,
@@ -95,6 +102,15 @@ class TrainingPlan:
         kept = self._kept_epochs()
         assert kept is not None, "checked when the plan was made"
         return kept
+
+    def image_size_at(self, epoch: int) -> int | None:
+        """Give the height of the images in an epoch, counted from 0; None where they stay as they are.
+
+        >>> [TrainingPlan(epochs=5, image_sizes="16,32").image_size_at(epoch) for epoch in range(5)]
+        [16, 16, 16, 32, 32]
+        """
+        sizes = self._image_sizes()
+        return sizes[epoch * len(sizes) // self.epochs] if sizes else None
 
     @property
     def sampler(self) -> RouteSampler:
@@ -149,6 +165,13 @@ class TrainingPlan:
         except ValueError:
             return None
         return tuple(sorted(named | {self.epochs})) if named <= set(range(self.epochs + 1)) else None
+
+    def _image_sizes(self) -> tuple[int, ...] | None:
+        """Read `image_sizes`; None where it is no list of heights."""
+        if not self.image_sizes:
+            return ()
+        sizes = [int(size) if size.strip().isdecimal() else 0 for size in self.image_sizes.split(",")]
+        return tuple(sizes) if all(sizes) else None
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:

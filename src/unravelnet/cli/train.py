@@ -67,6 +67,22 @@ def train(
     augment: Annotated[
         bool, typer.Option("--augment/--no-augment", help="Random crops, and flips for colour images.")
     ] = _PLAN.augment,
+    image_sizes: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="Heights of the images over equal parts of the training, such as 16,24,32. [default: their own]",
+            show_default=False,
+        ),
+    ] = _PLAN.image_sizes,
+    fused: Annotated[
+        bool | None,
+        typer.Option(
+            "--fused/--no-fused",
+            help="Normalisation and ReLU as one operation, on a CPU. [default: for trainings of some minutes]",
+            show_default=False,
+        ),
+    ] = _PLAN.fused,
     seed: SeedOption = _PLAN.seed,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = _PLAN.device,
     keep_epochs: Annotated[
@@ -99,6 +115,8 @@ def train(
         "label_smoothing": label_smoothing,
         "precision": precision.value,
         "augment": augment,
+        "image_sizes": image_sizes,
+        "fused": fused,
         "seed": seed,
         "device": device,
         "keep_epochs": keep_epochs,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -19,16 +18,10 @@ from safetensors.torch import save_file
 from unravelnet.data.encoded import file_stamp
 from unravelnet.data.image_data import ImageData
 from unravelnet.errors import DataError
-from unravelnet.files import replacing
+from unravelnet.files import cache_directory, replacing
 
 _FORMAT = "1"
 _log = logging.getLogger(__name__)
-
-
-def cache_directory() -> Path:
-    """Return where decoded data is kept: `$XDG_CACHE_HOME/unravelnet`, or `~/.cache/unravelnet`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "unravelnet"
 
 
 def directory_key(directory: Path) -> str:

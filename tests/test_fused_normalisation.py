@@ -1,0 +1,187 @@
+"""Fused normalisation. Oracle: torch's own layers, in float64 where rounding must not matter."""
+
+import logging
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from unravelnet import fused_normalisation, zoo
+from unravelnet.fused_normalisation import FusedBatchNorm2d, fused_normalisations, load_operator
+
+needs_compiler = pytest.mark.skipif(not load_operator(), reason="the fused operation cannot be compiled here")
+
+
+def values(n_channels, *, dtype=torch.float32, size=(6, 9, 16), seed=0):
+    """Values far from zero, with another mean and scale in each channel."""
+    generator = torch.Generator().manual_seed(seed)
+    batch, height, width = size
+    x = torch.randn(batch, n_channels, height, width, generator=generator)
+    scale = torch.rand(n_channels, generator=generator) + 0.5
+    x = x * scale.view(1, -1, 1, 1) + torch.arange(n_channels).view(1, -1, 1, 1) / n_channels + 3
+    return x.to(dtype).to(memory_format=torch.channels_last)
+
+
+def norm_of(n_channels, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    norm = nn.BatchNorm2d(n_channels)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(n_channels, generator=generator))
+        norm.bias.copy_(torch.randn(n_channels, generator=generator))
+        norm.running_mean.copy_(2 + torch.rand(n_channels, generator=generator))
+    return norm
+
+
+def by_torch(norm, x, gradient, *, relu):
+    """Output, gradients of input, weight and bias, and statistics, in float64."""
+    mean, var = norm.running_mean.double(), norm.running_var.double()
+    x, weight, bias = (tensor.detach().double().requires_grad_() for tensor in (x, norm.weight, norm.bias))
+    output = F.batch_norm(x, mean, var, weight, bias, True, norm.momentum, norm.eps)
+    output = F.relu(output) if relu else output
+    output.backward(gradient.double())
+    return output, x.grad, weight.grad, bias.grad, mean, var
+
+
+@needs_compiler
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("n_channels", [1, 16, 32, 64, 128, 192])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 2e-2)])
+def test_it_is_batch_normalisation(n_channels, relu, dtype, tolerance):
+    norm, x = norm_of(n_channels), values(n_channels, dtype=dtype)
+    gradient = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    expected = by_torch(norm, x, gradient, relu=relu)
+    x.requires_grad_()
+    output = FusedBatchNorm2d(norm, relu=relu)(x)
+    assert output.dtype == dtype
+    assert output.is_contiguous(memory_format=torch.channels_last)
+    output.backward(gradient)
+    found = (output, x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var)
+    for one, other in zip(found, expected, strict=True):
+        scale = other.abs().max().clamp_min(1e-3)
+        assert ((one.double() - other).abs().max() / scale).item() < tolerance
+    assert norm.num_batches_tracked == 1
+
+
+@needs_compiler
+def test_nothing_depends_on_the_number_of_threads():
+    before, outputs = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            norm, x = norm_of(32), values(32).requires_grad_()
+            output = FusedBatchNorm2d(norm, relu=True)(x)
+            output.square().sum().backward()
+            outputs.append((output, x.grad, norm.weight.grad, norm.running_var))
+    finally:
+        torch.set_num_threads(before)
+    for other in outputs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(outputs[0], other, strict=True))
+
+
+@needs_compiler
+def test_far_from_zero_nothing_cancels():
+    # In float32 the squares of values around 1,000 carry nothing of a variance of 1.
+    x = torch.randn(8, 16, 8, 8, generator=torch.Generator().manual_seed(0)) + 1000
+    norm = nn.BatchNorm2d(16)
+    norm.running_mean.fill_(999)
+    output = FusedBatchNorm2d(norm, relu=False)(x)
+    expected = F.batch_norm(x.double(), None, None, training=True, eps=norm.eps)
+    assert (output - expected).abs().max() < 1e-3
+
+
+@needs_compiler
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_a_number_stays_seen(relu, dtype):
+    x = values(16, dtype=dtype)
+    x[0, 3, 0, 0] = torch.nan
+    output = FusedBatchNorm2d(nn.BatchNorm2d(16), relu=relu)(x)
+    assert output[:, 3].isnan().all()
+    assert output[:, :3].isfinite().all()
+
+
+def test_in_evaluation_mode_it_is_the_layer_itself():
+    norm, x = norm_of(16).eval(), values(16)
+    assert torch.equal(FusedBatchNorm2d(norm, relu=True)(x), F.relu(norm(x)))
+    assert torch.equal(FusedBatchNorm2d(norm, relu=False)(x), norm(x))
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 3, 1), (2, 16)])
+def test_what_it_does_not_know_is_computed_as_ever(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    fused = FusedBatchNorm2d(nn.BatchNorm2d(16), relu=True)
+    if len(shape) == 2:
+        with pytest.raises(ValueError, match="4D"):
+            fused(x)
+    else:
+        assert torch.equal(fused(x), F.relu(nn.BatchNorm2d(16)(x)))
+
+
+@pytest.mark.parametrize("name", ["preact-resnet20", "resnet20", "plain20", "vgg15"])
+def test_a_network_is_as_it_was_afterwards(name):
+    net = zoo.create(name, seed=0)
+    layers, weights = list(net.named_modules()), net.state_dict()
+    with fused_normalisations(net):
+        assert sum(isinstance(layer, FusedBatchNorm2d) for layer in net.modules()) > 10
+        assert list(net.state_dict()) == list(weights)
+    assert [(name, id(layer)) for name, layer in net.named_modules()] == [
+        (name, id(layer)) for name, layer in layers
+    ]
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["preact-resnet20", "resnet20", "vgg15"])
+def test_a_network_computes_and_learns_the_same(name):
+    results = []
+    for is_fused in (False, True):
+        net = zoo.create(name, input_shape=(3, 32, 32), seed=0).train()
+        x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        targets = torch.arange(8)
+        if is_fused:
+            with fused_normalisations(net):
+                loss = F.cross_entropy(net(x), targets)
+                loss.backward()
+        else:
+            loss = F.cross_entropy(net(x), targets)
+            loss.backward()
+        results.append((loss, net))
+    (loss, net), (fused_loss, fused_net) = results
+    assert fused_loss.item() == pytest.approx(loss.item(), rel=1e-5)
+    for (parameter_name, one), two in zip(net.named_parameters(), fused_net.parameters(), strict=True):
+        distance = (one.grad - two.grad).norm() / one.grad.norm().clamp_min(1e-6)
+        assert distance < 2e-3, parameter_name
+    for buffer, fused_buffer in zip(net.buffers(), fused_net.buffers(), strict=True):
+        torch.testing.assert_close(buffer, fused_buffer, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_compiler_training_goes_on_and_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    load_operator.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            output = FusedBatchNorm2d(nn.BatchNorm2d(16), relu=True)(values(16))
+        assert torch.equal(output, F.relu(nn.BatchNorm2d(16)(values(16))))
+        assert "goes on without fused normalisation" in caplog.text
+        assert "/no/such/compiler" in caplog.text
+    finally:
+        load_operator.cache_clear()
+
+
+def test_another_compiler_gives_another_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+
+    def run(command, **_):
+        made.append(command[-1])
+        with open(command[-1], "w") as file:  # noqa: PTH123
+            file.write("a library")
+
+    monkeypatch.setattr(fused_normalisation.subprocess, "run", run)
+    paths = []
+    for compiler in ("g++", "clang++", "g++"):
+        monkeypatch.setenv("CXX", compiler)
+        paths.append(fused_normalisation._compiled())
+    assert paths[0] == paths[2] != paths[1]
+    assert len(made) == 2
+    assert all(path.read_text() == "a library" for path in paths)
