@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import capture, growth, lesion_sweep, path_gradients
+from benchmarks import capture, growth, lesion_sweep, path_gradients, training
 from benchmarks.measure import Row
 from unravelnet import provenance, zoo
 from unravelnet.data import as_batches, load
@@ -27,14 +27,14 @@ def main() -> None:
         "--network", help="a directory that `unravelnet train` wrote; random weights if left out"
     )
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--only", choices=("sweep", "growth", "capture", "gradients"))
+    parser.add_argument("--only", choices=("sweep", "training", "growth", "capture", "gradients"))
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.csv"))
     options = parser.parse_args()
     facts = provenance.collect(n_images=options.images, network=options.network or "random weights")
     flat = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
     rows: list[Row] = []
     for row in _rows(options):
-        rows.append({**row, **flat})
+        rows.append({**flat, **row})
         print("  ".join(f"{name}={_text(value)}" for name, value in row.items()), flush=True)
         # After each of them: a quarter of an hour should not be lost to the last minute.
         Table(rows).save(options.out)
@@ -50,6 +50,8 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
         yield from lesion_sweep.run(net, images, labels)
     if options.only in (None, "gradients"):
         yield from path_gradients.run(net, images, labels)
+    if options.only in (None, "training"):
+        yield from training.run(zoo.preact_resnet(depth=110, seed=0), load(options.data, "train"))
     if options.only in (None, "growth"):
         yield from growth.run()
     if options.only in (None, "capture"):

@@ -23,9 +23,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from unravelnet import checkpoint, zoo
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
+from unravelnet.fused_normalisation import FusedBatchNorm2d
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.record import load_table
 from unravelnet.training import TrainingStatus, train
+from unravelnet.training_data import TrainingData
 from unravelnet.training_plan import TrainingPlan
 
 DIGITS = (1, 8, 8)
@@ -224,6 +226,44 @@ def test_images_are_augmented_as_the_plan_says(monkeypatch):
     assert used == [Augmentation(1, False), Augmentation(1, True), Augmentation(0, False)]
 
 
+def test_images_have_the_sizes_that_the_plan_says():
+    net, heights = small(), []
+    net.stem.register_forward_pre_hook(
+        lambda module, inputs: heights.append(tuple(inputs[0].shape[2:])) if module.training else None
+    )
+    train(net, some_digits(32), epochs=5, batch_size=16, image_sizes="4,6,8")
+    assert heights == [(4, 4)] * 4 + [(6, 6)] * 4 + [(8, 8)] * 2
+
+
+def test_smaller_images_show_the_same_in_less_detail():
+    # A linear ramp, halved: each new pixel is the mean of the two that it covers, but for the edges.
+    ramp = torch.arange(8.0).expand(4, 1, 8, 8).contiguous()
+    data = TrainingData.open((ramp, torch.zeros(4, dtype=torch.int64)), TrainingPlan(epochs=1))
+    halved, _ = data.batch(torch.arange(4), 4)
+    torch.testing.assert_close(halved[:, :, :, 1:3], torch.tensor([2.5, 4.5]).expand(4, 1, 4, 2))
+    assert data.batch(torch.arange(4), 8)[0] is not halved
+    assert torch.equal(data.batch(torch.arange(4), 8)[0], ramp)
+
+
+def test_sizes_are_of_images_only():
+    flat = (torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))
+    data = TrainingData.open(flat, TrainingPlan(epochs=1))
+    with pytest.raises(TrainingError, match="image_sizes is for images, and .* holds none. Leave it out"):
+        data.batch(torch.arange(2), 4)
+
+
+def test_fused_layers_learn_what_the_plain_ones_do():
+    nets = {fused: small(14) for fused in (False, True)}
+    for fused, net in nets.items():
+        train(net, some_digits(), epochs=2, batch_size=24, fused=fused)
+        assert not any(isinstance(module, FusedBatchNorm2d) for module in net.modules())
+    start = small(14).state_dict()
+    for name, weight in nets[False].state_dict().items():
+        if weight.is_floating_point():
+            moved = (weight - start[name]).norm()
+            assert (weight - nets[True].state_dict()[name]).norm() <= 2e-3 * moved + 1e-6, name
+
+
 @pytest.mark.parametrize("n", [33, 34])
 def test_a_last_batch_of_one_image_is_left_out(n):
     seen: list[TrainingStatus] = []
@@ -311,10 +351,14 @@ def stop_at(epoch, batch, error=Stop):
     return on_batch
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"channels_last": False}, {"fused": True}, {"image_sizes": "4,8"}],
+    ids=["usual", "default layout", "fused", "sizes"],
+)
 @pytest.mark.parametrize(("epoch", "batch"), [(2, 1), (3, 2), (4, 4)])
-def test_a_training_that_stopped_ends_with_the_same_weights(tmp_path, epoch, batch, channels_last):
-    options = settings(channels_last=channels_last)
+def test_a_training_that_stopped_ends_with_the_same_weights(tmp_path, epoch, batch, changes):
+    options = settings(**changes)
     never_stopped = small(14)
     expected = train(never_stopped, some_digits(), validation=some_digits(40, "test"), **options)
     with pytest.raises(Stop):

@@ -121,6 +121,9 @@ class _Training:
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self.was_finished = False
+        # Now, and not at the end: meanwhile another commit may be checked out.
+        facts = {"training": self.identity, "seed": self.plan.seed, "threads": torch.get_num_threads()}
+        self.provenance = provenance.collect(**facts) if out else {}
 
     # -- the network is borrowed: placed, trained, and given back where it was --
 
@@ -389,7 +392,7 @@ class _Training:
         last_file = DESCRIPTION_FILE if is_from_zoo else WEIGHTS_FILE
         if self.out is None or (self.was_finished and (self.out / last_file).exists()):
             return
-        provenance.write_run(self.out, provenance.collect(training=self.identity, seed=self.plan.seed))
+        provenance.write_run(self.out, self.provenance)
         if is_from_zoo:
             zoo.save(self.net, self.out, facts={"training": asdict(self.plan)}, **self.data.facts())
         else:

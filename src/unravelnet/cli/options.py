@@ -17,8 +17,8 @@ class PrecisionName(StrEnum):
 
 
 MODEL_HELP = (
-    "zoo:preact-resnet110, torchvision:resnet50, timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a "
-    "directory that train wrote."
+    "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
+    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that train wrote."
 )
 DATA_HELP = (
     "digits (built in), a directory that the datasets library opens or with one folder of images a class, or a "

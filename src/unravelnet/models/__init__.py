@@ -1,9 +1,9 @@
 """From a text such as "torchvision:resnet50" to a network that is taken apart.
 
-Sources, a file each: the zoo and directories with a trained network (here), `libraries` (torchvision, timm,
-transformers) and `file` (the user's own Python). `weights` loads what the user gives beside them; `text` reads a
-text as the model does, and `fit` says whether model and data go together. Nothing is downloaded, and random
-weights are said to be random.
+Sources, a file each: the zoo, new or trained, and directories with a trained network (here), `libraries`
+(torchvision, timm, transformers) and `file` (the user's own Python). `weights` loads what the user gives beside
+them; `text` reads a text as the model does, and `fit` says whether model and data go together. Nothing is
+downloaded, and random weights are said to be random.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unravelnet import zoo
 from unravelnet.capture import unravel
 from unravelnet.data import ImageData, TextData, is_text_file, load
 from unravelnet.data.text_loading import BYTES
-from unravelnet.errors import ModelError, unknown_name
+from unravelnet.errors import ModelError, UnknownNameError, unknown_name
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, predicts_next_token
 from unravelnet.models.found import Found, Wish, failure_on, say_random
@@ -30,8 +30,8 @@ __all__ = ["check_fits", "load_data", "load_network", "load_subject"]
 _log = logging.getLogger(__name__)
 
 FORMS = (
-    "zoo:preact-resnet110, torchvision:resnet50, timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a "
-    "directory that `train` wrote"
+    "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
+    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that `train` wrote"
 )
 
 
@@ -47,12 +47,13 @@ def load_network(
     >>> len(load_network("zoo:preact-resnet20").residual_modules)
     9
 
-    `specification`: zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory
-    that `train` wrote. `data`: where sizes and the number of classes come from, if the model leaves them open.
-    `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a
-    .safetensors or .pt file to load before the network is taken apart. Raises ModelError, UnknownNameError or
-    MissingExtraError where there is no such model, CheckpointError where weights do not fit, CaptureError where
-    the model cannot be taken apart, DataError where it takes images and the data is a text, or the other way round.
+    `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
+    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` wrote. `data`: where sizes and the number
+    of classes come from, if the model leaves them open. `input_shape`: of one input, without the batch, such as
+    (3, 224, 224); for text its length. `weights`: a .safetensors or .pt file to load before the network is taken
+    apart. Raises ModelError, UnknownNameError or MissingExtraError where there is no such model, CheckpointError
+    where weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images
+    and the data is a text, or the other way round.
     """
     found = _find(specification, _wish(input_shape, data))
     if weights is not None:
@@ -112,7 +113,7 @@ def _find(specification: str, wish: Wish) -> Found:
         return _from_directory(path, wish)
     if colon and "/" not in scheme:
         raise unknown_name("kind of model", scheme, [*_SOURCES, "FILE.py"])
-    if specification in zoo.names():
+    if specification in _names_of_zoo():
         raise ModelError(
             f"There is no directory {specification}. The zoo network is called zoo:{specification}."
         )
@@ -121,12 +122,23 @@ def _find(specification: str, wish: Wish) -> Found:
 
 def _from_zoo(name: str, wish: Wish) -> Found:
     wish.check_takes(f"zoo:{name}", "images")
+    if name in zoo.pretrained_names():
+        return Found(zoo.pretrained(name), f"zoo:{name}")
     options: dict[str, object] = {"seed": 0}
     if wish.n_classes is not None:
         options["n_classes"] = wish.n_classes
     if wish.input_shape is not None:
         options["input_shape"] = wish.input_shape
-    return Found(zoo.create(name, **options).eval(), f"zoo:{name}", is_random=True)
+    try:
+        net = zoo.create(name, **options)
+    except UnknownNameError as error:
+        raise unknown_name("zoo network", name, _names_of_zoo()) from error
+    return Found(net.eval(), f"zoo:{name}", is_random=True)
+
+
+def _names_of_zoo() -> list[str]:
+    """List what may follow "zoo:": networks to be made, and those that come trained."""
+    return [*zoo.names(), *zoo.pretrained_names()]
 
 
 def _from_directory(path: Path, wish: Wish) -> Found:

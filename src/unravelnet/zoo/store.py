@@ -1,7 +1,8 @@
 """Zoo networks on disk: a directory with `network.json` and `weights.safetensors`.
 
 The JSON holds the recipe and what is needed to use the network (class names, normalisation of the inputs, the
-data it was trained on); the weights hold no code. Both are written whole or not at all.
+data it was trained on); the weights hold no code. Both are written whole or not at all. Weights may be kept at
+half precision, in half the space; a loaded network computes in float32 either way.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def save(
     std: Sequence[float] = (),
     data: str = "",
     facts: Mapping[str, Any] | None = None,
+    compact: bool = False,
 ) -> None:
     """Save a zoo network as `network.json` and `weights.safetensors`; `load` makes it again.
 
@@ -64,8 +66,10 @@ def save(
     >>> load(directory).name
     'preact-resnet20'
 
-    `classes`, `mean`, `std`, `data`: see `Description`. `facts`: further JSON values to keep. Raises
-    CheckpointError for a network that is not of the zoo, or where the directory cannot be written.
+    `classes`, `mean`, `std`, `data`: see `Description`. `facts`: further JSON values to keep. `compact`: round
+    tensors of two or more dimensions to float16, about three digits; biases, normalisation and its statistics stay
+    as they are. Raises CheckpointError for a network that is not of the zoo, where the directory cannot be written,
+    or where a weight is beyond the range of float16.
     """
     recipe = recipe_of(net)
     scales = tuple(module.branch_scale for module in residual_modules_of(net))
@@ -73,7 +77,8 @@ def save(
         recipe.name, recipe.options, scales, tuple(classes), tuple(mean), tuple(std), data, dict(facts or {})
     )
     directory = Path(directory)
-    write_weights(directory / WEIGHTS_FILE, net.state_dict())
+    weights = net.state_dict()
+    write_weights(directory / WEIGHTS_FILE, _compacted(weights) if compact else weights)
     write_json(directory / DESCRIPTION_FILE, {"format": _FORMAT, **asdict(description)})
 
 
@@ -180,6 +185,20 @@ def read_json(path: Path, *, missing: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} does not hold a JSON object. Restore it, or save again.")
     return content
+
+
+def _compacted(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round tensors of two or more dimensions to float16, which hold nearly all of the weights."""
+    compacted = {}
+    for name, tensor in weights.items():
+        is_large = tensor.dim() >= 2 and tensor.is_floating_point()
+        compacted[name] = tensor.to(torch.float16) if is_large else tensor
+        if is_large and not torch.equal(compacted[name].isfinite(), tensor.isfinite()):
+            raise CheckpointError(
+                f"The largest weight of {name} is {float(tensor.abs().max()):g}, and float16 ends at 65,504. Save the "
+                "network without compact=True."
+            )
+    return compacted
 
 
 def _missing(directory: Path) -> str:

@@ -1,0 +1,1 @@
+"""The networks that come with the package: how one gets there. `python -m shipping --help`."""

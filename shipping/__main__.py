@@ -1,0 +1,56 @@
+"""Puts trained networks into the package, and writes the table of those that are there.
+
+python -m shipping add runs/resnet20-cifar10 resnet20-cifar10 --data ../shared/data/cifar10
+python -m shipping table
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from shipping.add import add
+from shipping.table import write_table
+from unravelnet.errors import UnravelError
+
+_ROOT = Path(__file__).parents[1]
+_MISUSE = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the two commands and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "add":
+            print(add(options.run, options.name, options.data, precision=options.precision))
+        else:
+            print(write_table(_ROOT))
+    except UnravelError as error:
+        print(f"shipping: {error}", file=sys.stderr)
+        return _MISUSE
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    adding = commands.add_parser("add", help="measure a trained network, store it compactly, write its card")
+    adding.add_argument(
+        "run", metavar="RUN_DIR", type=Path, help="a finished directory of `unravelnet train`"
+    )
+    adding.add_argument(
+        "name", metavar="NAME", help="its name in the package, such as resnet20-cifar10-seed1"
+    )
+    adding.add_argument(
+        "--data", required=True, help="the data it was trained on; its test split is measured"
+    )
+    adding.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    commands.add_parser("table", help="write results/networks.csv and docs/networks.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

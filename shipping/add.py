@@ -1,0 +1,150 @@
+"""Takes a finished training into the package: measured as it will be used, stored compactly, with its card.
+
+Both the weights of the training and those that are stored are measured on the whole test split. The bound on their
+difference stands here, and was chosen before any network was measured.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import harmonic_mean
+from typing import Any
+
+from shipping.card import CARD_FILE, card
+from shipping.training_command import plan_of, training_command
+from unravelnet import provenance, zoo
+from unravelnet.data import ImageData, load
+from unravelnet.errors import CheckpointError, DataError, ModelError
+from unravelnet.evaluation import evaluate
+from unravelnet.inference import Precision
+from unravelnet.record import Table, load_table
+from unravelnet.training import HISTORY_FILE
+from unravelnet.zoo import Description
+from unravelnet.zoo.pretrained import place_of
+
+# 0.05 points: 5 of 10,000 images.
+_LARGEST_DIFFERENCE, _OF_IMAGES = 5, 10_000
+_NAME = re.compile(r"(?P<group>[a-z0-9-]+?)(-seed[0-9]+)?")
+
+Facts = dict[str, Any]
+
+
+def add(run: Path, name: str, data: str, *, precision: Precision = "float32") -> Path:
+    """Store a trained network under a name in the package and return its directory; one of that name is replaced.
+
+    `run`: a finished directory of `unravelnet train`. `data`: what it was trained on. Raises ModelError for a name
+    that does not fit network and seed, DataError for other data, TrainingError where no command makes the network
+    again, and CheckpointError where the training has not finished, or half precision changes the error by more than
+    0.05 points.
+    """
+    description = zoo.read_description(run)
+    group = _group(name, description)
+    facts = {**description.facts, "group": group, "command": training_command(description, name)}
+    facts |= _circumstances(run, plan_of(description).epochs)
+    test = load(data, "test")
+    _check_data(test, description)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / name
+        _save_compact(run, made, description, facts)
+        facts |= _measured(run, made, test, precision)
+        _save_compact(run, made, description, facts)
+        shutil.copyfile(run / HISTORY_FILE, made / HISTORY_FILE)
+        (made / CARD_FILE).write_text(card(name, made), encoding="utf-8")
+        shutil.rmtree(place_of(name), ignore_errors=True)
+        return Path(shutil.copytree(made, place_of(name)))
+
+
+def _group(name: str, description: Description) -> str:
+    """Return the name without its seed, which all seeds of a recipe share."""
+    seed = plan_of(description).seed
+    ending = f"-seed{seed}" if seed else ""
+    match = _NAME.fullmatch(name)
+    if match is None or not name.startswith(f"{description.name}-") or name != match["group"] + ending:
+        raise ModelError(
+            f"{name} is no name for {description.name} with seed {seed}. Give one of small letters, digits and dashes "
+            f"that begins with the network, such as {description.name}-{description.data}{ending}."
+        )
+    return match["group"]
+
+
+def _circumstances(run: Path, n_epochs: int) -> Facts:
+    """Say on what, when and by which code a network was trained, and how long that took."""
+    history = load_table(run / HISTORY_FILE)
+    if len(history) != n_epochs:
+        raise CheckpointError(
+            f"{run / HISTORY_FILE} has {len(history)} epochs, and the training {n_epochs}. Let it finish first."
+        )
+    ran = provenance.read_run(run)
+    return {
+        "seed": ran["seed"],
+        "seconds": _total(history, "seconds"),
+        # All epochs have as many images.
+        "images_per_second": harmonic_mean([float(str(row["images_per_second"])) for row in history]),
+        "hardware": _hardware(ran),
+        "versions": {name: ran[name] for name in ("unravelnet", "python")} | ran["packages"],
+        "commit": ran["commit"],
+        "has_uncommitted_changes": ran["has_uncommitted_changes"],
+        "finished_utc": ran["time_utc"],
+    }
+
+
+def _total(history: Table, column: str) -> float:
+    return sum(float(str(row[column])) for row in history)
+
+
+def _hardware(ran: Facts) -> str:
+    memory = f"{ran['memory_bytes'] / 1e9:.0f} GB" if ran["memory_bytes"] else "unknown"
+    threads = f", {ran['threads']} of them used" if "threads" in ran else ""
+    return f"{ran['cpu'] or 'unknown processor'}, {ran['cores']} cores{threads}, {memory} of memory"
+
+
+def _check_data(test: ImageData, description: Description) -> None:
+    """Raise unless these are images of the data that the network was trained on, normalised as there."""
+    for what, given, expected in (
+        ("name", test.name, description.data),
+        ("classes", test.classes, description.classes),
+        ("mean", test.mean, description.mean),
+        ("standard deviation", test.std, description.std),
+    ):
+        if given != expected:
+            raise DataError(
+                f"The network was trained on {description.data}, whose {what} is {expected}; that of {test.name} is "
+                f"{given}. Give the data that it was trained on."
+            )
+
+
+def _save_compact(run: Path, directory: Path, description: Description, facts: Facts) -> None:
+    zoo.save(
+        zoo.load(run),
+        directory,
+        classes=description.classes,
+        mean=description.mean,
+        std=description.std,
+        data=description.data,
+        facts=facts,
+        compact=True,
+    )
+
+
+def _measured(run: Path, compact: Path, test: ImageData, precision: Precision) -> Facts:
+    """Measure the stored weights and those of the training; raise where storing has changed too much."""
+    full, stored = (_error(directory, test, precision) for directory in (run, compact))
+    difference = abs(stored["wrong"] - full["wrong"])
+    if difference * _OF_IMAGES > _LARGEST_DIFFERENCE * len(test):
+        raise CheckpointError(
+            f"At half precision {stored['wrong']:,} of {len(test):,} test images are wrong, and {full['wrong']:,} with "
+            "the weights of the training: more than 0.05 points apart. The network is not stored."
+        )
+    about = {"data_fingerprint": test.fingerprint(), "data_name": test.name, "precision": precision}
+    return {"test": {**stored, **about}, "test_at_full_precision": full}
+
+
+def _error(directory: Path, test: ImageData, precision: Precision) -> Facts:
+    net = zoo.load(directory)
+    row = evaluate(net, [net.full_route], test, metrics=("error_rate", "loss"), precision=precision)[0]
+    n_images = len(test)
+    wrong = round(float(str(row["error_rate"])) * n_images)
+    return {"error_rate": wrong / n_images, "wrong": wrong, "n_images": n_images, "loss": row["loss"]}

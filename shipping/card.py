@@ -1,0 +1,177 @@
+"""The card of a shipped network: what it is, how it was made, how often it errs, what it is not for.
+
+All of it comes from the files beside the card, so that card and files say the same.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from shipping.training_command import plan_of
+from unravelnet import zoo
+from unravelnet.intervals import rate_interval
+from unravelnet.record import Row, Table, load_table
+from unravelnet.training import HISTORY_FILE
+from unravelnet.training_plan import TrainingPlan
+from unravelnet.zoo import Description
+from unravelnet.zoo.store import WEIGHTS_FILE
+
+CARD_FILE = "card.md"
+_LARGEST_N_ROWS = 12
+
+_CARD = """\
+# {name}
+
+{what}
+
+```python
+net = unravelnet.zoo.pretrained("{name}")
+```
+
+On the command line it is `zoo:{name}`.
+
+## Error
+
+**{error}** of {n_images:,} test images of {data}: {wrong:,} are wrong; the 95 % interval (Wilson) is {low} to {high}.
+Measured on the weights as they are stored here, with all residual modules, on one view of each image, in {precision}.
+{scaling}
+Tensors of two or more dimensions are stored at half precision (float16), all others as they were. With the weights
+of the training {full_wrong:,} images are wrong ({full_error}), so storing changed the error by {change:+.2f} points,
+and the loss from {full_loss:.5f} to {loss:.5f}.
+
+## Training
+
+```bash
+{command}
+```
+
+| | |
+|---|---|
+| seed | {seed} |
+| epochs | {epochs} |
+| minutes | {minutes:.1f}, evaluation after each epoch included |
+| images/s | {images_per_second:.0f}, on average |
+| hardware | {hardware} |
+| versions | {versions} |
+| code | {code} |
+| finished | {finished} (UTC) |
+| file | {bytes:,} bytes of weights |
+
+The weights are those after the last epoch; no other epoch was chosen by its error. Losses and errors of training are
+of images and routes as they were drawn, the mean over an epoch.
+
+{history}
+
+## Use
+
+For research and teaching on images like those of {data}: {shape}, of {classes}. Its answer for any other image means
+nothing, and nothing that matters should be decided by it. MIT licence, as the rest of the project.
+"""
+
+
+def card(name: str, directory: Path) -> str:
+    """Write the card of the network in a directory, as Markdown."""
+    description, history = zoo.read_description(directory), load_table(directory / HISTORY_FILE)
+    facts, plan = description.facts, plan_of(description)
+    return _CARD.format(
+        name=name,
+        what=_what(directory, description, plan),
+        data=description.data,
+        **_error(facts),
+        scaling=_scaling(description),
+        command=facts["command"],
+        seed=plan.seed,
+        epochs=plan.epochs,
+        minutes=facts["seconds"] / 60,
+        images_per_second=facts["images_per_second"],
+        hardware=facts["hardware"],
+        versions=", ".join(f"{package} {version}" for package, version in facts["versions"].items()),
+        code=_code(facts),
+        finished=facts["finished_utc"].removesuffix("+00:00"),
+        bytes=(directory / WEIGHTS_FILE).stat().st_size,
+        history=_history(history),
+        shape="×".join(map(str, description.options["input_shape"])),
+        classes=", ".join(description.classes),
+    )
+
+
+def percent(rate: float) -> str:
+    """Write a rate in percent with the two decimals that 10,000 images give.
+
+    >>> percent(0.0703)
+    '7.03 %'
+    """
+    return f"{100 * rate:.2f} %"
+
+
+def _what(directory: Path, description: Description, plan: TrainingPlan) -> str:
+    net = zoo.load(directory)
+    n_parameters = sum(parameter.numel() for parameter in net.parameters())
+    routes = "on all residual modules" if plan.routes == "all" else f"on random routes, `{plan.routes}`"
+    return (
+        f"The network `{description.name}` of the zoo, trained on {description.data}, each mini-batch {routes}: "
+        f"{len(net.residual_modules)} residual modules, {n_parameters:,} parameters."
+    )
+
+
+def _error(facts: dict[str, Any]) -> dict[str, Any]:
+    test, full = facts["test"], facts["test_at_full_precision"]
+    low, high = rate_interval(test["wrong"], test["n_images"])
+    return {
+        "error": percent(test["error_rate"]),
+        "n_images": test["n_images"],
+        "wrong": test["wrong"],
+        "low": percent(low),
+        "high": percent(high),
+        "precision": test["precision"],
+        "loss": test["loss"],
+        "full_wrong": full["wrong"],
+        "full_error": percent(full["error_rate"]),
+        "full_loss": full["loss"],
+        "change": 100 * (test["wrong"] - full["wrong"]) / test["n_images"],
+    }
+
+
+def _scaling(description: Description) -> str:
+    if set(description.branch_scales) == {1.0}:
+        return ""
+    return "Each branch is multiplied by its probability of survival in training.\n"
+
+
+def _code(facts: dict[str, Any]) -> str:
+    if facts["commit"] is None:
+        return "the commit is not known"
+    state = {
+        True: "with changes that were not committed, so the commit alone does not give the code",
+        False: "without other changes",
+        None: "with or without other changes, which is not known",
+    }[facts["has_uncommitted_changes"]]
+    return f"commit {facts['commit']}, as found when the training was last started, {state}"
+
+
+def _history(history: Table) -> str:
+    lines = [
+        "| epoch | training loss | training error | test error | learning rate | images/s |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*lines, *(_line(history[position]) for position in _shown(len(history)))])
+
+
+def _line(row: Row) -> str:
+    test = "not measured" if math.isnan(row["test_error_rate"]) else percent(row["test_error_rate"])
+    return (
+        f"| {row['epoch']} | {row['train_loss']:.4f} | {percent(row['train_error_rate'])} | {test} | "
+        f"{row['learning_rate']:.2g} | {row['images_per_second']:.0f} |"
+    )
+
+
+def _shown(n_epochs: int) -> list[int]:
+    """Choose the epochs to show, counted from 0: evenly spread, the first and the last among them.
+
+    >>> _shown(3), _shown(23)
+    ([0, 1, 2], [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22])
+    """
+    n_rows = min(n_epochs, _LARGEST_N_ROWS)
+    return [round(row * (n_epochs - 1) / max(1, n_rows - 1)) for row in range(n_rows)]

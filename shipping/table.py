@@ -1,0 +1,155 @@
+"""The table of all shipped networks: a row each as CSV, a row a recipe as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from shipping.card import percent
+from shipping.training_command import plan_of
+from unravelnet import zoo
+from unravelnet.errors import ModelError
+from unravelnet.intervals import rate_interval
+from unravelnet.record import Row, Table, whole_file
+
+MOST_BYTES = 40_000_000
+# What may differ between the seeds of one recipe: the others say nothing of the weights.
+_NOT_OF_THE_RECIPE = ("seed", "keep_epochs")
+
+_PAGE = """\
+# Networks
+
+The {n_networks} trained networks that come with the package; made from their files by `python -m shipping table`.
+Load one by `unravelnet.zoo.pretrained("{example}")`, or as `zoo:{example}` on the command line; nothing is downloaded.
+
+{table}
+
+Errors are of the weights as they are stored, at half precision, with all residual modules, on one view of each of
+{n_images} test images. They are means over the seeds ± standard deviation, beside the error of each seed.
+Minutes of training, evaluation after each epoch included, and images/s are means over the seeds; hardware: {hardware}.
+Together the files take {megabytes:.1f} MB. Recipe, versions, history and interval of each network stand in its card;
+a row a network is in [results/networks.csv](../results/networks.csv).
+
+Further seeds of a network have names that end in `-seed1`, `-seed2`. The commands that make the networks again:
+
+{commands}
+"""
+
+
+def write_table(root: Path) -> str:
+    """Write `results/networks.csv` and `docs/networks.md` under a directory; return a line on what was written.
+
+    Raises ModelError where there are no shipped networks, where they take more than 40 MB together, or where the
+    seeds of one recipe were trained by different ones.
+    """
+    rows = [_row(name) for name in zoo.pretrained_names()]
+    if not rows:
+        raise ModelError(
+            "There are no shipped networks yet. Add one: python -m shipping add RUN_DIR NAME --data DATA"
+        )
+    n_bytes = sum(row["bytes"] for row in rows)
+    if n_bytes > MOST_BYTES:
+        raise ModelError(
+            f"The shipped networks take {n_bytes / 1e6:.1f} MB together, and may take {MOST_BYTES / 1e6:.0f} MB. "
+            "Remove some of them."
+        )
+    rows.sort(key=lambda row: (row["group"], row["seed"]))
+    groups = [list(seeds) for _, seeds in groupby(rows, key=lambda row: row["group"])]
+    for seeds in groups:
+        _check_one_recipe(seeds)
+    Table(rows).save(root / "results" / "networks.csv")
+    with whole_file(root / "docs" / "networks.md") as temporary:
+        temporary.write_text(_page(groups, n_bytes), encoding="utf-8")
+    return f"{len(rows)} networks, {n_bytes / 1e6:.1f} MB: results/networks.csv, docs/networks.md"
+
+
+def _row(name: str) -> Row:
+    directory = zoo.pretrained_directory(name)
+    net, description = zoo.pretrained(name), zoo.read_description(directory)
+    facts, plan = description.facts, plan_of(description)
+    test = facts["test"]
+    low, high = rate_interval(test["wrong"], test["n_images"])
+    return {
+        "name": name,
+        "group": facts["group"],
+        "seed": facts["seed"],
+        "zoo_name": description.name,
+        "routes": plan.routes,
+        "n_modules": len(net.residual_modules),
+        "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "epochs": plan.epochs,
+        "image_sizes": plan.image_sizes,
+        "error_rate": test["error_rate"],
+        "low": low,
+        "high": high,
+        "n_images": test["n_images"],
+        "minutes": facts["seconds"] / 60,
+        "images_per_second": facts["images_per_second"],
+        "hardware": facts["hardware"],
+        "torch": facts["versions"]["torch"],
+        "commit": facts["commit"],
+        "command": facts["command"],
+        "bytes": sum(path.stat().st_size for path in directory.iterdir()),
+    }
+
+
+def _check_one_recipe(seeds: Sequence[Row]) -> None:
+    first, *others = [_recipe(row["name"]) for row in seeds]
+    for row, recipe in zip(seeds[1:], others, strict=True):
+        different = [name for name in first if recipe[name] != first[name]]
+        if different:
+            raise ModelError(
+                f"{seeds[0]['name']} and {row['name']} are of one name but not of one recipe: they differ in "
+                f"{', '.join(different)}. Give one of them another name, or train it again."
+            )
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    """Everything that was chosen for a network, but for its seed."""
+    description = zoo.read_description(zoo.pretrained_directory(name))
+    settings = asdict(plan_of(description))
+    for setting in _NOT_OF_THE_RECIPE:
+        del settings[setting]
+    return {"network": description.name, "options": description.options, "data": description.data, **settings}
+
+
+def _page(groups: Sequence[Sequence[Row]], n_bytes: int) -> str:
+    rows = [row for seeds in groups for row in seeds]
+    lines = [
+        "| network | residual modules | parameters | routes in training | epochs | error | seeds | error of each "
+        "| minutes | images/s |",
+        "|---|---:|---:|---|---:|---:|---:|---|---:|---:|",
+        *map(_line, groups),
+    ]
+    return _PAGE.format(
+        n_networks=len(rows),
+        example=rows[0]["name"],
+        table="\n".join(lines),
+        n_images=" or ".join(f"{n:,}" for n in sorted({row["n_images"] for row in rows})),
+        hardware="; ".join(sorted({row["hardware"] for row in rows})),
+        megabytes=n_bytes / 1e6,
+        commands="\n".join(["```bash", *(seeds[0]["command"] for seeds in groups), "```"]),
+    )
+
+
+def _line(seeds: Sequence[Row]) -> str:
+    first = seeds[0]
+    errors = [row["error_rate"] for row in seeds]
+    spread = f" ± {100 * stdev(errors):.2f}" if len(errors) > 1 else ""
+    cells = [
+        f"`{first['group']}`",
+        str(first["n_modules"]),
+        f"{first['n_parameters']:,}",
+        first["routes"],
+        str(first["epochs"]),
+        f"{100 * fmean(errors):.2f}{spread} %",
+        str(len(seeds)),
+        ", ".join(map(percent, errors)),
+        f"{fmean(row['minutes'] for row in seeds):.1f}",
+        f"{fmean(row['images_per_second'] for row in seeds):.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
