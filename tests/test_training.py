@@ -248,7 +248,7 @@ def test_smaller_images_show_the_same_in_less_detail():
 def test_sizes_are_of_images_only():
     flat = (torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))
     data = TrainingData.open(flat, TrainingPlan(epochs=1))
-    with pytest.raises(TrainingError, match="image_sizes is for images, and .* holds none. Leave it out"):
+    with pytest.raises(TrainingError, match=r"image_sizes is for images, and .* holds none\. Leave it out"):
         data.batch(torch.arange(2), 4)
 
 
