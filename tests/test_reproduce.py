@@ -25,7 +25,8 @@ from unravelnet.record import load_table
 from unravelnet.reproduce import NetworkPlan, RunProgress, n_passes, reproduce
 from unravelnet.reproduce import clock as clocks
 from unravelnet.reproduce.clock import Clock
-from unravelnet.reproduce.plan import NETWORKS, settle
+from unravelnet.reproduce.plan import NETWORKS
+from unravelnet.reproduce.settings import settle
 
 SOURCE = Path(unravelnet.__file__).parents[1]
 MEASURED = (

@@ -122,7 +122,11 @@ class _Training:
         self.history: list[dict[str, Any]] = []
         self.was_finished = False
         # Now, and not at the end: meanwhile another commit may be checked out.
-        facts = {"training": self.identity, "seed": self.plan.seed, "threads": torch.get_num_threads()}
+        facts: dict[str, Any] = {
+            "training": self.identity,
+            "seed": self.plan.seed,
+            "threads": torch.get_num_threads(),
+        }
         self.provenance = provenance.collect(**facts) if out else {}
 
     # -- the network is borrowed: placed, trained, and given back where it was --

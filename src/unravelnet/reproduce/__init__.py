@@ -1,4 +1,4 @@
-"""The paper from end to end: train networks, take them apart, write the report.
+"""The paper from end to end: train networks or take shipped ones, take them apart, write the report.
 
 Everything lands in one directory, and every part that is there already is used: trainings go on from their last
 full epoch, trials from their last batch, so that a killed run is called again and ends with the same tables.
@@ -8,12 +8,15 @@ networks.json                the networks, for the report
 networks/NETWORK/            checkpoint, weights and history of one training
 results.sqlite               sums of every trial, finished or not
 tables/NETWORK/STUDY.csv     one row a trial, or a length, a module, an epoch
+tables/trained_networks.csv  one row a shipped network and way to test it
 figures/, report.html        made from the tables
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +27,26 @@ from unravelnet.data import ImageData, load
 from unravelnet.evaluation import evaluate
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import ResultsStore
+from unravelnet.record import ResultsStore, whole_file
 from unravelnet.reporting import report
-from unravelnet.reproduce import measurements
+from unravelnet.reproduce import measurements, trained_networks
+from unravelnet.reproduce.choice import Choice, choose_networks
 from unravelnet.reproduce.clock import Clock, RunProgress
-from unravelnet.reproduce.directory import describe_network, table_path, write_networks
-from unravelnet.reproduce.plan import NETWORKS, NetworkPlan, Settings, begin, settle
+from unravelnet.reproduce.directory import (
+    describe_network,
+    table_path,
+    trained_networks_path,
+    write_networks,
+)
+from unravelnet.reproduce.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
+from unravelnet.reproduce.settings import Settings, begin, settle
 from unravelnet.route import Mode
 from unravelnet.studies import Trial
-from unravelnet.training import TrainingStatus, train
+from unravelnet.training import HISTORY_FILE, TrainingStatus, train
 
-__all__ = ["NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
+__all__ = ["NETWORKS", "SHIPPED_NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
+
+_log = logging.getLogger(__name__)
 
 METRICS = ("error_rate", "loss")
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
@@ -46,12 +58,14 @@ def reproduce(
     data: str,
     out: str | os.PathLike[str],
     *,
+    quick: bool | None = None,
     epochs: int | None = None,
     images: int | None = None,
     repeats: int | None = None,
+    until_ci: float | None = None,
     precision: Precision | None = None,
     seed: int = 0,
-    networks: Sequence[NetworkPlan] = NETWORKS,
+    networks: Sequence[NetworkPlan] | None = None,
     command: Sequence[str] | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
 ) -> Path:
@@ -61,30 +75,51 @@ def reproduce(
     PosixPath('runs/digits/report.html')
 
     `data`: a specification as for `data.load`. `out`: the directory; what an earlier call left there is used. What
-    is None is as in that earlier call, else chosen by the size of the images: `epochs` of each training; `images`:
-    test images for the studies that change one module at a time (random draws, of which there are many, use fewer
-    where images are large); `repeats`: draws for each count of deletions or swaps; `precision`: of training and
-    studies. `seed`: of weights, order, routes and draws. `networks`: what to train and study. `command`: words of
-    the command line, for the provenance. `on_progress`: called often with how far it is.
+    is None is as in that earlier call, else chosen by default. `networks`: what to study; by default the shipped
+    networks where they were tested on this data and no `epochs` are given, else networks that are trained here.
+    `epochs`: of each training. `quick`: the same studies on fewer images, draws and counts, with wider intervals.
+    `images`: test images for the studies that change one module at a time (random draws, of which there are many,
+    use fewer where images are large: an eighth, from 250 to 1,000); `repeats`: draws for each count of deletions or
+    swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its difference to
+    the intact network, is at most this, and takes as many of the images as that needs; `precision`: of training and
+    studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the provenance.
+    `on_progress`: called often with how far it is. What was chosen is logged.
 
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """
     directory = Path(out)
     train_data, test_data = load(data, "train"), load(data, "test")
-    given = {"epochs": epochs, "images": images, "repeats": repeats, "precision": precision}
-    settings = settle(directory, train_data, test_data, given, seed=seed, networks=networks)
-    subjects = [_Subject.of(network, settings, test_data) for network in networks]
+    choice = (
+        choose_networks(directory, test_data, epochs=epochs) if networks is None else Choice(tuple(networks))
+    )
+    given = {
+        "quick": quick,
+        "epochs": epochs,
+        "images": images,
+        "repeats": repeats,
+        "until_ci": until_ci,
+        "precision": precision,
+    }
+    settings = settle(directory, train_data, test_data, given, seed=seed, networks=choice.networks)
+    subjects = [_Subject.of(network, settings, test_data) for network in choice.networks]
+    is_shipped = any(network.pretrained for network in choice.networks)
+    shipped = trained_networks.shipped_for(test_data) if is_shipped else []
     begin(directory, settings, command)
+    for remark in choice.remarks:
+        _log.info(remark)
     write_networks(directory, [subject.description(test_data) for subject in subjects])
     parts = [part for subject in subjects for part in subject.costs(len(train_data))]
-    clock = Clock([*parts, (_LAST_PART, 0.0)], on_progress)
+    clock = Clock([*parts, *trained_networks.costs(shipped, settings), (_LAST_PART, 0.0)], on_progress)
     with ResultsStore(directory) as store:
         for subject in subjects:
-            subject.train(directory, train_data, test_data, clock)
+            subject.prepare(directory, train_data, test_data, clock)
             for study in subject.network.studies:
                 subject.lesion(study, directory, test_data, store, clock)
             for name in subject.network.measurements:
                 subject.measure(name, directory, train_data, test_data, clock)
+        if shipped:
+            table = trained_networks.trained_networks(shipped, test_data, settings, store, clock)
+            table.save(trained_networks_path(directory))
     clock.begin(_LAST_PART)
     return report(directory)
 
@@ -100,30 +135,38 @@ class _Subject:
 
     @classmethod
     def of(cls, network: NetworkPlan, settings: Settings, data: ImageData) -> _Subject:
-        net = zoo.create(
-            network.zoo_name,
-            n_classes=data.n_classes,
-            input_shape=data.image_shape,
-            seed=settings.seed,
+        net = (
+            zoo.pretrained(network.pretrained) if network.pretrained else _untrained(network, settings, data)
         )
-        settings.training(network)  # raises now, and not after the first training, where it cannot be
-        return cls(network, net, settings, {study: settings.trials(study, net) for study in network.studies})
+        trials = {study: settings.trials(study, network, net) for study in network.studies}
+        return cls(network, net, settings, trials)
 
     def costs(self, n_train: int) -> list[tuple[str, float]]:
         """List the parts with their costs, in multiply-accumulate operations."""
-        training = _COST_OF_TRAINING * self.settings.epochs * n_train
-        survival = self.settings.training(self.network).sampler.survival(len(self.net.residual_modules))
-        parts = [(self._title("training"), training * sum(survival) / len(survival))]
+        parts = [] if self.network.pretrained else [self._cost_of_training(n_train)]
         for study, trials in self.trials.items():
-            is_draw = study in ("delete_many", "reorder")
-            n_images = self.settings.draw_images if is_draw else self.settings.images
-            parts.append((self._title(study), n_passes(trials) * n_images))
+            parts.append((self._title(study), n_passes(trials) * self.settings.n_images(study)))
         for name in self.network.measurements:
             passes = measurements.cost(name, len(self.net.residual_modules), self.settings)
             parts.append((self._title(name), passes))
         return [(title, cost * self.net.total_macs) for title, cost in parts]
 
-    def train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
+    def _cost_of_training(self, n_train: int) -> tuple[str, float]:
+        plan = self.settings.training(self.network)
+        survival = plan.sampler.survival(len(self.net.residual_modules))
+        passes = _COST_OF_TRAINING * plan.epochs * n_train
+        return self._title("training"), passes * sum(survival) / len(survival)
+
+    def prepare(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
+        """Have the network trained, with its history among the tables."""
+        if self.network.pretrained:
+            shipped = zoo.pretrained_directory(self.network.pretrained)
+            with whole_file(table_path(directory, self.network.name, "history")) as temporary:
+                shutil.copyfile(shipped / HISTORY_FILE, temporary)
+        else:
+            self._train(directory, train_data, test_data, clock)
+
+    def _train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
         """Train the network, or load it where that has been done."""
         clock.begin(self._title("training"))
 
@@ -155,6 +198,7 @@ class _Subject:
             metrics=METRICS,
             precision=self.settings.precision,
             limit=self.settings.limit(study, data),
+            until_ci=self.settings.until_ci_of(study),
             seed=self.settings.seed,
             store=store,
             progress=clock.over,
@@ -184,11 +228,25 @@ class _Subject:
             title=self.network.title,
             role=self.network.role,
             n_classes=data.n_classes,
-            epochs=self.settings.epochs,
+            **self._origin(),
         )
+
+    def _origin(self) -> dict[str, Any]:
+        """Say how the network was trained, as far as it is known."""
+        if not self.network.pretrained:
+            return {"epochs": self.settings.epochs}
+        facts = zoo.read_description(zoo.pretrained_directory(self.network.pretrained)).facts
+        return {"epochs": facts["training"]["epochs"], "pretrained": self.network.pretrained}
 
     def _title(self, part: str) -> str:
         return f"{self.network.title}: {part.replace('_', ' ')}"
+
+
+def _untrained(network: NetworkPlan, settings: Settings, data: ImageData) -> UnraveledNetwork:
+    settings.training(network)  # raises now, and not after the first training, where it cannot be
+    return zoo.create(
+        network.zoo_name, n_classes=data.n_classes, input_shape=data.image_shape, seed=settings.seed
+    )
 
 
 def n_passes(trials: Sequence[Trial]) -> float:

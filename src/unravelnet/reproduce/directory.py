@@ -23,6 +23,11 @@ def table_path(directory: Path, network: str, study: str) -> Path:
     return directory / "tables" / network / f"{study}.csv"
 
 
+def trained_networks_path(directory: Path) -> Path:
+    """Say where the table of all shipped networks is."""
+    return directory / "tables" / "trained_networks.csv"
+
+
 def describe_network(
     net: UnraveledNetwork, *, name: str, title: str, role: str, n_classes: int | None, **facts: Any
 ) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from unravelnet.ensembles import ensemble_of_routes
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Table
-from unravelnet.reproduce.plan import GRADIENTS_OVER_TRAINING, Settings
+from unravelnet.reproduce.plan import GRADIENTS_OVER_TRAINING
+from unravelnet.reproduce.settings import Settings
 from unravelnet.training_dynamics import over_training
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -24,6 +25,8 @@ _N_ROUTES = 64
 _SIGN_DRAWS = 4
 # Random paths of each length and image for the coherence.
 _PATH_DRAWS = 2
+# A product with a branch backwards, in float32 and with normalisation unfolded, against a forward pass of a lesion.
+_COST_OF_GRADIENT = 4.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def measure(name: str, subject: Subject, progress: Progress) -> Mapping[str, Tab
 
 def cost(name: str, n_modules: int, settings: Settings) -> float:
     """Estimate the cost of a measurement, in forward passes of one image."""
-    by_length = n_modules / 2  # products with one branch after the other, for every length
+    # Products with one branch after the other, for every length.
+    by_length = _COST_OF_GRADIENT * n_modules / 2
     n = settings.gradient_images
     return {
         "path_gradients_exact": n * by_length * (1 + _PATH_DRAWS),

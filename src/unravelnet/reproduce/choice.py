@@ -1,0 +1,57 @@
+"""Which networks a reproduction takes where nothing is said: shipped ones for the data they know, else trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unravelnet import zoo
+from unravelnet.data import ImageData
+from unravelnet.errors import StoreError
+from unravelnet.reproduce.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
+from unravelnet.reproduce.settings import found_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The networks of a run, and what there is to say about them, a sentence each."""
+
+    networks: tuple[NetworkPlan, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def choose_networks(directory: Path, test_data: ImageData, *, epochs: int | None) -> Choice:
+    """Choose the networks: those of the run in the directory; else shipped ones, or ones to train.
+
+    Shipped networks are taken where they were tested on this very data and no `epochs` are given. Raises StoreError
+    where the directory holds something else.
+    """
+    found = found_settings(directory)
+    if found:
+        kind = "quick run" if found.get("quick") else "run"
+        networks = _networks_of(found.get("networks"), directory)
+        return Choice(networks, (f"Goes on with the {kind} in {directory}.",))
+    if epochs is not None:
+        return Choice(NETWORKS, (f"Networks are trained for {epochs} epochs each.",))
+    there = set(zoo.pretrained_for(test_data.fingerprint()))
+    shipped = tuple(network for network in SHIPPED_NETWORKS if network.pretrained in there)
+    if not shipped:
+        return Choice(NETWORKS, (f"No networks for {test_data.name} are shipped: they are trained here.",))
+    remark = (
+        f"The networks for {test_data.name} are shipped and not trained again; --epochs N trains new ones."
+    )
+    missing = [network.pretrained for network in SHIPPED_NETWORKS if network not in shipped]
+    left_out = [f"Not shipped, and left out: {', '.join(missing)}."] if missing else []
+    return Choice(shipped, (remark, *left_out))
+
+
+def _networks_of(entries: object, directory: Path) -> tuple[NetworkPlan, ...]:
+    try:
+        if isinstance(entries, Sequence) and entries:
+            return tuple(NetworkPlan.of_json(entry) for entry in entries)
+    except (TypeError, AttributeError):
+        pass
+    raise StoreError(
+        f"The run.json in {directory} does not list the networks of its run. Give another directory."
+    )

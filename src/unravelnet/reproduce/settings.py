@@ -1,0 +1,251 @@
+"""How much a reproduction measures: the settings of a run, given, found in its directory, or by default.
+
+Networks that are trained here keep the run short on two cores: a few minutes for images smaller than 32 × 32, and
+with two epochs about an hour, most of it training, for data of the size of CIFAR-10. Networks that are shipped cost
+no training, so that their studies can be those of the paper in full: an hour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unravelnet import studies
+from unravelnet.data import ImageData
+from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
+from unravelnet.inference import Precision
+from unravelnet.network import UnraveledNetwork
+from unravelnet.provenance import collect, read_run, write_run
+from unravelnet.reproduce.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
+from unravelnet.studies import Trial
+from unravelnet.training_plan import TrainingPlan
+
+_RANDOM_STUDIES = ("delete_many", "reorder")
+# Epochs after which the weights are kept, beside the last: early in a training most changes.
+_KEPT_EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
+_RUN_KEY = "reproduction"
+_SMALL_SIDE = 32
+_GRADIENT_IMAGES, _QUICK_GRADIENT_IMAGES = 64, 16
+_PATH_DRAWS, _QUICK_PATH_DRAWS = 1000, 100
+_QUICK_IMAGES, _QUICK_REPEATS = 1000, 10
+# On 1,000 images an error of 10 % is known to ±1.9 points and one of 50 % to ±3.1, less than draws differ.
+_MOST_DRAW_IMAGES, _FEWEST_DRAW_IMAGES = 1000, 250
+# The normal deviate of a 95 % interval, as `evaluate` gives it.
+_DEVIATE = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the tables of a reproduction depend on, as JSON values.
+
+    `epochs`: of each training; None where all networks are shipped. `images`: test images for the studies that change
+    one module at a time; `draw_images`: for each random draw of the others, of which there are `repeats` a count, and
+    for what is measured of modules. `until_ci`: half the width of the interval at which a draw stops, on as many
+    images as that needs; None: every draw sees `draw_images`. `quick`: fewer of everything. `gradient_images`:
+    training images whose gradient is split by path length, `path_draws`: random paths of each length. `train_data`,
+    `test_data`: fingerprints.
+    """
+
+    data: str
+    train_data: str
+    test_data: str
+    quick: bool
+    epochs: int | None
+    images: int
+    draw_images: int
+    repeats: int
+    until_ci: float | None
+    gradient_images: int
+    path_draws: int
+    precision: Precision
+    seed: int
+    networks: list[dict[str, Any]]
+
+    def training(self, network: NetworkPlan) -> TrainingPlan:
+        """Give the settings of one training. Raises TrainingError where they cannot be."""
+        assert self.epochs is not None, "a network that is not shipped is trained"
+        return TrainingPlan(
+            epochs=self.epochs,
+            schedule="one-cycle",
+            routes=network.routes,
+            precision=self.precision,
+            seed=self.seed,
+            keep_epochs=self._kept_epochs_text(network),
+        )
+
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        """The epochs after which weights are kept to be compared; none where nothing is trained."""
+        if self.epochs is None:
+            return ()
+        return (*(epoch for epoch in _KEPT_EPOCHS if epoch < self.epochs), self.epochs)
+
+    def _kept_epochs_text(self, network: NetworkPlan) -> str:
+        return ",".join(map(str, self.kept_epochs)) if GRADIENTS_OVER_TRAINING in network.measurements else ""
+
+    def trials(self, study: str, network: NetworkPlan, net: UnraveledNetwork) -> list[Trial]:
+        """List the trials of a study; counts that a small network does not allow are left out."""
+        n_deletable = len(studies.delete_each(net)) - 1
+        deleted = DELETED_COUNTS if self.quick else network.deleted_counts
+        swaps = SWAP_COUNTS if self.quick else network.swap_counts
+        repeats, seed = self.repeats, self.seed
+        plans: dict[str, Callable[[], list[Trial]]] = {
+            "delete_each": lambda: studies.delete_each(net),
+            "remove_skip_each": lambda: studies.remove_skip_each(net),
+            "delete_many": lambda: studies.delete_many(
+                net, [count for count in deleted if count <= n_deletable], repeats=repeats, seed=seed
+            ),
+            "reorder": lambda: studies.reorder(net, swaps, repeats=repeats, seed=seed),
+        }
+        return plans[study]()
+
+    def n_images(self, study: str) -> int:
+        """Give the number of images for a study; with `until_ci`, the most that a draw can need."""
+        if study not in _RANDOM_STUDIES:
+            return self.images
+        if self.until_ci is None:
+            return self.draw_images
+        # The interval of a rate is widest at one half.
+        return min(self.images, math.ceil((_DEVIATE / (2 * self.until_ci)) ** 2))
+
+    def limit(self, study: str, data: ImageData) -> int | None:
+        """Give the number of images for a study; None where it is all of them."""
+        n = self.n_images(study)
+        return None if n == len(data) else n
+
+    def until_ci_of(self, study: str) -> float | None:
+        """Give the width at which the trials of a study stop; None where they see all their images."""
+        return self.until_ci if study in _RANDOM_STUDIES else None
+
+
+def settle(
+    directory: Path,
+    train_data: ImageData,
+    test_data: ImageData,
+    given: Mapping[str, Any],
+    *,
+    seed: int,
+    networks: Sequence[NetworkPlan],
+) -> Settings:
+    """Fill in what was not given: from the run in the directory if there is one, else by default.
+
+    `given`: quick, epochs, images, repeats, until_ci and precision, None where left open. Raises StoreError where the
+    directory holds another run, naming the first setting that differs; DataError for more images than there are;
+    EvaluationError for an interval that is none; TrainingError for epochs of networks that are not trained.
+    """
+    found = found_settings(directory)
+    own = {name: value for name, value in given.items() if value is not None}
+    quick = bool(own.get("quick", found.get("quick", False)))
+    is_trained = not all(network.pretrained for network in networks)
+    defaults = _defaults(test_data, quick=quick, is_trained=is_trained)
+    chosen = defaults | {name: found[name] for name in defaults if name in found} | own
+    _check_images(chosen["images"], test_data)
+    _check_width(chosen["until_ci"])
+    settings = Settings(
+        data=test_data.name,
+        train_data=train_data.fingerprint(),
+        test_data=test_data.fingerprint(),
+        draw_images=_draw_images(chosen["images"], is_all=_is_small(test_data) and not quick),
+        gradient_images=min(_QUICK_GRADIENT_IMAGES if quick else _GRADIENT_IMAGES, len(train_data)),
+        path_draws=_QUICK_PATH_DRAWS if quick else _PATH_DRAWS,
+        seed=seed,
+        networks=[network.to_json() for network in networks],
+        **chosen,
+    )
+    _check_same(directory, found, settings)
+    if settings.epochs is not None and not is_trained:
+        raise TrainingError(
+            f"{settings.epochs} epochs of training were asked for, and no network is trained: all are shipped. Leave "
+            "the epochs out, or give networks that are to be trained."
+        )
+    return settings
+
+
+def _check_images(images: int, data: ImageData) -> None:
+    if not 1 <= images <= len(data):
+        raise DataError(
+            f"{images} test images of {data.name} were asked for, and it has {len(data)}; ask for 1 to {len(data)}."
+        )
+
+
+def _check_width(until_ci: float | None) -> None:
+    if until_ci is not None and not 0 < until_ci < 1:
+        raise EvaluationError(
+            f"Draws cannot stop when half their interval is {until_ci}; give a number between 0 and 1, such as 0.03."
+        )
+
+
+def _draw_images(images: int, *, is_all: bool) -> int:
+    if is_all:
+        return images
+    return min(images, _MOST_DRAW_IMAGES, max(_FEWEST_DRAW_IMAGES, images // 8))
+
+
+def begin(directory: Path, settings: Settings, command: Sequence[str] | None) -> None:
+    """Write down what is about to be done, unless the directory says so already."""
+    if not found_settings(directory):
+        facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
+        write_run(directory, collect(command, **facts))
+
+
+def found_settings(directory: Path) -> dict[str, Any]:
+    """Read the settings of the run in a directory; empty where there is none."""
+    if not (directory / "run.json").exists():
+        return {}
+    found = read_run(directory).get(_RUN_KEY)
+    if not isinstance(found, dict):
+        raise StoreError(
+            f"{directory} holds another kind of run, not a reproduction. Give another directory for this one."
+        )
+    return found
+
+
+def _check_same(directory: Path, found: Mapping[str, Any], settings: Settings) -> None:
+    own = asdict(settings)
+    for field in fields(Settings):
+        name = field.name
+        if found and found.get(name) != own[name]:
+            # Long lists, of which the difference would be hard to see.
+            values = "" if name == "networks" else f": {found.get(name)!r} there and {own[name]!r} here"
+            raise StoreError(
+                f"{directory} holds a reproduction with another setting of {name.replace('_', ' ')}{values}. Give "
+                "the same settings to go on with it, or another directory."
+            )
+
+
+def _defaults(data: ImageData, *, quick: bool, is_trained: bool) -> dict[str, Any]:
+    is_small, n = _is_small(data), len(data)
+    precision = "bfloat16" if not is_small and _has_fast_bfloat16() else "float32"
+    if not is_trained:
+        epochs, images, repeats = None, n, 50
+    elif is_small:
+        epochs, images, repeats = 15, n, 20
+    else:
+        epochs, images, repeats = 30, min(2000, n), 15
+    if quick:
+        images, repeats = min(_QUICK_IMAGES, images), _QUICK_REPEATS
+    return {
+        "quick": quick,
+        "epochs": epochs,
+        "images": images,
+        "repeats": repeats,
+        "until_ci": None,
+        "precision": precision,
+    }
+
+
+def _is_small(data: ImageData) -> bool:
+    return max(data.image_shape[1:]) < _SMALL_SIDE
+
+
+def _has_fast_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)

@@ -1,0 +1,43 @@
+"""`unravelnet reproduce` from shipped networks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import shipped_networks
+from unravelnet import zoo
+from unravelnet.evaluation import evaluate
+
+
+@pytest.fixture(autouse=True)
+def _shipped(tmp_path_factory, monkeypatch):
+    shipped_networks.ship(tmp_path_factory.mktemp("shipped"), monkeypatch)
+    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", shipped_networks.PLANS)
+    monkeypatch.setattr("unravelnet.reproduce.report", lambda directory: directory / "report.html")
+
+
+def test_shipped_networks_are_used_and_it_is_said(call, tmp_path):
+    ran = call("reproduce", "--quick", "--repeats", 2, "--json")
+    assert ran.status == 0
+    assert "The networks for digits are shipped and not trained again" in ran.err
+    printed = json.loads(ran.out)
+    # A quick run does not stand in the way of a full one.
+    assert printed["report"] == "runs/digits-quick/report.html"
+    assert "runs/digits-quick/tables/trained_networks.csv" in printed["tables"]
+    settings = json.loads((tmp_path / "runs/digits-quick/run.json").read_text())["reproduction"]
+    assert (settings["quick"], settings["repeats"], settings["epochs"]) == (True, 2, None)
+    # Of networks that are only compared no module is deleted: there is nothing to sum up.
+    assert [network["name"] for network in printed["networks"]] == ["resnet", "stochastic-depth"]
+    net = zoo.pretrained("tiny")
+    error_rate = evaluate(net, [net.full_route], "digits")[0]["error_rate"]
+    assert printed["networks"][0]["error_rate"] == error_rate
+
+
+def test_what_was_begun_quickly_goes_on_so(call):
+    call("reproduce", "--quick", "--repeats", 2, "--out", "here")
+    again = call("reproduce", "--out", "here")
+    assert again.status == 0
+    assert "Goes on with the quick run in here." in again.err
+    assert "Report: here/report.html" in again.out

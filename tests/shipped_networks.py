@@ -1,0 +1,110 @@
+"""Tiny networks in the form of shipped ones, as if they had been trained and tested on the digits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from unravelnet import UnraveledNetwork, zoo
+from unravelnet.data import load
+from unravelnet.record import Table
+from unravelnet.reproduce import NetworkPlan
+from unravelnet.training_plan import TrainingPlan
+
+# By its name: `zoo.pretrained` is the function.
+_ROOM = import_module("unravelnet.zoo.pretrained")
+
+PLANS = (
+    NetworkPlan(
+        "resnet",
+        "ResNet-14",
+        "resnet",
+        "preact-resnet14",
+        measurements=("path_gradients_exact", "layer_responses", "ensemble"),
+        pretrained="tiny",
+        deleted_counts=(1, 2, 3),
+        swap_counts=(1, 2),
+    ),
+    NetworkPlan(
+        "stochastic-depth",
+        "ResNet-14 SD",
+        "stochastic-depth",
+        "preact-resnet14",
+        routes="stochastic-depth:0.5",
+        studies=("delete_each", "remove_skip_each"),
+        measurements=("module_measures",),
+        pretrained="tiny-stochastic-depth",
+    ),
+    NetworkPlan(
+        "plain8",
+        "Plain-8",
+        "compared",
+        "plain8",
+        studies=(),
+        measurements=("layer_responses",),
+        pretrained="tiny-plain",
+    ),
+)
+# Shipped name, zoo name, routes and seed.
+SHIPPED = (
+    ("tiny", "preact-resnet14", "all", 0),
+    ("tiny-exactly2", "preact-resnet14", "exactly:2", 0),
+    ("tiny-plain", "plain8", "all", 0),
+    ("tiny-seed1", "preact-resnet14", "all", 1),
+    ("tiny-stochastic-depth", "preact-resnet14", "stochastic-depth:0.5", 0),
+)
+
+
+def ship(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the tiny networks to a place, and let the zoo look for shipped ones there."""
+    for name, zoo_name, routes, seed in SHIPPED:
+        write_network(place / name, zoo_name, routes=routes, seed=seed, group=name.removesuffix("-seed1"))
+    monkeypatch.setattr(_ROOM, "SHIPPED_DIRECTORY", place)
+
+
+def write_network(directory: Path, zoo_name: str, *, routes: str, seed: int, group: str) -> None:
+    """Write one network with random weights."""
+    data = load("digits", "test")
+    net = zoo.create(zoo_name, input_shape=data.image_shape, seed=seed)
+    _fit(net)
+    plan = TrainingPlan(epochs=2, routes=routes, seed=seed)
+    scales = plan.sampler.branch_scales(len(net.residual_modules))
+    for module, scale in zip(net.residual_modules, scales, strict=True):
+        module.branch_scale = scale
+    facts = {
+        "training": asdict(plan),
+        "group": group,
+        "seed": seed,
+        "seconds": 12.5,
+        "images_per_second": 800.0,
+        "test": {"data_fingerprint": data.fingerprint(), "data_name": data.name},
+    }
+    zoo.save(net, directory, data=data.name, facts=facts)
+    epochs = [
+        {"epoch": epoch, "train_loss": 2.0 / epoch, "train_error_rate": 0.5 / epoch, "test_error_rate": 0.5}
+        for epoch in (1, 2)
+    ]
+    Table(epochs).save(directory / "history.csv")
+
+
+@torch.no_grad()
+def _fit(net: UnraveledNetwork) -> None:
+    """Give normalisation its statistics and the last layer its least squares: better than chance, in no time."""
+    data = load("digits", "train")
+    inputs, targets = data.batch(torch.arange(500))
+    net.train()
+    for _ in range(20):
+        net(inputs)
+    net.eval()
+    features: list[torch.Tensor] = []
+    [*_, last] = [part for part in net.modules() if isinstance(part, torch.nn.Linear)]
+    handle = last.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    net(inputs)
+    handle.remove()
+    wanted = 5 * torch.nn.functional.one_hot(targets, 10).float()
+    last.weight.copy_(torch.linalg.lstsq(features[0], wanted, driver="gelsd").solution.T)
+    last.bias.zero_()

@@ -1,0 +1,433 @@
+"""A run from shipped networks: nothing is trained, all seeds are tested, and it goes on like any other."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import shipped_networks
+from unravelnet import ResidualModule, UnraveledNetwork, studies, zoo
+from unravelnet.data import load
+from unravelnet.errors import EvaluationError, StoreError, TrainingError
+from unravelnet.evaluation import evaluate
+from unravelnet.intervals import rate_interval
+from unravelnet.record import load_table
+from unravelnet.reproduce import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
+from unravelnet.reproduce.choice import choose_networks
+from unravelnet.reproduce.settings import settle
+from unravelnet.reproduce.trained_networks import ShippedNetwork, branches_scaled
+from unravelnet.route import Route
+from unravelnet.route_sampler import StochasticDepth
+
+PLANS = shipped_networks.PLANS
+OPTIONS = {"networks": PLANS, "repeats": 3, "seed": 3}
+COLUMNS = (
+    *("group", "network_name", "zoo_name", "routes", "training_seed", "n_modules", "n_parameters"),
+    *("test_time", "is_as_trained", "error_rate", "error_rate_low", "error_rate_high", "wrong", "n_images"),
+    *("loss", "train_error_rate", "train_loss", "epochs", "training_seconds", "images_per_second"),
+    *("data_name", "precision"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("shipped")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shipped_networks.ship(directory, monkeypatch)
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, place) -> Path:
+    directory = tmp_path_factory.mktemp("unbroken")
+    reproduce("digits", directory, **OPTIONS)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def _no_report(monkeypatch):
+    # Once, for the unbroken run, is enough: it is made from the tables and takes longer than they do.
+    monkeypatch.setattr("unravelnet.reproduce.report", lambda directory: directory / "report.html")
+
+
+def tables_of(directory: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory / "tables")): path.read_text()
+        for path in sorted((directory / "tables").rglob("*.csv"))
+    }
+
+
+# -- what it leaves --
+
+
+def test_every_study_is_there_and_nothing_was_trained(unbroken):
+    resnet = ["delete_each", "delete_many", "ensemble", "history", "layer_responses"]
+    assert list(tables_of(unbroken)) == [
+        *(f"plain8/{name}.csv" for name in ("history", "layer_responses")),
+        *(f"resnet/{name}.csv" for name in [*resnet, "path_gradients_exact", "remove_skip_each", "reorder"]),
+        *(f"stochastic-depth/{name}.csv" for name in ("delete_each", "history", "module_measures")),
+        "stochastic-depth/remove_skip_each.csv",
+        "trained_networks.csv",
+    ]
+    assert (unbroken / "report.html").exists()
+    assert not (unbroken / "networks").exists()
+
+
+def test_the_history_is_the_shipped_one(unbroken, place):
+    for plan in PLANS:
+        shipped = (place / plan.pretrained / "history.csv").read_bytes()
+        assert (unbroken / "tables" / plan.name / "history.csv").read_bytes() == shipped
+
+
+def test_the_tables_are_those_of_the_shipped_networks(unbroken):
+    # Slow reference: load each network and measure it without a store.
+    for plan in PLANS[:2]:
+        net = zoo.pretrained(plan.pretrained)
+        table = evaluate(
+            net, studies.delete_each(net), load("digits"), metrics=("error_rate", "loss"), seed=3
+        )
+        assert load_table(unbroken / "tables" / plan.name / "delete_each.csv") == table
+
+
+def test_networks_are_described_with_their_own_training(unbroken):
+    entries = json.loads((unbroken / "networks.json").read_text())
+    assert [(entry["role"], entry["epochs"], entry["pretrained"]) for entry in entries] == [
+        ("resnet", 2, "tiny"),
+        ("stochastic-depth", 2, "tiny-stochastic-depth"),
+        ("compared", 2, "tiny-plain"),
+    ]
+
+
+def test_counts_are_those_of_the_plan(unbroken):
+    rows = load_table(unbroken / "tables" / "resnet" / "delete_many.csv")
+    assert [row["n_deleted"] for row in rows] == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    swaps = load_table(unbroken / "tables" / "resnet" / "reorder.csv")
+    # Two stages have but one module that keeps its shape and its place: all swaps are within the first.
+    assert len(swaps) == 1 + 2 * 3
+
+
+# -- all networks and seeds --
+
+
+def wrong_by_hand(name: str, scales: tuple[float, ...]) -> int:
+    """Scale the weights themselves and count errors, without the engine."""
+    net = zoo.pretrained(name)
+    with torch.no_grad():
+        for module, scale in zip(net.residual_modules, scales, strict=True):
+            module.branch_scale = 1.0
+            if module.skip is not None:
+                # The last convolution of a pre-activation branch is linear and has nothing behind it.
+                [*_, last] = [part for part in module.branch.modules() if isinstance(part, torch.nn.Conv2d)]
+                last.weight *= scale
+        data = load("digits", "test")
+        inputs, targets = data.batch(torch.arange(len(data)))
+        return int((net(inputs).argmax(dim=1) != targets).sum())
+
+
+def test_every_seed_and_variant_has_a_row_with_its_error(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    assert table.columns == COLUMNS
+    survival = (11 / 12, 10 / 12, 9 / 12, 8 / 12, 7 / 12, 6 / 12)  # p_l = 1 - l / 6 / 2
+    expected = [
+        ("tiny", "tiny", 0, "unscaled", True, (1.0,) * 6),
+        ("tiny-exactly2", "tiny-exactly2", 0, "unscaled", True, (1.0,) * 6),
+        ("tiny-exactly2", "tiny-exactly2", 0, "scaled", False, (2 / 6,) * 6),
+        ("tiny-plain", "tiny-plain", 0, "unscaled", True, (1.0,) * 6),
+        ("tiny", "tiny-seed1", 1, "unscaled", True, (1.0,) * 6),
+        ("tiny-stochastic-depth", "tiny-stochastic-depth", 0, "unscaled", False, (1.0,) * 6),
+        ("tiny-stochastic-depth", "tiny-stochastic-depth", 0, "scaled", True, survival),
+    ]
+    named = ("group", "network_name", "training_seed", "test_time", "is_as_trained", "wrong")
+    assert [tuple(row[name] for name in named) for row in table] == [
+        (*facts, wrong_by_hand(facts[1], scales)) for *facts, scales in expected
+    ]
+
+
+def test_the_variants_differ(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    for name in ("tiny-exactly2", "tiny-stochastic-depth"):
+        assert len({row["loss"] for row in table.where(network_name=name)}) == 2
+
+
+def test_rows_say_what_is_known_of_the_training(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    for row in table:
+        assert (row["epochs"], row["training_seconds"], row["images_per_second"]) == (2, 12.5, 800.0)
+        assert (row["train_loss"], row["train_error_rate"], row["n_images"]) == (1.0, 0.25, 450)
+        assert row["wrong"] / 450 == row["error_rate"]
+        assert (row["error_rate_low"], row["error_rate_high"]) == rate_interval(row["wrong"], 450)
+    assert [row["zoo_name"] for row in table] == [name for _, name in named_rows()]
+
+
+def named_rows() -> list[tuple[str, str]]:
+    return [
+        (name, zoo_name)
+        for name, zoo_name, routes, _ in shipped_networks.SHIPPED
+        for _ in range(1 if routes == "all" else 2)
+    ]
+
+
+def test_scaling_by_survival_gives_the_mean_over_routes_of_linear_branches():
+    # Closed form: the branches of independent modules enter the output linearly, each with its probability.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        branches = [torch.nn.Linear(3, 3, bias=False).double() for _ in range(4)]
+        x = torch.randn(5, 3, dtype=torch.float64)
+    modules = [ResidualModule(branch, torch.nn.Identity()) for branch in branches]
+    net = UnraveledNetwork(torch.nn.Identity(), modules, torch.nn.Identity(), example=x).eval()
+    survival = StochasticDepth(0.5).survival(4)
+    mean = torch.zeros_like(x)
+    for kept in itertools.product((False, True), repeat=4):
+        weight = math.prod(p if is_kept else 1 - p for p, is_kept in zip(survival, kept, strict=True))
+        route = Route.full(4).keep(*(module for module in range(4) if kept[module]))
+        mean += weight * net(x, route)
+    with branches_scaled(net, survival):
+        assert torch.allclose(net(x), mean, rtol=1e-12)
+
+
+def test_networks_are_given_back_as_they_were(place):
+    network = ShippedNetwork.load("tiny-stochastic-depth")
+    before = network.net.fingerprint()
+
+    def fails():
+        assert network.net.fingerprint() != before
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"), branches_scaled(network.net, (1.0,) * 6):
+        fails()
+    assert network.net.fingerprint() == before
+
+
+def test_a_plain_layer_is_scaled_nowhere(tmp_path):
+    directory = tmp_path / "plain"
+    shipped_networks.write_network(directory, "plain8", routes="exactly:4", seed=0, group="plain")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(shipped_networks._ROOM, "SHIPPED_DIRECTORY", tmp_path)
+        # It has no branch beside a skip, so both variants are one.
+        assert list(ShippedNetwork.load("plain").variants()) == ["unscaled"]
+
+
+# -- doing it again --
+
+
+def test_a_second_call_measures_nothing(unbroken, monkeypatch):
+    before = tables_of(unbroken)
+    monkeypatch.setattr("unravelnet.evaluation.walk", None)
+    reproduce("digits", unbroken, networks=PLANS, seed=3)
+    assert tables_of(unbroken) == before
+
+
+class InterruptedError(Exception):
+    """Stands for whatever ends a run."""
+
+
+def test_interrupted_anywhere_it_ends_with_the_same_tables(tmp_path, unbroken):
+    parts = ["ResNet-14: delete many", "ResNet-14: ensemble", "Plain-8: layer responses"]
+    for part in [*parts, "tiny-exactly2: all modules, scaled"]:
+
+        def stop(progress: RunProgress, part: str = part) -> None:
+            if progress.part == part and 0 < progress.part_share < 1:
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            reproduce("digits", tmp_path, on_progress=stop, **OPTIONS)
+    assert "trained_networks.csv" not in tables_of(tmp_path)
+    reproduce("digits", tmp_path, **OPTIONS)
+    assert tables_of(tmp_path) == tables_of(unbroken)
+
+
+def test_networks_that_are_shipped_later_join_the_table(tmp_path, unbroken, place):
+    copy = tmp_path / "run"
+    shutil.copytree(unbroken, copy)
+    shipped_networks.write_network(
+        place / "tiny-seed2", "preact-resnet14", routes="all", seed=2, group="tiny"
+    )
+    try:
+        reproduce("digits", copy, **OPTIONS)
+    finally:
+        shutil.rmtree(place / "tiny-seed2")
+    rows = load_table(copy / "tables" / "trained_networks.csv")
+    earlier = load_table(unbroken / "tables" / "trained_networks.csv")
+    assert [row for row in rows if row["network_name"] != "tiny-seed2"] == list(earlier)
+    assert len(rows) == len(earlier) + 1
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path, unbroken, place):
+    kept = tmp_path / "kept"
+    shutil.move(place / "tiny", kept)
+    shipped_networks.write_network(place / "tiny", "preact-resnet14", routes="all", seed=9, group="tiny")
+    try:
+        with pytest.raises(StoreError, match="another setting of networks"):
+            reproduce("digits", unbroken, networks=PLANS, seed=3)
+    finally:
+        shutil.rmtree(place / "tiny")
+        shutil.move(kept, place / "tiny")
+
+
+def test_progress_rises_to_the_end(unbroken, tmp_path):
+    heard: list[RunProgress] = []
+    reproduce("digits", tmp_path, quick=True, networks=PLANS[2:], on_progress=heard.append)
+    shares = [progress.share for progress in heard]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    tests = [f"{name}: all modules, " for name, _ in named_rows()]
+    heard_parts = list(dict.fromkeys(progress.part for progress in heard))
+    assert heard_parts[0] == "Plain-8: layer responses"
+    assert [part.removesuffix("scaled").removesuffix("un") for part in heard_parts[1:-1]] == tests
+
+
+# -- which networks --
+
+
+def test_shipped_networks_are_taken_for_the_data_they_were_tested_on(tmp_path, monkeypatch):
+    missing = NetworkPlan("vgg", "VGG-15", "vgg", "vgg15", pretrained="tiny-vgg")
+    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", (*PLANS, missing))
+    test_data = load("digits", "test")
+    choice = choose_networks(tmp_path, test_data, epochs=None)
+    assert choice.networks == PLANS
+    assert "not trained again" in choice.remarks[0]
+    assert choice.remarks[1] == "Not shipped, and left out: tiny-vgg."
+    trained = choose_networks(tmp_path, test_data, epochs=4)
+    assert (trained.networks, trained.remarks) == (NETWORKS, ("Networks are trained for 4 epochs each.",))
+    other = choose_networks(tmp_path, test_data.subset(100, seed=0), epochs=None)
+    assert other.networks == NETWORKS
+    assert "trained here" in other.remarks[0]
+
+
+def test_a_run_goes_on_with_the_networks_it_began_with(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", PLANS[:1])
+    monkeypatch.setattr("unravelnet.evaluation.walk", None)
+    assert choose_networks(unbroken, load("digits", "test"), epochs=None).networks == PLANS
+    reproduce("digits", unbroken, seed=3)
+    with pytest.raises(StoreError, match="another setting of epochs: None there and 4 here"):
+        reproduce("digits", unbroken, seed=3, epochs=4)
+
+
+def test_a_trained_run_goes_on_as_such(tmp_path, monkeypatch):
+    own = (NetworkPlan("vgg", "Plain-8", "vgg", "plain8", studies=("delete_each",), measurements=()),)
+    reproduce("digits", tmp_path, epochs=1, images=50, networks=own)
+    before = tables_of(tmp_path)
+    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", PLANS)
+    monkeypatch.setattr("unravelnet.training._Training.run_epoch", None)
+    reproduce("digits", tmp_path)
+    assert tables_of(tmp_path) == before
+
+
+def test_a_run_without_networks_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text('{"reproduction": {"networks": [3]}}')
+    with pytest.raises(StoreError, match="does not list the networks"):
+        choose_networks(tmp_path, load("digits", "test"), epochs=None)
+
+
+def test_epochs_of_shipped_networks_are_refused(tmp_path):
+    with pytest.raises(TrainingError, match="3 epochs of training were asked for, and no network is trained"):
+        reproduce("digits", tmp_path / "run", networks=PLANS, epochs=3)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_past_of_a_shipped_network_cannot_be_measured():
+    with pytest.raises(TrainingError, match="only the last weights are known"):
+        NetworkPlan("a", "A", "resnet", "resnet20", measurements=("over_training",), pretrained="tiny")
+
+
+def test_the_shipped_networks_are_those_of_the_papers():
+    # Veit et al. 2016, section 4: k = 1 … 20 deletions; the rank correlation falls to 0.84 after 15 swaps.
+    resnet = SHIPPED_NETWORKS[0]
+    assert resnet.deleted_counts == tuple(range(1, 21))
+    assert resnet.swap_counts == tuple(range(1, 16))
+    assert {plan.role: plan.routes for plan in SHIPPED_NETWORKS} == {
+        "resnet": "all",
+        "stochastic-depth": "stochastic-depth:0.5",
+        "effective-paths": "exactly:23",
+        "vgg": "all",
+        "compared": "all",
+    }
+    for plan in SHIPPED_NETWORKS:
+        assert plan.pretrained.startswith(plan.zoo_name)
+        assert plan.zoo_name in zoo.names()
+
+
+# -- how much --
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (10_000, 1000, 50, 64, 1000)),
+        ({"quick": True}, (1000, 250, 10, 16, 100)),
+        ({"quick": True, "images": 4000, "repeats": 30}, (4000, 500, 30, 16, 100)),
+        ({"images": 500}, (500, 250, 50, 64, 1000)),
+    ],
+)
+def test_a_quick_run_has_fewer_of_everything(tmp_path, monkeypatch, given, expected):
+    monkeypatch.setattr("unravelnet.reproduce.settings._is_small", lambda data: False)
+    digits = load("digits", "train")
+    many = digits.subset(1000, seed=0)
+    monkeypatch.setattr(type(many), "__len__", lambda self: 10_000)
+    settings = settle(tmp_path / "none", many, many, given, seed=0, networks=PLANS)
+    assert expected == (
+        *(settings.images, settings.draw_images, settings.repeats),
+        *(settings.gradient_images, settings.path_draws),
+    )
+    assert (settings.quick, settings.epochs) == (given.get("quick", False), None)
+
+
+def test_a_quick_run_has_eight_counts():
+    shape = load("digits").image_shape
+    data = load("digits", "test")
+    settings = settle(Path("none"), data, data, {"quick": True}, seed=0, networks=SHIPPED_NETWORKS[:0])
+    net = zoo.create("preact-resnet110", input_shape=shape, seed=0)
+    for study in ("delete_many", "reorder"):
+        trials = settings.trials(study, SHIPPED_NETWORKS[0], net)
+        assert len({trial.label.partition(",")[0] for trial in trials[1:]}) == 8
+        assert len(trials) == 1 + 8 * 10
+
+
+def test_quick_is_remembered(tmp_path):
+    reproduce("digits", tmp_path, quick=True, networks=PLANS[2:])
+    reproduce("digits", tmp_path, networks=PLANS[2:])
+    with pytest.raises(StoreError, match="another setting of quick: True there and False here"):
+        reproduce("digits", tmp_path, quick=False, networks=PLANS[2:])
+
+
+@pytest.mark.parametrize("until_ci", [0.01, 0.03, 0.2])
+def test_a_draw_never_needs_more_images_than_it_may_take(until_ci):
+    # The number of images is that of the widest interval: at an error of one half.
+    train, test = load("digits", "train"), load("digits", "test")
+    settings = settle(Path("none"), train, test, {"until_ci": until_ci}, seed=0, networks=PLANS)
+    n = settings.n_images("delete_many")
+    assert n == 450 or rate_interval(n // 2, n).half_width <= until_ci
+    assert settings.n_images("delete_each") == 450
+
+
+def test_draws_stop_by_their_interval(tmp_path):
+    reproduce("digits", tmp_path, networks=PLANS[:1], repeats=4, until_ci=0.05)
+    _intact, *rows = load_table(tmp_path / "tables" / "resnet" / "delete_many.csv")
+    for row in rows:
+        widths = [
+            row[f"error_rate{name}_high"] - row[f"error_rate{name}_low"] for name in ("", "_difference")
+        ]
+        assert min(widths) / 2 <= 0.05
+    assert min(row["n_images"] for row in rows) < 385
+    each = load_table(tmp_path / "tables" / "resnet" / "delete_each.csv")
+    assert {row["n_images"] for row in each} == {450}
+
+
+def test_an_interval_that_is_none_is_refused(tmp_path):
+    with pytest.raises(EvaluationError, match="half their interval is 0"):
+        reproduce("digits", tmp_path / "run", networks=PLANS, until_ci=0)
+    assert not (tmp_path / "run").exists()
