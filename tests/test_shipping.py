@@ -147,9 +147,10 @@ def test_the_card_says_it_all(run, shipped):
 def test_the_card_admits_code_that_was_not_committed(copy, shipped):
     change(copy / "run.json", commit="abc123", has_uncommitted_changes=True)
     add(copy, NAME, "digits")
-    assert "commit abc123, as found when the training was last started, with changes that were not committed" in (
-        shipped / NAME / "card.md"
-    ).read_text(encoding="utf-8")
+    assert (
+        "commit abc123, as found when the training was last started, with changes that were not committed"
+        in (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    )
 
 
 def test_a_long_history_is_shown_in_twelve_rows(copy, shipped):

@@ -30,6 +30,7 @@ STOCHASTIC = {
     "title": "ResNet-110, stochastic depth",
     "role": "stochastic-depth",
 }
+EFFECTIVE = {**RESNET, "name": "effective", "title": "ResNet-110, exactly 23", "role": "effective-paths"}
 VGG = {**RESNET, "name": "vgg", "title": "VGG-15", "role": "vgg", "n_modules": 15, "downsampling": []}
 HISTORY = Table(
     [
@@ -65,7 +66,13 @@ def whole_run():
     ]
 
 
-def write(directory, networks, provenance=PROVENANCE):
+def compared(name, title, *, responses):
+    """A network of He et al., with the tables that one has."""
+    entry = {"name": name, "title": title, "role": "compared", "n_modules": 9, "n_classes": 10}
+    return entry, {"history": HISTORY, "layer_responses": responses}
+
+
+def write(directory, networks, provenance=PROVENANCE, trained_networks=None):
     """Write a run and return its directory."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "run.json").write_text(json.dumps(provenance))
@@ -73,4 +80,6 @@ def write(directory, networks, provenance=PROVENANCE):
     for network, studies in networks:
         for study, table in studies.items():
             table.save(directory / "tables" / network["name"] / f"{study}.csv")
+    if trained_networks is not None:
+        trained_networks.save(directory / "tables" / "trained_networks.csv")
     return directory

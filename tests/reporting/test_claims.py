@@ -7,7 +7,11 @@ from scipy.stats import binom
 from tests.figures import tables
 from unravelnet.record import Table
 from unravelnet.reporting import claims
-from unravelnet.reporting.path_claims import claim_path_lengths, claim_path_survival
+from unravelnet.reporting.path_claims import (
+    claim_effective_share,
+    claim_path_lengths,
+    claim_path_survival,
+)
 from unravelnet.reporting.verdicts import median_with_interval, rank_correlation
 
 DOWN = (18, 36)
@@ -234,6 +238,13 @@ def test_path_lengths_are_settled_by_arithmetic():
     claim = claim_path_lengths(54)
     assert (claim.verdict, "98.0 %" in claim.measured) == ("agrees", True)
     assert claim_path_lengths(3).verdict == "does not agree"
+
+
+def test_the_share_of_effective_paths_is_the_papers():
+    # paper_facts: 5 to 17 of 54 hold 0.004536670150778743 of the paths.
+    assert binom.cdf(17, 54, 0.5) - binom.cdf(4, 54, 0.5) == pytest.approx(0.004536670150778743)
+    claim = claim_effective_share()
+    assert (claim.verdict, claim.measured) == ("agrees", "Computed exactly: 0.45 %.")
 
 
 def test_many_surviving_paths_is_generous():

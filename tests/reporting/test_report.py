@@ -153,8 +153,8 @@ def test_the_summary_counts_its_verdicts(page):
     # All but the last two were put in to agree; both exceptions are known from the arithmetic of paths.
     verdicts = [value.removeprefix("verdict ") for value in page.values("class", tag="strong")]
     n = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
-    assert n == {"agrees": 9, "agrees-in-kind": 1, "does-not-agree": 1}
-    assert "Of 11 claims, 9 agree, 1 agrees in kind and 1 does not agree." in page.text
+    assert n == {"agrees": 10, "agrees-in-kind": 1, "does-not-agree": 1}
+    assert "Of 12 claims, 10 agree, 1 agrees in kind and 1 does not agree." in page.text
 
 
 def test_networks_are_listed_with_their_error(page):
@@ -270,7 +270,7 @@ def test_a_directory_without_a_run_is_one_sentence(tmp_path, missing):
         (json.dumps([3]), "has no 'name'"),
         (
             json.dumps([{**runs.RESNET, "role": "mlp"}]),
-            "has the role 'mlp'; expected resnet, stochastic-depth, vgg",
+            "has the role 'mlp'; expected resnet, stochastic-depth, effective-paths, vgg",
         ),
         (json.dumps([{**runs.RESNET, "name": "../../etc"}]), "cannot be the name of a directory"),
     ],

@@ -19,19 +19,31 @@ def report(
             metavar="DIR", help="A directory that reproduce, or lesion or paths with --out, wrote."
         ),
     ],
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the claims, the trained networks and the conditions to this file as well.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write DIR/report.html from what a run left in DIR: one file that needs no network.
 
     \b
     unravelnet report runs/digits
+    unravelnet report results/reproduction --markdown docs/reproduction.md
     unravelnet report runs/digits --json
     """
     from unravelnet.reporting import report as write_report
+    from unravelnet.reporting import report_markdown
 
     with interruptible(f"The tables in {directory} are as they were."):
-        path = write_report(directory)
+        written = {"report": write_report(directory)}
+        if markdown is not None:
+            written["markdown"] = report_markdown(directory, markdown)
     if as_json:
-        print_json({"report": str(path)})
+        print_json({name: str(path) for name, path in written.items()})
     else:
-        print_line(f"Report: {path}")
+        for name, path in written.items():
+            print_line(f"{name.capitalize()}: {path}")

@@ -36,11 +36,12 @@ from unravelnet.figures.path import (
     path_survival_rows,
 )
 from unravelnet.figures.save import save_figure
-from unravelnet.figures.training import figure_training
+from unravelnet.figures.training import figure_degradation, figure_trained_errors, figure_training
 from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
 
 __all__ = [
     "figure_coherence",
+    "figure_degradation",
     "figure_delete_each",
     "figure_delete_many",
     "figure_effective_depths",
@@ -56,6 +57,7 @@ __all__ = [
     "figure_remove_skip_each",
     "figure_reorder",
     "figure_spectra_over_training",
+    "figure_trained_errors",
     "figure_training",
     "figure_unraveled",
     "path_length_rows",

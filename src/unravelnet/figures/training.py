@@ -1,4 +1,4 @@
-"""The figure of a training: error and loss over the epochs."""
+"""Figures of trainings: error and loss over the epochs, deeper beside shallower networks, errors of all seeds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import style
+from unravelnet.figures.groups import TrainedGroup, trained_groups
+from unravelnet.figures.rows import interval_text, n_images_text
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 _VALIDATION_PREFIXES = ("validation_", "test_")
 _TRAINING_PREFIXES = ("train_", "training_", "")
 _PANELS = (("error_rate", "Error (%)"), ("loss", "Cross-entropy loss (nats)"))
+_DOTTED = (0, (1, 1.5))
+# Curves are shown up to this many times the largest error at their end: the first epochs lie above.
+_SHOWN = 2.5
+# Errors that differ by a larger factor are drawn on a logarithmic axis, where each can still be told apart.
+_WIDE = 4
+_ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 @style.styled
@@ -57,13 +65,126 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
     return figure
 
 
+@style.styled
+def figure_degradation(
+    panels: Mapping[str, Mapping[str, Table]], *, title: str = "Deeper networks beside shallower ones"
+) -> Figure:
+    """Draw the error over the epochs of networks of several depths, a panel a kind: Fig. 6 of He et al. (2015).
+
+    >>> from unravelnet.record import Table
+    >>> history = Table([{"epoch": 1, "train_error_rate": 0.8, "test_error_rate": 0.7}])
+    >>> figure = figure_degradation({"Plain networks": {"20 layers": history, "56 layers": history}})
+
+    `panels`: by the name of a kind, the tables that `train` returned by depth; a depth has one colour in all panels.
+    Raises EvaluationError where no table has an error of test data.
+    """
+    frames = {
+        kind: {depth: table.to_pandas() for depth, table in tables.items()} for kind, tables in panels.items()
+    }
+    ends = [end for kind in frames.values() for frame in kind.values() for end in _last_errors(frame)]
+    if not ends:
+        raise EvaluationError("No history has a column test_error_rate; give the tables that train returned.")
+    depths = list(dict.fromkeys(depth for kind in frames.values() for depth in kind))
+    colours = {depth: style.SERIES_COLOURS[place % 6] for place, depth in enumerate(depths)}
+    figure = style.new_figure(title, height=3.4)
+    row = figure.subplots(1, len(frames), squeeze=False, sharey=True)[0]
+    for axes, (kind, histories) in zip(row, frames.items(), strict=True):
+        for depth, frame in histories.items():
+            _draw_history(axes, frame, "error_rate", name=depth, colour=colours[depth])
+        style.style_axes(axes, x="Epochs", y="Error (%)" if axes is row[0] else "")
+        axes.set_title(kind, loc="left", fontsize=style.NORMAL)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    row[0].set_ylim(0, min(1.0, _SHOWN * max(ends)))
+    style.show_share_as_percent(row[0])
+    # The legend knows the curves of its own axes only.
+    for depth in depths:
+        if depth not in next(iter(frames.values())):
+            row[0].plot([], [], color=colours[depth], label=depth)
+    style.legend_above(row[0])
+    style.caption(
+        figure,
+        "Full lines: test images; dotted: training images, augmented, while the epoch ran. One training each. Errors "
+        f"above {100 * row[0].get_ylim()[1]:.0f} % are not shown.",
+    )
+    return figure
+
+
+@style.styled
+def figure_trained_errors(table: Table, *, title: str = "Error of each trained network") -> Figure:
+    """Draw the test error of every training, those that differ in their seed only side by side.
+
+    >>> from unravelnet.record import Table
+    >>> row = {"group": "plain20", "network_name": "plain20", "zoo_name": "plain20", "routes": "all"}
+    >>> tested = {"training_seed": 0, "test_time": "unscaled", "is_as_trained": True, "error_rate": 0.09}
+    >>> figure = figure_trained_errors(Table([{**row, **tested}]))
+
+    `table`: rows of trained_networks. Filled marks: tested as the method tests; hollow: with branches scaled where
+    it does not scale them, or the other way round. An upright line is the mean of several trainings. Raises
+    EvaluationError for a table without such rows.
+    """
+    groups = trained_groups(table)
+    every = pd.concat([part for group in groups for part in (group.rows, group.others)])
+    figure = style.new_figure(title, height=1.35 + 0.27 * len(groups))
+    axes = figure.add_subplot()
+    for place, group in enumerate(groups):
+        _draw_group(axes, group, place)
+    axes.set_yticks(range(len(groups)), [group.title for group in groups])
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    style.style_axes(axes, x="Test error (%)", y="", grid="x")
+    _set_error_axis(axes, every["error_rate"])
+    style.legend_above(axes)
+    style.caption(
+        figure,
+        f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}; upright lines: means of several "
+        "trainings. Scaled: each branch times its chance to be there in training.",
+    )
+    return figure
+
+
+def _draw_group(axes: Axes, group: TrainedGroup, place: int) -> None:
+    """Draw the trainings of a group around its line, the other test time hollow."""
+    for rows, is_filled in ((group.rows, True), (group.others, False)):
+        n = len(rows)
+        for number, (_, row) in enumerate(rows.iterrows()):
+            y = place + 0.14 * (number - (n - 1) / 2)
+            colour = style.BLUE if row["test_time"] == "unscaled" else style.VERMILLION
+            marker = "o" if row["test_time"] == "unscaled" else "s"
+            label = f"{row['test_time']}{'' if is_filled else ', not as the method tests'}"
+            axes.hlines(
+                y, row["error_rate_low"], row["error_rate_high"], color=colour, linewidth=1, alpha=0.55
+            )
+            axes.plot(
+                row["error_rate"], y, linestyle="none", marker=marker, markersize=4, color=colour,
+                markerfacecolor=colour if is_filled else style.PAPER, markeredgewidth=0 if is_filled else 0.9,
+                label=None if label in axes.get_legend_handles_labels()[1] else label,
+            )  # fmt: skip
+        if n > 1:
+            axes.vlines(rows["error_rate"].mean(), place - 0.32, place + 0.32, color=style.INK, linewidth=1.2)
+
+
+def _set_error_axis(axes: Axes, errors: pd.Series) -> None:
+    if errors.min() > 0 and errors.max() > _WIDE * errors.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(_ERROR_TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
+
+
+def _last_errors(frame: pd.DataFrame) -> list[float]:
+    """Give the errors at the end of a training, where there are such of test data."""
+    columns = _columns(frame, "error_rate")
+    if True not in columns.values():
+        return []
+    return [float(pd.to_numeric(frame[name], errors="coerce").dropna().iloc[-1]) for name in columns]
+
+
 def _draw_history(axes: Axes, frame: pd.DataFrame, quantity: str, *, name: str, colour: str) -> None:
     epochs = frame["epoch"] if "epoch" in frame else pd.Series(range(1, len(frame) + 1))
     columns = _columns(frame, quantity)
     for column, is_validation in columns.items():
         axes.plot(
             epochs, pd.to_numeric(frame[column], errors="coerce"), color=colour,
-            linestyle="-" if is_validation else (0, (1, 1.5)), marker="o" if len(frame) == 1 else None,
+            linestyle="-" if is_validation else _DOTTED, marker="o" if len(frame) == 1 else None,
             label=name if column == next(iter(columns)) else None,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML file that tells what a run found, in the order of the paper.
+"""One self-contained HTML file that tells what a run found, in the order of the paper; and its claims as Markdown.
 
 The page needs no network and no script. It opens with the claims of the paper and what was measured of each
 (`reporting.claims`); chapters with figures follow (`reporting.chapters`); how it was measured and with what stands
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from unravelnet.record import whole_file
 from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.markdown import render_markdown
 from unravelnet.reporting.page import render
 
-__all__ = ["report"]
+__all__ = ["report", "report_markdown"]
 
 REPORT_FILE = "report.html"
 
@@ -34,6 +35,24 @@ def report(directory: str | os.PathLike[str]) -> Path:
     run = read_run_directory(Path(directory))
     page = render(run)
     target = run.directory / REPORT_FILE
+    with whole_file(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return target
+
+
+def report_markdown(directory: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
+    """Write the claims of a run, its trained networks and conditions as one Markdown page; return its path.
+
+    >>> _ = (directory / "run.json").write_text("{}")
+    >>> _ = (directory / "networks.json").write_text("[]")
+    >>> report_markdown(directory, directory / "reproduction.md").name
+    'reproduction.md'
+
+    `file`: where to; links to the tables are relative to it. The same run gives the same bytes. Raises StoreError
+    as `report` does.
+    """
+    target = Path(file)
+    page = render_markdown(read_run_directory(Path(directory)), target.parent)
     with whole_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target

@@ -14,12 +14,19 @@ from unravelnet.figures.rows import chance_error, measured
 from unravelnet.record import Table
 from unravelnet.reporting import findings
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
+from unravelnet.reporting.claims import Claim, claim_remove_skip
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.gradient_chapters import gradient_chapters
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
 from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
+from unravelnet.reporting.training_chapter import training_chapters
 
-_KIND_OF_ROLE = {"resnet": "residual", "stochastic-depth": "residual, stochastic depth", "vgg": "plain"}
+_KIND_OF_ROLE = {
+    "resnet": "residual",
+    "stochastic-depth": "residual, stochastic depth",
+    "effective-paths": "residual, effective paths only",
+    "vgg": "plain",
+}
 
 
 def all_chapters(run: Run) -> list[Chapter]:
@@ -35,12 +42,13 @@ def all_chapters(run: Run) -> list[Chapter]:
         path_survival(n_modules),
         remove_skip(run),
         *gradient_chapters(run),
+        *training_chapters(run),
     ]
 
 
 def depth_of(run: Run) -> int:
     """Give the number of modules that the chapters about paths are for: the first residual network's."""
-    residual = run.of_role("resnet", "stochastic-depth")
+    residual = run.of_role("resnet", "stochastic-depth", "effective-paths")
     return residual[0].n_modules if residual else PAPER_N_MODULES
 
 
@@ -53,10 +61,10 @@ def networks(run: Run) -> Chapter:
         paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for "
         "164 epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
     )
-    rows = tuple(_network_row(network) for network in run.networks)
+    rows = tuple(_network_row(network) for network in run.studied)
     header = ("Network", "Kind", "Modules", "Down-sampling", "Parameters", "Error, intact", "Epochs")
     chapter.tables.append(ShownTable("The networks of this run.", header, rows))
-    histories = {network.title: network.history for network in run.networks if network.history is not None}
+    histories = {network.title: network.history for network in run.studied if network.history is not None}
     if histories:
         chapter.show(
             "training",
@@ -67,8 +75,8 @@ def networks(run: Run) -> Chapter:
         )
     else:
         chapter.lacks("history")
-    chapter.findings += [_how_good(network) for network in run.networks]
-    chapter.how += _samples(run.networks, "delete_each")
+    chapter.findings += [_how_good(network) for network in run.studied]
+    chapter.how += _samples(run.studied, "delete_each")
     return chapter
 
 
@@ -83,15 +91,18 @@ def delete_each(run: Run) -> Chapter:
         "level whichever layer is deleted (Fig. 3). Stochastic depth: slightly more robust; mainly the "
         "dependence on the down-sampling modules shrinks (Fig. 8).",
     )
-    _note_missing(chapter, run.networks, "delete_each")
+    # That of effective paths is trained to be compared by its error; the paper deletes nothing from it.
+    _note_missing(chapter, run.of_role("resnet", "stochastic-depth", "vgg"), "delete_each")
     chosen = run.with_table("delete_each")
     ordinary = [network for network in chosen if network.role != "stochastic-depth"]
-    residual = [network for network in chosen if network.role == "resnet"]
+    residual = [network for network in ordinary if network.role != "vgg"]
     if ordinary:
         caption = "Error after deleting each module (Fig. 3 of the paper)."
         _show_deletions(chapter, "delete_each", ordinary, caption=caption)
     if residual and len(residual) < len(ordinary) and _largest_error(residual) < _largest_error(ordinary) / 2:
-        caption = "The residual network alone, on its own scale."
+        caption = "The residual networks alone, on their own scale."
+        if len(residual) == 1:
+            caption = "The residual network alone, on its own scale."
         _show_deletions(chapter, "delete_each_residual", residual, caption=caption)
     for network in ordinary:
         write = findings.on_plain_deletions if network.role == "vgg" else findings.on_residual_deletions
@@ -181,8 +192,20 @@ def remove_skip(run: Run) -> Chapter:
     for network in chosen:
         skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
         chapter.find(findings.on_removed_skips, network, skips, branches)
+        if network.role == "resnet" and claim_about_skips(network).verdict == "does not agree":
+            chapter.findings.append(findings.on_ensemble_reading(network))
     chapter.how += _samples(chosen, "remove_skip_each")
     return chapter
+
+
+def claim_about_skips(network: StudiedNetwork) -> Claim:
+    """Judge whether losing the skips of a network costs as much as losing its branches."""
+    return claim_remove_skip(
+        network.tables.get("remove_skip_each"),
+        network.tables.get("delete_each"),
+        n_classes=network.n_classes,
+        network=network.title,
+    )
 
 
 def base_of(run: Run, network: StudiedNetwork) -> StudiedNetwork | None:

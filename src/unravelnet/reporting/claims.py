@@ -61,7 +61,8 @@ class Claim:
     """One claim of the paper beside what was measured.
 
     `text`: the claim with its thresholds. `paper`: what the paper reports. `measured`: what was found, with n
-    and interval. `why`: how the verdict follows. `chapter`: where in the report to read on.
+    and interval. `why`: how the verdict follows. `chapter`: where in the report to read on. `rows`: the tables that
+    were read, as paths inside the directory of the run.
     """
 
     text: str
@@ -70,6 +71,7 @@ class Claim:
     verdict: Verdict
     why: str
     chapter: str = ""
+    rows: tuple[str, ...] = ()
 
 
 def claim_error(table: Table | None, *, network: str = "the residual network", n_modules: int) -> Claim:

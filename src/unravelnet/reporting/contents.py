@@ -4,6 +4,7 @@ run.json                                  provenance
 networks.json                             a list, one entry a network (see `StudiedNetwork`)
 tables/NETWORK/STUDY.csv                  delete_each, delete_many, reorder, remove_skip_each ...
 tables/NETWORK/history.csv                the training, where there was one
+tables/trained_networks.csv               one row a trained network and test time, where they were compared
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from unravelnet.record import Table, load_table
 
 NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
-ROLES = ("resnet", "stochastic-depth", "vgg")
+TRAINED_NETWORKS = "trained_networks"
+COMPARED = "compared"
+ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
 _DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs": None, "n_parameters": None}
 
 
@@ -28,8 +31,8 @@ _DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs":
 class StudiedNetwork:
     """One network of a run, as `networks.json` describes it, with its tables by study.
 
-    `role`: "resnet", "stochastic-depth" or "vgg". `downsampling`: indices of the modules that change the
-    shape.
+    `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
+    only responses and errors are shown. `downsampling`: indices of the modules that change the shape.
     """
 
     name: str
@@ -55,14 +58,20 @@ class Run:
     directory: Path
     provenance: Mapping[str, Any]
     networks: tuple[StudiedNetwork, ...]
+    trained_networks: Table | None = None
+
+    @property
+    def studied(self) -> list[StudiedNetwork]:
+        """List the networks that were taken apart: all but those that are only compared."""
+        return [network for network in self.networks if network.role != COMPARED]
 
     def of_role(self, *roles: str) -> list[StudiedNetwork]:
         """List the networks of these roles, in the order of `networks.json`."""
         return [network for network in self.networks if network.role in roles]
 
     def with_table(self, *studies: str) -> list[StudiedNetwork]:
-        """List the networks that have the tables of all these studies."""
-        return [network for network in self.networks if all(study in network.tables for study in studies)]
+        """List the studied networks that have the tables of all these studies."""
+        return [network for network in self.studied if all(study in network.tables for study in studies)]
 
 
 def read_run_directory(directory: Path) -> Run:
@@ -76,7 +85,8 @@ def read_run_directory(directory: Path) -> Run:
             f"There is no directory {directory}. `unravelnet reproduce --out {directory}` makes it."
         )
     provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
-    return Run(directory, provenance, tuple(_read_network(directory, entry) for entry in networks))
+    trained = _read_tables(directory / TABLES_DIRECTORY).get(TRAINED_NETWORKS)
+    return Run(directory, provenance, tuple(_read_network(directory, entry) for entry in networks), trained)
 
 
 def _read_networks_file(path: Path) -> list[Any]:

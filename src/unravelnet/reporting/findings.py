@@ -146,6 +146,18 @@ def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> 
     ]
 
 
+def on_ensemble_reading(network: StudiedNetwork) -> str:
+    """Say what follows for the reading as an ensemble where the error surges without skips."""
+    n = network.n_modules
+    return (
+        f"{network.title}: so the error surges without a skip, and the reading as an ensemble of paths needs an "
+        f"addition. Removing a skip and deleting its branch leave equally many paths, 2^{n - 1} of 2^{n}, of nearly "
+        f"the same lengths ({n / 2 + 0.5:g} and {n / 2 - 0.5:g} modules in the mean), yet not the same error. So "
+        "paths are not exchangeable members that vote: it matters which are left. Skips carry the stream on to all "
+        "later modules, which were trained to read it; that it arrives counts, not the number of paths alone."
+    )
+
+
 def on_sample(table: Table) -> str:
     """Say what was measured: n, data, precision, intervals, seeds, and what is not complete."""
     study = measured(table)

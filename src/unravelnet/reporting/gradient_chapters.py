@@ -51,7 +51,7 @@ def path_gradients(run: Run) -> Chapter:
         "mean norm almost all of the gradient comes from 5 to 17 of 54 modules, 0.45 % of the paths (Fig. 6c). What "
         "the paths of one length add up to, as vectors, was not measured.",
     )
-    for network in run.networks:
+    for network in run.studied:
         norms, exact, rms = findings.path_norms(network), *map(network.tables.get, (EXACT, RMS))
         if norms is None and rms is not None:
             chapter.lacks(SAMPLED, [network.title])
@@ -136,7 +136,7 @@ def over_training(run: Run) -> Chapter:
         paper="Not measured. Littwin and Wolf (2016) say so from a model of random weights: the scales of the "
         "normalisation grow, and with them the length n·β / (1 + β) that dominates.",
     )
-    for network in run.networks:
+    for network in run.studied:
         for study, (draw, title, caption, alt) in _OVER_TRAINING.items():
             if study in network.tables:
                 table = network.tables[study]

@@ -17,6 +17,7 @@ from unravelnet.figures.style import unbroken
 from unravelnet.record import Table
 from unravelnet.reporting.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.chapters import all_chapters
+from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.inline import inline_svg
 from unravelnet.reporting.sentences import listed
@@ -74,6 +75,11 @@ _TITLE_OF_COLUMN = {
     "member_error_rate": "One member",
     "disagreement": "Disagreement",
     "error_correlation": "Correlation of errors",
+    "group": "Trained alike",
+    "training_seed": "Seed",
+    "test_time": "Branches at test time",
+    "is_as_trained": "As the method tests",
+    "images_per_second": "Images/s",
 }
 _SIGN_OF_VERDICT = {"agrees": "✓", "agrees in kind": "≈", "does not agree": "✗", "not decided": "?"}
 
@@ -83,7 +89,8 @@ def render(run: Run) -> str:
     chapters, judged = all_chapters(run), all_claims(run)
     template = _environment().get_template("report.html.jinja")
     return template.render(
-        subtitle=_subtitle(run),
+        subtitle=subtitle(run),
+        rule=RULE if run.trained_networks is not None else "",
         tally=tally(judged),
         claims=judged,
         chapters=[(chapter, _drawings(run, chapter)) for chapter in chapters],
@@ -153,18 +160,19 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _subtitle(run: Run) -> str:
+def subtitle(run: Run) -> str:
+    """Say what was studied, and on which data."""
     names = sorted(
         {
             str(row["data_name"])
-            for network in run.networks
+            for network in run.studied
             for table in network.tables.values()
             if "data_name" in table.columns
             for row in table
             if row["data_name"]
         }
     )
-    studied = listed([network.title for network in run.networks]) if run.networks else "no network"
+    studied = listed([network.title for network in run.studied]) if run.studied else "no network"
     return f"{studied}, measured on {listed(names)}." if names else f"{studied}."
 
 

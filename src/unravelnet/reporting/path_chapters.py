@@ -51,7 +51,7 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         f"leaves {2 ** (network.n_modules - 1):,}."
         if network.n_modules <= 64
         else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
-        for network in run.of_role("resnet", "stochastic-depth")
+        for network in run.of_role("resnet", "stochastic-depth", "effective-paths")
     ]
     plain = [
         f"{network.title}: {counted(network.n_modules, 'module')} without skips, one path."

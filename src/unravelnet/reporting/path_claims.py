@@ -10,6 +10,8 @@ from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.sentences import percent
 from unravelnet.reporting.verdicts import Verdict
 
+_PAPER_SHARE = "0.45 %"
+
 
 def claim_path_lengths(n_modules: int) -> Claim:
     """Judge: most paths are of medium length (Fig. 6a). Exact, so never undecided."""
@@ -23,6 +25,20 @@ def claim_path_lengths(n_modules: int) -> Claim:
     verdict: Verdict = "agrees" if share > 0.95 else "does not agree"
     why = "A property of the binomial distribution, not of the trained network."
     return Claim(text, paper, found, verdict, why, "path-lengths")
+
+
+def claim_effective_share() -> Claim:
+    """Judge: the effective lengths hold 0.45 % of the paths (section 5). Exact, for the paper's 54 modules."""
+    low, high = PAPER_EFFECTIVE_LENGTHS
+    text = (
+        f"Paths of the effective lengths, {low} to {high}, are {_PAPER_SHARE} of all paths of {PAPER_N_MODULES} "
+        "modules."
+    )
+    paper = f"{low} to {high} modules, {_PAPER_SHARE} of the paths (section 5)."
+    share = percent(share_within(PAPER_N_MODULES, low, high))
+    verdict: Verdict = "agrees" if share == _PAPER_SHARE else "does not agree"
+    why = "A property of the binomial distribution; that these lengths carry the gradient is another claim."
+    return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths")
 
 
 def claim_path_survival(n_modules: int) -> Claim:

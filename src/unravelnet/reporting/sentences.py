@@ -18,26 +18,35 @@ from unravelnet.figures.style import percent, superscript
 _MINUS = "\u2212"
 
 
-def points(difference: float, *, signed: bool = True) -> str:
+def points(difference: float, *, signed: bool = True, digits: int = 1) -> str:
     """Write a difference of two shares in percentage points, without the unit.
 
-    >>> points(0.112), points(-0.0012), points(0.112, signed=False)
-    ('+11.2', '−0.1', '11.2')
+    >>> points(0.112), points(-0.0012), points(0.112, signed=False), points(-0.0014, digits=2)
+    ('+11.2', '−0.1', '11.2', '−0.14')
     """
-    text = f"{100 * difference:.1f}"
+    text = f"{100 * difference:.{digits}f}"
     if float(text) == 0:
-        return "0.0"
+        return text.removeprefix("-")
     sign = "+" if signed and difference > 0 else ""
     return f"{sign}{text}".replace("-", _MINUS)
+
+
+def fine_percent(share: float) -> str:
+    """Write an error rate in percent with two decimals, as tables of trained networks do.
+
+    >>> fine_percent(0.0596)
+    '5.96 %'
+    """
+    return f"{100 * share:.2f} %"
 
 
 def threshold(difference: float) -> str:
     """Write a threshold in percentage points, with its unit.
 
-    >>> threshold(0.05)
-    '5 points'
+    >>> threshold(0.05), threshold(0.01)
+    ('5 points', '1 point')
     """
-    return f"{100 * difference:g} points"
+    return f"{100 * difference:g} point{'' if difference == 0.01 else 's'}"
 
 
 def percent_with_interval(row: pd.Series) -> str:
@@ -49,13 +58,13 @@ def percent_with_interval(row: pd.Series) -> str:
     return f"{percent(row['value'])}{_interval(row, signed=False)}"
 
 
-def points_with_interval(row: pd.Series) -> str:
+def points_with_interval(row: pd.Series, *, digits: int = 1) -> str:
     """Write a difference with its interval, both in percentage points.
 
     >>> points_with_interval(pd.Series({"value": 0.112, "low": 0.098, "high": 0.126}))
     '+11.2 points (+9.8 to +12.6)'
     """
-    return f"{points(row['value'])} points{_interval(row, signed=True)}"
+    return f"{points(row['value'], digits=digits)} points{_interval(row, signed=True, digits=digits)}"
 
 
 def number(value: float) -> str:
@@ -101,8 +110,9 @@ def listed(items: Sequence[object], *, last: str = "and") -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {last} {texts[-1]}" if texts else "none"
 
 
-def _interval(row: pd.Series, *, signed: bool) -> str:
+def _interval(row: pd.Series, *, signed: bool, digits: int = 1) -> str:
     low, high = float(row["low"]), float(row["high"])
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    return f" ({points(low, signed=signed)} to {points(high, signed=signed)})"
+    ends = (points(end, signed=signed, digits=digits) for end in (low, high))
+    return f" ({' to '.join(ends)})"

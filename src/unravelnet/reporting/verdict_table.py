@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from unravelnet.reporting import claims, gradient_claims
-from unravelnet.reporting.chapters import base_of, depth_of
+from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, group_of, pairs_of
+from unravelnet.reporting import claims, gradient_claims, training_claims
+from unravelnet.reporting.chapters import base_of, claim_about_skips, depth_of
 from unravelnet.reporting.claims import Claim
-from unravelnet.reporting.contents import Run, StudiedNetwork
-from unravelnet.reporting.gradient_findings import EXACT, path_norms
-from unravelnet.reporting.path_claims import claim_path_lengths, claim_path_survival
+from unravelnet.reporting.contents import COMPARED, TABLES_DIRECTORY, TRAINED_NETWORKS, Run, StudiedNetwork
+from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, path_norms
+from unravelnet.reporting.path_claims import (
+    claim_effective_share,
+    claim_path_lengths,
+    claim_path_survival,
+)
 from unravelnet.reporting.sentences import counted, listed
+from unravelnet.reporting.training_chapter import RESPONSES, compared_with, groups_of
+from unravelnet.reporting.training_claims import COMPARED_DEPTHS, PLAIN, RESIDUAL
 from unravelnet.reporting.verdicts import VERDICTS
 
 
@@ -25,9 +33,12 @@ def all_claims(run: Run) -> list[Claim]:
         *(_about_stochastic_depth(run, network) for network in run.of_role("stochastic-depth")),
         *(claim for network in residual for claim in _about_many(network)),
         claim_path_lengths(n_modules),
+        claim_effective_share(),
         claim_path_survival(n_modules),
         *(_about_skips(network) for network in residual),
         *(claim for network in residual for claim in _about_gradients(run, network)),
+        *_about_trainings(run),
+        *_about_responses(run),
     ]
 
 
@@ -55,69 +66,116 @@ def _verb(verdict: str, number: int) -> str:
 
 def _about_error(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
-    return claims.claim_error(table, network=network.title, n_modules=network.n_modules)
+    claim = claims.claim_error(table, network=network.title, n_modules=network.n_modules)
+    return _read(claim, (network, "delete_each"))
 
 
 def _about_deletions(network: StudiedNetwork) -> list[Claim]:
     table, down = network.tables.get("delete_each"), network.downsampling
-    return [
+    judged = [
         claims.claim_single_deletions(
             table, downsampling=down, n_classes=network.n_classes, network=network.title
         ),
         claims.claim_downsampling_peaks(table, downsampling=down, network=network.title),
     ]
+    return [_read(claim, (network, "delete_each")) for claim in judged]
 
 
 def _about_plain(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
-    return claims.claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
+    claim = claims.claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
+    return _read(claim, (network, "delete_each"))
 
 
 def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> Claim:
     base = base_of(run, network)
-    return claims.claim_stochastic_depth(
+    claim = claims.claim_stochastic_depth(
         None if base is None else base.tables.get("delete_each"),
         network.tables.get("delete_each"),
         downsampling=network.downsampling,
     )
+    return _read(claim, *((other, "delete_each") for other in (base, network) if other is not None))
 
 
 def _about_many(network: StudiedNetwork) -> list[Claim]:
     many, n_classes, title = network.tables.get("delete_many"), network.n_classes, network.title
+    n_modules, orders = network.n_modules, network.tables.get("reorder")
+    growth = claims.claim_delete_many(many, n_classes=n_classes, network=title)
+    left = claims.claim_many_left(many, n_modules=n_modules, n_classes=n_classes, network=title)
     return [
-        claims.claim_delete_many(many, n_classes=n_classes, network=title),
-        claims.claim_many_left(many, n_modules=network.n_modules, n_classes=n_classes, network=title),
-        claims.claim_reorder(network.tables.get("reorder"), n_classes=n_classes, network=title),
+        _read(growth, (network, "delete_many")),
+        _read(left, (network, "delete_many")),
+        _read(claims.claim_reorder(orders, n_classes=n_classes, network=title), (network, "reorder")),
     ]
 
 
 def _about_skips(network: StudiedNetwork) -> Claim:
-    return claims.claim_remove_skip(
-        network.tables.get("remove_skip_each"),
-        network.tables.get("delete_each"),
-        n_classes=network.n_classes,
-        network=network.title,
-    )
+    return _read(claim_about_skips(network), (network, "remove_skip_each"), (network, "delete_each"))
 
 
 def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
     """Judge the claims of those studies that any network of the run has: they are asked for one by one."""
     tables, title, n_modules = network.tables, network.title, network.n_modules
     judged = []
-    if any(path_norms(other) is not None for other in run.networks):
+    if any(path_norms(other) is not None for other in run.studied):
         norms = path_norms(network)
-        judged += [
+        study = next(
+            (name for name in (SAMPLED, EXACT) if norms is not None and tables.get(name) is norms), ""
+        )
+        for claim in (
             gradient_claims.claim_decay(norms, network=title),
             gradient_claims.claim_effective_lengths(norms, n_modules=n_modules, network=title),
-        ]
+        ):
+            judged.append(_read(claim, (network, study)))
     if run.with_table(EXACT):
-        exact = tables.get(EXACT)
-        judged.append(gradient_claims.claim_exact_lengths(exact, n_modules=n_modules, network=title))
+        claim = gradient_claims.claim_exact_lengths(tables.get(EXACT), n_modules=n_modules, network=title)
+        judged.append(_read(claim, (network, EXACT)))
     for study, judge in (
         ("over_training", gradient_claims.claim_deepening),
         ("effective_depths", gradient_claims.claim_over_deepened),
         ("ensemble", gradient_claims.claim_ensemble),
     ):
         if run.with_table(study):
-            judged.append(judge(tables.get(study), network=title))
+            judged.append(_read(judge(tables.get(study), network=title), (network, study)))
     return judged
+
+
+def _about_trainings(run: Run) -> list[Claim]:
+    """Judge what several trainings say, where the run compared any."""
+    if run.trained_networks is None:
+        return []
+    groups = groups_of(run)
+    nothing: list[tuple[None, None]] = [(None, None)]
+    effective = pairs_of(groups, EFFECTIVE_PATHS) or nothing
+    stochastic = pairs_of(groups, STOCHASTIC_DEPTH) or nothing
+    plain, residual = (
+        [group_of(groups, f"{family}{depth}") for depth in COMPARED_DEPTHS] for family in (PLAIN, RESIDUAL)
+    )
+    judged = [
+        *(training_claims.claim_effective_training(*pair) for pair in effective),
+        *(training_claims.claim_stochastic_training(*pair) for pair in stochastic),
+        training_claims.claim_degradation(*plain),
+        training_claims.claim_deeper_residual(*residual),
+        training_claims.claim_residual_beats_plain(plain[1], residual[1]),
+    ]
+    return [replace(claim, rows=(f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)) for claim in judged]
+
+
+def _about_responses(run: Run) -> list[Claim]:
+    """Judge what the responses of He's networks say, where the run has those networks."""
+    if not run.of_role(COMPARED):
+        return []
+    networks = compared_with(run, RESPONSES)
+    tables = {key: network.tables[RESPONSES] for key, network in networks.items()}
+    judged = (training_claims.claim_smaller_responses(tables), training_claims.claim_deeper_responses(tables))
+    return [_read(claim, *((network, RESPONSES) for network in networks.values())) for claim in judged]
+
+
+def _read(claim: Claim, *tables: tuple[StudiedNetwork, str]) -> Claim:
+    """Add which tables a claim was judged from."""
+    known = (
+        f"{TABLES_DIRECTORY}/{network.name}/{study}.csv"
+        for network, study in tables
+        if study in network.tables
+    )
+    return replace(claim, rows=tuple(known))

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import binom, norm, spearmanr
 
 from unravelnet.intervals import rate_interval
-from unravelnet.reporting.sentences import percent, points
+from unravelnet.reporting.sentences import percent, points, threshold
 
 Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -32,6 +32,9 @@ PAPER_ERROR = 0.0610
 
 NEAR = 0.02
 """An error whose interval lies within this of the paper's, 2 points, agrees in kind."""
+
+EQUAL = 0.01
+"""Errors of two ways of training that differ by at most this, 1 point, are equal for practical purposes."""
 
 _CONFIDENCE = 0.95
 _PAPER_TEST_IMAGES = 10_000
@@ -107,6 +110,35 @@ def of_error(intact: pd.Series) -> tuple[Verdict, str]:
         return "agrees", f"The intervals overlap; {paper}."
     is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
     return ("agrees in kind" if is_near else "does not agree"), f"The intervals do not overlap; {paper}."
+
+
+def of_equal_errors(difference: pd.Series) -> tuple[Verdict, str]:
+    """Judge whether two ways of training end with equal errors, from the difference to the usual way."""
+    low, high = difference["low"], difference["high"]
+    if not isfinite(low):
+        return "not decided", "There is no interval."
+    is_within = low >= -EQUAL and high <= EQUAL
+    if is_within and low <= 0 <= high:
+        return "agrees", f"The interval contains 0 and lies within {threshold(EQUAL)} of it."
+    if high < 0:
+        return "agrees in kind", "It is surely better, which is more than no difference."
+    if is_within:
+        return "agrees in kind", f"It is surely worse, but surely by less than {threshold(EQUAL)}."
+    if low > EQUAL:
+        return "does not agree", f"It is surely worse by more than {threshold(EQUAL)}."
+    worse = "It is surely worse; whether" if low > 0 else "Whether there is a difference, and whether"
+    return "not decided", f"{worse} by more than {threshold(EQUAL)}, the interval leaves open."
+
+
+def of_lower(difference: pd.Series) -> tuple[Verdict, str]:
+    """Judge whether the first of two is lower, from its difference to the second."""
+    if difference["high"] < 0:
+        return "agrees", "It is surely lower: the interval lies below 0."
+    if difference["low"] > 0:
+        return "does not agree", "It is surely higher: the interval lies above 0."
+    if not isfinite(difference["low"]):
+        return "not decided", "There is no interval."
+    return "not decided", "The interval reaches both sides of 0."
 
 
 def too_little(intact: pd.Series, chance: float) -> str:

@@ -1,0 +1,141 @@
+"""The claims of a run as one Markdown page, to be kept beside the code: numbers with their rows, and no figures.
+
+The page depends on nothing but the directory of the run and where the page will lie, to which its links are
+relative. What the claims mean is in `reporting.claims` and its neighbours; the HTML page is in `reporting.page`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from unravelnet.reporting.chapters import claim_about_skips
+from unravelnet.reporting.claims import Claim
+from unravelnet.reporting.comparisons import RULE
+from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
+from unravelnet.reporting.findings import on_ensemble_reading
+from unravelnet.reporting.page import flattened, subtitle
+from unravelnet.reporting.training_chapter import groups_of
+from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
+from unravelnet.reporting.verdict_table import all_claims, tally
+
+_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Rows")
+
+
+def render_markdown(run: Run, place: Path) -> str:
+    """Write the claims, the trained networks, the conditions and the tables of a run.
+
+    `place`: the directory that the page will be in.
+    """
+    return "\n".join(
+        [
+            "# Reproduction",
+            "",
+            f"The experiments of Veit, Wilber and Belongie (2016, arXiv 1605.06431) on {subtitle(run)}",
+            "",
+            f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
+            "written by hand. Every verdict follows from intervals by thresholds that stand in the claim and were "
+            "fixed beforehand; *surely* means that a whole 95 % interval lies on one side.",
+            "",
+            *_claims(run, place),
+            *_networks(run),
+            *_conditions(run),
+            *_rows(run, place),
+        ]
+    )
+
+
+def _claims(run: Run, place: Path) -> list[str]:
+    judged = all_claims(run)
+    rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
+    rule = [_escaped(RULE), ""] if run.trained_networks is not None else []
+    return ["## Claims", "", tally(judged), "", *rule, *_table(_CLAIMS, rows), *_remarks(run)]
+
+
+def _remarks(run: Run) -> list[str]:
+    """Say what follows where the error surges without skips."""
+    surging = [n for n in run.of_role("resnet") if claim_about_skips(n).verdict == "does not agree"]
+    remarks = [f"- {_escaped(on_ensemble_reading(network))}" for network in surging]
+    return [*remarks, ""] if remarks else []
+
+
+def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
+    texts = [_escaped(text) for text in (claim.text, claim.paper, claim.measured)]
+    links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
+    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), links or "computed")
+
+
+def _networks(run: Run) -> list[str]:
+    groups = groups_of(run)
+    if not groups:
+        return []
+    table = table_of_networks(groups)
+    rows = [tuple(map(_escaped, row)) for row in table.rows]
+    sentences = [f"- {_escaped(sentence)}" for sentence in (*on_cost(groups), *on_test_times(groups))]
+    return [
+        "## Trained networks",
+        "",
+        _escaped(table.caption),
+        "",
+        *_table(table.header, rows),
+        *sentences,
+        *([""] if sentences else []),
+    ]
+
+
+def _conditions(run: Run) -> list[str]:
+    facts = [(_escaped(name), _escaped(value)) for name, value in flattened(run.provenance)]
+    return ["## Conditions", "", "As written in run.json.", "", *_table(("Fact", "Value"), facts)]
+
+
+def _rows(run: Run, place: Path) -> list[str]:
+    """List all tables of the run, with a link to each."""
+    tables = run.directory / TABLES_DIRECTORY
+    listed = [
+        (
+            _escaped(network.title),
+            str(len(table)),
+            _link(study, tables / network.name / f"{study}.csv", place),
+        )
+        for network in run.networks
+        for study, table in network.tables.items()
+    ]
+    if run.trained_networks is not None:
+        file = tables / f"{TRAINED_NETWORKS}.csv"
+        listed.append(
+            ("all trained networks", str(len(run.trained_networks)), _link(TRAINED_NETWORKS, file, place))
+        )
+    return ["## Rows", "", *_table(("Network", "Rows", "Table"), listed)]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _directory_link(run: Run, place: Path) -> str:
+    relative = _relative(run.directory, place)
+    return f"[{_escaped(relative)}]({_target(relative)})"
+
+
+def _link(text: str, file: Path, place: Path) -> str:
+    return f"[{_escaped(text)}]({_target(_relative(file, place))})"
+
+
+def _relative(path: Path, place: Path) -> str:
+    return Path(os.path.relpath(path, place)).as_posix()
+
+
+def _target(path: str) -> str:
+    return f"<{path}>" if re.search(r"[\s()]", path) else path
+
+
+def _escaped(text: str) -> str:
+    r"""Keep a text as it is where Markdown would read signs into it, and in one line.
+
+    >>> _escaped("a|b *c*")
+    'a\\|b \\*c\\*'
+    """
+    return re.sub(r"([\\|*`<\[\]$~])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,119 @@
+"""The chapter about all trained networks: errors of every seed, deeper beside shallower ones, layer responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unravelnet import figures
+from unravelnet.errors import EvaluationError
+from unravelnet.figures.groups import TrainedGroup, family_and_depth, trained_groups
+from unravelnet.record import Table
+from unravelnet.reporting.chapter import Chapter, joined
+from unravelnet.reporting.contents import COMPARED, HISTORY, TRAINED_NETWORKS, Run, StudiedNetwork
+from unravelnet.reporting.sentences import listed
+from unravelnet.reporting.training_claims import CHAPTER, PLAIN, RESIDUAL
+from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
+
+RESPONSES = "layer_responses"
+_PANEL_OF_FAMILY = {PLAIN: "Plain networks", RESIDUAL: "Residual networks"}
+
+
+def training_chapters(run: Run) -> list[Chapter]:
+    """Write the chapter where the run compared trained networks, else none."""
+    if run.trained_networks is None and not run.of_role(COMPARED):
+        return []
+    chapter = Chapter(
+        CHAPTER,
+        "Trained networks",
+        "How much do trainings differ by their seed alone? What does it cost to train on effective paths only, or "
+        "with stochastic depth? And are deeper networks better, with skips and without?",
+        paper="5.96 % with exactly 23 of 54 modules in each batch against 6.10 % with all, no significant difference; "
+        "whether branches are scaled when all modules are tested is not said. Huang et al. (2016): 5.25 % with "
+        "stochastic depth against 6.41 %. He et al. (2015): plain networks get worse with depth, in training too, "
+        "residual ones better (Fig. 6), and respond less (Fig. 7).",
+    )
+    groups = groups_of(run)
+    if run.trained_networks is None:
+        chapter.lacks(TRAINED_NETWORKS)
+    elif groups:
+        _show_errors(chapter, run.trained_networks, groups)
+    else:
+        chapter.missing.append(
+            f"The table {TRAINED_NETWORKS} has no row with an error, so this was not measured."
+        )
+    _show_degradation(chapter, run)
+    _show_responses(chapter, run)
+    return [chapter]
+
+
+def groups_of(run: Run) -> list[TrainedGroup]:
+    """Give the trained networks of a run in groups; none where their table is missing or has no error."""
+    if run.trained_networks is None:
+        return []
+    try:
+        return trained_groups(run.trained_networks)
+    except EvaluationError:
+        return []
+
+
+def compared_with(run: Run, study: str) -> dict[tuple[str, int], StudiedNetwork]:
+    """Find those of He's networks that have a table, by family and depth; of several seeds the first."""
+    found: dict[tuple[str, int], StudiedNetwork] = {}
+    for network in run.of_role(COMPARED):
+        key = family_and_depth(network.name) or family_and_depth(network.title)
+        if key is not None and key[0] in _PANEL_OF_FAMILY and study in network.tables:
+            found.setdefault(key, network)
+    return found
+
+
+def _show_errors(chapter: Chapter, table: Table, groups: list[TrainedGroup]) -> None:
+    chapter.tables.append(table_of_networks(groups))
+    chapter.show(
+        "trained_errors",
+        lambda: figures.figure_trained_errors(table),
+        table,
+        caption="Test error of every trained network; those that differ in their seed only stand side by side.",
+        alt=f"A row of marks for each of {listed([group.title for group in groups])}; the numbers are in the data.",
+    )
+    chapter.find(on_cost, groups)
+    chapter.find(on_test_times, groups)
+    chapter.how.append(
+        "Seeds differ in the weights at the start, the order of the images and the modules drawn. All networks are "
+        "tested on the same images; an interval of the images takes them as independent, and is then too wide."
+    )
+
+
+def _show_degradation(chapter: Chapter, run: Run) -> None:
+    networks = compared_with(run, HISTORY)
+    if not networks:
+        return
+    panels: dict[str, Mapping[str, Table]] = {
+        title: {
+            f"{depth} layers": networks[family, depth].tables[HISTORY]
+            for family, depth in sorted(networks)
+            if family == wanted
+        }
+        for wanted, title in _PANEL_OF_FAMILY.items()
+        if any(family == wanted for family, _ in networks)
+    }
+    chapter.show(
+        "degradation",
+        lambda: figures.figure_degradation(panels),
+        joined({network.title: network.tables[HISTORY] for network in networks.values()}),
+        caption="Error over the epochs of plain and residual networks of several depths (Fig. 6 of He et al., 2015).",
+        alt="Two panels of falling curves, plain networks left, residual ones right; the numbers are in the data.",
+    )
+
+
+def _show_responses(chapter: Chapter, run: Run) -> None:
+    tables = {network.title: network.tables[RESPONSES] for network in compared_with(run, RESPONSES).values()}
+    if tables:
+        chapter.show(
+            "layer_responses_compared",
+            lambda: figures.figure_layer_responses(
+                tables, title="How strongly layers of plain and residual networks respond"
+            ),
+            joined(tables),
+            caption="Standard deviation of the responses of each layer (Fig. 7 of He et al., 2015).",
+            alt="Two panels of points, above in the order of the layers, below falling; the numbers are in the data.",
+        )

@@ -1,0 +1,258 @@
+"""Claims about trainings: on effective paths only, with stochastic depth, plain and residual, deep and shallow.
+
+Thresholds are part of the claim's text and were fixed before anything was measured; which interval is taken is in
+`comparisons`. Sources: Veit, Wilber and
+Belongie (2016), section 5; Huang et al. (2016); He et al. (2015), section 4.2, Figs. 6 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.figures.groups import EFFECTIVE_PATHS, TrainedGroup
+from unravelnet.figures.rows import n_images_text, ordered
+from unravelnet.reporting.claims import Claim, not_measured
+from unravelnet.reporting.comparisons import (
+    Difference,
+    difference_of_trainings,
+    typical_difference,
+)
+from unravelnet.reporting.sentences import (
+    counted,
+    number,
+    number_with_interval,
+    points_with_interval,
+    threshold,
+)
+from unravelnet.reporting.training_findings import errors_text
+from unravelnet.reporting.verdicts import EQUAL, Verdict, of_all_or_some, of_equal_errors, of_lower
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+CHAPTER = "trained-networks"
+PLAIN, RESIDUAL = "plain", "resnet"
+COMPARED_DEPTHS = (20, 56)
+
+_TABLE = "trained_networks"
+_EPOCHS_OF_HUANG = 500
+_SHALLOW, _DEEP = COMPARED_DEPTHS
+_BELOW = "the 95 % interval of the difference lies below 0"
+_CONVOLUTION, _NORMALISED = "convolution", "normalisation"
+
+Responses = Mapping[tuple[str, int], "Table"]
+
+
+def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup | None) -> Claim:
+    """Judge: trained on effective paths only, a network errs no more than trained on all (section 5)."""
+    paper = (
+        "5.96 % with exactly 23 of 54 modules in each batch against 6.10 % with all: no significant difference "
+        "(section 5)."
+    )
+    if full is None or effective is None:
+        text = _text_on_equality("a residual network", "a part of its modules")
+        return not_measured(text, paper, _TABLE, CHAPTER)
+    count = effective.routes.removeprefix(EFFECTIVE_PATHS)
+    text = _text_on_equality(full.network, f"exactly {count} of its {effective.n_modules} modules")
+    difference = _difference(effective, full)
+    verdict, why = of_equal_errors(difference.row)
+    found = _found({"Effective paths": effective, "all modules": full}, difference)
+    return Claim(text, paper, found, verdict, f"{why}{_on_once(difference)}", CHAPTER)
+
+
+def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGroup | None) -> Claim:
+    """Judge: training with stochastic depth gives a lower error (Huang et al.)."""
+    network = "a residual network" if full is None else full.network
+    text = f"Trained with stochastic depth, {network} has a lower test error than trained on all modules: {_BELOW}."
+    paper = (
+        f"Huang et al. (2016): 5.25 % against 6.41 %, 110 layers, {_EPOCHS_OF_HUANG} epochs; another network and "
+        "schedule."
+    )
+    if full is None or stochastic is None:
+        return not_measured(text, paper, _TABLE, CHAPTER)
+    difference = _difference(stochastic, full)
+    verdict, why = of_lower(difference.row)
+    found = _found({"Stochastic depth": stochastic, "all modules": full}, difference)
+    epochs = stochastic.rows["epochs"].max()
+    trained = f" Trained for {epochs:.0f} epochs, Huang et al. for {_EPOCHS_OF_HUANG}." if epochs > 0 else ""
+    return Claim(text, paper, found, verdict, f"{why}{trained}{_on_once(difference)}", CHAPTER)
+
+
+def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
+    """Judge: the deeper plain network errs more, in training too (He et al., Fig. 6)."""
+    text = (
+        f"Degradation: plain-{_DEEP} has a higher error than plain-{_SHALLOW}, on the test images and on the "
+        "training images (last epoch): both intervals of the difference lie above 0. (In kind: one does, and the "
+        "other not below.)"
+    )
+    paper = (
+        "He et al. (2015): the deeper plain network has the higher training error, and test error (Fig. 6)."
+    )
+    if shallow is None or deep is None:
+        return not_measured(text, paper, _TABLE, CHAPTER)
+    columns = {"test": "error_rate", "training": "train_error_rate"}
+    differences = {
+        name: difference
+        for name, column in columns.items()
+        if (difference := difference_of_trainings(deep.rows, shallow.rows, column=column)) is not None
+    }
+    found = "; ".join(
+        f"{name}: plain-{_DEEP} {errors_text(deep.rows, columns[name])}, plain-{_SHALLOW} "
+        f"{errors_text(shallow.rows, columns[name])}, {_interval_text(difference)}"
+        for name, difference in differences.items()
+    )
+    found = f"{found[0].upper()}{found[1:]}; {n_images_text(deep.rows)} for the test."
+    if len(differences) < len(columns):
+        return Claim(text, paper, found, "not decided", "There is no training error.", CHAPTER)
+    lows, highs = ([getattr(each.interval, end) for each in differences.values()] for end in ("low", "high"))
+    verdict, why = of_all_or_some(
+        pd.Series(lows) > 0, pd.Series(highs) < 0, what="differences are surely above 0"
+    )
+    return Claim(text, paper, found, verdict, f"{why}{_on_once(differences['test'])}", CHAPTER)
+
+
+def claim_deeper_residual(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
+    """Judge: the deeper residual network errs less (He et al., Fig. 6)."""
+    text = f"ResNet-{_DEEP} has a lower test error than ResNet-{_SHALLOW}: {_BELOW}."
+    paper = f"He et al. (2015): 6.97 % with {_DEEP} layers against 8.75 % with {_SHALLOW} (Fig. 6, Table 6)."
+    return _lower(text, paper, {f"ResNet-{_DEEP}": deep, f"ResNet-{_SHALLOW}": shallow})
+
+
+def claim_residual_beats_plain(plain: TrainedGroup | None, residual: TrainedGroup | None) -> Claim:
+    """Judge: a deep residual network errs less than a plain one as deep (He et al., Fig. 6)."""
+    text = f"ResNet-{_DEEP} has a lower test error than plain-{_DEEP}: {_BELOW}."
+    paper = "He et al. (2015): skips turn the order of the depths around (Fig. 6)."
+    return _lower(text, paper, {f"ResNet-{_DEEP}": residual, f"plain-{_DEEP}": plain})
+
+
+def claim_smaller_responses(tables: Responses) -> Claim:
+    """Judge: layers of residual networks respond less than those of plain ones as deep (He et al., Fig. 7).
+
+    `tables`: what `layer_responses` returned, by family and depth of the network.
+    """
+    text = (
+        "Layers of residual networks respond less than those of plain networks as deep, at every depth that was "
+        f"measured: {_STATISTIC}. (In kind: at some, and at none surely more.)"
+    )
+    paper = "He et al. (2015): residual networks have generally smaller responses than plain ones (Fig. 7)."
+    depths = [depth for family, depth in tables if family == PLAIN and (RESIDUAL, depth) in tables]
+    pairs = [((RESIDUAL, depth), (PLAIN, depth)) for depth in sorted(depths)]
+    return _on_responses(text, paper, tables, pairs)
+
+
+def claim_deeper_responses(tables: Responses) -> Claim:
+    """Judge: layers of the deeper residual network respond less (He et al., Fig. 7)."""
+    text = (
+        "Layers of the deepest residual network of He et al. that was measured respond less than those of the "
+        f"shallowest: {_STATISTIC}."
+    )
+    paper = "He et al. (2015): the deeper residual network has the smaller responses (Fig. 7)."
+    depths = sorted(depth for family, depth in tables if family == RESIDUAL)
+    pairs = [((RESIDUAL, depths[-1]), (RESIDUAL, depths[0]))] if len(depths) > 1 else []
+    return _on_responses(text, paper, tables, pairs)
+
+
+# -- what several claims share --
+
+_STATISTIC = (
+    "the median difference between the standard deviations of the responses of a layer of the one and of the other "
+    "(Hodges and Lehmann) is surely below 0; convolutions, measured after their normalisation; interval of Mann and "
+    "Whitney, layers as the sample"
+)
+
+
+def _text_on_equality(network: str, modules: str) -> str:
+    return (
+        f"Trained on effective paths only, {modules} in each batch, {network} errs as when trained on all modules: the "
+        f"95 % interval of the difference, effective paths minus all modules, contains 0 and lies within "
+        f"±{threshold(EQUAL)}. (In kind: it lies within that without 0, or wholly below 0. It does not agree if it "
+        f"lies wholly above {threshold(EQUAL)}; anything else decides nothing.)"
+    )
+
+
+def _lower(text: str, paper: str, networks: Mapping[str, TrainedGroup | None]) -> Claim:
+    """Judge that the first of two networks has the lower test error."""
+    trained = {name: group for name, group in networks.items() if group is not None}
+    if len(trained) < 2:
+        return not_measured(text, paper, _TABLE, CHAPTER)
+    difference = _difference(*trained.values())
+    verdict, why = of_lower(difference.row)
+    return Claim(text, paper, _found(trained, difference), verdict, f"{why}{_on_once(difference)}", CHAPTER)
+
+
+def _difference(first: TrainedGroup, second: TrainedGroup) -> Difference:
+    difference = difference_of_trainings(first.rows, second.rows)
+    assert difference is not None, "every group has an error"
+    return difference
+
+
+def _found(networks: Mapping[str, TrainedGroup], difference: Difference) -> str:
+    errors = ", ".join(f"{name} {errors_text(group.rows)}" for name, group in networks.items())
+    every = pd.concat([group.rows for group in networks.values()])
+    return f"{errors}; {_interval_text(difference)}; {n_images_text(every)}."
+
+
+def _interval_text(difference: Difference) -> str:
+    return f"difference {points_with_interval(difference.row, digits=2)}; {difference.how}"
+
+
+def _on_once(difference: Difference) -> str:
+    if not difference.is_one_each:
+        return ""
+    return " One training each: how much trainings differ is not in the interval."
+
+
+def _on_responses(
+    text: str, paper: str, tables: Responses, pairs: list[tuple[tuple[str, int], tuple[str, int]]]
+) -> Claim:
+    """Judge that the layers of the first of each pair respond less than those of the second."""
+    responses = {key: _responses(tables[key]) for pair in pairs for key in pair}
+    known = [pair for pair in pairs if all(len(responses[key]) for key in pair)]
+    if not known:
+        return not_measured(text, paper, "layer_responses of two such networks", CHAPTER)
+    differences = [typical_difference(responses[less], responses[more]) for less, more in known]
+    found = "; ".join(
+        f"{_name(less)} {_median_text(responses[less])}, {_name(more)} {_median_text(responses[more])}, median "
+        f"difference {number_with_interval(difference.row)}"
+        for (less, more), difference in zip(known, differences, strict=True)
+    )
+    holds = pd.Series([difference.interval.high < 0 for difference in differences])
+    opposite = pd.Series([difference.interval.low > 0 for difference in differences])
+    verdict, why = _of_pairs(holds, opposite)
+    sample = n_images_text(ordered(tables[known[0][0]], by="position"))
+    return Claim(text, paper, f"{found}; {sample}, one training each.", verdict, why, CHAPTER)
+
+
+def _of_pairs(holds: pd.Series, opposite: pd.Series) -> tuple[Verdict, str]:
+    if len(holds) > 1:
+        return of_all_or_some(holds, opposite, what="pairs surely respond less")
+    if holds.all():
+        return "agrees", "It surely responds less."
+    if opposite.any():
+        return "does not agree", "It surely responds more."
+    return "not decided", "The interval reaches both sides of 0."
+
+
+def _responses(table: Table) -> list[float]:
+    """List the standard deviations of the convolutions with a normalisation behind them."""
+    try:
+        rows = ordered(table, by="position", needs=["response_std"], keeps=["kind", "measured_after"])
+    except EvaluationError:
+        return []
+    is_counted = (rows["kind"] == _CONVOLUTION) & (rows["measured_after"] == _NORMALISED)
+    return [float(value) for value in rows.loc[is_counted, "response_std"]]
+
+
+def _median_text(responses: list[float]) -> str:
+    return (
+        f"{number(float(pd.Series(responses).median()))} in the median of {counted(len(responses), 'layer')}"
+    )
+
+
+def _name(key: tuple[str, int]) -> str:
+    family, depth = key
+    return f"{'ResNet' if family == RESIDUAL else 'plain'}-{depth}"

@@ -1,0 +1,141 @@
+"""Findings about trained networks: sentences and the table of all of them, computed from their table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
+from unravelnet.figures.rows import n_images_text
+from unravelnet.reporting.chapter import ShownTable
+from unravelnet.reporting.comparisons import difference_of_trainings, mean_interval_of
+from unravelnet.reporting.sentences import (
+    counted,
+    fine_percent,
+    listed,
+    number,
+    points_with_interval,
+)
+
+_HEADER = (
+    "Network",
+    "Trained on",
+    "Modules",
+    "Parameters",
+    "Epochs",
+    "Seeds",
+    "Test error",
+    "of each training",
+    "at the other test time",
+    "Training error",
+    "Minutes",
+    "Images/s",
+)
+_UNKNOWN, _NONE = "not recorded", "–"
+
+
+def table_of_networks(groups: list[TrainedGroup]) -> ShownTable:
+    """Write all trained networks as a table, one row for those that differ in their seed only."""
+    every = pd.concat([group.rows for group in groups])
+    caption = (
+        f"All trained networks; mean ± standard deviation over seeds, {n_images_text(every)}. Test error: as the "
+        "method tests. Training error: of the last epoch, on augmented images with the modules of that batch."
+    )
+    return ShownTable(caption, _HEADER, tuple(_network_row(group) for group in groups))
+
+
+def errors_text(rows: pd.DataFrame, column: str = "error_rate") -> str:
+    """Write the error of one training, or the mean of several with its standard deviation and each of them.
+
+    >>> errors_text(pd.DataFrame({"error_rate": [0.078, 0.08, 0.082]}))
+    '8.00 ± 0.20 % (3 trainings: 7.80, 8.00 and 8.20)'
+    """
+    values = rows[column].dropna()
+    if len(values) < 2:
+        return _mean_text(values)
+    return f"{_mean_text(values)} ({counted(len(values), 'training')}: {_each_text(values)})"
+
+
+def on_test_times(groups: list[TrainedGroup]) -> list[str]:
+    """Say what scaling the branches at test time does to networks that were trained on a part of them."""
+    sentences = []
+    for group in groups:
+        scaled, unscaled = (group.at_test_time(test_time) for test_time in ("scaled", "unscaled"))
+        both = scaled.merge(unscaled, on="training_seed", suffixes=("", "_unscaled"))
+        if both.empty:
+            continue
+        change = mean_interval_of(both["error_rate"] - both["error_rate_unscaled"])
+        silent = (
+            " Whether the paper scales them is not said there; unscaled, with all modules present, is how it is read "
+            "here."
+            if group.routes.startswith(EFFECTIVE_PATHS)
+            else ""
+        )
+        sentences.append(
+            f"{group.title}: {errors_text(unscaled)} with unscaled branches, {errors_text(scaled)} with each branch "
+            f"times its chance to be there in training, a difference of {points_with_interval(change, digits=2)}"
+            f"{'' if len(both) > 1 else ', one training'}.{silent}"
+        )
+    return sentences
+
+
+def on_cost(groups: list[TrainedGroup]) -> list[str]:
+    """Say what training on a part of the modules saves, and what it does to the error."""
+    return [
+        f"{part.title}: {_cost_text(full, part)}error {_change_text(part, full)}."
+        for routes in (EFFECTIVE_PATHS, STOCHASTIC_DEPTH)
+        for full, part in pairs_of(groups, routes)
+    ]
+
+
+def _cost_text(full: TrainedGroup, part: TrainedGroup) -> str:
+    speeds = [group.rows["images_per_second"].mean() for group in (part, full)]
+    minutes = [group.rows["training_seconds"].mean() / 60 for group in (part, full)]
+    if not all(value > 0 for value in (*speeds, *minutes)):
+        return ""
+    return (
+        f"{number(speeds[0] / speeds[1])} times as many images/s as with all modules, {minutes[0]:.0f} minutes "
+        f"against {minutes[1]:.0f}; "
+    )
+
+
+def _change_text(part: TrainedGroup, full: TrainedGroup) -> str:
+    difference = difference_of_trainings(part.rows, full.rows)
+    assert difference is not None, "every group has an error"
+    return f"{points_with_interval(difference.row, digits=2)} against all modules; {difference.how}"
+
+
+def _network_row(group: TrainedGroup) -> tuple[str, ...]:
+    rows, errors = group.rows, group.rows["error_rate"]
+    seconds = rows["training_seconds"]
+    return (
+        group.title,
+        "all modules" if group.routes == "all" else group.routes,
+        _whole(rows["n_modules"]),
+        _whole(rows["n_parameters"]),
+        _whole(rows["epochs"]),
+        str(len(rows)),
+        _mean_text(errors),
+        _each_text(errors) if len(errors) > 1 else _NONE,
+        f"{group.others['test_time'].iloc[0]}: {_mean_text(group.others['error_rate'])}"
+        if len(group.others)
+        else _NONE,
+        _mean_text(rows["train_error_rate"].dropna()),
+        f"{seconds.mean() / 60:.0f}" if seconds.notna().any() else _UNKNOWN,
+        _whole(rows["images_per_second"]),
+    )
+
+
+def _whole(values: pd.Series) -> str:
+    """Write what is the same of all trainings, or their mean, as a whole number."""
+    return f"{values.mean():,.0f}" if values.notna().any() else _UNKNOWN
+
+
+def _mean_text(shares: pd.Series) -> str:
+    if shares.empty:
+        return _UNKNOWN
+    mean = fine_percent(shares.mean())
+    return mean if len(shares) < 2 else mean.replace(" %", f" ± {100 * shares.std(ddof=1):.2f} %")
+
+
+def _each_text(shares: pd.Series) -> str:
+    return listed([f"{100 * share:.2f}" for share in shares])

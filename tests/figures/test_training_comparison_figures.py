@@ -1,0 +1,126 @@
+"""Figures that compare trainings. The oracle is the table that they show."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from tests.reporting import trainings
+from unravelnet.errors import EvaluationError
+from unravelnet.figures import figure_degradation, figure_trained_errors
+from unravelnet.record import Table
+
+
+def history(start, end, n_epochs=5):
+    return Table(
+        {"epoch": epoch, "train_error_rate": float(error) - 0.01, "test_error_rate": float(error)}
+        for epoch, error in enumerate(np.linspace(start, end, n_epochs), start=1)
+    )
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def caption_of(figure):
+    return figure.get_supxlabel().replace("\n", " ").replace("\xa0", " ")
+
+
+def curves(axes):
+    return [
+        (line.get_color(), np.asarray(line.get_ydata()).tolist())
+        for line in axes.lines
+        if len(line.get_xdata())
+    ]
+
+
+def test_depths_have_one_colour_in_both_panels():
+    plain = {"20 layers": history(0.7, 0.09), "56 layers": history(0.8, 0.13)}
+    residual = {"20 layers": history(0.6, 0.085), "110 layers": history(0.6, 0.07)}
+    figure = figure_degradation({"Plain networks": plain, "Residual networks": residual})
+    left, right = figure.axes
+    assert [axes.get_title(loc="left") for axes in (left, right)] == ["Plain networks", "Residual networks"]
+    for axes, tables in ((left, plain), (right, residual)):
+        drawn = [values for _, values in curves(axes)]
+        expected = [
+            [row[f"{of}_error_rate"] for row in table]
+            for table in tables.values()
+            for of in ("test", "train")
+        ]
+        assert drawn == expected
+    assert curves(left)[0][0] == curves(right)[0][0]
+    assert labels(figure) == ["20 layers", "56 layers", "110 layers"]
+    colour = {
+        label.get_text(): line.get_color()
+        for label, line in zip(figure.legends[0].get_texts(), figure.legends[0].get_lines(), strict=True)
+    }
+    assert colour["110 layers"] == curves(right)[2][0]
+
+
+def test_the_ends_of_the_curves_are_in_sight():
+    figure = figure_degradation(
+        {"Plain": {"20 layers": history(0.9, 0.1)}, "Residual": {"20 layers": history(0.9, 0.08)}}
+    )
+    for axes in figure.axes:
+        assert axes.get_ylim() == pytest.approx((0, 0.25))
+    assert "Errors above 25 % are not shown" in caption_of(figure)
+
+
+@pytest.mark.parametrize(
+    "panels", [{}, {"Plain": {}}, {"Plain": {"20 layers": Table([{"epoch": 1, "train_error_rate": 0.5}])}}]
+)
+def test_without_test_errors_there_are_no_depths_to_compare(panels):
+    with pytest.raises(EvaluationError, match="No history has a column test_error_rate"):
+        figure_degradation(panels)
+
+
+def test_every_training_is_a_mark_beside_its_name():
+    table = trainings.whole_table()
+    figure = figure_trained_errors(table)
+    (axes,) = figure.axes
+    marks = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines]
+    assert sorted(error for error, _ in marks) == sorted(row["error_rate"] for row in table)
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[:2] == ["Pre-activation ResNet-110", "Pre-activation ResNet-110, exactly 23"]
+    plain20 = names.index("Plain-20")
+    assert [error for error, y in marks if round(y) == plain20] == [0.09, 0.091, 0.092]
+    assert "n = 10,000 images" in caption_of(figure)
+    figure.draw_without_rendering()
+
+
+def test_means_stand_where_there_are_several_seeds():
+    (axes,) = figure_trained_errors(trainings.whole_table()).axes
+    lines = [part.get_segments()[0] for part in axes.collections if isinstance(part, LineCollection)]
+    means = [segment[0][0] for segment in lines if segment[0][0] == segment[1][0]]
+    assert means == pytest.approx([0.091, 0.085, 0.081, 0.081, 0.13])
+
+
+def test_the_other_test_time_is_hollow():
+    table = Table(trainings.trained("preact-resnet110", [0.09], routes="stochastic-depth:0.5", scaled=[0.06]))
+    figure = figure_trained_errors(table)
+    as_trained, other = figure.axes[0].lines
+    assert (as_trained.get_xdata()[0], as_trained.get_markerfacecolor()) == (0.06, as_trained.get_color())
+    assert (other.get_xdata()[0], other.get_markerfacecolor()) == (0.09, "#ffffff")
+    assert labels(figure) == ["scaled", "unscaled, not as the method tests"]
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(0.2, "linear"), (0.6, "log")])
+def test_errors_far_apart_are_drawn_on_a_logarithm(largest, scale):
+    table = Table([*trainings.trained("plain20", [0.09]), *trainings.trained("plain56", [largest])])
+    (axes,) = figure_trained_errors(table).axes
+    assert axes.get_xscale() == scale
+
+
+@pytest.mark.parametrize(
+    ("rows", "phrase"),
+    [
+        ([], "no column 'training_seed'"),
+        ([{**row, "is_as_trained": False} for row in trainings.trained("plain20", [0.09])], "is_as_trained"),
+        (
+            [{**row, "error_rate": None} for row in trainings.trained("plain20", [0.09])],
+            "finite 'error_rate'",
+        ),
+    ],
+)
+def test_a_table_without_trainings_is_refused(rows, phrase):
+    with pytest.raises(EvaluationError, match=phrase):
+        figure_trained_errors(Table(rows))

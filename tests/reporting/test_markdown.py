@@ -1,0 +1,109 @@
+"""The claims as Markdown: a function of the directory, with links that lead to the rows."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.reporting import runs, trainings
+from tests.reporting.test_training_report import compared_networks
+from unravelnet.errors import StoreError
+from unravelnet.reporting import report_markdown
+from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.markdown import render_markdown
+from unravelnet.reporting.verdict_table import all_claims, tally
+
+ROOT = Path(__file__).parents[2]
+RESULTS, PAGE = ROOT / "results" / "reproduction", ROOT / "docs" / "reproduction.md"
+
+
+def run_in(tmp_path, networks=None, **options):
+    every = [*runs.whole_run(), *compared_networks()] if networks is None else networks
+    return runs.write(tmp_path / "results" / "a run", every, **options)
+
+
+@pytest.fixture
+def page(tmp_path):
+    directory = run_in(tmp_path, trained_networks=trainings.whole_table())
+    return report_markdown(directory, tmp_path / "docs" / "reproduction.md")
+
+
+def section(page, title):
+    return page.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def rows(page, title):
+    """The cells of the table of a section; a bar inside a cell is escaped."""
+    lines = [line for line in section(page, title).splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert len({len(line) for line in cells}) == 1
+    return cells[2:]
+
+
+def test_every_claim_is_one_line(page, tmp_path):
+    judged = all_claims(read_run_directory(tmp_path / "results" / "a run"))
+    lines = rows(page, "Claims")
+    assert [line[0] for line in lines] == [str(number + 1) for number in range(len(judged))]
+    assert [line[4] for line in lines] == [f"**{claim.verdict}**" for claim in judged]
+    assert tally(judged) in section(page, "Claims")
+    unescaped = [re.sub(r"\\(.)", r"\1", line[3]) for line in lines]
+    assert unescaped == [claim.measured for claim in judged]
+
+
+def test_links_lead_to_tables(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(<?([^)>]+)>?\)", text)
+    assert all((page.parent / link).exists() for link in links)
+    tables = {Path(link).resolve() for link in (page.parent / link for link in links) if link.is_file()}
+    assert tables == {path.resolve() for path in (page.parents[1] / "results").rglob("*.csv")}
+
+
+def test_networks_and_conditions_are_there(page):
+    assert len(rows(page, "Trained networks")) == 10
+    facts = dict(rows(page, "Conditions"))
+    assert facts["seed"] == "7"
+    assert facts["packages, torch"] == "2.13.0"
+    assert facts["command"] == "unravelnet reproduce --out 'a run'"
+    counts = {(line[0], line[2].partition("]")[0]): line[1] for line in rows(page, "Rows")}
+    assert counts["all trained networks", "[trained_networks"] == "23"
+    assert counts["ResNet-110", "[delete_each"] == "55"
+
+
+def test_the_same_run_gives_the_same_bytes(page, tmp_path):
+    again = report_markdown(tmp_path / "results" / "a run", page.with_name("again.md"))
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_a_surge_without_skips_stands_below_the_claims(page, tmp_path):
+    assert "- ResNet-110: so the error surges without a skip" in section(page, "Claims")
+    directory = run_in(tmp_path / "other", [(runs.RESNET, {})])
+    assert "surges" not in report_markdown(directory, tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+def test_names_are_shown_as_they_are(tmp_path):
+    odd = {**runs.RESNET, "title": "a|b *c* <d> `e`"}
+    directory = run_in(tmp_path, [(odd, runs.resnet_tables())])
+    page = report_markdown(directory, tmp_path / "page.md")
+    assert r"a\|b \*c\* \<d> \`e\`" in section(page, "Claims")
+    assert rows(page, "Rows")[0][0] == r"a\|b \*c\* \<d> \`e\`"
+
+
+def test_a_run_without_trained_networks_has_no_such_section(tmp_path):
+    text = report_markdown(run_in(tmp_path, []), tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "## Trained networks" not in text
+    assert "## Conditions" in text
+
+
+def test_what_cannot_be_written_is_one_sentence(tmp_path):
+    directory = run_in(tmp_path, [])
+    with pytest.raises(StoreError, match="cannot be written"):
+        report_markdown(directory, directory / "run.json" / "page.md")
+    with pytest.raises(StoreError, match="There is no directory"):
+        report_markdown(tmp_path / "nowhere", tmp_path / "page.md")
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="the results of the reproduction are not there")
+def test_the_page_of_the_reproduction_is_current():
+    fresh = render_markdown(read_run_directory(RESULTS), PAGE.parent)
+    command = "unravelnet report results/reproduction --markdown docs/reproduction.md"
+    assert PAGE.read_text(encoding="utf-8") == fresh, f"run: {command}"

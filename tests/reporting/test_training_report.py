@@ -1,0 +1,136 @@
+"""The chapter about trained networks: there when it has something to show, without clutter elsewhere."""
+
+import pytest
+
+from tests.figures import tables
+from tests.reporting import runs, trainings
+from tests.reporting.pages import Page, reported
+from unravelnet.record import Table, load_table
+from unravelnet.reporting import report
+from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.verdict_table import all_claims
+
+
+def compared_networks():
+    scales = {"plain20": 2.0, "plain56": 2.0, "resnet20": 1.0, "resnet56": 0.5}
+    return [
+        runs.compared(
+            name, name.capitalize(), responses=trainings.responses([scale * 1.01**i for i in range(19)])
+        )
+        for name, scale in scales.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    effective = {"delete_each": tables.each(tables.resnet_like(peak=0.05))}
+    networks = [*runs.whole_run(), (runs.EFFECTIVE, effective), *compared_networks()]
+    path = tmp_path_factory.mktemp("trained") / "run"
+    return runs.write(path, networks, trained_networks=trainings.whole_table())
+
+
+@pytest.fixture(scope="module")
+def page(directory):
+    return Page(report(directory).read_text(encoding="utf-8"))
+
+
+def test_the_chapter_stands_behind_the_others(page):
+    assert page.values("id", tag="section")[-3:] == ["trained-networks", "measuring", "provenance"]
+    targets = {value for value in page.values("href", tag="a") if value.startswith("#")}
+    assert targets <= {f"#{anchor}" for anchor in page.values("id", tag="section")}
+
+
+def test_its_figures_are_there_with_their_data(directory, page):
+    figures = directory / "figures"
+    assert load_table(figures / "trained_errors.csv") == trainings.whole_table()
+    for name in ("degradation", "layer_responses_compared"):
+        titles = {row["network_title"] for row in load_table(figures / f"{name}.csv")}
+        assert titles == {"Plain20", "Plain56", "Resnet20", "Resnet56"}
+
+
+def test_compared_networks_stand_in_no_other_chapter(directory, page):
+    assert {row["network_title"] for row in load_table(directory / "figures" / "training.csv")} == {
+        "ResNet-110",
+        "ResNet-110, stochastic depth",
+        "VGG-15",
+    }
+    assert "layer-responses" not in page.ids
+    assert "Plain20" not in page.text[: page.text.rindex(" Trained networks ")]
+
+
+def test_effective_paths_stand_beside_the_resnet(directory):
+    for name in ("delete_each", "delete_each_residual"):
+        titles = [row["network_title"] for row in load_table(directory / "figures" / f"{name}.csv")]
+        assert titles[0] == "ResNet-110"
+        assert "ResNet-110, exactly 23" in titles
+
+
+def test_networks_are_listed_with_their_seeds(page):
+    text = page.text.replace("\xa0", " ")
+    # Put in: 8.0, 8.1 and 8.2 %, whose standard deviation is 0.1; 3,000 seconds; 400 images/s.
+    assert (
+        "Pre-activation ResNet-56 all modules 27 855,770 30 3 8.10 ± 0.10 % 8.00, 8.10 and 8.20 – "
+        "8.10 ± 0.10 % 50 400"
+    ) in text
+    assert "Pre-activation ResNet-110, exactly 23 exactly:23 54 855,770 30 1 7.50 % – scaled: 11.00 %" in text
+
+
+def test_test_times_are_told_apart(page):
+    text = page.text.replace("\xa0", " ")
+    # 12 - 8.05, 13 - 8.1 and 14 - 8.15: a mean of 4.9, a standard deviation of 0.95, t of 2 degrees of freedom 4.303.
+    assert "a difference of +4.90 points (+2.54 to +7.26)." in text
+    assert "7.50 % with unscaled branches, 11.00 % with each branch times its chance" in text
+    assert text.count("is how it is read here") == 2
+    assert "2.25 times as many images/s as with all modules, 20 minutes against 50" in text
+
+
+def test_every_claim_about_trainings_is_judged_as_put_in(directory):
+    judged = all_claims(read_run_directory(directory))
+    found = {claim.text[:45]: claim.verdict for claim in judged if claim.chapter == "trained-networks"}
+    assert [claim.verdict for claim in judged if claim.chapter == "trained-networks"] == ["agrees"] * 8, found
+
+
+def test_claims_name_the_tables_that_they_were_judged_from(directory):
+    judged = all_claims(read_run_directory(directory))
+    assert all((directory / path).is_file() for claim in judged for path in claim.rows)
+    without = [claim.text for claim in judged if not claim.rows]
+    # Computed, and not measured.
+    assert len(without) == 3
+
+
+def test_seeds_are_said_to_be_there_or_not(tmp_path, page):
+    assert "Every network was trained once." not in page.text
+    assert "Every network was trained once." in reported(tmp_path, []).text
+
+
+def test_a_run_without_comparisons_has_no_such_chapter_and_no_such_claims(tmp_path):
+    directory = runs.write(tmp_path / "run", runs.whole_run()[:1])
+    assert "trained-networks" not in Page(report(directory).read_text(encoding="utf-8")).ids
+    assert all(claim.chapter != "trained-networks" for claim in all_claims(read_run_directory(directory)))
+
+
+def test_without_the_table_of_trainings_responses_are_still_compared(tmp_path):
+    page = reported(tmp_path, compared_networks())
+    assert "There is no table trained_networks, so this was not measured." in page.text
+    assert {"figure-degradation-title", "figure-layer_responses_compared-title"} <= set(page.ids)
+
+
+@pytest.mark.parametrize("table", [Table([]), Table([{"group": "a", "error_rate": 0.1}])])
+def test_a_table_without_trainings_is_said(tmp_path, table):
+    page = reported(tmp_path, [], trained_networks=table)
+    assert "has no row with an error, so this was not measured." in page.text
+    assert "5 are not decided" in page.text
+
+
+# -- what follows from removed skips --
+
+
+def test_a_surge_without_skips_qualifies_the_ensemble_reading(page):
+    assert "ResNet-110: so the error surges without a skip" in page.text
+    # Routes through module i enter 1 + 53 / 2 modules in the mean, those around it 53 / 2.
+    assert "2^53 of 2^54, of nearly the same lengths (27.5 and 26.5 modules in the mean)" in page.text
+
+
+def test_skips_that_cost_no_more_qualify_nothing(tmp_path):
+    study = {**runs.resnet_tables(), "remove_skip_each": tables.each([0.062] * 54, study="remove_skip_each")}
+    assert "surges without a skip" not in reported(tmp_path, [(runs.RESNET, study)]).text
