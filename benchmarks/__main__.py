@@ -16,7 +16,7 @@ from benchmarks.measure import Row
 from unravelnet import provenance, zoo
 from unravelnet.data import as_batches, load
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import Table
+from unravelnet.record import Table, load_table
 
 
 def main() -> None:
@@ -32,12 +32,15 @@ def main() -> None:
     options = parser.parse_args()
     facts = provenance.collect(n_images=options.images, network=options.network or "random weights")
     flat = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    earlier = list(load_table(options.out)) if options.out.exists() else []
     rows: list[Row] = []
     for row in _rows(options):
         rows.append({**flat, **row})
         print("  ".join(f"{name}={_text(value)}" for name, value in row.items()), flush=True)
+        measured = {row["benchmark"] for row in rows}
+        others = [row for row in earlier if row["benchmark"] not in measured]
         # After each of them: a quarter of an hour should not be lost to the last minute.
-        Table(rows).save(options.out)
+        Table(others + rows).save(options.out)
 
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:

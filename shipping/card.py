@@ -52,14 +52,16 @@ and the loss from {full_loss:.5f} to {loss:.5f}.
 | seed | {seed} |
 | epochs | {epochs} |
 | minutes | {minutes:.1f}, evaluation after each epoch included |
-| images/s | {images_per_second:.0f}, on average |
+| images/s | {images_per_second:.0f}, at full size |
 | hardware | {hardware} |
 | versions | {versions} |
 | code | {code} |
 | finished | {finished} (UTC) |
 | file | {bytes:,} bytes of weights |
 
-The weights are those after the last epoch; no other epoch was chosen by its error. Losses and errors of training are
+The weights are those after the last epoch; no other epoch was chosen by its error. How the recipe was chosen stands
+in docs/networks.md. Minutes and images/s are of a machine that did other work, too, at times; speeds that can be
+compared are in results/benchmarks.csv. Losses and errors of training are
 of images and routes as they were drawn, the mean over an epoch.
 
 {history}

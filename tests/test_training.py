@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from unravelnet import checkpoint, zoo
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
-from unravelnet.fused_normalisation import FusedBatchNorm2d
+from unravelnet.fused_normalisation import FusedBatchNorm2d, load_operator
 from unravelnet.network import ResidualModule, UnraveledNetwork, first_tensor
 from unravelnet.record import load_table
 from unravelnet.training import TrainingStatus, train
@@ -251,6 +251,42 @@ def test_sizes_are_of_images_only():
         data.batch(torch.arange(2), 4)
 
 
+def test_a_last_size_that_is_not_the_datas_is_warned_of(caplog):
+    train(small(), some_digits(32), epochs=2, image_sizes="4,8")
+    assert not caplog.text
+    train(small(), some_digits(32), epochs=2, image_sizes="8,4")
+    assert "has 8: the network will be used on others than it learned from" in caplog.text
+
+
+def test_the_network_is_tested_as_often_as_the_plan_says():
+    history = train(small(), some_digits(32), epochs=5, test_every=2, validation=some_digits(40, "test"))
+    assert [math.isnan(row["test_error_rate"]) for row in history] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(("n_epochs", "is_fused"), [(1, False), (10**7, True)])
+def test_long_trainings_are_fused_and_short_ones_are_not(monkeypatch, n_epochs, is_fused):
+    # 10^13 MACs are worth it: the network has 112,288 an image, of which there are 32.
+    net = small()
+    assert (net.total_macs * 32 * n_epochs > 1e13) == is_fused
+    seen = []
+
+    def stop(_):
+        seen.append(any(isinstance(module, FusedBatchNorm2d) for module in net.modules()))
+        raise Stop
+
+    monkeypatch.setattr("unravelnet.training.load_operator", lambda: True)
+    with pytest.raises(Stop):
+        train(net, some_digits(32), epochs=n_epochs, on_batch=stop)
+    assert seen == [is_fused]
+
+
+def test_asked_for_and_not_to_be_had(monkeypatch):
+    monkeypatch.setattr("unravelnet.training.load_operator", lambda: False)
+    with pytest.raises(TrainingError, match="fused is True, and the operation could not be compiled"):
+        train(small(), some_digits(32), epochs=1, fused=True)
+
+
+@pytest.mark.skipif(not load_operator(), reason="the fused operation cannot be compiled here")
 def test_fused_layers_learn_what_the_plain_ones_do():
     nets = {fused: small(14) for fused in (False, True)}
     for fused, net in nets.items():
@@ -352,7 +388,12 @@ def stop_at(epoch, batch, error=Stop):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"channels_last": False}, {"fused": True}, {"image_sizes": "4,8"}],
+    [
+        {},
+        {"channels_last": False},
+        pytest.param({"fused": True}, marks=pytest.mark.skipif(not load_operator(), reason="not compiled")),
+        {"image_sizes": "4,8"},
+    ],
     ids=["usual", "default layout", "fused", "sizes"],
 )
 @pytest.mark.parametrize(("epoch", "batch"), [(2, 1), (3, 2), (4, 4)])

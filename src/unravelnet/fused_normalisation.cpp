@@ -40,6 +40,15 @@ inline Vector load(const float* from) {
   return vector;
 }
 
+inline float load_one(const uint16_t* from) {
+  const uint32_t bits = static_cast<uint32_t>(*from) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline float load_one(const float* from) { return *from; }
+
 // Rounds to nearest, ties to even; NaN stays NaN, since its upper half keeps a bit of the mantissa.
 inline void store(uint16_t* to, Vector vector) {
   Bits bits = (Bits)vector;
@@ -161,10 +170,11 @@ void normalise(const T* x, T* y, const Layout& layout, const float* weight, cons
                float* running_var, float momentum, float eps, Statistics kept) {
   const int64_t n_channels = layout.n_channels;
   const float n = static_cast<float>(layout.n_values);
-  std::vector<float> deviations(n_channels), squares(n_channels);
-  // Distances from the running mean, which is near: squares of the values themselves would cancel.
+  std::vector<float> centres(n_channels), deviations(n_channels), squares(n_channels);
+  // Distances from one of the values, which is near their mean: squares of the values themselves would cancel.
+  for (int64_t channel = 0; channel < n_channels; ++channel) centres[channel] = load_one(x + channel);
   layout.sum(
-      deviations.data(), squares.data(), [&](int64_t column) { return Tile(running_mean, n_channels, column); },
+      deviations.data(), squares.data(), [&](int64_t column) { return Tile(centres.data(), n_channels, column); },
       [&](const Tile& centre, int64_t vector, int64_t place) {
         Vector deviation = load(x + place) - centre.at[vector];
         return std::make_pair(deviation, deviation * deviation);
@@ -172,13 +182,13 @@ void normalise(const T* x, T* y, const Layout& layout, const float* weight, cons
   for (int64_t channel = 0; channel < n_channels; ++channel) {
     const float deviation = deviations[channel] / n;
     // Not std::max, which would make a number of NaN.
-    float variance = squares[channel] / n - deviation * deviation;
-    variance = variance < 0 ? 0 : variance;
-    kept.mean[channel] = running_mean[channel] + deviation;
+    const double difference = squares[channel] / n - static_cast<double>(deviation) * deviation;
+    const float variance = difference < 0 ? 0.0f : static_cast<float>(difference);
+    kept.mean[channel] = centres[channel] + deviation;
     kept.inverse_deviation[channel] = 1 / std::sqrt(variance + eps);
     kept.scale[channel] = weight[channel] * kept.inverse_deviation[channel];
     kept.shift[channel] = bias[channel] - kept.mean[channel] * kept.scale[channel];
-    running_mean[channel] += momentum * deviation;
+    running_mean[channel] += momentum * (kept.mean[channel] - running_mean[channel]);
     running_var[channel] += momentum * (variance * n / (n - 1) - running_var[channel]);
   }
   layout.map(
@@ -247,9 +257,23 @@ void dispatch(const Tensor& x, bool relu, const Run& run) {
   return run(float(), std::false_type());
 }
 
+void check(const Tensor& x, const std::vector<Tensor>& of_channels) {
+  TORCH_CHECK(x.dim() == 4 && x.device().is_cpu(), "values are [images, channels, height, width] on the CPU");
+  const int64_t n_channels = x.size(1);
+  TORCH_CHECK(n_channels > 0 && (kTile % n_channels == 0 || n_channels % kTile == 0) && x.numel() % kTile == 0 &&
+                  x.numel() > n_channels,
+              "channels divide ", kTile, " or are a multiple of it, and there is more than one value of each");
+  for (const Tensor& tensor : of_channels) {
+    TORCH_CHECK(tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
+                    tensor.sizes() == at::IntArrayRef({n_channels}),
+                "parameters and statistics are contiguous float32, one value a channel");
+  }
+}
+
 struct BatchNorm : torch::autograd::Function<BatchNorm> {
   static Tensor forward(AutogradContext* context, const Tensor& given, const Tensor& weight, const Tensor& bias,
                         const Tensor& running_mean, const Tensor& running_var, double momentum, double eps, bool relu) {
+    check(given, {weight, bias, running_mean, running_var});
     const Tensor x = given.contiguous(at::MemoryFormat::ChannelsLast);
     const Layout layout(x);
     Tensor y = at::empty_like(x);
@@ -267,6 +291,7 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "fused normalisation has no second derivative; use the plain layers");
     const variable_list saved = context->get_saved_variables();
     const Tensor x = saved[0], kept = saved[1];
     const Tensor gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);

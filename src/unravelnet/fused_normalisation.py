@@ -1,10 +1,9 @@
 """Batch normalisation with the ReLU behind it as one operation, for training on a CPU.
 
-A ResNet-110 spends a quarter of a training step in 109 normalisations and as many ReLUs, which do little with
-much memory: torch goes over a feature map six times forwards and backwards, each with one thread or none of the
-processor's vectors. Here it is two passes each way, with the same result up to rounding
-(`fused_normalisation.cpp`; compiled once a machine, 20 seconds, kept in the user's cache directory). Where there
-is no compiler training goes on without it.
+A ResNet-110 has 109 normalisations and as many ReLUs, which do little with much memory: torch goes over a feature
+map three times each way. Here it is twice, with the processor's vectors and all threads, and the same result up to
+rounding (`fused_normalisation.cpp`; compiled once a machine and kept in the user's cache directory). Where there is
+no compiler training goes on without it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -32,6 +32,8 @@ _SOURCE = Path(__file__).with_suffix(".cpp")
 # Channels of a tile in the source: fewer must divide it, more be a multiple of it.
 _TILE = 64
 _DTYPES = (torch.bfloat16, torch.float32)
+# Minutes on a slow machine; what takes longer hangs.
+_COMPILE_SECONDS = 600
 
 
 class FusedBatchNorm2d(nn.BatchNorm2d):
@@ -42,7 +44,8 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
     True
 
     Parameters and buffers are those of `norm` itself. What the operation does not know (other devices and dtypes,
-    evaluation mode, odd numbers of channels) is computed as ever.
+    evaluation mode, numbers of channels that neither divide 64 nor are a multiple of it) is computed as ever. There
+    is no second derivative.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, *, relu: bool) -> None:
@@ -65,9 +68,11 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
     def _is_known(self, x: Tensor) -> bool:
         return (
             self.training
+            and _can_be_fused(self)
             and x.device.type == "cpu"
             and x.dtype in _DTYPES
             and x.dim() == 4
+            and x.shape[1] == self.num_features
             and x.numel() % _TILE == 0
             and x.numel() > self.num_features
             and load_operator()
@@ -76,7 +81,10 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
 @contextlib.contextmanager
 def fused_normalisations(net: nn.Module) -> Iterator[None]:
-    """Fuse the batch normalisations of a network that stand in a `Sequential`; afterwards it is as it was.
+    """Fuse the batch normalisations of a network that stand in an `nn.Sequential`; afterwards it is as it was.
+
+    For networks that call these as a whole: what reads the layers of one by itself would miss the ReLU where it was.
+    Layers with hooks stay as they are.
 
     >>> net = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
     >>> with fused_normalisations(net):
@@ -85,7 +93,7 @@ def fused_normalisations(net: nn.Module) -> Iterator[None]:
     """
     replaced: list[tuple[nn.Sequential, str, nn.Module]] = []
     try:
-        for sequential in [module for module in net.modules() if isinstance(module, nn.Sequential)]:
+        for sequential in [module for module in net.modules() if type(module) is nn.Sequential]:
             replaced += [(sequential, *layer) for layer in _fuse(sequential)]
         yield
     finally:
@@ -95,11 +103,12 @@ def fused_normalisations(net: nn.Module) -> Iterator[None]:
 
 def _fuse(sequential: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
     """Put fused layers in, and give the name and layer of each that they replace."""
-    layers: list[tuple[str, nn.Module | None]] = [*sequential.named_children(), ("", None)]
+    # Not `named_children`, which leaves out a layer that comes a second time.
+    layers: list[tuple[str, nn.Module | None]] = [*sequential._modules.items(), ("", None)]
     for (name, layer), (next_name, following) in pairwise(layers):
-        if type(layer) is not nn.BatchNorm2d or not _can_be_fused(layer):
+        if type(layer) is not nn.BatchNorm2d or not _can_be_fused(layer) or _has_hooks(layer):
             continue
-        has_relu = type(following) is nn.ReLU
+        has_relu = type(following) is nn.ReLU and not _has_hooks(following)
         yield name, layer
         setattr(sequential, name, FusedBatchNorm2d(layer, relu=has_relu))
         if following is not None and has_relu:
@@ -108,8 +117,18 @@ def _fuse(sequential: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _can_be_fused(norm: nn.BatchNorm2d) -> bool:
-    fits = _TILE % norm.num_features == 0 or norm.num_features % _TILE == 0
-    return fits and norm.affine and norm.track_running_stats and norm.momentum is not None
+    of_channels = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return (
+        (_TILE % norm.num_features == 0 or norm.num_features % _TILE == 0)
+        and norm.momentum is not None
+        and all(t is not None and t.dtype == torch.float32 and t.is_contiguous() for t in of_channels)
+    )
+
+
+def _has_hooks(layer: nn.Module) -> bool:
+    return bool(
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    )
 
 
 # -- the operation, compiled where it is used --
@@ -119,11 +138,16 @@ def _can_be_fused(norm: nn.BatchNorm2d) -> bool:
 def load_operator() -> bool:
     """Compile the operation or find it compiled, and say whether it is there; if not, a warning tells why."""
     try:
-        torch.ops.load_library(_compiled())
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        path = _compiled()
+        try:
+            torch.ops.load_library(path)
+        except OSError:  # damaged, or made for another system: once more
+            path.unlink()
+            torch.ops.load_library(_compiled())
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         _log.warning(
-            "Training goes on without fused normalisation, slower by a tenth: it could not be compiled. %s",
+            "Fused normalisation could not be compiled or loaded, and plain layers are used, which are slower. %s",
             detail.strip().partition("\n")[0],
         )
         return False
@@ -133,27 +157,29 @@ def load_operator() -> bool:
 def _compiled() -> Path:
     """Give the path of the compiled operation, which is made if it is not there."""
     command = _command()
-    # Another source, torch, compiler or processor is another file: machines may share a cache directory.
-    parts = [_SOURCE.read_text(encoding="utf-8"), *command, torch.__version__, _processor()]
+    # Another source, torch, compiler or system is another file: machines may share a cache directory.
+    system = ["".join(platform.libc_ver()), platform.machine(), _processor()]
+    parts = [_SOURCE.read_text(encoding="utf-8"), *command, torch.__version__, *system]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     path = cache_directory() / f"fused-normalisation-{digest}.so"
     if not path.exists():
         with replacing(path) as temporary:
-            subprocess.run([*command, "-o", str(temporary)], check=True, capture_output=True, text=True)
+            made = [*command, "-o", str(temporary)]
+            subprocess.run(made, check=True, capture_output=True, text=True, timeout=_COMPILE_SECONDS)
     return path
 
 
 def _command() -> list[str]:
     from torch.utils.cpp_extension import include_paths, library_paths
 
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
-    if compiler is None:
+    compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("c++") or shutil.which("g++") or ""]
+    if not compiler[0]:
         raise OSError("There is no C++ compiler; install g++, or name one in the environment variable CXX.")
     options = ["-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared"]
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
     includes = [f"-I{path}" for path in include_paths()]
     libraries = [f"-L{path}" for path in library_paths()]
-    return [compiler, *options, abi, *includes, str(_SOURCE), *libraries, "-ltorch", "-ltorch_cpu", "-lc10"]
+    return [*compiler, *options, abi, *includes, str(_SOURCE), *libraries, "-ltorch", "-ltorch_cpu", "-lc10"]
 
 
 def _processor() -> str:

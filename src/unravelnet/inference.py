@@ -126,7 +126,8 @@ def _fold_sequential(sequential: nn.Sequential) -> None:
     for (name, layer), (next_name, following) in pairwise(layers):
         if not isinstance(layer, _CONVOLUTIONS) or not isinstance(following, _NORMALISATIONS):
             continue
-        if following.running_mean is not None:
+        # A subclass may do more than normalise.
+        if type(following) in _NORMALISATIONS and following.running_mean is not None:
             setattr(sequential, name, fuse_conv_bn_eval(layer, following))
             setattr(sequential, next_name, nn.Identity())
     for (_, layer), (name, following) in pairwise(layers):

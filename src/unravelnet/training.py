@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,8 +32,8 @@ from unravelnet.checkpoint import Checkpoint
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.errors import CheckpointError, TrainingError
-from unravelnet.fused_normalisation import fused_normalisations
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.fused_normalisation import fused_normalisations, load_operator
+from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.record import Table
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, check_labels, integer_targets
@@ -46,7 +47,7 @@ HISTORY_FILE = "history.csv"
 _EVALUATION_BATCH = 250
 # vgg15 without normalisation on digits stays at chance with 0.05 and learns with 0.02 and less.
 _RATE_WITHOUT_NORMALISATION = 0.01
-# Forwards; some minutes on two cores. Twenty seconds of compiling, once a machine, save a tenth of the time.
+# Forwards; some minutes on two cores, against which compiling, once a machine, is short.
 _MACS_WORTH_COMPILING_FOR = 1e13
 
 Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
@@ -117,6 +118,7 @@ class _Training:
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)
         self.title = net.name or "the network"
+        self.is_fused = self._decide_on_fusing()
         self.identity = self._identity() if out else {}
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
@@ -146,7 +148,7 @@ class _Training:
                     self._restore(found)
                 self._open_epochs(is_new=found is None)
                 self.started, self.epochs_before = time.perf_counter(), self.epoch
-                with fused_normalisations(self.net) if self._is_fused() else contextlib.nullcontext():
+                with fused_normalisations(self.net) if self.is_fused else contextlib.nullcontext():
                     yield
             finally:
                 _to(self.net, home, torch.contiguous_format)
@@ -162,11 +164,20 @@ class _Training:
             # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
             module.branch_scale = 1.0 if module.skip is None else scale
 
-    def _is_fused(self) -> bool:
-        if self.plan.fused is not None:
-            return self.plan.fused
+    def _decide_on_fusing(self) -> bool:
+        """Say whether normalisation and ReLU will be one operation. Raises where that was asked for and cannot be."""
         macs = self.plan.epochs * len(self.data.source) * self.net.total_macs
-        return self.device.type == "cpu" and macs > _MACS_WORTH_COMPILING_FOR
+        pays = self.device.type == "cpu" and macs > _MACS_WORTH_COMPILING_FOR
+        # Only of zoo networks is it known that nothing but the next layer reads what a normalisation gives.
+        if not self.plan.fused and not (self.plan.fused is None and pays and recipe_or_none(self.net)):
+            return False
+        can_be = load_operator()
+        if self.plan.fused and not can_be:
+            raise TrainingError(
+                "The training setting fused is True, and the operation could not be compiled or loaded (see the "
+                "warning above). Mend the compiler, or leave the setting out to train with the plain layers."
+            )
+        return can_be
 
     def _check_output(self) -> None:
         """Raise where the network cannot take the data, before any weight is changed."""
@@ -182,6 +193,22 @@ class _Training:
                 "the input_shape of the data."
             ) from error
         self.data.check_labels(self.n_outputs, self.title)
+        self._check_last_size()
+
+    def _check_last_size(self) -> None:
+        size, own = (
+            self.plan.image_size_at(self.plan.epochs - 1),
+            first_tensor(self.data.probe()[0]).shape[-2],
+        )
+        if size not in (None, own):
+            _log.warning(
+                "The last epochs train on images of height %s, and %s has %s: the network will be used on others than "
+                "it learned from. Let image_sizes end with %s.",
+                size,
+                self.data.name,
+                own,
+                own,
+            )
 
     def _make_optimiser(self) -> torch.optim.SGD:
         for parameter in self.net.parameters():
@@ -270,7 +297,7 @@ class _Training:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
 
     def _test_error_rate(self) -> float:
-        if self.validation is None:
+        if self.validation is None or not self.plan.tests_after(self.epoch + 1):
             return math.nan
         self.net.eval()
         sums = _Sums()
@@ -322,6 +349,7 @@ class _Training:
         del settings["keep_epochs"]
         return {
             **settings,
+            "fused": self.is_fused,
             "network": f"{self.title} {digest}",
             "data": self.data.identity(),
             "validation": None if validation is None else f"{validation.name} {validation.n_images}",
@@ -396,7 +424,9 @@ class _Training:
         last_file = DESCRIPTION_FILE if is_from_zoo else WEIGHTS_FILE
         if self.out is None or (self.was_finished and (self.out / last_file).exists()):
             return
-        provenance.write_run(self.out, self.provenance)
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        times = {"started_utc": self.provenance["time_utc"], "time_utc": ended}
+        provenance.write_run(self.out, {**self.provenance, **times})
         if is_from_zoo:
             zoo.save(self.net, self.out, facts={"training": asdict(self.plan)}, **self.data.facts())
         else:

@@ -42,10 +42,10 @@ class TrainingPlan:
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
     "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`: random crops and flips, for image data;
     `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `image_sizes`: heights of the
-    images over equal parts of the training, such as "16,24,32": smaller ones cost less, and the last should be
-    that of the data; empty: always as they are. `fused`: batch normalisation and ReLU as one operation, the same
-    up to rounding and faster on a CPU; None: for trainings of some minutes, which is what compiling it takes.
-    `device`: "auto" takes CUDA
+    images over equal parts of the training, such as "16,24,32": smaller ones cost less, and the last should be that
+    of the data; empty: always as they are. `test_every`: epochs from one test on the validation data to the next;
+    the last epoch is always tested. `fused`: batch normalisation and ReLU as one operation, the same up to rounding
+    and faster on a CPU; None: for zoo networks, where the training takes some minutes. `device`: "auto" takes CUDA
     where there is one. `keep_epochs`: after which epochs the weights are kept for good, such as "0,1,2,5,10" or
     "all"; 0 is before the first, and if any are kept, the last are. Raises TrainingError for impossible
     settings.
@@ -66,6 +66,7 @@ class TrainingPlan:
     pad: int | None = None
     flip: bool | None = None
     image_sizes: str = ""
+    test_every: int = 1
     fused: bool | None = None
     seed: int = 0
     device: str = "auto"
@@ -85,7 +86,10 @@ class TrainingPlan:
         if self.precision not in _PRECISIONS:
             raise unknown_name("precision", self.precision, _PRECISIONS)
         parse_route_sampler(self.routes)
+        self._check("test_every", self.test_every >= 1, "1 or more")
         self._check("image_sizes", self._image_sizes() is not None, 'heights in pixels, as "16,24,32", or ""')
+        n_sizes = len(self._image_sizes() or ())
+        self._check("epochs", self.epochs >= n_sizes, f"{n_sizes} or more, one for each of the image sizes")
         self._check(
             "keep_epochs",
             self._kept_epochs() is not None,
@@ -111,6 +115,14 @@ class TrainingPlan:
         """
         sizes = self._image_sizes()
         return sizes[epoch * len(sizes) // self.epochs] if sizes else None
+
+    def tests_after(self, epoch: int) -> bool:
+        """Whether the network is tested after an epoch, counted from 1.
+
+        >>> [epoch for epoch in range(1, 6) if TrainingPlan(epochs=5, test_every=2).tests_after(epoch)]
+        [2, 4, 5]
+        """
+        return epoch % self.test_every == 0 or epoch == self.epochs
 
     @property
     def sampler(self) -> RouteSampler:

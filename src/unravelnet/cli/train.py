@@ -75,11 +75,14 @@ def train(
             show_default=False,
         ),
     ] = _PLAN.image_sizes,
+    test_every: Annotated[
+        int, typer.Option(metavar="N", help="Epochs between tests; the last is always tested.", min=1)
+    ] = _PLAN.test_every,
     fused: Annotated[
         bool | None,
         typer.Option(
             "--fused/--no-fused",
-            help="Normalisation and ReLU as one operation, on a CPU. [default: for trainings of some minutes]",
+            help="Normalisation and ReLU as one operation, for a CPU. [default: for trainings of some minutes]",
             show_default=False,
         ),
     ] = _PLAN.fused,
@@ -116,6 +119,7 @@ def train(
         "precision": precision.value,
         "augment": augment,
         "image_sizes": image_sizes,
+        "test_every": test_every,
         "fused": fused,
         "seed": seed,
         "device": device,
