@@ -34,6 +34,12 @@ Minutes of training, evaluation after each epoch included, and images/s are mean
 Together the files take {megabytes:.1f} MB. Recipe, versions, history and interval of each network stand in its card;
 a row a network is in [results/networks.csv](../results/networks.csv).
 
+How the recipes were chosen: rate and image sizes by four trainings of ResNet-20 with one seed, whose errors on the
+test images were seen ([results/recipe_trials.csv](../results/recipe_trials.csv)). Nothing else was chosen by test
+images: no epoch, no seed, no other setting. Trainings shared their machine with other work, so minutes and images/s
+are what they took, not what they need; speeds that can be compared are in
+[results/benchmarks.csv](../results/benchmarks.csv).
+
 Further seeds of a network have names that end in `-seed1`, `-seed2`. The commands that make the networks again:
 
 {commands}

@@ -72,7 +72,10 @@ def test_cosine_is_that_of_torch():
         ({"pad": -2}, "pad is -2"),
         ({"image_sizes": "16,big"}, "image_sizes is 16,big; give heights in pixels"),
         ({"image_sizes": "0"}, "image_sizes is 0; give heights in pixels"),
-        ({"epochs": 2, "image_sizes": "16,24,32"}, "epochs is 2; give 3 or more, one for each of the image sizes"),
+        (
+            {"epochs": 2, "image_sizes": "16,24,32"},
+            "epochs is 2; give 3 or more, one for each of the image sizes",
+        ),
         ({"test_every": 0}, "test_every is 0; give 1 or more"),
         ({"routes": "exactly"}, "needs a number"),
     ],
