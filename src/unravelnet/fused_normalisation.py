@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from unravelnet.errors import TrainingError
 from unravelnet.files import cache_directory, replacing
 
 _log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def load_operator() -> bool:
         except OSError:  # damaged, or made for another system: once more
             path.unlink()
             torch.ops.load_library(_compiled())
-    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+    except (TrainingError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         _log.warning(
             "Fused normalisation could not be compiled or loaded, and plain layers are used, which are slower. %s",
@@ -174,7 +175,9 @@ def _command() -> list[str]:
 
     compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("c++") or shutil.which("g++") or ""]
     if not compiler[0]:
-        raise OSError("There is no C++ compiler; install g++, or name one in the environment variable CXX.")
+        raise TrainingError(
+            "There is no C++ compiler; install g++, or name one in the environment variable CXX."
+        )
     options = ["-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared"]
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
     includes = [f"-I{path}" for path in include_paths()]
