@@ -42,6 +42,14 @@ class Subject:
     training: Path
     settings: Settings
 
+    def gradients(self, progress: Progress) -> dict[str, Any]:
+        """Give the options of what is measured by gradients."""
+        return {"limit": self.settings.gradient_images, "seed": self.settings.seed, "progress": progress}
+
+    def draws(self, progress: Progress) -> dict[str, Any]:
+        """Give the options of what is measured by as many images as a random draw."""
+        return {"limit": self.settings.draw_images, "seed": self.settings.seed, "progress": progress}
+
 
 def measure(name: str, subject: Subject, progress: Progress) -> Mapping[str, Table]:
     """Make the tables of one measurement, by the names of their studies."""
@@ -79,67 +87,35 @@ def cost(name: str, n_modules: int, settings: Settings) -> float:
 
 
 def _exact(subject: Subject, progress: Progress) -> Table:
-    return path_gradients(
-        subject.net,
-        subject.train_data,
-        draws=_PATH_DRAWS,
-        limit=subject.settings.gradient_images,
-        seed=subject.settings.seed,
-        progress=progress,
-    )
+    return path_gradients(subject.net, subject.train_data, draws=_PATH_DRAWS, **subject.gradients(progress))
 
 
 def _rms(subject: Subject, progress: Progress) -> Table:
-    return path_gradients(
-        subject.net,
-        subject.train_data,
-        method="rms",
-        draws=_SIGN_DRAWS,
-        limit=subject.settings.gradient_images,
-        seed=subject.settings.seed,
-        progress=progress,
-    )
+    options = subject.gradients(progress)
+    return path_gradients(subject.net, subject.train_data, method="rms", draws=_SIGN_DRAWS, **options)
 
 
 def _sampled(subject: Subject, progress: Progress) -> Table:
-    settings = subject.settings
-    n = min(settings.path_draws, len(subject.train_data))
-    return path_gradients(
-        subject.net,
-        subject.train_data,
-        method="sampled",
-        draws=settings.path_draws,
-        limit=n,
-        seed=settings.seed,
-        progress=progress,
-    )
+    n_draws = subject.settings.path_draws
+    options = {**subject.gradients(progress), "limit": min(n_draws, len(subject.train_data))}
+    return path_gradients(subject.net, subject.train_data, method="sampled", draws=n_draws, **options)
 
 
 def _depths(subject: Subject, progress: Progress) -> Table:
-    n, seed = subject.settings.gradient_images, subject.settings.seed
-    return effective_depths(subject.net, subject.train_data, limit=n, seed=seed, progress=progress)
+    return effective_depths(subject.net, subject.train_data, **subject.gradients(progress))
 
 
 def _modules(subject: Subject, progress: Progress) -> Table:
-    n, seed = subject.settings.draw_images, subject.settings.seed
-    return module_measures(subject.net, subject.test_data, limit=n, seed=seed, progress=progress)
+    return module_measures(subject.net, subject.test_data, **subject.draws(progress))
 
 
 def _responses(subject: Subject, progress: Progress) -> Table:
-    n, seed = subject.settings.draw_images, subject.settings.seed
-    return layer_responses(subject.net, subject.test_data, limit=n, seed=seed, progress=progress)
+    return layer_responses(subject.net, subject.test_data, **subject.draws(progress))
 
 
 def _ensemble(subject: Subject, progress: Progress) -> Table:
-    return ensemble_of_routes(
-        subject.net,
-        subject.test_data,
-        n_routes=_N_ROUTES,
-        precision=subject.settings.precision,
-        limit=subject.settings.draw_images,
-        seed=subject.settings.seed,
-        progress=progress,
-    )
+    options = {**subject.draws(progress), "precision": subject.settings.precision}
+    return ensemble_of_routes(subject.net, subject.test_data, n_routes=_N_ROUTES, **options)
 
 
 _MEASUREMENTS: dict[str, Callable[[Subject, Progress], Table]] = {
