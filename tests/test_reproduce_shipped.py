@@ -8,7 +8,9 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from tests import shipped_networks
@@ -21,16 +23,25 @@ from unravelnet.record import load_table
 from unravelnet.reproduce import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
 from unravelnet.reproduce.choice import choose_networks
 from unravelnet.reproduce.settings import settle
-from unravelnet.reproduce.trained_networks import ShippedNetwork, branches_scaled
+from unravelnet.reproduce.test_time import N_ROUTES, branches_scaled, with_statistics_of
+from unravelnet.reproduce.trained_networks import ShippedNetwork
 from unravelnet.route import Route
-from unravelnet.route_sampler import StochasticDepth
+from unravelnet.route_sampler import Exactly, StochasticDepth
 
 PLANS = shipped_networks.PLANS
 OPTIONS = {"networks": PLANS, "repeats": 3, "seed": 3}
 COLUMNS = (
     *("group", "network_name", "zoo_name", "routes", "training_seed", "n_modules", "n_parameters"),
-    *("test_time", "is_as_trained", "error_rate", "error_rate_low", "error_rate_high", "wrong", "n_images"),
-    *("loss", "train_error_rate", "train_loss", "epochs", "training_seconds", "images_per_second"),
+    *("test_time", "is_as_trained", "n_routes", "error_rate", "error_rate_low", "error_rate_high", "wrong"),
+    *(
+        "n_images",
+        "loss",
+        "train_error_rate",
+        "train_loss",
+        "epochs",
+        "training_seconds",
+        "images_per_second",
+    ),
     *("data_name", "precision"),
 )
 
@@ -152,15 +163,76 @@ def test_every_seed_and_variant_has_a_row_with_its_error(unbroken):
         ("tiny-stochastic-depth", "tiny-stochastic-depth", 0, "scaled", True, survival),
     ]
     named = ("group", "network_name", "training_seed", "test_time", "is_as_trained", "wrong")
-    assert [tuple(row[name] for name in named) for row in table] == [
+    of_factors = [row for row in table if row["test_time"] in ("unscaled", "scaled")]
+    assert [tuple(row[name] for name in named) for row in of_factors] == [
         (*facts, wrong_by_hand(facts[1], scales)) for *facts, scales in expected
     ]
+
+
+def test_a_network_trained_on_random_routes_is_tested_in_four_ways(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    for name in ("tiny-exactly2", "tiny-stochastic-depth"):
+        rows = table.where(network_name=name)
+        assert [row["test_time"] for row in rows] == ["unscaled", "re-estimated", "scaled", "random routes"]
+        assert [row["n_routes"] for row in rows] == [1, 1, 1, N_ROUTES]
+
+
+def test_statistics_are_those_of_all_modules(unbroken):
+    # Independent reference: each normalisation is given the mean and variance of what comes to it, layer by layer.
+    net = zoo.pretrained("tiny-stochastic-depth")
+    images = load("digits", "train", limit=200)
+    inputs = images.batch(torch.arange(200))[0]
+    changed = with_statistics_of(net, images)
+    seen = {}
+    for name, layer in changed.named_modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_pre_hook(lambda _, given, name=name: seen.update({name: given[0]}))
+    changed.train()
+    with torch.no_grad():
+        changed(inputs)
+    assert seen
+    for name, layer in changed.named_modules():
+        if name in seen:
+            values = seen[name].transpose(0, 1).flatten(1)
+            torch.testing.assert_close(layer.running_mean, values.mean(1), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(layer.running_var, values.var(1), rtol=1e-4, atol=1e-6)
+    assert net.fingerprint() == zoo.pretrained("tiny-stochastic-depth").fingerprint()
+
+
+def test_re_estimated_statistics_count_errors_by_hand(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    row = table.where(network_name="tiny-stochastic-depth", test_time="re-estimated")[0]
+    net = zoo.pretrained("tiny-stochastic-depth")
+    for module in net.residual_modules:
+        module.branch_scale = 1.0
+    test = load("digits", "test")
+    inputs, targets = test.batch(torch.arange(len(test)))
+    train = load("digits", "train")
+    wrong = (with_statistics_of(net, train.subset(len(train), seed=3))(inputs).argmax(dim=1) != targets).sum()
+    assert row["wrong"] == int(wrong)
+
+
+def test_random_routes_are_tested_one_by_one(unbroken):
+    table = load_table(unbroken / "tables" / "trained_networks.csv")
+    row = table.where(network_name="tiny-exactly2", test_time="random routes")[0]
+    net = zoo.pretrained("tiny-exactly2")
+    generator = np.random.default_rng(3)
+    test = load("digits", "test")
+    inputs, targets = test.batch(torch.arange(len(test)))
+    with torch.no_grad():
+        errors = [
+            float((net(inputs, Exactly(2).sample(6, generator)).argmax(dim=1) != targets).double().mean())
+            for _ in range(N_ROUTES)
+        ]
+    assert row["error_rate"] == pytest.approx(np.mean(errors))
+    expected = scipy.stats.ttest_1samp(errors, 0.0).confidence_interval(0.95)
+    assert (row["error_rate_low"], row["error_rate_high"]) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_variants_differ(unbroken):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
     for name in ("tiny-exactly2", "tiny-stochastic-depth"):
-        assert len({row["loss"] for row in table.where(network_name=name)}) == 2
+        assert len({row["loss"] for row in table.where(network_name=name)}) == 4
 
 
 def test_rows_say_what_is_known_of_the_training(unbroken):
@@ -168,8 +240,9 @@ def test_rows_say_what_is_known_of_the_training(unbroken):
     for row in table:
         assert (row["epochs"], row["training_seconds"], row["images_per_second"]) == (2, 12.5, 800.0)
         assert (row["train_loss"], row["train_error_rate"], row["n_images"]) == (1.0, 0.25, 450)
-        assert row["wrong"] / 450 == row["error_rate"]
-        assert (row["error_rate_low"], row["error_rate_high"]) == rate_interval(row["wrong"], 450)
+        assert row["wrong"] / (450 * row["n_routes"]) == pytest.approx(row["error_rate"])
+        if row["n_routes"] == 1:
+            assert (row["error_rate_low"], row["error_rate_high"]) == rate_interval(row["wrong"], 450)
     assert [row["zoo_name"] for row in table] == [name for _, name in named_rows()]
 
 
@@ -177,7 +250,7 @@ def named_rows() -> list[tuple[str, str]]:
     return [
         (name, zoo_name)
         for name, zoo_name, routes, _ in shipped_networks.SHIPPED
-        for _ in range(1 if routes == "all" else 2)
+        for _ in range(1 if routes == "all" else 4)
     ]
 
 
@@ -217,8 +290,8 @@ def test_a_plain_layer_is_scaled_nowhere(tmp_path):
     shipped_networks.write_network(directory, "plain8", routes="exactly:4", seed=0, group="plain")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(shipped_networks._ROOM, "SHIPPED_DIRECTORY", tmp_path)
-        # It has no branch beside a skip, so both variants are one.
-        assert list(ShippedNetwork.load("plain").variants()) == ["unscaled"]
+        # It has no branch beside a skip, so nothing is scaled.
+        assert ShippedNetwork.load("plain").test_times == ("unscaled",)
 
 
 # -- doing it again --
@@ -284,10 +357,9 @@ def test_progress_rises_to_the_end(unbroken, tmp_path):
     shares = [progress.share for progress in heard]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
-    tests = [f"{name}: all modules, " for name, _ in named_rows()]
     heard_parts = list(dict.fromkeys(progress.part for progress in heard))
     assert heard_parts[0] == "Plain-8: layer responses"
-    assert [part.removesuffix("scaled").removesuffix("un") for part in heard_parts[1:-1]] == tests
+    assert [part.partition(":")[0] for part in heard_parts[1:-1]] == [name for name, _ in named_rows()]
 
 
 # -- which networks --

@@ -1,13 +1,17 @@
 """The chapter about trained networks: there when it has something to show, without clutter elsewhere."""
 
+import re
+
 import pytest
 
 from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported
+from unravelnet.figures.groups import trained_groups
 from unravelnet.record import Table, load_table
 from unravelnet.reporting import report
 from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.training_findings import on_test_times
 from unravelnet.reporting.verdict_table import all_claims
 
 
@@ -78,10 +82,22 @@ def test_networks_are_listed_with_their_seeds(page):
 def test_test_times_are_told_apart(page):
     text = page.text.replace("\xa0", " ")
     # 12 - 8.05, 13 - 8.1 and 14 - 8.15: a mean of 4.9, a standard deviation of 0.95, t of 2 degrees of freedom 4.303.
-    assert "a difference of +4.90 points (+2.54 to +7.26)." in text
-    assert "7.50 % with unscaled branches, 11.00 % with each branch times its chance" in text
+    assert "scaling changes it by +4.90 points (+2.54 to +7.26)." in text
+    assert "7.50 % with unscaled branches and 11.00 % with each branch times its chance" in text
     assert text.count("is how it is read here") == 2
     assert "2.25 times as many images/s as with all modules, 20 minutes against 50" in text
+
+
+def test_every_way_of_testing_is_told():
+    others = {"re-estimated": 0.15, "random routes": 0.2}
+    rows = trainings.trained("preact-resnet110", [0.5], routes="exactly:23", scaled=[0.12], others=others)
+    (sentence,) = on_test_times(trained_groups(Table(rows)))
+    assert re.findall(r"[\d.]+ %", sentence.replace("\xa0", " ")) == [
+        "50.00 %",
+        "15.00 %",
+        "12.00 %",
+        "20.00 %",
+    ]
 
 
 def test_every_claim_about_trainings_is_judged_as_put_in(directory):

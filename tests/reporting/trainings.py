@@ -6,10 +6,13 @@ from unravelnet.record import Table
 N_IMAGES = 10_000
 
 
-def trained(zoo_name, errors, *, routes="all", scaled=None, train_errors=None, n=N_IMAGES, **facts):
+def trained(
+    zoo_name, errors, *, routes="all", scaled=None, others=None, train_errors=None, n=N_IMAGES, **facts
+):
     """Rows of the trainings of one network: one a seed, with its error at the other test time if there is one.
 
-    `scaled`: errors with scaled branches, which are the method's own with stochastic depth.
+    `scaled`: errors with scaled branches, which are the method's own with stochastic depth. `others`: errors of the
+    first seed tested in other ways, by their names.
     """
     kind = "" if routes == "all" else f"-{routes.replace(':', '')}"
     group, is_stochastic = f"{zoo_name}{kind}-cifar10", routes.startswith("stochastic")
@@ -35,6 +38,8 @@ def trained(zoo_name, errors, *, routes="all", scaled=None, train_errors=None, n
         rows.append({**common, **tested("unscaled", error, n), "is_as_trained": not is_stochastic})
         if scaled is not None:
             rows.append({**common, **tested("scaled", scaled[seed], n), "is_as_trained": is_stochastic})
+        for way, other in (others or {}).items():
+            rows.append({**common, **tested(way, other, n), "is_as_trained": False})
     return rows
 
 

@@ -35,8 +35,8 @@ _NUMBERS = ("n_parameters", "train_error_rate", "epochs", "training_seconds", "i
 class TrainedGroup:
     """The trainings of one network by one recipe, which differ in nothing but their seed.
 
-    `rows`: one a training, tested as its method tests; `others`: the same at the other test time, where it was
-    measured. Both have the columns of the table, in the order of the seeds.
+    `rows`: one a training, tested as its method tests; `others`: the same tested in other ways, where it was.
+    Both have the columns of the table, in the order of the seeds.
     """
 
     name: str
@@ -62,7 +62,7 @@ class TrainedGroup:
         return int(self.rows["n_modules"].iloc[0])
 
     def at_test_time(self, test_time: str) -> pd.DataFrame:
-        """Give the rows of one test time, "unscaled" or "scaled"."""
+        """Give the rows of one way of testing, such as "unscaled" or "scaled"."""
         every = pd.concat([self.rows, self.others])
         return every[every["test_time"] == test_time]
 

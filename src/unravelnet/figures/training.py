@@ -28,6 +28,14 @@ _SHOWN = 2.5
 _WIDE = 4
 _ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 
+# Colour and mark of each way to test a network.
+_MARKS = {
+    "unscaled": (style.BLUE, "o"),
+    "re-estimated": (style.PURPLE, "^"),
+    "scaled": (style.VERMILLION, "s"),
+    "random routes": (style.GREEN, "D"),
+}
+
 
 @style.styled
 def figure_training(histories: Mapping[str, Table], *, title: str = "Training") -> Figure:
@@ -118,9 +126,8 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
     >>> tested = {"training_seed": 0, "test_time": "unscaled", "is_as_trained": True, "error_rate": 0.09}
     >>> figure = figure_trained_errors(Table([{**row, **tested}]))
 
-    `table`: rows of trained_networks. Filled marks: tested as the method tests; hollow: with branches scaled where
-    it does not scale them, or the other way round. An upright line is the mean of several trainings. Raises
-    EvaluationError for a table without such rows.
+    `table`: rows of trained_networks. Filled marks: tested as the method tests; hollow: in another way. An upright line
+    is the mean of several trainings. Raises EvaluationError for a table without such rows.
     """
     groups = trained_groups(table)
     every = pd.concat([part for group in groups for part in (group.rows, group.others)])
@@ -136,19 +143,20 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
     style.caption(
         figure,
         f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}; upright lines: means of several "
-        "trainings. Scaled: each branch times its chance to be there in training.",
+        "trainings. Scaled: each branch times its chance to be there in training; re-estimated: statistics of "
+        "normalisation measured anew with all modules; random routes: mean over routes as in training.",
     )
     return figure
 
 
 def _draw_group(axes: Axes, group: TrainedGroup, place: int) -> None:
-    """Draw the trainings of a group around its line, the other test time hollow."""
-    for rows, is_filled in ((group.rows, True), (group.others, False)):
+    """Draw the trainings of a group around its line, other ways of testing hollow."""
+    others = [rows for _, rows in group.others.groupby("test_time")]
+    for rows, is_filled in ((group.rows, True), *((rows, False) for rows in others)):
         n = len(rows)
         for number, (_, row) in enumerate(rows.iterrows()):
             y = place + 0.14 * (number - (n - 1) / 2)
-            colour = style.BLUE if row["test_time"] == "unscaled" else style.VERMILLION
-            marker = "o" if row["test_time"] == "unscaled" else "s"
+            colour, marker = _MARKS[row["test_time"]]
             label = f"{row['test_time']}{'' if is_filled else ', not as the method tests'}"
             axes.hlines(
                 y, row["error_rate_low"], row["error_rate_high"], color=colour, linewidth=1, alpha=0.55

@@ -4,7 +4,7 @@ run.json                                  provenance
 networks.json                             a list, one entry a network (see `StudiedNetwork`)
 tables/NETWORK/STUDY.csv                  delete_each, delete_many, reorder, remove_skip_each ...
 tables/NETWORK/history.csv                the training, where there was one
-tables/trained_networks.csv               one row a trained network and test time, where they were compared
+tables/trained_networks.csv               one row a trained network and way to test it, where they were compared
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ _TITLE_OF_COLUMN = {
     "error_correlation": "Correlation of errors",
     "group": "Trained alike",
     "training_seed": "Seed",
-    "test_time": "Branches at test time",
+    "test_time": "How it is tested",
     "is_as_trained": "As the method tests",
     "images_per_second": "Images/s",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
@@ -25,11 +27,18 @@ _HEADER = (
     "Seeds",
     "Test error",
     "of each training",
-    "at the other test time",
+    "tested otherwise",
     "Training error",
     "Minutes",
     "Images/s",
 )
+# What is said of an error, by the way in which the network was tested.
+_PHRASES = {
+    "unscaled": "with unscaled branches",
+    "re-estimated": "with unscaled branches after the statistics of normalisation were measured anew",
+    "scaled": "with each branch times its chance to be there in training",
+    "random routes": "in the mean over random routes as in training",
+}
 _UNKNOWN, _NONE = "not recorded", "–"
 
 
@@ -56,26 +65,29 @@ def errors_text(rows: pd.DataFrame, column: str = "error_rate") -> str:
 
 
 def on_test_times(groups: list[TrainedGroup]) -> list[str]:
-    """Say what scaling the branches at test time does to networks that were trained on a part of them."""
+    """Say how much the way of testing matters for networks that were trained on a part of their modules."""
     sentences = []
     for group in groups:
-        scaled, unscaled = (group.at_test_time(test_time) for test_time in ("scaled", "unscaled"))
-        both = scaled.merge(unscaled, on="training_seed", suffixes=("", "_unscaled"))
-        if both.empty:
+        found = {way: rows for way in _PHRASES if len(rows := group.at_test_time(way))}
+        if len(found) < 2:
             continue
-        change = mean_interval_of(both["error_rate"] - both["error_rate_unscaled"])
         silent = (
-            " Whether the paper scales them is not said there; unscaled, with all modules present, is how it is read "
-            "here."
+            " How the paper tests is not said there; with all modules present and unscaled is how it is read here."
             if group.routes.startswith(EFFECTIVE_PATHS)
             else ""
         )
-        sentences.append(
-            f"{group.title}: {errors_text(unscaled)} with unscaled branches, {errors_text(scaled)} with each branch "
-            f"times its chance to be there in training, a difference of {points_with_interval(change, digits=2)}"
-            f"{'' if len(both) > 1 else ', one training'}.{silent}"
-        )
+        errors = listed([f"{errors_text(rows)} {_PHRASES[way]}" for way, rows in found.items()])
+        sentences.append(f"{group.title}: {errors}{_scaling_text(found)}.{silent}")
     return sentences
+
+
+def _scaling_text(found: Mapping[str, pd.DataFrame]) -> str:
+    if not {"scaled", "unscaled"} <= set(found):
+        return ""
+    both = found["scaled"].merge(found["unscaled"], on="training_seed", suffixes=("", "_unscaled"))
+    change = mean_interval_of(both["error_rate"] - both["error_rate_unscaled"])
+    once = "" if len(both) > 1 else ", one training"
+    return f"; scaling changes it by {points_with_interval(change, digits=2)}{once}"
 
 
 def on_cost(groups: list[TrainedGroup]) -> list[str]:
@@ -116,12 +128,17 @@ def _network_row(group: TrainedGroup) -> tuple[str, ...]:
         str(len(rows)),
         _mean_text(errors),
         _each_text(errors) if len(errors) > 1 else _NONE,
-        f"{group.others['test_time'].iloc[0]}: {_mean_text(group.others['error_rate'])}"
-        if len(group.others)
-        else _NONE,
+        _others_text(group.others) or _NONE,
         _mean_text(rows["train_error_rate"].dropna()),
         f"{seconds.mean() / 60:.0f}" if seconds.notna().any() else _UNKNOWN,
         _whole(rows["images_per_second"]),
+    )
+
+
+def _others_text(others: pd.DataFrame) -> str:
+    ways = dict.fromkeys(others["test_time"])
+    return "; ".join(
+        f"{way}: {_mean_text(others.loc[others['test_time'] == way, 'error_rate'])}" for way in ways
     )
 
 

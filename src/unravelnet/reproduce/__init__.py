@@ -118,7 +118,7 @@ def reproduce(
             for name in subject.network.measurements:
                 subject.measure(name, directory, train_data, test_data, clock)
         if shipped:
-            table = trained_networks.trained_networks(shipped, test_data, settings, store, clock)
+            table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
     clock.begin(_LAST_PART)
     return report(directory)

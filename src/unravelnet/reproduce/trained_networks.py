@@ -1,29 +1,30 @@
-"""How well the shipped networks do, all seeds: one row a network and test-time variant.
-
-A network that was trained on random routes is tested twice, with all modules: *unscaled*, each branch as it is, and
-*scaled*, each times its probability of survival in training. Huang et al. (2016) scale; Veit et al. (2016) do not say
-what they did.
-"""
+"""How well the shipped networks do, all seeds: one row a network and way to test it, of which `test_time` speaks."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.evaluation import evaluate
-from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.intervals import Interval, mean_interval
+from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, Row, Table, load_table
 from unravelnet.reproduce.clock import Clock
 from unravelnet.reproduce.settings import Settings
+from unravelnet.reproduce.test_time import (
+    N_ROUTES,
+    TestTime,
+    as_trained,
+    prepared_for,
+    routes_at,
+    test_times_of,
+)
 from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 from unravelnet.training import HISTORY_FILE
 from unravelnet.zoo.store import Description
-
-TestTime = Literal["unscaled", "scaled"]
 
 _METRICS = ("error_rate", "loss")
 
@@ -55,22 +56,10 @@ class ShippedNetwork:
         """What it was trained on."""
         return parse_route_sampler(self.training["routes"])
 
-    def variants(self) -> dict[TestTime, tuple[float, ...]]:
-        """Give the factors of the branches in every variant; networks trained on all modules have one."""
-        n_modules = len(self.net.residual_modules)
-        unscaled = (1.0,) * n_modules
-        scaled = self._where_there_is_a_skip(self.sampler.survival(n_modules))
-        return {"unscaled": unscaled} if scaled == unscaled else {"unscaled": unscaled, "scaled": scaled}
-
-    def is_as_trained(self, test_time: TestTime) -> bool:
-        """Whether the source of its kind of training tests in this way."""
-        scales = self.sampler.branch_scales(len(self.net.residual_modules))
-        return self.variants()[test_time] == self._where_there_is_a_skip(scales)
-
-    def _where_there_is_a_skip(self, scales: Sequence[float]) -> tuple[float, ...]:
-        # As in training: where a plain layer is left out the identity takes its place, and nothing is scaled.
-        modules = self.net.residual_modules
-        return tuple(1.0 if m.skip is None else scale for m, scale in zip(modules, scales, strict=True))
+    @property
+    def test_times(self) -> tuple[TestTime, ...]:
+        """The ways to test it; networks trained on all modules have one."""
+        return test_times_of(self.net, self.sampler)
 
 
 def shipped_for(data: ImageData) -> list[ShippedNetwork]:
@@ -81,49 +70,69 @@ def shipped_for(data: ImageData) -> list[ShippedNetwork]:
 def costs(networks: Sequence[ShippedNetwork], settings: Settings) -> list[tuple[str, float]]:
     """List the tests with their costs, in multiply-accumulate operations."""
     return [
-        (_title(network, test_time), float(network.net.total_macs * settings.images))
+        (_title(network, test_time), _passes(network, test_time) * network.net.total_macs * settings.images)
         for network in networks
-        for test_time in network.variants()
+        for test_time in network.test_times
     ]
+
+
+def _passes(network: ShippedNetwork, test_time: TestTime) -> float:
+    if test_time != "random routes":
+        return 1.0
+    survival = network.sampler.survival(len(network.net.residual_modules))
+    return N_ROUTES * sum(survival) / len(survival)
 
 
 def trained_networks(
     networks: Sequence[ShippedNetwork],
-    data: ImageData,
+    train_data: ImageData,
+    test_data: ImageData,
     settings: Settings,
     store: ResultsStore,
     clock: Clock,
 ) -> Table:
-    """Test every network in every variant; what the store knows is not measured again."""
+    """Test every network in every way; what the store knows is not measured again."""
     return Table(
-        _test(network, test_time, data, settings, store, clock)
+        _test(network, test_time, train_data, test_data, settings, store, clock)
         for network in networks
-        for test_time in network.variants()
+        for test_time in network.test_times
     )
 
 
 def _test(
     network: ShippedNetwork,
     test_time: TestTime,
-    data: ImageData,
+    train_data: ImageData,
+    test_data: ImageData,
     settings: Settings,
     store: ResultsStore,
     clock: Clock,
 ) -> Row:
     clock.begin(_title(network, test_time))
-    net, facts = network.net, network.description.facts
-    with branches_scaled(net, network.variants()[test_time]):
+    routes = routes_at(test_time, network.net, network.sampler, settings.seed)
+    prepared = prepared_for(
+        test_time, network.net, network.sampler, train_data, precision=settings.precision, seed=settings.seed
+    )
+    with prepared as net:
         measured = evaluate(
             net,
-            [net.full_route],
-            data,
+            routes,
+            test_data,
             metrics=_METRICS,
             precision=settings.precision,
-            limit=settings.limit("trained_networks", data),
+            limit=settings.limit("trained_networks", test_data),
             seed=settings.seed,
             store=store,
             progress=clock.over,
-        )[0]
+        )
+    return _row(network, test_time, measured)
+
+
+def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
+    """Join what is known of the training and the mean over the routes, which see the same images."""
+    net, facts, last = network.net, network.description.facts, network.last_epoch
+    errors = [row["error_rate"] for row in measured]
+    interval = _interval(measured)
     return {
         "group": facts["group"],
         "network_name": network.name,
@@ -133,37 +142,32 @@ def _test(
         "n_modules": len(net.residual_modules),
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
         "test_time": test_time,
-        "is_as_trained": network.is_as_trained(test_time),
-        **{name: measured[name] for name in ("error_rate", "error_rate_low", "error_rate_high")},
-        "wrong": round(measured["error_rate"] * measured["n_predictions"]),
-        "n_images": measured["n_images"],
-        "loss": measured["loss"],
-        "train_error_rate": network.last_epoch["train_error_rate"],
-        "train_loss": network.last_epoch["train_loss"],
+        "is_as_trained": test_time == as_trained(net, network.sampler),
+        "n_routes": len(measured),
+        "error_rate": sum(errors) / len(errors),
+        "error_rate_low": interval.low,
+        "error_rate_high": interval.high,
+        "wrong": sum(round(row["error_rate"] * row["n_predictions"]) for row in measured),
+        "n_images": measured[0]["n_images"],
+        "loss": sum(row["loss"] for row in measured) / len(measured),
+        "train_error_rate": last["train_error_rate"],
+        "train_loss": last["train_loss"],
         "epochs": network.training["epochs"],
         "training_seconds": facts["seconds"],
         "images_per_second": facts["images_per_second"],
-        "data_name": measured["data_name"],
-        "precision": measured["precision"],
+        "data_name": measured[0]["data_name"],
+        "precision": measured[0]["precision"],
     }
 
 
+def _interval(measured: Table) -> Interval:
+    """Bound the error: that of one route by its images, the mean over several by how much they differ."""
+    errors = [row["error_rate"] for row in measured]
+    if len(errors) == 1:
+        return Interval(measured[0]["error_rate_low"], measured[0]["error_rate_high"])
+    low, high = mean_interval(sum(errors), sum(error**2 for error in errors), len(errors))
+    return Interval(max(0.0, low), min(1.0, high))
+
+
 def _title(network: ShippedNetwork, test_time: TestTime) -> str:
-    return f"{network.name}: all modules, {test_time}"
-
-
-@contextlib.contextmanager
-def branches_scaled(net: UnraveledNetwork, scales: Sequence[float]) -> Iterator[None]:
-    """Give each branch a factor in evaluation mode, and its own one back afterwards."""
-    modules: list[ResidualModule] = list(net.residual_modules)
-    own = [module.branch_scale for module in modules]
-    _set_scales(modules, scales)
-    try:
-        yield
-    finally:
-        _set_scales(modules, own)
-
-
-def _set_scales(modules: Sequence[ResidualModule], scales: Sequence[float]) -> None:
-    for module, scale in zip(modules, scales, strict=True):
-        module.branch_scale = scale
+    return f"{network.name}: {'' if test_time == 'random routes' else 'all modules, '}{test_time}"
