@@ -292,13 +292,13 @@ MISSING = [
 @pytest.mark.parametrize("table", [None, Table([]), Table([{"label": "module 0", "error_rate": None}])])
 def test_a_table_without_numbers_decides_nothing(judge, table):
     claim = judge(table)
-    assert claim.verdict == "not decided"
+    assert claim.verdict == "not measured"
     assert claim.measured == "Not measured."
 
 
 @pytest.mark.parametrize("judge", MISSING[1:])
 def test_only_the_intact_row_decides_nothing(judge):
-    assert judge(tables.each([])).verdict == "not decided"
+    assert judge(tables.each([])).verdict == "not measured"
 
 
 def test_a_table_without_the_intact_row_decides_nothing_about_loss():

@@ -229,7 +229,7 @@ MISSING = [
 )
 def test_a_table_without_numbers_decides_nothing(judge, table):
     claim = judge(table)
-    assert claim.verdict == "not decided"
+    assert claim.verdict == "not measured"
     assert claim.measured == "Not measured."
 
 

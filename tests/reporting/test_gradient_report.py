@@ -1,5 +1,7 @@
 """The chapters about gradients: there when their tables are, truthful, and unseen otherwise."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -174,3 +176,18 @@ def test_a_small_network_has_a_report(tmp_path):
     page = reported(tmp_path, [(small, studies)])
     assert "A line through 4 lengths says little" in page.text
     assert "of 0 to 3" in page.text
+
+
+def test_a_run_that_only_splits_gradients_has_no_chapters_about_lesions(tmp_path):
+    studies = {"path_gradients_exact": gradient_tables.exact()}
+    page = Page(report(runs.write(tmp_path / "run", [(runs.RESNET, studies)])).read_text())
+    assert "The gradient by path length" in page.text
+    for title in (
+        "Deleting each module",
+        "Deleting many modules",
+        "Reordering modules",
+        "Removing each skip",
+    ):
+        assert title not in page.text
+    # The three claims that are computed, and those that are judged from the table.
+    assert not re.search(r"are not measured\.", page.text)

@@ -258,7 +258,7 @@ def test_a_network_that_is_missing_decides_nothing(judge):
     (group,) = groups(trained("plain20", [0.09]))
     for pair in ((None, None), (group, None), (None, group)):
         claim = judge(*pair)
-        assert (claim.verdict, claim.measured) == ("not decided", "Not measured.")
+        assert (claim.verdict, claim.measured) == ("not measured", "Not measured.")
 
 
 # -- layer responses --
@@ -310,7 +310,7 @@ def test_the_deeper_network_responds_less_or_not(deeper, verdict):
 def test_responses_of_one_kind_decide_nothing(tables):
     for judge in (claims.claim_smaller_responses, claims.claim_deeper_responses):
         claim = judge(tables)
-        assert (claim.verdict, claim.measured) == ("not decided", "Not measured.")
+        assert (claim.verdict, claim.measured) == ("not measured", "Not measured.")
 
 
 # -- groups --

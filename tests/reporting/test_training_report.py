@@ -135,7 +135,7 @@ def test_without_the_table_of_trainings_responses_are_still_compared(tmp_path):
 def test_a_table_without_trainings_is_said(tmp_path, table):
     page = reported(tmp_path, [], trained_networks=table)
     assert "has no row with an error, so this was not measured." in page.text
-    assert "5 are not decided" in page.text
+    assert "5 are not measured" in page.text
 
 
 # -- what follows from removed skips --

@@ -282,7 +282,9 @@ def claim_many_left(
         return not_measured(text, paper, "delete_many", "delete-many")
     values = study.lesions.loc[study.lesions["n_deleted"] == target, "value"].to_numpy()
     if not len(values):
-        return Claim(text, paper, "Not measured.", "not decided", f"No draw deletes {target}.", "delete-many")
+        return Claim(
+            text, paper, "Not measured.", "not measured", f"No draw deletes {target}.", "delete-many"
+        )
     median = median_with_interval(values)
     n_draws = counted(len(values), "draw")
     found = f"Median {percent_with_interval(median)} over {n_draws}, {n_images_text(study.rows)}."
@@ -409,5 +411,5 @@ def _index(row: pd.Series) -> int:
 
 
 def not_measured(text: str, paper: str, study: str, chapter: str) -> Claim:
-    """Leave a claim undecided whose table is missing."""
-    return Claim(text, paper, "Not measured.", "not decided", f"There is no table {study}.", chapter)
+    """Say of a claim that its table is missing."""
+    return Claim(text, paper, "Not measured.", "not measured", f"There is no table {study}.", chapter)

@@ -23,6 +23,7 @@ NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
 COMPARED = "compared"
+LESION_STUDIES = ("delete_each", "delete_many", "reorder", "remove_skip_each")
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
 _DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs": None, "n_parameters": None}
 
@@ -68,6 +69,12 @@ class Run:
     def of_role(self, *roles: str) -> list[StudiedNetwork]:
         """List the networks of these roles, in the order of `networks.json`."""
         return [network for network in self.networks if network.role in roles]
+
+    @property
+    def has_lesions(self) -> bool:
+        """Whether it took networks apart: all runs but those that only split gradients."""
+        names = {name for network in self.studied for name in network.tables}
+        return not names - {HISTORY} or not names.isdisjoint(LESION_STUDIES)
 
     def with_table(self, *studies: str) -> list[StudiedNetwork]:
         """List the studied networks that have the tables of all these studies."""

@@ -81,7 +81,13 @@ _TITLE_OF_COLUMN = {
     "is_as_trained": "As the method tests",
     "images_per_second": "Images/s",
 }
-_SIGN_OF_VERDICT = {"agrees": "✓", "agrees in kind": "≈", "does not agree": "✗", "not decided": "?"}
+_SIGN_OF_VERDICT = {
+    "agrees": "✓",
+    "agrees in kind": "≈",
+    "does not agree": "✗",
+    "not decided": "?",
+    "not measured": "–",
+}
 
 
 def render(run: Run) -> str:

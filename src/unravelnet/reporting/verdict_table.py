@@ -24,19 +24,18 @@ from unravelnet.reporting.verdicts import VERDICTS
 
 def all_claims(run: Run) -> list[Claim]:
     """Judge every claim for every network of the role that it is about, in the order of the chapters."""
-    residual, plain = run.of_role("resnet"), run.of_role("vgg")
-    n_modules = depth_of(run)
+    lesioned, plain, stochastic = (
+        run.of_role(role) if run.has_lesions else [] for role in ("resnet", "vgg", "stochastic-depth")
+    )
     return [
-        *(_about_error(network) for network in residual),
-        *(claim for network in residual for claim in _about_deletions(network)),
+        *(_about_error(network) for network in lesioned),
+        *(claim for network in lesioned for claim in _about_deletions(network)),
         *(_about_plain(network) for network in plain),
-        *(_about_stochastic_depth(run, network) for network in run.of_role("stochastic-depth")),
-        *(claim for network in residual for claim in _about_many(network)),
-        claim_path_lengths(n_modules),
-        claim_effective_share(),
-        claim_path_survival(n_modules),
-        *(_about_skips(network) for network in residual),
-        *(claim for network in residual for claim in _about_gradients(run, network)),
+        *(_about_stochastic_depth(run, network) for network in stochastic),
+        *(claim for network in lesioned for claim in _about_many(network)),
+        *_about_paths(depth_of(run)),
+        *(_about_skips(network) for network in lesioned),
+        *(claim for network in run.of_role("resnet") for claim in _about_gradients(run, network)),
         *_about_trainings(run),
         *_about_responses(run),
     ]
@@ -58,10 +57,10 @@ def tally(judged: list[Claim]) -> str:
 
 
 def _verb(verdict: str, number: int) -> str:
-    if number == 1:
-        return {"not decided": "is not decided"}.get(verdict, verdict)
+    if verdict.startswith("not "):
+        return f"{'is' if number == 1 else 'are'} {verdict}"
     plural = {"agrees": "agree", "agrees in kind": "agree in kind", "does not agree": "do not agree"}
-    return plural.get(verdict, "are not decided")
+    return verdict if number == 1 else plural[verdict]
 
 
 def _about_error(network: StudiedNetwork) -> Claim:
@@ -107,6 +106,10 @@ def _about_many(network: StudiedNetwork) -> list[Claim]:
         _read(left, (network, "delete_many")),
         _read(claims.claim_reorder(orders, n_classes=n_classes, network=title), (network, "reorder")),
     ]
+
+
+def _about_paths(n_modules: int) -> list[Claim]:
+    return [claim_path_lengths(n_modules), claim_effective_share(), claim_path_survival(n_modules)]
 
 
 def _about_skips(network: StudiedNetwork) -> Claim:

@@ -16,7 +16,7 @@ from scipy.stats import binom, norm, spearmanr
 from unravelnet.intervals import rate_interval
 from unravelnet.reporting.sentences import percent, points, threshold
 
-Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided"]
+Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided", "not measured"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 NOTICEABLE = 0.05
