@@ -111,8 +111,8 @@ class Exactly(RouteSampler):
     >>> Exactly(2).survival(4)
     (0.5, 0.5, 0.5, 0.5)
 
-    Source: training on effective paths only, 23 of 54, in Veit et al. 2016; evaluated with all modules,
-    unscaled.
+    Source: training on effective paths only, 23 of 54, in Veit et al. 2016. How such a network is tested is not said
+    there; here, with all modules, unscaled.
     """
 
     n_kept: int

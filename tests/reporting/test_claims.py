@@ -252,7 +252,7 @@ def test_many_surviving_paths_is_generous():
     claim = claim_path_survival(54)
     assert claim.verdict == "agrees in kind"
     assert "34.3 % at length 5, 8.0 % at 11, 1.5 % at 17" in claim.measured
-    assert claim_path_survival(9).verdict == "not decided"
+    assert claim_path_survival(9).verdict == "not measured"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ N_IMAGES = 10_000
 def trained(
     zoo_name, errors, *, routes="all", scaled=None, others=None, train_errors=None, n=N_IMAGES, **facts
 ):
-    """Rows of the trainings of one network: one a seed, with its error at the other test time if there is one.
+    """Rows of the trainings of one network: one a seed, with its errors tested otherwise if there are any.
 
     `scaled`: errors with scaled branches, which are the method's own with stochastic depth. `others`: errors of the
     first seed tested in other ways, by their names.

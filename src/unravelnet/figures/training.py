@@ -131,6 +131,10 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
     """
     groups = trained_groups(table)
     every = pd.concat([part for group in groups for part in (group.rows, group.others)])
+    if unknown := set(every["test_time"]) - set(_MARKS):
+        raise EvaluationError(
+            f"Networks are tested {', '.join(_MARKS)}; the table says {sorted(map(str, unknown))[0]}."
+        )
     figure = style.new_figure(title, height=1.35 + 0.27 * len(groups))
     axes = figure.add_subplot()
     for place, group in enumerate(groups):
@@ -142,9 +146,10 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
     style.legend_above(axes)
     style.caption(
         figure,
-        f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}; upright lines: means of several "
-        "trainings. Scaled: each branch times its chance to be there in training; re-estimated: statistics of "
-        "normalisation measured anew with all modules; random routes: mean over routes as in training.",
+        f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}, wider by how much routes differ "
+        "where these are random; upright lines: means of several trainings. Scaled: each branch times its chance to "
+        "be there in training; re-estimated: statistics of normalisation measured anew with all modules; random "
+        "routes: mean over routes as in training.",
     )
     return figure
 
@@ -167,7 +172,7 @@ def _draw_group(axes: Axes, group: TrainedGroup, place: int) -> None:
                 label=None if label in axes.get_legend_handles_labels()[1] else label,
             )  # fmt: skip
         if n > 1:
-            axes.vlines(rows["error_rate"].mean(), place - 0.32, place + 0.32, color=style.INK, linewidth=1.2)
+            axes.vlines(rows["error_rate"].mean(), place - 0.32, place + 0.32, color=colour, linewidth=1.2)
 
 
 def _set_error_axis(axes: Axes, errors: pd.Series) -> None:

@@ -35,10 +35,10 @@ def all_chapters(run: Run) -> list[Chapter]:
     return [
         networks(run),
         unraveled(run, n_modules),
-        *([delete_each(run), delete_many(run), reorder(run)] if run.has_lesions else []),
+        *([delete_each(run), delete_many(run), reorder(run)] if run.is_about_lesions else []),
         path_lengths(n_modules),
         path_survival(n_modules),
-        *([remove_skip(run)] if run.has_lesions else []),
+        *([remove_skip(run)] if run.is_about_lesions else []),
         *gradient_chapters(run),
         *training_chapters(run),
     ]

@@ -2,7 +2,8 @@
 
 Each function takes tables and returns a `Claim` with a verdict. The thresholds are part of the claim's text
 and were fixed before anything was measured. A verdict follows from intervals: a number is *surely* above a
-threshold when its whole interval is, and where the intervals do not settle a claim, it is not decided.
+threshold when its whole interval is, and where the intervals do not settle a claim, it is not decided. A claim
+without a table is not measured.
 
 "Learnt" is the distance from the error of guessing (all classes equally likely) to that of the intact
 network. A network that has learnt little can lose little, so claims about it are then not decided.
@@ -411,5 +412,6 @@ def _index(row: pd.Series) -> int:
 
 
 def not_measured(text: str, paper: str, study: str, chapter: str) -> Claim:
-    """Say of a claim that its table is missing."""
-    return Claim(text, paper, "Not measured.", "not measured", f"There is no table {study}.", chapter)
+    """Say of a claim that there is nothing to judge it from."""
+    why = f"The table {study} is missing or has no such rows."
+    return Claim(text, paper, "Not measured.", "not measured", why, chapter)

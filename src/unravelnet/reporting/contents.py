@@ -63,7 +63,7 @@ class Run:
 
     @property
     def studied(self) -> list[StudiedNetwork]:
-        """List the networks that were taken apart: all but those that are only compared."""
+        """List the networks that were studied: all but those that are only compared."""
         return [network for network in self.networks if network.role != COMPARED]
 
     def of_role(self, *roles: str) -> list[StudiedNetwork]:
@@ -71,8 +71,8 @@ class Run:
         return [network for network in self.networks if network.role in roles]
 
     @property
-    def has_lesions(self) -> bool:
-        """Whether it took networks apart: all runs but those that only split gradients."""
+    def is_about_lesions(self) -> bool:
+        """Whether lesions belong in its report: not where other studies are all that it has."""
         names = {name for network in self.studied for name in network.tables}
         return not names - {HISTORY} or not names.isdisjoint(LESION_STUDIES)
 

@@ -78,6 +78,7 @@ _TITLE_OF_COLUMN = {
     "group": "Trained alike",
     "training_seed": "Seed",
     "test_time": "How it is tested",
+    "n_routes": "Routes",
     "is_as_trained": "As the method tests",
     "images_per_second": "Images/s",
 }
@@ -103,6 +104,7 @@ def render(run: Run) -> str:
         provenance=list(flattened(run.provenance)),
         css=Markup(_resource("report.css")),
         signs=_SIGN_OF_VERDICT,
+        is_about_lesions=run.is_about_lesions,
     )
 
 

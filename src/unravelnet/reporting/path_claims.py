@@ -52,8 +52,8 @@ def claim_path_survival(n_modules: int) -> Claim:
     )
     paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
     if n_modules != PAPER_N_MODULES:
-        why = f"Which lengths are effective in a network of {n_modules} modules was not measured."
-        return Claim(text, paper, "Not computed.", "not decided", why, "path-survival")
+        why = f"The lengths are those of {PAPER_N_MODULES} modules; this network has {n_modules}."
+        return Claim(text, paper, "Not computed.", "not measured", why, "path-survival")
     shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
     middle = (low + high) // 2
     found = (

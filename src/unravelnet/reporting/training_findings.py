@@ -85,6 +85,8 @@ def _scaling_text(found: Mapping[str, pd.DataFrame]) -> str:
     if not {"scaled", "unscaled"} <= set(found):
         return ""
     both = found["scaled"].merge(found["unscaled"], on="training_seed", suffixes=("", "_unscaled"))
+    if both.empty:
+        return ""
     change = mean_interval_of(both["error_rate"] - both["error_rate_unscaled"])
     once = "" if len(both) > 1 else ", one training"
     return f"; scaling changes it by {points_with_interval(change, digits=2)}{once}"

@@ -25,7 +25,7 @@ from unravelnet.reporting.verdicts import VERDICTS
 def all_claims(run: Run) -> list[Claim]:
     """Judge every claim for every network of the role that it is about, in the order of the chapters."""
     lesioned, plain, stochastic = (
-        run.of_role(role) if run.has_lesions else [] for role in ("resnet", "vgg", "stochastic-depth")
+        run.of_role(role) if run.is_about_lesions else [] for role in ("resnet", "vgg", "stochastic-depth")
     )
     return [
         *(_about_error(network) for network in lesioned),

@@ -1,7 +1,8 @@
-"""How well the shipped networks do, all seeds: one row a network and way to test it, of which `test_time` speaks."""
+"""How well the shipped networks do, all seeds: one row a network and way to test it, of which `at_test_time` speaks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,24 +10,27 @@ from typing import Any
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.evaluation import evaluate
-from unravelnet.intervals import Interval, mean_interval
+from unravelnet.intervals import Interval, mean_interval, rate_interval
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, Row, Table, load_table
-from unravelnet.reproduce.clock import Clock
-from unravelnet.reproduce.settings import Settings
-from unravelnet.reproduce.test_time import (
+from unravelnet.reproduce.at_test_time import (
     N_ROUTES,
+    N_STATISTICS_IMAGES,
     TestTime,
     as_trained,
     prepared_for,
     routes_at,
-    test_times_of,
+    ways_to_test,
 )
+from unravelnet.reproduce.clock import Clock
+from unravelnet.reproduce.settings import Settings
 from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 from unravelnet.training import HISTORY_FILE
 from unravelnet.zoo.store import Description
 
 _METRICS = ("error_rate", "loss")
+# A pass in float32 with normalisation as it is in training, against one of the engine.
+_COST_OF_STATISTICS = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class ShippedNetwork:
 
     @property
     def test_times(self) -> tuple[TestTime, ...]:
-        """The ways to test it; networks trained on all modules have one."""
-        return test_times_of(self.net, self.sampler)
+        """The ways to test it."""
+        return ways_to_test(self.net, self.sampler)
 
 
 def shipped_for(data: ImageData) -> list[ShippedNetwork]:
@@ -70,17 +74,20 @@ def shipped_for(data: ImageData) -> list[ShippedNetwork]:
 def costs(networks: Sequence[ShippedNetwork], settings: Settings) -> list[tuple[str, float]]:
     """List the tests with their costs, in multiply-accumulate operations."""
     return [
-        (_title(network, test_time), _passes(network, test_time) * network.net.total_macs * settings.images)
+        (_title(network, test_time), _passes(network, test_time, settings.images) * network.net.total_macs)
         for network in networks
         for test_time in network.test_times
     ]
 
 
-def _passes(network: ShippedNetwork, test_time: TestTime) -> float:
-    if test_time != "random routes":
-        return 1.0
-    survival = network.sampler.survival(len(network.net.residual_modules))
-    return N_ROUTES * sum(survival) / len(survival)
+def _passes(network: ShippedNetwork, test_time: TestTime, n_images: int) -> float:
+    if test_time == "re-estimated":
+        return n_images + _COST_OF_STATISTICS * N_STATISTICS_IMAGES
+    if test_time == "random routes":
+        survival = network.sampler.survival(len(network.net.residual_modules))
+        # Beside the intact route, against which all are measured.
+        return n_images * (1 + N_ROUTES * sum(survival) / len(survival))
+    return n_images
 
 
 def trained_networks(
@@ -91,7 +98,7 @@ def trained_networks(
     store: ResultsStore,
     clock: Clock,
 ) -> Table:
-    """Test every network in every way; what the store knows is not measured again."""
+    """Test every network in every way; trials that the store knows are not measured again."""
     return Table(
         _test(network, test_time, train_data, test_data, settings, store, clock)
         for network in networks
@@ -110,10 +117,7 @@ def _test(
 ) -> Row:
     clock.begin(_title(network, test_time))
     routes = routes_at(test_time, network.net, network.sampler, settings.seed)
-    prepared = prepared_for(
-        test_time, network.net, network.sampler, train_data, precision=settings.precision, seed=settings.seed
-    )
-    with prepared as net:
+    with prepared_for(test_time, network.net, network.sampler, train_data, settings.seed) as net:
         measured = evaluate(
             net,
             routes,
@@ -161,12 +165,21 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
 
 
 def _interval(measured: Table) -> Interval:
-    """Bound the error: that of one route by its images, the mean over several by how much they differ."""
-    errors = [row["error_rate"] for row in measured]
+    """Bound the error by its images (Wilson), and the mean over several routes by how much they differ, too.
+
+    Distances to the ends are joined as those of independent estimates (Newcombe 1998): all routes see the same images,
+    so the differences between routes know nothing of what other images would have given.
+    """
+    errors, n_images = [row["error_rate"] for row in measured], measured[0]["n_images"]
     if len(errors) == 1:
         return Interval(measured[0]["error_rate_low"], measured[0]["error_rate_high"])
-    low, high = mean_interval(sum(errors), sum(error**2 for error in errors), len(errors))
-    return Interval(max(0.0, low), min(1.0, high))
+    mean = sum(errors) / len(errors)
+    parts = (
+        mean_interval(sum(errors), sum(error**2 for error in errors), len(errors)),
+        rate_interval(mean * n_images, n_images),
+    )
+    below, above = (math.hypot(*(mean - part[end] for part in parts)) for end in (0, 1))
+    return Interval(max(0.0, mean - below), min(1.0, mean + above))
 
 
 def _title(network: ShippedNetwork, test_time: TestTime) -> str:

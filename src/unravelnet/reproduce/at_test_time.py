@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
@@ -21,7 +22,6 @@ import torch
 from torch.optim.swa_utils import update_bn
 
 from unravelnet.data import ImageData
-from unravelnet.inference import Precision
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.route import Route
 from unravelnet.route_sampler import RouteSampler
@@ -29,18 +29,18 @@ from unravelnet.route_sampler import RouteSampler
 TestTime = Literal["unscaled", "re-estimated", "scaled", "random routes"]
 
 N_ROUTES = 10
-_STATISTICS_IMAGES, _BATCH_SIZE = 5000, 250
+N_STATISTICS_IMAGES = 5000
+_BATCH_SIZE = 250
 
 
-def test_times_of(net: UnraveledNetwork, sampler: RouteSampler) -> tuple[TestTime, ...]:
-    """List the ways to test a network; one that was trained on all modules has one."""
-    n_modules = len(net.residual_modules)
-    is_on_all = scales_at("scaled", net, sampler) == (1.0,) * n_modules
-    return ("unscaled",) if is_on_all else get_args(TestTime)
+def ways_to_test(net: UnraveledNetwork, sampler: RouteSampler) -> tuple[TestTime, ...]:
+    """List the ways to test a network; one that was trained on all modules, or has no skips, has one."""
+    is_scaled = scales_at("scaled", net, sampler) != scales_at("unscaled", net, sampler)
+    return get_args(TestTime) if is_scaled else ("unscaled",)
 
 
 def as_trained(net: UnraveledNetwork, sampler: RouteSampler) -> TestTime:
-    """Say in which of these ways the source of a kind of training tests."""
+    """Say which of these ways counts as that of the method."""
     own = _where_there_is_a_skip(sampler.branch_scales(len(net.residual_modules)), net)
     return "unscaled" if own == scales_at("unscaled", net, sampler) else "scaled"
 
@@ -67,30 +67,26 @@ def prepared_for(
     net: UnraveledNetwork,
     sampler: RouteSampler,
     train_data: ImageData,
-    *,
-    precision: Precision,
     seed: int,
 ) -> Iterator[UnraveledNetwork]:
     """Give the network as it is tested, and its own factors back afterwards."""
     with branches_scaled(net, scales_at(test_time, net, sampler)):
         if test_time == "re-estimated":
-            images = train_data.subset(min(_STATISTICS_IMAGES, len(train_data)), seed=seed)
-            yield with_statistics_of(net, images, precision=precision)
+            images = train_data.subset(min(N_STATISTICS_IMAGES, len(train_data)), seed=seed)
+            yield with_statistics_of(net, images)
         else:
             yield net
 
 
-def with_statistics_of(
-    net: UnraveledNetwork, data: ImageData, *, precision: Precision = "float32"
-) -> UnraveledNetwork:
+def with_statistics_of(net: UnraveledNetwork, data: ImageData) -> UnraveledNetwork:
     """Copy a network, with statistics of normalisation measured anew on images that pass all of its modules.
 
-    Means and variances are averages over batches, as `torch.optim.swa_utils.update_bn` takes them.
+    In float32, where the weights are. Means and variances are averages over equal batches, as
+    `torch.optim.swa_utils.update_bn` takes them.
     """
     changed = copy.deepcopy(net)
-    batches = (data.batch(indices)[0] for indices in torch.arange(len(data)).split(_BATCH_SIZE))
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        update_bn(batches, changed)
+    parts = torch.arange(len(data)).tensor_split(math.ceil(len(data) / _BATCH_SIZE))
+    update_bn((data.batch(indices)[0] for indices in parts), changed)
     return changed
 
 
