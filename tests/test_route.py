@@ -119,6 +119,8 @@ def test_stochastic_depth_keeps_as_many_modules_as_expected():
 @pytest.mark.parametrize(
     ("call", "phrase"),
     [
+        (lambda: Route.full(3).delete([0, 1]), "give the indices of modules one by one, as in delete"),
+        (lambda: Route.full(3).keep(range(2)), "give the indices of modules one by one"),
         (lambda: Route.full(3).delete(3), "Cannot delete module 3: the route 0-2 does not visit it"),
         (lambda: Route.full(3).keep(5), "Cannot keep module 5"),
         (lambda: Route.full(3).remove_skip(-1), "Cannot remove the skip of module -1"),

@@ -16,9 +16,10 @@ module is deleted), a trailing `b` the branch only (its skip is removed):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -240,12 +241,17 @@ class Route:
         # Rounded, since scipy gives 0.9999999999999998 for some orders that are the same.
         return round(float(kendalltau(range(len(self)), self.modules).statistic), 12)
 
-    def _with_mode(self, modules: Iterable[int], mode: Mode, verb: str) -> Route:
+    def _with_mode(self, modules: Collection[int], mode: Mode, verb: str) -> Route:
+        self._check_visited(modules, verb)
         chosen = set(modules)
-        self._check_visited(chosen, verb)
         return Route(tuple(Step(s.module, mode) if s.module in chosen else s for s in self.steps))
 
-    def _check_visited(self, modules: Iterable[int], verb: str) -> None:
+    def _check_visited(self, modules: Collection[int], verb: str) -> None:
+        for module in modules:
+            if not isinstance(module, Integral):
+                raise RouteError(
+                    f"Cannot {verb} module {module!r}: give the indices of modules one by one, as in delete(1, 2)."
+                )
         missing = sorted(set(modules) - set(self.modules))
         if missing:
             raise RouteError(
