@@ -194,6 +194,8 @@ def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_p
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_rows(store, process)
     process.send_signal(signal.SIGINT)
