@@ -38,6 +38,10 @@ class Module:
     def keeps_shape(self):
         return self.input_shape == self.output_shape
 
+    @property
+    def is_deletable(self):
+        return self.skip is not None or self.keeps_shape
+
 
 class Network:
     """What a study sees of a network: modules with shapes, in one chain."""

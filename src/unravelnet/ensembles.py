@@ -135,7 +135,7 @@ def _members(
     """Say what the routes are, and give them."""
     if routes is not None and not isinstance(routes, str):
         return "given", [net.check(route) for route in routes]
-    always = [m.index for m in net.residual_modules if m.skip is None and not m.keeps_shape]
+    always = [m.index for m in net.residual_modules if not m.is_deletable]
     if routes is None:
         sampler: RouteSampler = Exactly(_n_kept(len(net.residual_modules), len(always), keep))
     else:

@@ -113,6 +113,11 @@ class ResidualModule(nn.Module):
         return self.input_shape == self.output_shape
 
     @property
+    def is_deletable(self) -> bool:
+        """Whether something takes its place when it is deleted: its skip, or nothing where shapes agree."""
+        return self.skip is not None or self.keeps_shape
+
+    @property
     def n_parameters(self) -> int:
         """The number of parameters of branch, skip and after."""
         return sum(parameter.numel() for parameter in self.parameters())
@@ -394,7 +399,7 @@ class _Position:
         expected = self._chain_entry(module.chain) if self.shape is None else self.shape
         if module.input_shape != expected:
             raise self._misfit(module, f"shapes differ: {shape_text(expected)} arrives")
-        if step.mode == "skip" and module.skip is None and not module.keeps_shape:
+        if step.mode == "skip" and not module.is_deletable:
             raise RouteError(
                 f"Cannot delete {module}: a plain layer has no skip to take, and its input and output shapes "
                 f"differ. Plain layers that can be deleted: {self._removable()}."
@@ -434,7 +439,7 @@ class _Position:
         return RouteError(f"{subject} {place}: {reason}.{hint}")
 
     def _removable(self) -> str:
-        plain = [m.index for m in self.net.residual_modules if m.skip is not None or m.keeps_shape]
+        plain = [m.index for m in self.net.residual_modules if m.is_deletable]
         return ", ".join(map(str, plain)) or "none"
 
 

@@ -31,7 +31,7 @@ class Network(Protocol):
 
     @property
     def residual_modules(self) -> Iterable[Any]:
-        """The residual modules in order, each with `index`, `skip`, `input_shape` and `keeps_shape`."""
+        """The residual modules in order, each with `index`, `skip`, `input_shape`, `keeps_shape` and `is_deletable`."""
 
     def compatible_with(self, index: int) -> list[int]:
         """List the other modules that may stand in the place of this one."""
@@ -169,7 +169,7 @@ def _swappable_pairs(net: Network) -> list[tuple[int, int]]:
 
 
 def _deletable(net: Network) -> list[int]:
-    return [m.index for m in net.residual_modules if m.skip is not None or m.keeps_shape]
+    return [m.index for m in net.residual_modules if m.is_deletable]
 
 
 def _same_shape(net: Network) -> list[int]:

@@ -113,7 +113,7 @@ class _Training:
         self.net, self.data, self.validation, self.plan, self.out = net, data, validation, plan, out
         self.modules = residual_modules_of(net)
         self.sampler = plan.sampler
-        self.always = [m.index for m in self.modules if m.skip is None and not m.keeps_shape]
+        self.always = [m.index for m in self.modules if not m.is_deletable]
         self.sampler.check(len(self.modules), always=self.always)
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)

@@ -57,7 +57,7 @@ def routes_at(test_time: TestTime, net: UnraveledNetwork, sampler: RouteSampler,
     if test_time != "random routes":
         return [net.full_route]
     modules, generator = net.residual_modules, np.random.default_rng(seed)
-    always = [module.index for module in modules if module.skip is None and not module.keeps_shape]
+    always = [module.index for module in modules if not module.is_deletable]
     return [sampler.sample(len(modules), generator, always=always) for _ in range(N_ROUTES)]
 
 
