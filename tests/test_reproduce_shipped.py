@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from unravelnet.evaluation import evaluate
 from unravelnet.intervals import rate_interval
 from unravelnet.record import load_table
 from unravelnet.reproduce import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
-from unravelnet.reproduce.at_test_time import N_ROUTES, branches_scaled, with_statistics_of
+from unravelnet.reproduce.at_test_time import N_ROUTES, TestTime, branches_scaled, with_statistics_of
 from unravelnet.reproduce.choice import choose_networks
 from unravelnet.reproduce.settings import settle
 from unravelnet.reproduce.trained_networks import ShippedNetwork
@@ -169,18 +170,20 @@ def test_every_seed_and_variant_has_a_row_with_its_error(unbroken):
     ]
 
 
-def test_a_network_trained_on_random_routes_is_tested_in_four_ways(unbroken):
+def test_a_network_trained_on_random_routes_is_tested_in_every_way(unbroken):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
     for name in ("tiny-exactly2", "tiny-stochastic-depth"):
         rows = table.where(network_name=name)
-        assert [row["test_time"] for row in rows] == ["unscaled", "re-estimated", "scaled", "random routes"]
-        assert [row["n_routes"] for row in rows] == [1, 1, 1, N_ROUTES]
+        assert tuple(row["test_time"] for row in rows) == get_args(TestTime)
+        assert [row["n_routes"] for row in rows] == [1, 1, 1, 1, N_ROUTES]
 
 
 def test_statistics_are_those_of_all_modules(unbroken):
     # Independent reference: mean and variance of what comes to each normalisation, over two batches of 240.
     net = zoo.pretrained("tiny-stochastic-depth")
-    images = load("digits", "train", limit=480)
+    for module in net.residual_modules:
+        module.branch_scale = 1.0
+    before, images = net.fingerprint(), load("digits", "train", limit=480)
     changed = with_statistics_of(net, images)
     seen: dict[str, list[torch.Tensor]] = {}
     for name, layer in changed.named_modules():
@@ -202,14 +205,20 @@ def test_statistics_are_those_of_all_modules(unbroken):
         mean = (values[0].mean(1) + values[1].mean(1)) / 2
         variance = (values[0].var(1) + values[1].var(1)) / 2
         torch.testing.assert_close(statistics[name], (mean, variance), rtol=1e-4, atol=1e-5)
-    assert net.fingerprint() == zoo.pretrained("tiny-stochastic-depth").fingerprint()
+    assert net.fingerprint() == before
 
 
-def test_re_estimated_statistics_count_errors_by_hand(unbroken):
+@pytest.mark.parametrize("scaled", [False, True])
+def test_re_estimated_statistics_count_errors_by_hand(unbroken, scaled):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
-    row = table.where(network_name="tiny-stochastic-depth", test_time="re-estimated")[0]
+    way = f"{'scaled' if scaled else 'unscaled'}, re-estimated"
+    row = table.where(network_name="tiny-stochastic-depth", test_time=way)[0]
     net = zoo.pretrained("tiny-stochastic-depth")
     for module in net.residual_modules:
+        if scaled:
+            # The same network, with its factors in the last layer of each branch, where training mode knows them, too.
+            layer = [layer for layer in module.branch.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+            layer.weight.data *= module.branch_scale
         module.branch_scale = 1.0
     test = load("digits", "test")
     inputs, targets = test.batch(torch.arange(len(test)))
@@ -242,7 +251,7 @@ def test_random_routes_are_tested_one_by_one(unbroken):
 def test_the_variants_differ(unbroken):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
     for name in ("tiny-exactly2", "tiny-stochastic-depth"):
-        assert len({row["loss"] for row in table.where(network_name=name)}) == 4
+        assert len({row["loss"] for row in table.where(network_name=name)}) == len(get_args(TestTime))
 
 
 def test_rows_say_what_is_known_of_the_training(unbroken):
@@ -260,7 +269,7 @@ def named_rows() -> list[tuple[str, str]]:
     return [
         (name, zoo_name)
         for name, zoo_name, routes, _ in shipped_networks.SHIPPED
-        for _ in range(1 if routes == "all" else 4)
+        for _ in range(1 if routes == "all" else len(get_args(TestTime)))
     ]
 
 
@@ -320,7 +329,7 @@ class InterruptedError(Exception):
 
 def test_interrupted_anywhere_it_ends_with_the_same_tables(tmp_path, unbroken):
     parts = ["ResNet-14: delete many", "ResNet-14: ensemble", "Plain-8: layer responses"]
-    ways = ("all modules, re-estimated", "all modules, scaled", "random routes")
+    ways = ("all modules, scaled", "all modules, scaled, re-estimated", "random routes")
     for part in [*parts, *(f"tiny-exactly2: {way}" for way in ways)]:
 
         def stop(progress: RunProgress, part: str = part) -> None:

@@ -104,14 +104,15 @@ def test_the_other_test_time_is_hollow():
 
 
 def test_every_other_way_of_testing_has_its_mark():
-    others = {"re-estimated": 0.15, "random routes": 0.2}
+    others = {"unscaled, re-estimated": 0.15, "scaled, re-estimated": 0.11, "random routes": 0.2}
     rows = trainings.trained("preact-resnet110", [0.5], routes="exactly:23", scaled=[0.12], others=others)
     figure = figure_trained_errors(Table(rows))
     marks = figure.axes[0].lines
     assert {(float(mark.get_xdata()[0]), mark.get_markerfacecolor()) for mark in marks} == {
-        (0.5, marks[0].get_color()), (0.12, "#ffffff"), (0.15, "#ffffff"), (0.2, "#ffffff")
+        (0.5, marks[0].get_color()), (0.12, "#ffffff"), (0.15, "#ffffff"), (0.11, "#ffffff"),
+        (0.2, "#ffffff"),
     }  # fmt: skip
-    assert len({mark.get_marker() for mark in marks}) == len(labels(figure)) == 4
+    assert len({mark.get_marker() for mark in marks}) == len(labels(figure)) == 5
 
 
 @pytest.mark.parametrize(("largest", "scale"), [(0.2, "linear"), (0.6, "log")])

@@ -89,13 +89,14 @@ def test_test_times_are_told_apart(page):
 
 
 def test_every_way_of_testing_is_told():
-    others = {"re-estimated": 0.15, "random routes": 0.2}
+    others = {"unscaled, re-estimated": 0.15, "scaled, re-estimated": 0.11, "random routes": 0.2}
     rows = trainings.trained("preact-resnet110", [0.5], routes="exactly:23", scaled=[0.12], others=others)
     (sentence,) = on_test_times(trained_groups(Table(rows)))
     assert re.findall(r"[\d.]+ %", sentence.replace("\xa0", " ")) == [
         "50.00 %",
         "15.00 %",
         "12.00 %",
+        "11.00 %",
         "20.00 %",
     ]
 

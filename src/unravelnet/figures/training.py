@@ -31,8 +31,9 @@ _ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0
 # Colour and mark of each way to test a network.
 _MARKS = {
     "unscaled": (style.BLUE, "o"),
-    "re-estimated": (style.PURPLE, "^"),
+    "unscaled, re-estimated": (style.BLUE, "^"),
     "scaled": (style.VERMILLION, "s"),
+    "scaled, re-estimated": (style.VERMILLION, "v"),
     "random routes": (style.GREEN, "D"),
 }
 
@@ -148,7 +149,7 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
         figure,
         f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}, wider by how much routes differ "
         "where these are random; upright lines: means of several trainings. Scaled: each branch times its chance to "
-        "be there in training; re-estimated: statistics of normalisation measured anew with all modules; random "
+        "be there in training; re-estimated: statistics of normalisation measured anew on all modules; random "
         "routes: mean over routes as in training.",
     )
     return figure

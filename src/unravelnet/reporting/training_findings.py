@@ -35,8 +35,9 @@ _HEADER = (
 # What is said of an error, by the way in which the network was tested.
 _PHRASES = {
     "unscaled": "with unscaled branches",
-    "re-estimated": "with unscaled branches after the statistics of normalisation were measured anew",
+    "unscaled, re-estimated": "with unscaled branches and statistics of normalisation measured anew",
     "scaled": "with each branch times its chance to be there in training",
+    "scaled, re-estimated": "with branches scaled so and statistics measured anew",
     "random routes": "in the mean over random routes as in training",
 }
 _UNKNOWN, _NONE = "not recorded", "–"

@@ -1,12 +1,14 @@
 """The ways to test a network that was trained on random routes, whose test error depends on the way.
 
-unscaled        all modules, each branch as it is
-re-estimated    the same, after the statistics of normalisation were measured anew with all modules
-scaled          all modules, each branch times its probability of survival in training
-random routes   the mean over routes drawn as in training
+unscaled                  all modules, each branch as it is
+unscaled, re-estimated    the same, after the statistics of normalisation were measured anew that way
+scaled                    all modules, each branch times its probability of survival in training
+scaled, re-estimated      the same, after the statistics of normalisation were measured anew that way
+random routes             the mean over routes drawn as in training
 
 Huang et al. (2016) scale; Veit et al. (2016) do not say what they did. The statistics that training leaves behind
-belong to the streams of its routes, which hold the sum of fewer branches than the stream of the whole network.
+belong to the streams of its routes, which hold the sum of fewer branches than the stream of the whole network, and
+vary more than the scaled sum of all.
 """
 
 from __future__ import annotations
@@ -19,18 +21,22 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import update_bn
+from torch import nn
 
 from unravelnet.data import ImageData
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.route import Route
 from unravelnet.route_sampler import RouteSampler
 
-TestTime = Literal["unscaled", "re-estimated", "scaled", "random routes"]
+TestTime = Literal["unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes"]
+
+RE_ESTIMATED: tuple[TestTime, ...] = ("unscaled, re-estimated", "scaled, re-estimated")
+_SCALED: tuple[TestTime, ...] = ("scaled", "scaled, re-estimated")
 
 N_ROUTES = 10
 N_STATISTICS_IMAGES = 5000
 _BATCH_SIZE = 250
+_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def ways_to_test(net: UnraveledNetwork, sampler: RouteSampler) -> tuple[TestTime, ...]:
@@ -48,7 +54,7 @@ def as_trained(net: UnraveledNetwork, sampler: RouteSampler) -> TestTime:
 def scales_at(test_time: TestTime, net: UnraveledNetwork, sampler: RouteSampler) -> tuple[float, ...]:
     """Give the factors of the branches."""
     n_modules = len(net.residual_modules)
-    scales = sampler.survival(n_modules) if test_time == "scaled" else (1.0,) * n_modules
+    scales = sampler.survival(n_modules) if test_time in _SCALED else (1.0,) * n_modules
     return _where_there_is_a_skip(scales, net)
 
 
@@ -71,7 +77,7 @@ def prepared_for(
 ) -> Iterator[UnraveledNetwork]:
     """Give the network as it is tested, and its own factors back afterwards."""
     with branches_scaled(net, scales_at(test_time, net, sampler)):
-        if test_time == "re-estimated":
+        if test_time in RE_ESTIMATED:
             images = train_data.subset(min(N_STATISTICS_IMAGES, len(train_data)), seed=seed)
             yield with_statistics_of(net, images)
         else:
@@ -81,13 +87,20 @@ def prepared_for(
 def with_statistics_of(net: UnraveledNetwork, data: ImageData) -> UnraveledNetwork:
     """Copy a network, with statistics of normalisation measured anew on images that pass all of its modules.
 
-    In float32, where the weights are. Means and variances are averages over equal batches, as
-    `torch.optim.swa_utils.update_bn` takes them.
+    In float32, where the weights are. Means and variances are averages over equal batches, as those of
+    `torch.optim.swa_utils.update_bn`, which cannot be used: it trains all layers, and factors of branches hold in
+    evaluation mode only.
     """
-    changed = copy.deepcopy(net)
-    parts = torch.arange(len(data)).tensor_split(math.ceil(len(data) / _BATCH_SIZE))
-    update_bn((data.batch(indices)[0] for indices in parts), changed)
-    return changed
+    changed = copy.deepcopy(net).eval()
+    for layer in changed.modules():
+        if isinstance(layer, _NORMALISATIONS):
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+            layer.train()
+    with torch.no_grad():
+        for indices in torch.arange(len(data)).tensor_split(math.ceil(len(data) / _BATCH_SIZE)):
+            changed(data.batch(indices)[0])
+    return changed.eval()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from unravelnet.record import ResultsStore, Row, Table, load_table
 from unravelnet.reproduce.at_test_time import (
     N_ROUTES,
     N_STATISTICS_IMAGES,
+    RE_ESTIMATED,
     TestTime,
     as_trained,
     prepared_for,
@@ -81,7 +82,7 @@ def costs(networks: Sequence[ShippedNetwork], settings: Settings) -> list[tuple[
 
 
 def _passes(network: ShippedNetwork, test_time: TestTime, n_images: int) -> float:
-    if test_time == "re-estimated":
+    if test_time in RE_ESTIMATED:
         return n_images + _COST_OF_STATISTICS * N_STATISTICS_IMAGES
     if test_time == "random routes":
         survival = network.sampler.survival(len(network.net.residual_modules))
