@@ -27,6 +27,10 @@ _KIND_OF_ROLE = {
     "effective-paths": "residual, effective paths only",
     "vgg": "plain",
 }
+_SAME_IMAGES = (
+    "All draws of a network take their images from one sample of the test set: how far that lies from the whole set "
+    "moves all of them alike."
+)
 
 
 def all_chapters(run: Run) -> list[Chapter]:
@@ -139,6 +143,8 @@ def delete_many(run: Run) -> Chapter:
             if study in network.tables:
                 _show_many(chapter, network, study)
     chapter.how += _samples(chosen, "delete_many")
+    if chosen:
+        chapter.how.append(_SAME_IMAGES)
     return chapter
 
 
@@ -159,6 +165,7 @@ def reorder(run: Run) -> Chapter:
     chapter.how += _samples(chosen, "reorder")
     if chosen:
         chapter.how.append("Modules that change the shape stay where they are; the others move as units.")
+        chapter.how.append(_SAME_IMAGES)
     return chapter
 
 
