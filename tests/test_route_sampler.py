@@ -82,10 +82,10 @@ def test_a_generator_of_the_same_seed_draws_the_same_routes(text):
     assert (first != other).any()
 
 
-def test_only_stochastic_depth_scales_branches():
-    sampler = parse_route_sampler("stochastic-depth:0.5")
-    assert sampler.branch_scales(4) == (0.875, 0.75, 0.625, 0.5)
-    for text in ("all", "exactly:2", "uniform"):
+def test_what_is_always_in_part_left_out_is_scaled():
+    assert parse_route_sampler("stochastic-depth:0.5").branch_scales(4) == (0.875, 0.75, 0.625, 0.5)
+    assert parse_route_sampler("exactly:3").branch_scales(4) == (0.75,) * 4
+    for text in ("all", "uniform"):
         assert parse_route_sampler(text).branch_scales(4) == (1.0,) * 4
     assert parse_route_sampler("all").survival(4) == (1.0,) * 4
     assert parse_route_sampler("exactly:3").survival(4) == (0.75,) * 4

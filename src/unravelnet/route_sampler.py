@@ -43,7 +43,8 @@ class RouteSampler(abc.ABC):
     def branch_scales(self, n_modules: int) -> tuple[float, ...]:
         """Give the factor of each branch in evaluation mode, when all modules are passed.
 
-        It is 1 but for stochastic depth, which scales by the probability of survival.
+        For routes that always leave something out, its probability of survival, so that the stream is on average what
+        it was in training; else 1.
         """
         return (1.0,) * n_modules
 
@@ -112,7 +113,8 @@ class Exactly(RouteSampler):
     (0.5, 0.5, 0.5, 0.5)
 
     Source: training on effective paths only, 23 of 54, in Veit et al. 2016. How such a network is tested is not said
-    there; here, with all modules, unscaled.
+    there. Here with all modules, scaled as those of stochastic depth: on held-out training images that erred less
+    than unscaled branches in each of four trials (results/effective_paths/recipe_trials.csv).
     """
 
     n_kept: int
@@ -134,6 +136,9 @@ class Exactly(RouteSampler):
 
     def survival(self, n_modules: int) -> tuple[float, ...]:
         return (self.n_kept / n_modules,) * n_modules
+
+    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
+        return self.survival(n_modules)
 
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
         if not len(set(always)) <= self.n_kept <= n_modules:
