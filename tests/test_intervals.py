@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unravelnet.intervals import mean_interval, paired_rate_interval, rate_interval
+from unravelnet.intervals import Interval, joined_interval, mean_interval, paired_rate_interval, rate_interval
 
 
 def test_wilson_against_the_formula() -> None:
@@ -46,3 +46,18 @@ def test_paired_interval_covers_the_truth(p_only_first: float, p_only_second: fl
 
 def test_one_value_says_nothing() -> None:
     assert mean_interval(3.0, 9.0, 1) == (-np.inf, np.inf)
+
+
+def test_joined_intervals_cover_a_sum_of_independent_errors():
+    generator, covered, n = np.random.default_rng(0), 0, 4000
+    for _ in range(n):
+        errors = generator.normal(scale=(1.0, 2.0, 0.5))
+        value = errors.sum()
+        parts = [Interval(value - 1.96 * scale, value + 1.96 * scale) for scale in (1.0, 2.0, 0.5)]
+        low, high = joined_interval(value, parts)
+        covered += low < 0 < high
+    assert covered / n == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / n))
+
+
+def test_nothing_joined_is_nothing_known():
+    assert joined_interval(0.3, []) == (-np.inf, np.inf)

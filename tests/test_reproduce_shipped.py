@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests import shipped_networks
 from unravelnet import ResidualModule, UnraveledNetwork, studies, zoo
@@ -40,10 +42,15 @@ COLUMNS = (
         "train_error_rate",
         "train_loss",
         "epochs",
+        "image_sizes",
+        "learning_rate",
+        "weight_decay",
+        "label_smoothing",
+        "batch_size",
         "training_seconds",
         "images_per_second",
     ),
-    *("data_name", "precision"),
+    *("data_name", "precision", "training_macs"),
 )
 
 
@@ -168,6 +175,27 @@ def test_every_seed_and_variant_has_a_row_with_its_error(unbroken):
     assert [tuple(row[name] for name in named) for row in of_factors] == [
         (*facts, wrong_by_hand(facts[1], scales)) for *facts, scales in expected
     ]
+
+
+def test_the_operations_of_a_training_are_those_of_its_routes():
+    # Brute force: torch counts every route of two modules of six; a multiplication with its addition is two of its.
+    network, data = ShippedNetwork.load("tiny-exactly2"), load("digits", "train")
+    net, (inputs, _) = network.net, data.batch(torch.arange(1))
+    counts = []
+    for kept in itertools.combinations(range(6), 2):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            net(inputs, net.full_route.delete(*set(range(6)).difference(kept)))
+        counts.append(counter.get_total_flops() / 2)
+    assert network.training_macs(data) == pytest.approx(2 * len(data) * np.mean(counts), rel=0.02)
+
+
+def test_smaller_images_cost_their_area():
+    network = ShippedNetwork.load("tiny")
+    facts = {**network.description.facts, "training": {"epochs": 4, "image_sizes": "4,8"}}
+    smaller = replace(network, description=replace(network.description, facts=facts))
+    data = load("digits", "train")
+    # Two epochs of a quarter and two whole ones, against two.
+    assert smaller.training_macs(data) == pytest.approx(1.25 * network.training_macs(data))
 
 
 def test_a_network_trained_on_random_routes_is_tested_in_every_way(unbroken):

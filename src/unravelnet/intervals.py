@@ -1,4 +1,4 @@
-"""Confidence intervals from sums: of a rate, of a mean, and of the paired difference of two.
+"""Confidence intervals from sums: of a rate, of a mean, and of the paired difference of two; and how to join them.
 
 Only sums enter, so that batches, workers and resumed runs give identical intervals. Intervals are two-sided.
 """
@@ -6,6 +6,7 @@ Only sums enter, so that batches, workers and resumed runs give identical interv
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scipy import stats
@@ -67,6 +68,21 @@ def mean_interval(total: float, total_of_squares: float, n: int, confidence: flo
     variance = max(0.0, total_of_squares - n * mean**2) / (n - 1)
     margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * math.sqrt(variance / n)
     return Interval(mean - margin, mean + margin)
+
+
+def joined_interval(value: float, parts: Sequence[Interval]) -> Interval:
+    """Join intervals around a value, each of another source of error, as those of independent errors.
+
+    >>> joined_interval(0.5, [Interval(0.47, 0.53), Interval(0.46, 0.54)])
+    Interval(low=0.45, high=0.55)
+
+    Squares of the distances to the ends add up (Newcombe 1998). Without any part nothing is known: the ends are
+    infinite.
+    """
+    if not parts:
+        return Interval(-math.inf, math.inf)
+    below, above = (math.hypot(*(value - part[end] for part in parts)) for end in (0, 1))
+    return Interval(value - below, value + above)
 
 
 def _z(confidence: float) -> float:

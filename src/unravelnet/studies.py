@@ -76,8 +76,8 @@ def remove_skip_each(net: Network) -> list[Trial]:
     ['0-2', '0b,1-2', '0,1b,2', '0-1,2b']
 
     It halves the number of paths exactly as deleting a module does, so a network that is nothing but a
-    collection of paths should bear both alike: the control experiment that critics of the paper asked for.
-    Plain layers have no skip and are left out.
+    collection of paths should bear both alike: a control experiment that the paper
+    did not do. Plain layers have no skip and are left out.
     """
     full, study = _full_route(net), "remove_skip_each"
     with_skip = [module.index for module in net.residual_modules if module.skip is not None]
@@ -103,7 +103,7 @@ def delete_many(
     if eligible not in _STUDY_OF_ELIGIBLE:
         raise unknown_name("choice of eligible modules", eligible, _STUDY_OF_ELIGIBLE)
     full, study = _full_route(net), _STUDY_OF_ELIGIBLE[eligible]
-    pool = _deletable(net) if eligible == "all" else _same_shape(net)
+    pool = _pool(net, eligible)
     trials = [_intact(full, study)]
     for count in _checked_counts(counts, repeats=repeats, seed=seed):
         if count > len(pool):
@@ -116,6 +116,16 @@ def delete_many(
             label = f"{count} deleted, draw {repeat}"
             trials.append(Trial(full.delete(*chosen.tolist()), study, label, repeat))
     return trials
+
+
+def n_eligible(net: Network, eligible: Eligible = "all") -> int:
+    """Count the modules from which `delete_many` draws.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> n_eligible(preact_resnet(depth=20)), n_eligible(preact_resnet(depth=20), "same-shape")
+    (9, 7)
+    """
+    return len(_pool(net, eligible))
 
 
 def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> list[Trial]:
@@ -166,6 +176,10 @@ def _swappable_pairs(net: Network) -> list[tuple[int, int]]:
         for second in net.compatible_with(first)
         if first < second and second in movable
     ]
+
+
+def _pool(net: Network, eligible: Eligible) -> list[int]:
+    return _deletable(net) if eligible == "all" else _same_shape(net)
 
 
 def _deletable(net: Network) -> list[int]:

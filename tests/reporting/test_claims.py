@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from tests.figures import tables
 from unravelnet.record import Table
@@ -220,6 +220,50 @@ def test_ten_of_54_is_in_proportion_for_other_depths():
     assert claims.claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
 
 
+def test_the_interval_of_draws_is_joined_with_that_of_their_images():
+    # All draws alike: what is left open is Wilson's interval of 200 in 1,000, whose draws they share.
+    table = Table([{**row, "n_images": 1000} for row in tables.many({10: [0.2] * 11})])
+    claim = claims.claim_many_left(table, n_modules=54, n_classes=10)
+    low, high = binomtest(200, 1000).proportion_ci(0.95, method="wilson")
+    assert f"Median 20.0 % ({100 * low:.1f} to {100 * high:.1f})" in claim.measured
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [(0.10, 0.40, "agrees"), (0.40, 0.50, "does not agree"), (0.20, 0.35, "not decided")],
+)
+def test_later_deletions_hurt_more_or_not(first, second, verdict):
+    # Intact 6 %; draws spread over 2 points on each side.
+    spread = np.linspace(-0.02, 0.02, 11)
+    table = tables.many({10: (first + spread).tolist(), 20: (second + spread).tolist()})
+    claim = claims.claim_later_deletions(table, n_modules=54)
+    assert claim.verdict == verdict
+    # Of 11 values the 2nd and 10th bound the median: 1.6 points on each side, twice as many for the first rise.
+    value = 100 * (2 * first - second - 0.06)
+    margin = np.hypot(3.2, 1.6)
+    assert f"{value:+.1f} points ({value - margin:+.1f} to {value + margin:+.1f})" in claim.measured.replace(
+        "\u2212", "-"
+    )
+
+
+def test_counts_that_were_not_drawn_decide_nothing_about_later_ones():
+    claim = claims.claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
+    assert (claim.verdict, claim.why) == ("not measured", "No draw deletes 10, or none 20.")
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"), [(-0.002, "agrees"), (0.0, "not decided"), (0.002, "does not agree")]
+)
+def test_stochastic_depth_makes_most_modules_cheaper_or_not(shift, verdict):
+    generator = np.random.default_rng(0)
+    without = 0.07 + 0.001 * generator.normal(size=54)
+    with_it = without + shift + 0.001 * generator.normal(size=54)
+    claim = claims.claim_more_resilient(tables.each(without.tolist()), tables.each(with_it.tolist()))
+    assert claim.verdict == verdict
+    assert "54 modules" in claim.measured
+    assert "One training each" in claim.why
+
+
 def test_reordering_that_hurts_by_and_by_agrees():
     pairs = [(1 - 0.001 * i, 0.06 + 0.003 * i) for i in range(1, 151)]
     assert claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
@@ -281,9 +325,11 @@ MISSING = [
     lambda table: claims.claim_downsampling_peaks(table),
     lambda table: claims.claim_plain_collapses(table, n_classes=10),
     lambda table: claims.claim_stochastic_depth(table, table),
+    lambda table: claims.claim_more_resilient(table, table),
     lambda table: claims.claim_delete_many(table, n_classes=10),
     lambda table: claims.claim_many_left(table, n_modules=54, n_classes=10),
     lambda table: claims.claim_reorder(table, n_classes=10),
+    lambda table: claims.claim_later_deletions(table, n_modules=54),
     lambda table: claims.claim_remove_skip(table, table, n_classes=10),
 ]
 

@@ -102,7 +102,7 @@ def test_how_it_was_measured_is_said(page):
 
 def test_claims_are_judged_once_a_network(page):
     verdicts = [value.removeprefix("verdict ") for value in page.values("class", tag="strong")]
-    assert len(verdicts) == 11 + 6
+    assert len(verdicts) == 12 + 6
     assert verdicts[-6:] == ["agrees", "agrees", "agrees-in-kind", "agrees", "agrees", "agrees"]
     for start in (
         "In ResNet-110 the norm of the gradient",
@@ -117,7 +117,7 @@ def test_claims_are_judged_once_a_network(page):
 def test_a_run_without_these_tables_has_none_of_the_chapters(tmp_path):
     page = reported(tmp_path, [(runs.RESNET, runs.resnet_tables())])
     assert not set(CHAPTERS) & set(page.values("id", tag="section"))
-    assert "Of 10 claims" in page.text
+    assert "Of 10 claims of Veit et al. (2016)" in page.text
     assert "decay" not in page.text
 
 

@@ -111,6 +111,17 @@ def test_the_interval_follows_from_how_often_was_trained():
     # 0.13 - 0.091, the standard deviation 0.001, t of 2 degrees of freedom.
     margin = stats.t.ppf(0.975, 2) * 0.001 * np.sqrt(4 / 3)
     assert tuple(mixed.interval) == pytest.approx((0.039 - margin, 0.039 + margin))
+    # Seeds of the other network: the standard deviation 0.001 of 2 degrees of freedom, of a difference of two.
+    borrowed = difference_of_trainings(one.rows, one.rows, others=one.neighbours)
+    images = newcombe_interval(0.13, 10_000, 0.13, 10_000)
+    margin = stats.t.ppf(0.975, 2) * 0.001 * np.sqrt(2)
+    assert tuple(borrowed.interval) == pytest.approx(
+        (-np.hypot(images.low, margin), np.hypot(images.high, margin))
+    )
+    assert borrowed.how == "interval of the images and the seeds of the other networks, one training each"
+    # Another column has no part of the images.
+    training = difference_of_trainings(one.rows, one.rows, column="train_error_rate", others=one.neighbours)
+    assert tuple(training.interval) == pytest.approx((-margin, margin))
     several = difference_of_trainings(more.rows, more.rows)
     assert several.how == "Welch's interval, 3 and 3 trainings"
 
@@ -175,6 +186,38 @@ def test_effective_paths_with_one_training_each(errors, verdict):
     assert claim.verdict == verdict
     assert "One training each" in claim.why
     assert "n = 10,000 images" in claim.measured
+
+
+@pytest.mark.parametrize(("spread", "verdict"), [(0.0005, "agrees"), (0.01, "not decided")])
+def test_seeds_of_other_networks_count_where_there_is_one_training_each(spread, verdict):
+    found = groups(
+        trained("preact-resnet110", [0.07]),
+        trained("preact-resnet110", [0.07], routes="exactly:23"),
+        trained("plain20", [0.09 - spread, 0.09, 0.09 + spread]),
+    )
+    assert claims.claim_effective_training(*found[:2]).verdict == verdict
+
+
+@pytest.mark.parametrize(("way", "verdict"), [("scaled", "agrees"), ("unscaled", "does not agree")])
+def test_each_way_of_testing_is_judged(way, verdict):
+    others = {"scaled, re-estimated": 0.06}
+    rows = trained("preact-resnet110", [0.49], routes="exactly:23", scaled=[0.07], others=others)
+    pair = groups(trained("preact-resnet110", [0.07]), rows)
+    claim = claims.claim_effective_training(*pair, test_time=way)
+    assert claim.verdict == verdict
+    assert f"branches {way}" in claim.text
+    assert ("measured anew 6.00 %" in claim.measured) == (way == "scaled")
+    assert claim.paper.startswith("Not measured at 27 modules. 5.96 %")
+
+
+def test_recipes_that_differ_are_named():
+    pair = groups(
+        trained("resnet20", [0.08], epochs=14, image_sizes="16,32", weight_decay=5e-4),
+        trained("resnet56", [0.07], epochs=20, image_sizes="16,24,32", weight_decay=5e-4),
+    )
+    why = claims.claim_deeper_residual(*pair).why
+    assert "Their recipes differ in epochs (20 and 14) and image sizes (16,24,32 and 16,32)." in why
+    assert "recipes differ" not in claims.claim_deeper_residual(pair[0], pair[0]).why
 
 
 def test_more_images_decide_what_few_leave_open():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -27,8 +27,24 @@ _FAMILIES = {
     "plain": "plain",
     "vgg": "VGG",
 }
+# What may have been chosen for a training, by the words for it.
+RECIPE = {
+    "epochs": "epochs",
+    "image_sizes": "image sizes",
+    "learning_rate": "learning rate",
+    "weight_decay": "weight decay",
+    "label_smoothing": "label smoothing",
+    "batch_size": "batch size",
+}
 _TEXTS = ("group", "network_name", "zoo_name", "routes", "test_time", "is_as_trained")
-_NUMBERS = ("n_parameters", "train_error_rate", "epochs", "training_seconds", "images_per_second")
+_NUMBERS = (
+    "n_parameters",
+    "train_error_rate",
+    "epochs",
+    "training_macs",
+    "training_seconds",
+    "images_per_second",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,8 @@ class TrainedGroup:
     """The trainings of one network by one recipe, which differ in nothing but their seed.
 
     `rows`: one a training, tested as its method tests; `others`: the same tested in other ways, where it was.
-    Both have the columns of the table, in the order of the seeds.
+    Both have the columns of the table, in the order of the seeds. `neighbours`: the rows of all groups of the table,
+    its own among them, for how much trainings differ.
     """
 
     name: str
@@ -44,6 +61,7 @@ class TrainedGroup:
     routes: str
     rows: pd.DataFrame
     others: pd.DataFrame
+    neighbours: tuple[pd.DataFrame, ...] = ()
 
     @property
     def network(self) -> str:
@@ -60,6 +78,13 @@ class TrainedGroup:
     def n_modules(self) -> int:
         """Residual modules, or layers where there are no skips."""
         return int(self.rows["n_modules"].iloc[0])
+
+    def chosen(self, column: str) -> str:
+        """Write a setting of the recipe, which all trainings of the group share; empty where it is not known."""
+        value = self.rows[column].iloc[0] if column in self.rows else None
+        if value is None or value != value:
+            return ""
+        return value if isinstance(value, str) else f"{value:g}"
 
     def at_test_time(self, test_time: str) -> pd.DataFrame:
         """Give the rows of one way of testing, such as "unscaled" or "scaled"."""
@@ -83,7 +108,8 @@ def trained_groups(table: Table) -> list[TrainedGroup]:
             groups.append(TrainedGroup(name, str(first["zoo_name"]), str(first["routes"]), *parts))
     if not groups:
         raise EvaluationError("No row of the table is_as_trained, so there is nothing to show.")
-    return groups
+    rows_of_all = tuple(group.rows for group in groups)
+    return [replace(group, neighbours=rows_of_all) for group in groups]
 
 
 def group_of(groups: Sequence[TrainedGroup], zoo_name: str, routes: str = ALL_MODULES) -> TrainedGroup | None:

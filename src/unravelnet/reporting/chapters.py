@@ -27,6 +27,15 @@ _KIND_OF_ROLE = {
     "effective-paths": "residual, effective paths only",
     "vgg": "plain",
 }
+_ABOUT_SKIPS = ("remove_skip_each", "delete_each")
+_RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
+_TITLES_OF_STUDIES = {
+    "delete_each": "Deleting each module",
+    "delete_many": "Deleting many modules",
+    "delete_many_same_shape": "Deleting many modules that keep the shape",
+    "reorder": "Reordering modules",
+    "remove_skip_each": "Removing each skip",
+}
 _SAME_IMAGES = (
     "All draws of a network take their images from one sample of the test set: how far that lies from the whole set "
     "moves all of them alike."
@@ -54,6 +63,25 @@ def depth_of(run: Run) -> int:
     return residual[0].n_modules if residual else PAPER_N_MODULES
 
 
+def table_of_studied(run: Run) -> ShownTable:
+    """Write the networks that were studied as a table."""
+    rows = tuple(_network_row(network) for network in run.studied)
+    header = (
+        "Network", "Kind", "Modules", "Structure", "Down-sampling", "Parameters", "Error, intact", "Epochs"
+    )  # fmt: skip
+    return ShownTable("The networks of this run.", header, rows)
+
+
+def how_measured(run: Run) -> list[str]:
+    """Say of each study of lesions how it was measured, one sentence or more."""
+    sentences = []
+    for study, title in _TITLES_OF_STUDIES.items():
+        chosen = run.with_table(study)
+        shared = [_SAME_IMAGES] if chosen and study in _RANDOM_STUDIES else []
+        sentences += [f"{title}: {' '.join([*_samples(chosen, study), *shared])}"] if chosen else []
+    return sentences
+
+
 def networks(run: Run) -> Chapter:
     """Write the chapter about what was trained."""
     chapter = Chapter(
@@ -63,9 +91,7 @@ def networks(run: Run) -> Chapter:
         paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for "
         "164 epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
     )
-    rows = tuple(_network_row(network) for network in run.studied)
-    header = ("Network", "Kind", "Modules", "Down-sampling", "Parameters", "Error, intact", "Epochs")
-    chapter.tables.append(ShownTable("The networks of this run.", header, rows))
+    chapter.tables.append(table_of_studied(run))
     histories = {network.title: network.history for network in run.studied if network.history is not None}
     if histories:
         chapter.show(
@@ -177,9 +203,9 @@ def remove_skip(run: Run) -> Chapter:
         "Deleting a module leaves half of the paths. Removing its skip instead leaves half too: the other "
         "half. If the number of paths is what counts, both should cost alike. Do they, or does the error "
         "surge?",
-        paper="Not measured; critics of the paper asked for it.",
+        paper="Not measured.",
     )
-    chosen = run.with_table("remove_skip_each", "delete_each")
+    chosen = run.with_table(*_ABOUT_SKIPS)
     if not chosen:
         chapter.lacks("remove_skip_each")
         return chapter
@@ -197,10 +223,15 @@ def remove_skip(run: Run) -> Chapter:
     for network in chosen:
         skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
         chapter.find(findings.on_removed_skips, network, skips, branches)
-        if network.role == "resnet" and claim_about_skips(network).verdict == "does not agree":
-            chapter.findings.append(findings.on_ensemble_reading(network))
+    chapter.findings += map(findings.on_ensemble_reading, surging(run))
     chapter.how += _samples(chosen, "remove_skip_each")
     return chapter
+
+
+def surging(run: Run) -> list[StudiedNetwork]:
+    """List the ordinary residual networks where the error surges at some module without its skip."""
+    asked = [network for network in run.of_role("resnet") if network in run.with_table(*_ABOUT_SKIPS)]
+    return [network for network in asked if findings.n_surges(*(network.tables[s] for s in _ABOUT_SKIPS))]
 
 
 def claim_about_skips(network: StudiedNetwork) -> Claim:
@@ -285,6 +316,7 @@ def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
         network.title,
         _KIND_OF_ROLE[network.role],
         str(network.n_modules),
+        network.structure or "not recorded",
         listed(network.downsampling) if network.downsampling else "none",
         "not recorded" if network.n_parameters is None else f"{network.n_parameters:,}",
         _intact_error(network),

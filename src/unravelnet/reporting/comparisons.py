@@ -1,8 +1,10 @@
 """Differences between trained networks, with the interval that their numbers allow.
 
 Where both were trained several times, trainings are compared with trainings (Welch). Where one was trained once, it
-is compared with a further training of the other. Where neither was trained twice, only the images are in the
-interval. All are two-sided, at 95 %, and depend on the numbers alone.
+is compared with a further training of the other. Where neither was trained twice, how much trainings differ is taken
+from those networks that were, and joined to what the images leave open; without such networks, only the images are in
+the interval. All are two-sided, at 95 %, and depend on the numbers alone. Where there are several trainings, what
+other test images would have given is not in the interval.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from unravelnet.intervals import Interval, mean_interval, rate_interval
+from unravelnet.intervals import Interval, joined_interval, mean_interval, rate_interval
 from unravelnet.reporting.sentences import counted
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RULE = (
     "The 95 % interval of the difference of two errors is Welch's, where both networks were trained several times; "
-    "where one of them was, that of a further training, from Student's t with the pooled standard deviation; where "
-    "neither was, Newcombe's of two shares of images (1998), which knows nothing of how much trainings differ."
+    "where one of them was, that of a further training, from Student's t with the pooled standard deviation: both hold "
+    "for these test images. Where neither was, Newcombe's of two shares of images (1998), joined with how much the "
+    "seeds of the other networks differ (their pooled standard deviation, Student's t)."
 )
 _NOTHING = Interval(-math.inf, math.inf)
 
@@ -35,8 +38,8 @@ _NOTHING = Interval(-math.inf, math.inf)
 class Difference:
     """The first minus the second, with its interval and what that stands on.
 
-    `how`: a part of a sentence. `is_one_each`: neither was trained twice, so that no interval knows how much one
-    training differs from the next.
+    `how`: a part of a sentence. `is_one_each`: neither was trained twice, so that how much one training differs from
+    the next is not known of these networks.
     """
 
     value: float
@@ -51,11 +54,16 @@ class Difference:
 
 
 def difference_of_trainings(
-    first: pd.DataFrame, second: pd.DataFrame, *, column: str = "error_rate"
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    column: str = "error_rate",
+    others: Sequence[pd.DataFrame] = (),
 ) -> Difference | None:
     """Compare two groups of trainings by a column of their rows; None where one has no number there.
 
-    Only `error_rate` is a share of `n_images`; two single trainings cannot be compared by another column.
+    `others`: groups from which to take how much trainings differ where these two are one training each. Only
+    `error_rate` is a share of `n_images`; for two single trainings another column has no part of the images.
     """
     values = [part[column].dropna().to_numpy() for part in (first, second)]
     sizes = [len(part) for part in values]
@@ -68,10 +76,34 @@ def difference_of_trainings(
     if max(sizes) > 1:
         return Difference(value, further_interval(*values), f"interval of a further training, {trained}")
     images = [int(part["n_images"].iloc[0]) for part in (first, second) if part["n_images"].notna().all()]
-    if column != "error_rate" or len(images) < 2:
-        return Difference(value, _NOTHING, "no interval, one training each", is_one_each=True)
-    interval = newcombe_interval(float(values[0][0]), images[0], float(values[1][0]), images[1])
-    return Difference(value, interval, "interval of the images, one training each", is_one_each=True)
+    parts = {}
+    if column == "error_rate" and len(images) == 2:
+        parts["the images"] = newcombe_interval(
+            float(values[0][0]), images[0], float(values[1][0]), images[1]
+        )
+    margin = margin_of_one_each([part[column].dropna().to_numpy() for part in others])
+    if math.isfinite(margin):
+        parts["the seeds of the other networks"] = Interval(value - margin, value + margin)
+    how = f"interval of {' and '.join(parts)}" if parts else "no interval"
+    interval = joined_interval(value, list(parts.values()))
+    return Difference(value, interval, f"{how}, one training each", is_one_each=True)
+
+
+def margin_of_one_each(groups: Sequence[ArrayLike]) -> float:
+    """Bound by how much two single trainings may differ by their seeds alone, from groups that differ in these only.
+
+    >>> round(margin_of_one_each([[0.080, 0.082, 0.081], [0.120, 0.119, 0.121], [0.3]]), 4)
+    0.0039
+
+    Half the interval of the difference of two values with the pooled standard deviation; infinite where no group has
+    two.
+    """
+    values = [np.asarray(group, dtype=float) for group in groups]
+    freedom = sum(len(group) - 1 for group in values if len(group))
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in values if len(group))
+    if freedom < 1 or squares == 0:
+        return math.inf
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(2 * squares / freedom)
 
 
 def mean_interval_of(values: pd.Series) -> pd.Series:

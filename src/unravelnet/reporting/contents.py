@@ -23,9 +23,15 @@ NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
 COMPARED = "compared"
-LESION_STUDIES = ("delete_each", "delete_many", "reorder", "remove_skip_each")
+LESION_STUDIES = ("delete_each", "delete_many", "delete_many_same_shape", "reorder", "remove_skip_each")
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
-_DEFAULTS: Mapping[str, Any] = {"downsampling": (), "n_classes": None, "epochs": None, "n_parameters": None}
+_DEFAULTS: Mapping[str, Any] = {
+    "downsampling": (),
+    "n_classes": None,
+    "epochs": None,
+    "n_parameters": None,
+    "structure": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,8 @@ class StudiedNetwork:
     """One network of a run, as `networks.json` describes it, with its tables by study.
 
     `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
-    only responses and errors are shown. `downsampling`: indices of the modules that change the shape.
+    only responses and errors are shown. `downsampling`: indices of the modules that change the shape. `structure`:
+    its kinds of skips and of normalisation.
     """
 
     name: str
@@ -44,6 +51,7 @@ class StudiedNetwork:
     downsampling: tuple[int, ...] = ()
     n_classes: int | None = None
     epochs: int | None = None
+    structure: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
@@ -135,6 +143,7 @@ def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
         downsampling=tuple(known["downsampling"]),
         n_classes=known["n_classes"],
         epochs=known["epochs"],
+        structure=str(known["structure"]),
         tables=_read_tables(directory / TABLES_DIRECTORY / name),
     )
 

@@ -77,7 +77,7 @@ def claim_effective_lengths(
         f"Almost all of the gradient comes from paths of {low} to {high} of {PAPER_N_MODULES} modules, {held} of all "
         "paths (Fig. 6c)."
     )
-    measure = "number of paths × their mean norm, as in the paper"
+    measure = "number of paths × their mean norm, the paper's measure"
     text = _text_on_lengths(measure, n_modules, network)
     try:
         spectrum = None if table is None else contributions(table)

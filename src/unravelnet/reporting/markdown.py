@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unravelnet.reporting.chapters import claim_about_skips
+from unravelnet.reporting.chapters import how_measured, surging, table_of_studied
 from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
@@ -21,7 +21,7 @@ from unravelnet.reporting.training_chapter import groups_of
 from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
 from unravelnet.reporting.verdict_table import all_claims, tally
 
-_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Rows")
+_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Whose claim", "Rows")
 
 
 def render_markdown(run: Run, place: Path) -> str:
@@ -36,10 +36,12 @@ def render_markdown(run: Run, place: Path) -> str:
             f"The experiments of Veit, Wilber and Belongie (2016, arXiv 1605.06431) on {subtitle(run)}",
             "",
             f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
-            "written by hand. Every verdict follows from intervals by thresholds that stand in the claim and were "
-            "fixed beforehand; *surely* means that a whole 95 % interval lies on one side.",
+            "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
+            "claim; *surely* means that a whole 95 % interval lies on one side, which by chance alone one interval in "
+            "twenty does.",
             "",
             *_claims(run, place),
+            *_studied(run),
             *_networks(run),
             *_conditions(run),
             *_rows(run, place),
@@ -56,15 +58,27 @@ def _claims(run: Run, place: Path) -> list[str]:
 
 def _remarks(run: Run) -> list[str]:
     """Say what follows where the error surges without skips."""
-    surging = [n for n in run.of_role("resnet") if claim_about_skips(n).verdict == "does not agree"]
-    remarks = [f"- {_escaped(on_ensemble_reading(network))}" for network in surging]
+    remarks = [f"- {_escaped(on_ensemble_reading(network))}" for network in surging(run)]
     return [*remarks, ""] if remarks else []
 
 
 def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
     texts = [_escaped(text) for text in (claim.text, claim.paper, claim.measured)]
     links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
-    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), links or "computed")
+    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), claim.source, links or "computed")
+
+
+def _studied(run: Run) -> list[str]:
+    """Say what was studied and how, network by network and study by study."""
+    table = table_of_studied(run)
+    how = [f"- {_escaped(sentence)}" for sentence in how_measured(run)]
+    return [
+        "## Networks and protocol",
+        "",
+        *_table(table.header, [tuple(map(_escaped, row)) for row in table.rows]),
+        *how,
+        *([""] if how else []),
+    ]
 
 
 def _networks(run: Run) -> list[str]:

@@ -73,7 +73,7 @@ def on_test_times(groups: list[TrainedGroup]) -> list[str]:
         if len(found) < 2:
             continue
         silent = (
-            " How the paper tests is not said there; with all modules present and unscaled is how it is read here."
+            " How the paper tests is not said there; here both ways count."
             if group.routes.startswith(EFFECTIVE_PATHS)
             else ""
         )
@@ -103,18 +103,15 @@ def on_cost(groups: list[TrainedGroup]) -> list[str]:
 
 
 def _cost_text(full: TrainedGroup, part: TrainedGroup) -> str:
-    speeds = [group.rows["images_per_second"].mean() for group in (part, full)]
-    minutes = [group.rows["training_seconds"].mean() / 60 for group in (part, full)]
-    if not all(value > 0 for value in (*speeds, *minutes)):
+    operations = [group.rows["training_macs"].mean() for group in (part, full)]
+    if not all(value > 0 for value in operations):
         return ""
-    return (
-        f"{number(speeds[0] / speeds[1])} times as many images/s as with all modules, {minutes[0]:.0f} minutes "
-        f"against {minutes[1]:.0f}; "
-    )
+    share = number(operations[0] / operations[1])
+    return f"its training took {share} times the multiply-accumulate operations; "
 
 
 def _change_text(part: TrainedGroup, full: TrainedGroup) -> str:
-    difference = difference_of_trainings(part.rows, full.rows)
+    difference = difference_of_trainings(part.rows, full.rows, others=full.neighbours)
     assert difference is not None, "every group has an error"
     return f"{points_with_interval(difference.row, digits=2)} against all modules; {difference.how}"
 

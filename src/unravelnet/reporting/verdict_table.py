@@ -8,7 +8,7 @@ from dataclasses import replace
 from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, group_of, pairs_of
 from unravelnet.reporting import claims, gradient_claims, training_claims
 from unravelnet.reporting.chapters import base_of, claim_about_skips, depth_of
-from unravelnet.reporting.claims import Claim
+from unravelnet.reporting.claims import HE, HUANG, LITTWIN, OWN, VEIT, WU, Claim
 from unravelnet.reporting.contents import COMPARED, TABLES_DIRECTORY, TRAINED_NETWORKS, Run, StudiedNetwork
 from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, path_norms
 from unravelnet.reporting.path_claims import (
@@ -31,7 +31,7 @@ def all_claims(run: Run) -> list[Claim]:
         *(_about_error(network) for network in lesioned),
         *(claim for network in lesioned for claim in _about_deletions(network)),
         *(_about_plain(network) for network in plain),
-        *(_about_stochastic_depth(run, network) for network in stochastic),
+        *(claim for network in stochastic for claim in _about_stochastic_depth(run, network)),
         *(claim for network in lesioned for claim in _about_many(network)),
         *_about_paths(depth_of(run)),
         *(_about_skips(network) for network in lesioned),
@@ -42,18 +42,22 @@ def all_claims(run: Run) -> list[Claim]:
 
 
 def tally(judged: list[Claim]) -> str:
-    """Count the verdicts in a sentence.
+    """Count the verdicts, a sentence for each source of claims.
 
     >>> tally([])
     'No claim could be judged.'
     """
+    sources = dict.fromkeys(claim.source for claim in judged)
+    sentences = [_tally_of([c for c in judged if c.source == source], source) for source in sources]
+    return " ".join(sentences) or "No claim could be judged."
+
+
+def _tally_of(judged: list[Claim], source: str) -> str:
     numbers = Counter(claim.verdict for claim in judged)
     parts = [
         f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]
     ]
-    if not parts:
-        return "No claim could be judged."
-    return f"Of {counted(len(judged), 'claim')}, {listed(parts)}."
+    return f"Of {counted(len(judged), 'claim')} of {source}, {listed(parts)}."
 
 
 def _verb(verdict: str, number: int) -> str:
@@ -86,14 +90,15 @@ def _about_plain(network: StudiedNetwork) -> Claim:
     return _read(claim, (network, "delete_each"))
 
 
-def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> Claim:
+def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> list[Claim]:
     base = base_of(run, network)
-    claim = claims.claim_stochastic_depth(
-        None if base is None else base.tables.get("delete_each"),
-        network.tables.get("delete_each"),
-        downsampling=network.downsampling,
+    pair = None if base is None else base.tables.get("delete_each"), network.tables.get("delete_each")
+    read = [(other, "delete_each") for other in (base, network) if other is not None]
+    judged = (
+        claims.claim_more_resilient(*pair),
+        claims.claim_stochastic_depth(*pair, downsampling=network.downsampling),
     )
-    return _read(claim, *((other, "delete_each") for other in (base, network) if other is not None))
+    return [_read(claim, *read) for claim in judged]
 
 
 def _about_many(network: StudiedNetwork) -> list[Claim]:
@@ -101,9 +106,9 @@ def _about_many(network: StudiedNetwork) -> list[Claim]:
     n_modules, orders = network.n_modules, network.tables.get("reorder")
     growth = claims.claim_delete_many(many, n_classes=n_classes, network=title)
     left = claims.claim_many_left(many, n_modules=n_modules, n_classes=n_classes, network=title)
+    later = claims.claim_later_deletions(many, n_modules=n_modules, network=title)
     return [
-        _read(growth, (network, "delete_many")),
-        _read(left, (network, "delete_many")),
+        *(_read(claim, (network, "delete_many")) for claim in (growth, left, later)),
         _read(claims.claim_reorder(orders, n_classes=n_classes, network=title), (network, "reorder")),
     ]
 
@@ -113,7 +118,8 @@ def _about_paths(n_modules: int) -> list[Claim]:
 
 
 def _about_skips(network: StudiedNetwork) -> Claim:
-    return _read(claim_about_skips(network), (network, "remove_skip_each"), (network, "delete_each"))
+    tables = ((network, "remove_skip_each"), (network, "delete_each"))
+    return _read(claim_about_skips(network), *tables, source=OWN)
 
 
 def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
@@ -132,14 +138,14 @@ def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
             judged.append(_read(claim, (network, study)))
     if run.with_table(EXACT):
         claim = gradient_claims.claim_exact_lengths(tables.get(EXACT), n_modules=n_modules, network=title)
-        judged.append(_read(claim, (network, EXACT)))
-    for study, judge in (
-        ("over_training", gradient_claims.claim_deepening),
-        ("effective_depths", gradient_claims.claim_over_deepened),
-        ("ensemble", gradient_claims.claim_ensemble),
+        judged.append(_read(claim, (network, EXACT), source=OWN))
+    for study, judge, source in (
+        ("over_training", gradient_claims.claim_deepening, LITTWIN),
+        ("effective_depths", gradient_claims.claim_over_deepened, WU),
+        ("ensemble", gradient_claims.claim_ensemble, OWN),
     ):
         if run.with_table(study):
-            judged.append(_read(judge(tables.get(study), network=title), (network, study)))
+            judged.append(_read(judge(tables.get(study), network=title), (network, study), source=source))
     return judged
 
 
@@ -154,14 +160,23 @@ def _about_trainings(run: Run) -> list[Claim]:
     plain, residual = (
         [group_of(groups, f"{family}{depth}") for depth in COMPARED_DEPTHS] for family in (PLAIN, RESIDUAL)
     )
-    judged = [
-        *(training_claims.claim_effective_training(*pair) for pair in effective),
-        *(training_claims.claim_stochastic_training(*pair) for pair in stochastic),
-        training_claims.claim_degradation(*plain),
-        training_claims.claim_deeper_residual(*residual),
-        training_claims.claim_residual_beats_plain(plain[1], residual[1]),
+    judged = {
+        VEIT: [
+            training_claims.claim_effective_training(*pair, test_time=way)
+            for pair in effective
+            for way in ("unscaled", "scaled")
+        ],
+        HUANG: [training_claims.claim_stochastic_training(*pair) for pair in stochastic],
+        HE: [
+            training_claims.claim_degradation(*plain),
+            training_claims.claim_deeper_residual(*residual),
+            training_claims.claim_residual_beats_plain(plain[1], residual[1]),
+        ],
+    }
+    rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
+    return [
+        replace(claim, rows=rows, source=source) for source, claims_ in judged.items() for claim in claims_
     ]
-    return [replace(claim, rows=(f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)) for claim in judged]
 
 
 def _about_responses(run: Run) -> list[Claim]:
@@ -171,14 +186,15 @@ def _about_responses(run: Run) -> list[Claim]:
     networks = compared_with(run, RESPONSES)
     tables = {key: network.tables[RESPONSES] for key, network in networks.items()}
     judged = (training_claims.claim_smaller_responses(tables), training_claims.claim_deeper_responses(tables))
-    return [_read(claim, *((network, RESPONSES) for network in networks.values())) for claim in judged]
+    read = [(network, RESPONSES) for network in networks.values()]
+    return [_read(claim, *read, source=HE) for claim in judged]
 
 
-def _read(claim: Claim, *tables: tuple[StudiedNetwork, str]) -> Claim:
-    """Add which tables a claim was judged from."""
+def _read(claim: Claim, *tables: tuple[StudiedNetwork, str], source: str = VEIT) -> Claim:
+    """Add which tables a claim was judged from, and whose claim it is."""
     known = (
         f"{TABLES_DIRECTORY}/{network.name}/{study}.csv"
         for network, study in tables
         if study in network.tables
     )
-    return replace(claim, rows=tuple(known))
+    return replace(claim, rows=tuple(known), source=source)

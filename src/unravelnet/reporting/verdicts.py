@@ -21,6 +21,8 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 NOTICEABLE = 0.05
 """A change of the error of this much, 5 points, is noticeable."""
+SMALL = 0.01
+"""A change of the error by less than this, 1 point, is counted beside; nothing is judged by it."""
 AT_CHANCE = 0.10
 """An error at most this far below guessing, 10 points, is at chance level."""
 LEARNT = 4 * NOTICEABLE

@@ -3,7 +3,7 @@
 Everything lands in one directory, and every part that is there already is used: trainings go on from their last
 full epoch, trials from their last batch, so that a killed run is called again and ends with the same tables.
 
-run.json                     settings and provenance
+run.json                     settings and provenance; and the seconds of the call that finished
 networks.json                the networks, for the report
 networks/NETWORK/            checkpoint, weights and history of one training
 results.sqlite               sums of every trial, finished or not
@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ from unravelnet.reproduce.directory import (
     write_networks,
 )
 from unravelnet.reproduce.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduce.settings import Settings, begin, settle
+from unravelnet.reproduce.settings import Settings, begin, end, settle
 from unravelnet.route import Mode
 from unravelnet.studies import Trial
 from unravelnet.training import HISTORY_FILE, TrainingStatus, train
@@ -87,6 +88,7 @@ def reproduce(
 
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """
+    began = time.perf_counter()
     directory = Path(out)
     train_data, test_data = load(data, "train"), load(data, "test")
     choice = (
@@ -121,6 +123,7 @@ def reproduce(
             table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
     clock.begin(_LAST_PART)
+    end(directory, time.perf_counter() - began)
     return report(directory)
 
 

@@ -7,15 +7,21 @@ where it is known.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
-from unravelnet.network import UnraveledNetwork
+from unravelnet.network import Kind, UnraveledNetwork
 from unravelnet.record import whole_file
 
 NETWORKS_FILE = "networks.json"
+_WORDS_OF_KIND: dict[Kind, str] = {
+    "identity": "identity skips",
+    "projection": "projecting skips",
+    "plain": "without a skip",
+}
 
 
 def table_path(directory: Path, network: str, study: str) -> Path:
@@ -40,8 +46,17 @@ def describe_network(
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
         "downsampling": [module.index for module in net.residual_modules if not module.keeps_shape],
         "n_classes": n_classes,
+        "structure": _structure(net),
         **facts,
     }
+
+
+def _structure(net: UnraveledNetwork) -> str:
+    """Count the kinds of skips, and say what normalises."""
+    kinds = Counter(module.kind for module in net.residual_modules)
+    skips = [f"{number} {_WORDS_OF_KIND[kind]}" for kind, number in kinds.items()]
+    normalisations = {type(layer).__name__ for layer in net.modules() if "Norm" in type(layer).__name__}
+    return "; ".join([", ".join(skips), ", ".join(sorted(normalisations)) or "no normalisation"])
 
 
 def write_networks(directory: Path, entries: Sequence[dict[str, Any]]) -> None:

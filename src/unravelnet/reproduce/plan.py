@@ -94,6 +94,8 @@ _EFFECTIVE_PATHS = replace(
     title="ResNet-110 trained on 23 of 54 modules",
     role="effective-paths",
     routes="exactly:23",
+    # The paper deletes nothing from it: it is compared by its error.
+    studies=(),
     measurements=_MEASURED_OF_RANDOM_ROUTES,
     pretrained="preact-resnet110-exactly23-cifar10",
 )
@@ -119,6 +121,7 @@ SHIPPED_NETWORKS = (
     replace(
         _RESNET,
         pretrained="preact-resnet110-cifar10",
+        studies=(*_STUDIES_OF_RESIDUAL, "delete_many_same_shape"),
         deleted_counts=_EVERY_DELETED_COUNT,
         swap_counts=_EVERY_SWAP_COUNT,
     ),

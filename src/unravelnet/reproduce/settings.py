@@ -25,7 +25,7 @@ from unravelnet.reproduce.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, S
 from unravelnet.studies import Trial
 from unravelnet.training_plan import TrainingPlan
 
-_RANDOM_STUDIES = ("delete_many", "reorder")
+_RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
 # Epochs after which the weights are kept, beside the last: early in a training most changes.
 _KEPT_EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 _RUN_KEY = "reproduction"
@@ -90,16 +90,20 @@ class Settings:
 
     def trials(self, study: str, network: NetworkPlan, net: UnraveledNetwork) -> list[Trial]:
         """List the trials of a study; counts that a small network does not allow are left out."""
-        n_deletable = len(studies.delete_each(net)) - 1
         deleted = DELETED_COUNTS if self.quick else network.deleted_counts
         swaps = SWAP_COUNTS if self.quick else network.swap_counts
         repeats, seed = self.repeats, self.seed
+
+        def delete_many(counts: Sequence[int], eligible: studies.Eligible) -> list[Trial]:
+            n_eligible = studies.n_eligible(net, eligible)
+            allowed = [count for count in counts if count <= n_eligible]
+            return studies.delete_many(net, allowed, repeats=repeats, seed=seed, eligible=eligible)
+
         plans: dict[str, Callable[[], list[Trial]]] = {
             "delete_each": lambda: studies.delete_each(net),
             "remove_skip_each": lambda: studies.remove_skip_each(net),
-            "delete_many": lambda: studies.delete_many(
-                net, [count for count in deleted if count <= n_deletable], repeats=repeats, seed=seed
-            ),
+            "delete_many": lambda: delete_many(deleted, "all"),
+            "delete_many_same_shape": lambda: delete_many(DELETED_COUNTS, "same-shape"),
             "reorder": lambda: studies.reorder(net, swaps, repeats=repeats, seed=seed),
         }
         return plans[study]()
@@ -191,6 +195,11 @@ def begin(directory: Path, settings: Settings, command: Sequence[str] | None) ->
     if not found_settings(directory):
         facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
         write_run(directory, collect(command, **facts))
+
+
+def end(directory: Path, seconds: float) -> None:
+    """Write down how long the call took that finished the measuring; a later one, which has nothing to do, does not."""
+    write_run(directory, {"seconds": round(seconds, 1)} | read_run(directory))
 
 
 def found_settings(directory: Path) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.evaluation import evaluate
-from unravelnet.intervals import Interval, mean_interval, rate_interval
+from unravelnet.intervals import Interval, joined_interval, mean_interval, rate_interval
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, Row, Table, load_table
 from unravelnet.reproduce.at_test_time import (
@@ -25,8 +23,9 @@ from unravelnet.reproduce.at_test_time import (
 )
 from unravelnet.reproduce.clock import Clock
 from unravelnet.reproduce.settings import Settings
-from unravelnet.route_sampler import RouteSampler, parse_route_sampler
+from unravelnet.route_sampler import RouteSampler
 from unravelnet.training import HISTORY_FILE
+from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo.store import Description
 
 _METRICS = ("error_rate", "loss")
@@ -51,15 +50,23 @@ class ShippedNetwork:
         return cls(name, zoo.pretrained(name), zoo.read_description(directory), history[-1])
 
     @property
-    def training(self) -> Mapping[str, Any]:
+    def plan(self) -> TrainingPlan:
         """The settings of its training."""
-        training: Mapping[str, Any] = self.description.facts["training"]
-        return training
+        return TrainingPlan().changed(self.description.facts["training"])
 
     @property
     def sampler(self) -> RouteSampler:
         """What it was trained on."""
-        return parse_route_sampler(self.training["routes"])
+        return self.plan.sampler
+
+    def training_macs(self, data: ImageData) -> float:
+        """Count the operations of its training: forwards, in the mean over routes; smaller images cost their area."""
+        modules, height = self.net.residual_modules, data.image_shape[1]
+        outside = self.net.total_macs - sum(module.macs for module in modules)
+        survival = self.sampler.survival(len(modules))
+        of_image = outside + sum(share * module.macs for share, module in zip(survival, modules, strict=True))
+        heights = [self.plan.image_size_at(epoch) or height for epoch in range(self.plan.epochs)]
+        return of_image * len(data) * sum((size / height) ** 2 for size in heights)
 
     @property
     def test_times(self) -> tuple[TestTime, ...]:
@@ -101,7 +108,10 @@ def trained_networks(
 ) -> Table:
     """Test every network in every way; trials that the store knows are not measured again."""
     return Table(
-        _test(network, test_time, train_data, test_data, settings, store, clock)
+        {
+            **_test(network, test_time, train_data, test_data, settings, store, clock),
+            "training_macs": network.training_macs(train_data),
+        }
         for network in networks
         for test_time in network.test_times
     )
@@ -136,6 +146,7 @@ def _test(
 def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
     """Join what is known of the training and the mean over the routes, which see the same images."""
     net, facts, last = network.net, network.description.facts, network.last_epoch
+    plan = network.plan
     errors = [row["error_rate"] for row in measured]
     interval = _interval(measured)
     return {
@@ -157,7 +168,12 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
         "loss": sum(row["loss"] for row in measured) / len(measured),
         "train_error_rate": last["train_error_rate"],
         "train_loss": last["train_loss"],
-        "epochs": network.training["epochs"],
+        "epochs": plan.epochs,
+        "image_sizes": plan.image_sizes or "as they are",
+        "learning_rate": plan.peak_learning_rate,
+        "weight_decay": plan.weight_decay,
+        "label_smoothing": plan.label_smoothing,
+        "batch_size": plan.batch_size,
         "training_seconds": facts["seconds"],
         "images_per_second": facts["images_per_second"],
         "data_name": measured[0]["data_name"],
@@ -168,8 +184,8 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
 def _interval(measured: Table) -> Interval:
     """Bound the error by its images (Wilson), and the mean over several routes by how much they differ, too.
 
-    Distances to the ends are joined as those of independent estimates (Newcombe 1998): all routes see the same images,
-    so the differences between routes know nothing of what other images would have given.
+    All routes see the same images, so the differences between routes know nothing of what other images would have
+    given.
     """
     errors, n_images = [row["error_rate"] for row in measured], measured[0]["n_images"]
     if len(errors) == 1:
@@ -179,8 +195,8 @@ def _interval(measured: Table) -> Interval:
         mean_interval(sum(errors), sum(error**2 for error in errors), len(errors)),
         rate_interval(mean * n_images, n_images),
     )
-    below, above = (math.hypot(*(mean - part[end] for part in parts)) for end in (0, 1))
-    return Interval(max(0.0, mean - below), min(1.0, mean + above))
+    joined = joined_interval(mean, parts)
+    return Interval(max(0.0, joined.low), min(1.0, joined.high))
 
 
 def _title(network: ShippedNetwork, test_time: TestTime) -> str:
