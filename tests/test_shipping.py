@@ -331,6 +331,18 @@ def test_the_table_has_a_row_a_network_and_a_line_a_recipe(two_seeds, shipped, t
     assert f'zoo.pretrained("{NAME}")' in page
 
 
+def test_from_three_seeds_on_a_further_training_has_its_interval(two_seeds, shipped, run, tmp_path):
+    third = trained_with(replace(PLAN, seed=2), tmp_path / "third")
+    add(third, f"{NAME}-seed2", "digits")
+    for seed, wrong in enumerate((40, 45, 50)):
+        name = NAME if seed == 0 else f"{NAME}-seed{seed}"
+        change(shipped / name / "network.json", facts__test__error_rate=wrong / 500)
+    write_table(tmp_path)
+    page = (tmp_path / "docs" / "networks.md").read_text(encoding="utf-8")
+    # 8, 9 and 10 %: a standard deviation of 1, times 4.303 (Student's t, 2 degrees of freedom) and the root of 4/3.
+    assert "| 8.00 %, 9.00 %, 10.00 % | 4.03 % to 13.97 % |" in page
+
+
 def test_seeds_of_different_recipes_are_refused(two_seeds, shipped, tmp_path):
     change(shipped / f"{NAME}-seed1" / "network.json", facts__training__weight_decay=0.5)
     with pytest.raises(ModelError, match="not of one recipe: they differ in weight_decay"):
