@@ -55,6 +55,23 @@ def test_the_decay_is_told_with_its_interval_and_n():
     assert "n = 128 images, 1,000 random paths of each length" in claim.measured
 
 
+@pytest.mark.parametrize(
+    ("per", "at", "words"),
+    [
+        ("image", "stem", "of each length, norms of single images at the stem's output."),
+        (
+            "batch",
+            "input",
+            "norms of whole batches, 1,000 random paths of each length at the network's input.",
+        ),
+    ],
+)
+def test_what_the_norms_are_of_is_told(per, at, words):
+    table = Table([{**row, "per": per, "at": at} for row in tables.sampled(54, 0.26)])
+    assert words in claims.claim_decay(table).measured
+    assert words.removesuffix(".") in claims.claim_effective_lengths(table, n_modules=54).measured
+
+
 def test_a_norm_that_grows_does_not_decay():
     claim = claims.claim_decay(tables.sampled(54, 1.1))
     assert (claim.verdict, claim.why) == ("does not agree", "The norm surely grows with the length.")

@@ -40,6 +40,7 @@ from unravelnet.reporting.verdicts import (
     MOST,
     NEAR,
     NOTICEABLE,
+    PAPER_EPOCHS,
     PAPER_ERROR,
     SMALL,
     Verdict,
@@ -85,16 +86,22 @@ class Claim:
     source: str = VEIT
 
 
-def claim_error(table: Table | None, *, network: str = "the residual network", n_modules: int) -> Claim:
+def claim_error(
+    table: Table | None,
+    *,
+    network: str = "the residual network",
+    n_modules: int,
+    epochs: int | None = None,
+) -> Claim:
     """Compare the error of the intact network with the paper's, on the paper's data only.
 
-    `table`: any study of the network; its intact row and its data_name are read.
+    `table`: any study of the network; its intact row and its data_name are read. `epochs`: of its training.
     """
     text = (
         f"The intact network ({network}) errs as the paper's does: the 95 % intervals overlap. (In kind: "
         f"within {threshold(NEAR)}.)"
     )
-    paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, 164 epochs."
+    paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, {PAPER_EPOCHS} epochs."
     study = _measured(table)
     if study is None or study.intact is None:
         return not_measured(text, paper, "delete_each", "networks")
@@ -105,7 +112,8 @@ def claim_error(table: Table | None, *, network: str = "the residual network", n
         other = f"data {data}" if not is_comparable else counted(n_modules, "module")
         return Claim(text, paper, found, "not decided", f"Not comparable: {other}.", "networks")
     verdict, why = of_error(study.intact)
-    return Claim(text, paper, found, verdict, why, "networks")
+    trained = f" Trained for {counted(epochs, 'epoch')}, the paper's for {PAPER_EPOCHS}." if epochs else ""
+    return Claim(text, paper, found, verdict, f"{why}{trained}", "networks")
 
 
 def claim_single_deletions(

@@ -15,7 +15,16 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures.marks import with_interval
 from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
 from unravelnet.figures.rows import n_images_text, ordered
-from unravelnet.figures.spectrum import PATH_NORM, Spectrum, contributions, decay_of, sample_text, vector_sums
+from unravelnet.figures.spectrum import (
+    PATH_NORM,
+    PLACES,
+    Spectrum,
+    contributions,
+    decay_of,
+    fact,
+    sample_text,
+    vector_sums,
+)
 from unravelnet.paths import share_within
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, decay_with_interval, range_text
@@ -58,7 +67,7 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
     n_lengths = int((rows[PATH_NORM] > 0).sum())
     found = (
         f"A factor r = {decay_with_interval(fit)} with every module, R² = {fit.r_squared:.3f}; "
-        f"{counted(n_lengths, 'length')}, {sample_text(rows)}."
+        f"{counted(n_lengths, 'length')}, {_sample(rows)}."
     )
     if n_lengths < _LEAST_LENGTHS:
         why = f"A line through {n_lengths} lengths says little; {_LEAST_LENGTHS} are needed."
@@ -85,7 +94,7 @@ def claim_effective_lengths(
         spectrum = None
     if table is None or spectrum is None:
         return not_measured(text, paper, SAMPLED, _GRADIENT)
-    return _on_lengths(text, paper, spectrum, sample_text(ordered(table, by="length")))
+    return _on_lengths(text, paper, spectrum, _sample(ordered(table, by="length")))
 
 
 def claim_exact_lengths(
@@ -195,6 +204,15 @@ def claim_ensemble(table: Table | None, *, network: str = "the residual network"
     found = f"{'; '.join(ends)}{beside}; {n_images_text(rows)}."
     verdict, why = _of_members(errors)
     return Claim(text, paper, found, verdict, why, "ensemble")
+
+
+def _sample(rows: pd.DataFrame) -> str:
+    """Say what the norms are of and where: the paper has those of batches, at the input."""
+    parts = [sample_text(rows)]
+    if fact(rows, "per", otherwise="image") == "image":
+        parts.append("norms of single images")
+    place = PLACES.get(fact(rows, "at"))
+    return ", ".join(parts) + (f" at {place}" if place else "")
 
 
 # -- how verdicts follow --

@@ -69,7 +69,9 @@ def _verb(verdict: str, number: int) -> str:
 
 def _about_error(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
-    claim = claims.claim_error(table, network=network.title, n_modules=network.n_modules)
+    claim = claims.claim_error(
+        table, network=network.title, n_modules=network.n_modules, epochs=network.epochs
+    )
     return _read(claim, (network, "delete_each"))
 
 
