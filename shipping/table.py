@@ -15,7 +15,7 @@ from unravelnet import zoo
 from unravelnet.errors import ModelError
 from unravelnet.intervals import rate_interval
 from unravelnet.record import Row, Table, whole_file
-from unravelnet.reporting.comparisons import further_interval
+from unravelnet.reporting.comparisons import margin_of_seeds
 
 MOST_BYTES = 40_000_000
 # Of two the interval of a third is too wide to say anything.
@@ -32,13 +32,13 @@ Load one by `unravelnet.zoo.pretrained("{example}")`, or as `zoo:{example}` on t
 {table}
 
 Errors are of the weights as they are stored, at half precision, with all residual modules, on one view of each of
-{n_images} test images; where every route of training left modules out, branches are scaled by their probability of
-survival. They are means over the seeds ± standard deviation, beside the error of each seed. One further training with
-another seed lies in the interval beside them with a probability of 95 % (Student's t; from three seeds on): this is
-what a network trained again is to be compared with. In bfloat16 the same seed gives the same weights only on the same
-machine with as many threads.
+{n_images} test images; after training with stochastic depth or on exactly so many modules, branches are scaled by their
+probability of survival. They are means over the seeds ± standard deviation, beside the error of each seed. One further
+training with another seed lies in the interval beside them with a probability of 95 % (Student's t; from three seeds
+on): this is what a network trained again is to be compared with. In bfloat16 the same seed gives the same weights only
+on the same machine with as many threads.
 Minutes of training, evaluation after each epoch included, and images/s are means over the seeds, some on one core and
-some on two: which stands in the card of each network.
+some on two, as far as it was recorded in the card of each network.
 Together the files take {megabytes:.1f} MB. Recipe, versions, history and interval of each network stand in its card;
 a row a network is in [results/networks.csv](../results/networks.csv).
 
@@ -159,8 +159,8 @@ def _further(errors: Sequence[float]) -> str:
     mean = fmean(errors)
     if len(errors) < _FEWEST_SEEDS:
         return "–"
-    below, above = further_interval([mean], errors)
-    return f"{percent(mean + below)} to {percent(mean + above)}"
+    margin = margin_of_seeds([errors], [1, len(errors)])
+    return f"{percent(mean - margin)} to {percent(mean + margin)}"
 
 
 def _line(seeds: Sequence[Row]) -> str:

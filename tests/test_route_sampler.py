@@ -87,6 +87,10 @@ def test_what_is_always_in_part_left_out_is_scaled():
     assert parse_route_sampler("exactly:3").branch_scales(4) == (0.75,) * 4
     for text in ("all", "uniform"):
         assert parse_route_sampler(text).branch_scales(4) == (1.0,) * 4
+    # Four of which one is always kept: two more are drawn from the other three.
+    assert parse_route_sampler("exactly:3").branch_scales(4, always=[1]) == (2 / 3, 1.0, 2 / 3, 2 / 3)
+    assert parse_route_sampler("stochastic-depth:0.5").survival(4, always=[3]) == (0.875, 0.75, 0.625, 1.0)
+    assert parse_route_sampler("exactly:2").survival(2, always=[0, 1]) == (1.0, 1.0)
     assert parse_route_sampler("all").survival(4) == (1.0,) * 4
     assert parse_route_sampler("exactly:3").survival(4) == (0.75,) * 4
     assert parse_route_sampler("uniform").survival(4) == (0.5,) * 4

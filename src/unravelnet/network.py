@@ -69,8 +69,8 @@ class ResidualModule(nn.Module):
     'identity'
 
     `branch`, `skip` and `after` are callables on the stream; `skip` is None for a plain layer, whose deletion
-    is the identity. `branch_scale` multiplies the branch in evaluation mode only: stochastic depth trains with
-    branches present at random and scales each by its survival probability at test time (Huang et al. 2016).
+    is the identity. `branch_scale` multiplies the branch in evaluation mode only: what is trained with branches
+    present at random scales each by its survival probability at test time (stochastic depth, Huang et al. 2016).
     `chain` counts the chains of the network; `inner` are the residual modules inside the branch.
     `index`, the shapes, `n_parameters` and `macs` are filled in when the module becomes part of a network.
     """

@@ -36,15 +36,21 @@ class RouteSampler(abc.ABC):
     ) -> Route:
         """Draw a route through a network of `n_modules`; the modules in `always` are kept."""
 
-    @abc.abstractmethod
-    def survival(self, n_modules: int) -> tuple[float, ...]:
-        """Give the probability of each module to be kept, where all of them can be skipped."""
+    def survival(self, n_modules: int, *, always: Collection[int] = ()) -> tuple[float, ...]:
+        """Give the probability of each module to be kept, 1 for those in `always`."""
+        kept = set(always)
+        drawn = self._survival(n_modules, len(kept))
+        return tuple(1.0 if module in kept else drawn[module] for module in range(n_modules))
 
-    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
+    @abc.abstractmethod
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
+        """Give the probability of each module to be kept if it is none of those that always are."""
+
+    def branch_scales(self, n_modules: int, *, always: Collection[int] = ()) -> tuple[float, ...]:
         """Give the factor of each branch in evaluation mode, when all modules are passed.
 
-        For routes that always leave something out, its probability of survival, so that the stream is on average what
-        it was in training; else 1.
+        With stochastic depth and with exactly so many modules it is the probability of survival, so that the stream is
+        on average what it was in training; else 1.
         """
         return (1.0,) * n_modules
 
@@ -65,7 +71,7 @@ class AllModules(RouteSampler):
     ) -> Route:
         return Route.full(n_modules)
 
-    def survival(self, n_modules: int) -> tuple[float, ...]:
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
         return (1.0,) * n_modules
 
 
@@ -98,11 +104,11 @@ class StochasticDepth(RouteSampler):
         kept = generator.random(n_modules) < np.array(self.survival(n_modules))
         return _keeping(np.flatnonzero(kept), n_modules, always)
 
-    def survival(self, n_modules: int) -> tuple[float, ...]:
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
         return tuple(1 - module / n_modules * (1 - self.last) for module in range(1, n_modules + 1))
 
-    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
-        return self.survival(n_modules)
+    def branch_scales(self, n_modules: int, *, always: Collection[int] = ()) -> tuple[float, ...]:
+        return self.survival(n_modules, always=always)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +140,13 @@ class Exactly(RouteSampler):
         self.check(n_modules, always=always)
         return _draw(self.n_kept, n_modules, generator, always)
 
-    def survival(self, n_modules: int) -> tuple[float, ...]:
-        return (self.n_kept / n_modules,) * n_modules
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
+        n_drawn_from = n_modules - n_always
+        share = (self.n_kept - n_always) / n_drawn_from if n_drawn_from else 1.0
+        return (share,) * n_modules
 
-    def branch_scales(self, n_modules: int) -> tuple[float, ...]:
-        return self.survival(n_modules)
+    def branch_scales(self, n_modules: int, *, always: Collection[int] = ()) -> tuple[float, ...]:
+        return self.survival(n_modules, always=always)
 
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
         if not len(set(always)) <= self.n_kept <= n_modules:
@@ -167,7 +175,7 @@ class Uniform(RouteSampler):
         n_kept = int(generator.integers(len(set(always)), n_modules, endpoint=True))
         return _draw(n_kept, n_modules, generator, always)
 
-    def survival(self, n_modules: int) -> tuple[float, ...]:
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
         return (0.5,) * n_modules
 
 

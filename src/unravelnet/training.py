@@ -159,7 +159,7 @@ class _Training:
         _to(
             self.net, self.device, torch.channels_last if self.plan.channels_last else torch.contiguous_format
         )
-        scales = self.sampler.branch_scales(len(self.modules))
+        scales = self.sampler.branch_scales(len(self.modules), always=self.always)
         for module, scale in zip(self.modules, scales, strict=True):
             # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
             module.branch_scale = 1.0 if module.skip is None else scale

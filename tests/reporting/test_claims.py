@@ -248,6 +248,23 @@ def test_later_deletions_hurt_more_or_not(first, second, verdict):
     )
 
 
+def test_later_deletions_are_as_many_as_the_first_at_any_depth():
+    # An error that grows evenly, so that nothing can be decided.
+    even = {count: (0.06 + 0.02 * count + np.linspace(-0.02, 0.02, 11)).tolist() for count in range(1, 25)}
+    for n_modules, few in ((3, 1), (9, 2), (18, 3), (54, 10)):
+        claim = claims.claim_later_deletions(tables.many(even), n_modules=n_modules)
+        assert f"from {few} to {2 * few} of {n_modules}" in claim.text
+        assert claim.verdict == "not decided"
+
+
+def test_who_learnt_little_cannot_be_resilient():
+    little, table = tables.each([0.85] * 54, intact=0.85), tables.each([0.2] * 54)
+    for pair in ((little, table), (table, little)):
+        assert claims.claim_more_resilient(*pair, n_classes=10).verdict == "not decided"
+    many = tables.many({10: [0.86] * 11, 20: [0.9] * 11}, intact=0.85)
+    assert claims.claim_later_deletions(many, n_modules=54, n_classes=10).verdict == "not decided"
+
+
 def test_counts_that_were_not_drawn_decide_nothing_about_later_ones():
     claim = claims.claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
     assert (claim.verdict, claim.why) == ("not measured", "No draw deletes 10, or none 20.")
@@ -316,6 +333,21 @@ def test_removing_skips_costs_the_same_or_more(skip_errors, verdict):
     claim = claims.claim_remove_skip(skips, branches, n_classes=10)
     assert claim.verdict == verdict
     assert ("not the number of paths alone" in claim.why) == (verdict == "does not agree")
+
+
+def test_surges_are_counted_where_something_was_learnt():
+    skips, branches = (
+        tables.each([0.6] * 3 + [0.07] * 51, study="remove_skip_each"),
+        tables.each([0.065] * 54),
+    )
+    assert claims.n_surges(skips, branches, n_classes=10) == 3
+    without = Table(
+        [{name: value for name, value in row.items() if "difference" not in name} for row in skips]
+    )
+    for table in (None, Table([]), without):
+        assert claims.n_surges(table, branches, n_classes=10) == 0
+        assert claims.n_surges(branches, table, n_classes=10) == 0
+    assert claims.n_surges(skips, tables.each([0.8] * 54, intact=0.8), n_classes=10) == 0
 
 
 # -- missing and odd tables --

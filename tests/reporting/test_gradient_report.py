@@ -117,7 +117,7 @@ def test_claims_are_judged_once_a_network(page):
 def test_a_run_without_these_tables_has_none_of_the_chapters(tmp_path):
     page = reported(tmp_path, [(runs.RESNET, runs.resnet_tables())])
     assert not set(CHAPTERS) & set(page.values("id", tag="section"))
-    assert "Of 10 claims of Veit et al. (2016)" in page.text
+    assert "Of 10 tests of claims of Veit et al. (2016)" in page.text
     assert "decay" not in page.text
 
 

@@ -156,8 +156,8 @@ def test_the_summary_counts_its_verdicts(page):
     n = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
     assert n == {"agrees": 10, "agrees-in-kind": 1, "does-not-agree": 1, "not-decided": 2}
     assert (
-        "Of 13 claims of Veit et al. (2016), 10 agree, 1 agrees in kind and 2 are not decided. Of 1 claim of this "
-        "project, 1 does not agree."
+        "Of 13 tests of claims of Veit et al. (2016), 10 agree, 1 agrees in kind and 2 are not decided. Of 1 test that "
+        "this project adds, 1 does not agree."
     ) in page.text
 
 

@@ -10,7 +10,7 @@ from unravelnet.record import Table
 from unravelnet.reporting import training_claims as claims
 from unravelnet.reporting.comparisons import (
     difference_of_trainings,
-    further_interval,
+    margin_of_seeds,
     newcombe_interval,
     typical_difference,
     welch_interval,
@@ -45,16 +45,17 @@ def test_welchs_interval_is_scipys(seed):
 def test_the_pooled_interval_is_scipys(seed):
     generator = np.random.default_rng(seed)
     a, b = generator.normal(0.08, 0.002, 3 + seed), generator.normal(0.07, 0.002, 4)
-    ours = further_interval(a, b)
     theirs = stats.ttest_ind(a, b, equal_var=True).confidence_interval(0.95)
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-10)
+    assert margin_of_seeds([a, b], [len(a), len(b)]) == pytest.approx(
+        (theirs.high - theirs.low) / 2, rel=1e-10
+    )
 
 
 def test_a_further_training_lies_in_its_interval_as_often_as_it_says():
     generator, inside, n = np.random.default_rng(0), 0, 2000
     for _ in range(n):
-        low, high = further_interval(generator.normal(size=3), generator.normal(size=1))
-        inside += low < 0 < high
+        several, others, one = (generator.normal(size=size) for size in (3, 2, 1))
+        inside += abs(several.mean() - one[0]) < margin_of_seeds([several, others, one], [3, 1])
     assert inside / n == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / n))
 
 
@@ -88,12 +89,15 @@ def test_the_typical_difference_holds_what_mann_and_whitney_do_not_reject(sizes)
     [
         (welch_interval, [0.1], [0.2, 0.3]),
         (welch_interval, [0.1, 0.1], [0.2, 0.2]),
-        (further_interval, [0.1], [0.2]),
-        (further_interval, [0.1, 0.1, 0.1], [0.2]),
     ],
 )
 def test_without_a_spread_there_is_no_interval(function, first, second):
     assert tuple(function(first, second)) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("groups", [[], [[0.1], [0.2]], [[0.1, 0.1, 0.1], [0.2]]])
+def test_without_a_spread_there_is_no_margin_of_seeds(groups):
+    assert margin_of_seeds(groups, [1, 1]) == np.inf
 
 
 def test_three_layers_a_side_give_no_interval():
@@ -104,24 +108,22 @@ def test_three_layers_a_side_give_no_interval():
 def test_the_interval_follows_from_how_often_was_trained():
     one, more = groups(trained("plain56", [0.13]), trained("plain20", [0.09, 0.091, 0.092]))
     single = difference_of_trainings(one.rows, one.rows)
-    assert (single.how, single.is_one_each) == ("interval of the images, one training each", True)
-    assert tuple(single.interval) == tuple(newcombe_interval(0.13, 10_000, 0.13, 10_000))
+    assert (single.how, single.knows_seeds) == ("interval of the images, one training each", False)
+    # Wilson's interval of 1,300 in 10,000 is 12.355 to 13.674 %.
+    assert tuple(single.interval) == pytest.approx((-0.00932, 0.00932), abs=1e-5)
+    # The standard deviation 0.001 of 2 degrees of freedom, of a mean of three against one and of one against one.
+    t = stats.t.ppf(0.975, 2) * 0.001
     mixed = difference_of_trainings(one.rows, more.rows)
-    assert (mixed.how, mixed.is_one_each) == ("interval of a further training, 1 and 3 trainings", False)
-    # 0.13 - 0.091, the standard deviation 0.001, t of 2 degrees of freedom.
-    margin = stats.t.ppf(0.975, 2) * 0.001 * np.sqrt(4 / 3)
+    assert (mixed.how, mixed.knows_seeds) == ("interval of the seeds, 1 and 3 trainings", True)
+    margin = t * np.sqrt(4 / 3)
     assert tuple(mixed.interval) == pytest.approx((0.039 - margin, 0.039 + margin))
-    # Seeds of the other network: the standard deviation 0.001 of 2 degrees of freedom, of a difference of two.
     borrowed = difference_of_trainings(one.rows, one.rows, others=one.neighbours)
-    images = newcombe_interval(0.13, 10_000, 0.13, 10_000)
-    margin = stats.t.ppf(0.975, 2) * 0.001 * np.sqrt(2)
-    assert tuple(borrowed.interval) == pytest.approx(
-        (-np.hypot(images.low, margin), np.hypot(images.high, margin))
-    )
-    assert borrowed.how == "interval of the images and the seeds of the other networks, one training each"
+    margin = np.hypot(0.00932, t * np.sqrt(2))
+    assert tuple(borrowed.interval) == pytest.approx((-margin, margin), abs=1e-5)
+    assert borrowed.how == "interval of the images and the seeds of all networks, one training each"
     # Another column has no part of the images.
     training = difference_of_trainings(one.rows, one.rows, column="train_error_rate", others=one.neighbours)
-    assert tuple(training.interval) == pytest.approx((-margin, margin))
+    assert tuple(training.interval) == pytest.approx((-t * np.sqrt(2), t * np.sqrt(2)))
     several = difference_of_trainings(more.rows, more.rows)
     assert several.how == "Welch's interval, 3 and 3 trainings"
 

@@ -86,7 +86,7 @@ def test_test_times_are_told_apart(page):
     # 8.05 - 12, 8.1 - 13 and 8.15 - 14: a mean of -4.9, a standard deviation of 0.95, t of 2 degrees of freedom 4.303.
     assert "scaling changes it by −4.90 points (−7.26 to −2.54)." in text
     assert "11.00 % with unscaled branches and 7.50 % with each branch times its chance" in text
-    assert text.count("here both ways count") == 2
+    assert text.count("both ways are judged") == 2
     assert "its training took 0.44 times the multiply-accumulate operations" in text
 
 
@@ -141,7 +141,7 @@ def test_without_the_table_of_trainings_responses_are_still_compared(tmp_path):
 def test_a_table_without_trainings_is_said(tmp_path, table):
     page = reported(tmp_path, [], trained_networks=table)
     assert "has no row with an error, so this was not measured." in page.text
-    assert "Of 3 claims of He et al. (2015), 3 are not measured." in page.text
+    assert "Of 3 tests of claims of He et al. (2015), 3 are not measured." in page.text
 
 
 # -- what follows from removed skips --

@@ -14,7 +14,7 @@ from unravelnet.figures.rows import chance_error, measured
 from unravelnet.record import Table
 from unravelnet.reporting import findings
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
-from unravelnet.reporting.claims import Claim, claim_remove_skip
+from unravelnet.reporting.claims import Claim, claim_remove_skip, n_surges
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.gradient_chapters import gradient_chapters
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
@@ -103,7 +103,7 @@ def networks(run: Run) -> Chapter:
         )
     else:
         chapter.lacks("history")
-    chapter.findings += [_how_good(network) for network in run.studied]
+    chapter.findings += [_how_good(network) for network in run.studied if _intact_error(network)]
     chapter.how += _samples(run.studied, "delete_each")
     return chapter
 
@@ -223,15 +223,19 @@ def remove_skip(run: Run) -> Chapter:
     for network in chosen:
         skips, branches = network.tables["remove_skip_each"], network.tables["delete_each"]
         chapter.find(findings.on_removed_skips, network, skips, branches)
-    chapter.findings += map(findings.on_ensemble_reading, surging(run))
+    chapter.findings += on_surges(run)
     chapter.how += _samples(chosen, "remove_skip_each")
     return chapter
 
 
-def surging(run: Run) -> list[StudiedNetwork]:
-    """List the ordinary residual networks where the error surges at some module without its skip."""
-    asked = [network for network in run.of_role("resnet") if network in run.with_table(*_ABOUT_SKIPS)]
-    return [network for network in asked if findings.n_surges(*(network.tables[s] for s in _ABOUT_SKIPS))]
+def on_surges(run: Run) -> list[str]:
+    """Say of each ordinary residual network whose error surges without some skip what follows."""
+    sentences = []
+    for network in run.of_role("resnet"):
+        skips, branches = (network.tables.get(study) for study in _ABOUT_SKIPS)
+        if number := n_surges(skips, branches, n_classes=network.n_classes):
+            sentences.append(findings.on_ensemble_reading(network, number))
+    return sentences
 
 
 def claim_about_skips(network: StudiedNetwork) -> Claim:
@@ -319,7 +323,7 @@ def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
         network.structure or "not recorded",
         listed(network.downsampling) if network.downsampling else "none",
         "not recorded" if network.n_parameters is None else f"{network.n_parameters:,}",
-        _intact_error(network),
+        _intact_error(network) or "not measured with lesions",
         "not recorded" if network.epochs is None else str(network.epochs),
     )
 
@@ -342,7 +346,7 @@ def _intact_error(network: StudiedNetwork) -> str:
                 continue
             if intact is not None:
                 return percent_with_interval(intact)
-    return "not measured"
+    return ""
 
 
 def _note_missing(chapter: Chapter, wanted: Sequence[StudiedNetwork], study: str) -> None:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 VEIT, HE, HUANG = "Veit et al. (2016)", "He et al. (2015)", "Huang et al. (2016)"
 LITTWIN, WU = "Littwin and Wolf (2016)", "Wu et al. (2016)"
+# What follows from a reading of the paper, and nobody claimed.
 OWN = "this project"
 
 _DIFFERENCE = "error_rate_difference"
@@ -84,6 +85,11 @@ class Claim:
     chapter: str = ""
     rows: tuple[str, ...] = ()
     source: str = VEIT
+
+    @property
+    def origin(self) -> str:
+        """Whose claim it is, in words."""
+        return "asked by this project" if self.source == OWN else f"claimed by {self.source}"
 
 
 def claim_error(
@@ -224,7 +230,9 @@ def claim_plain_collapses(
     return Claim(text, paper, found, "agrees in kind" if verdict == "agrees" else verdict, why, "delete-each")
 
 
-def claim_more_resilient(plain: Table | None, stochastic: Table | None) -> Claim:
+def claim_more_resilient(
+    plain: Table | None, stochastic: Table | None, *, n_classes: int | None = None
+) -> Claim:
     """Judge: training with stochastic depth makes a network more resilient to the deletion of a module (Fig. 8)."""
     text = (
         "After training with stochastic depth, deleting a module costs less than without: the 95 % interval of the "
@@ -242,9 +250,11 @@ def claim_more_resilient(plain: Table | None, stochastic: Table | None) -> Claim
     medians = [points(rises["value"].median()) for rises in both if rises is not None]
     found = (
         f"{counted(len(pairs), 'module')}, median rise {medians[0]} points without and {medians[1]} with, median "
-        f"difference {points_with_interval(change, digits=2)}; intact {intact[0]} without, {intact[1]} with; "
-        f"{n_images_text(both[0])}."
+        f"difference {points_with_interval(change, digits=2)}, interval with the modules as the sample; intact "
+        f"{intact[0]} without, {intact[1]} with; {n_images_text(both[0])}."
     )
+    if little := _learnt_too_little(plain, n_classes) or _learnt_too_little(stochastic, n_classes):
+        return Claim(text, paper, found, "not decided", little, "delete-each")
     verdict, why = of_lower(change)
     return Claim(text, paper, found, verdict, f"{why} {_ONE_EACH}", "delete-each")
 
@@ -334,16 +344,16 @@ def claim_many_left(
     study, chance = _measured(table, needs=["n_deleted"]), chance_error(n_classes)
     if study is None or study.lesions.empty:
         return not_measured(text, paper, "delete_many", "delete-many")
-    values = study.lesions.loc[study.lesions["n_deleted"] == target, "value"].to_numpy()
-    if not len(values):
+    draws = study.lesions[study.lesions["n_deleted"] == target]
+    if draws.empty:
         return Claim(
             text, paper, "Not measured.", "not measured", f"No draw deletes {target}.", "delete-many"
         )
-    median = _with_images(median_with_interval(values), study)
-    n_draws = counted(len(values), "draw")
+    median = _with_images(median_with_interval(draws["value"].to_numpy()), draws)
+    n_draws = counted(len(draws), "draw")
     found = (
-        f"Median {percent_with_interval(median)} over {n_draws}, {n_images_text(study.rows)}; the interval is of "
-        "draws and images."
+        f"Median {percent_with_interval(median)} over {n_draws}, {n_images_text(draws)}; the interval is of draws and "
+        "images."
     )
     little = _learnt_too_little(table, n_classes)
     if chance is None or study.intact is None or little:
@@ -355,10 +365,15 @@ def claim_many_left(
 
 
 def claim_later_deletions(
-    table: Table | None, *, n_modules: int, network: str = "the residual network"
+    table: Table | None,
+    *,
+    n_modules: int,
+    n_classes: int | None = None,
+    network: str = "the residual network",
 ) -> Claim:
-    """Judge: the first 10 deletions of 54 cost little beside the next 10, or as many in proportion (section 6)."""
-    few, many = (max(1, round(count * n_modules / PAPER_N_MODULES)) for count in (10, 20))
+    """Judge: the second ten deletions of 54 cost more than the first ten, or as many in proportion (section 6)."""
+    few = max(1, round(10 * n_modules / PAPER_N_MODULES))
+    many = 2 * few
     text = (
         f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the median "
         f"error rises more than from 0 to {few}, by the 95 % interval of the difference."
@@ -377,17 +392,17 @@ def claim_later_deletions(
     found = (
         f"Median error {percent(intact)} intact, {percent_with_interval(first)} with {few} deleted, "
         f"{percent_with_interval(second)} with {many}; the first rise minus the second: {points_with_interval(row)}; "
-        f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}, intervals of draws."
+        f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}; intervals of draws, images are not in "
+        "them."
     )
+    if little := _learnt_too_little(table, n_classes):
+        return Claim(text, paper, found, "not decided", little, "delete-many")
     verdict, why = of_lower(row)
     return Claim(text, paper, found, verdict, f"The first rise: {why[0].lower()}{why[1:]}", "delete-many")
 
 
 def _first_rise_against_second(intact: float, first: pd.Series, second: pd.Series) -> pd.Series:
-    """Give (first - intact) - (second - first) with its interval from those of the draws.
-
-    All draws and the intact network see the same images, so what these leave open largely cancels.
-    """
+    """Give (first - intact) - (second - first) with its interval from those of the draws."""
     value = 2 * first["value"] - second["value"] - intact
     parts = [
         Interval(value - 2 * (first["value"] - first["low"]), value + 2 * (first["high"] - first["value"])),
@@ -412,19 +427,16 @@ def claim_remove_skip(
         "paths."
     )
     paper = "Not measured. Expected if the network is nothing but a collection of exchangeable paths."
-    both = [_rises(skips), _rises(branches)]
-    if both[0] is None or both[1] is None:
+    pairs = _skips_beside_branches(skips, branches)
+    if pairs is None:
         return not_measured(
-            text, paper, "remove_skip_each" if both[0] is None else "delete_each", "remove-skip"
+            text, paper, "remove_skip_each" if _rises(skips) is None else "delete_each", "remove-skip"
         )
-    pairs = both[0].merge(both[1], on="module", suffixes=("_skip", "_branch"))
     if pairs.empty:
         return Claim(text, paper, "No module has both.", "not decided", "Nothing to compare.", "remove-skip")
-    more_low = pairs["low_skip"] - pairs["high_branch"]
-    more_high = pairs["high_skip"] - pairs["low_branch"]
-    alike, worse = more_high < NOTICEABLE, more_low > NOTICEABLE
+    alike, worse = pairs["high_skip"] - pairs["low_branch"] < NOTICEABLE, _surges(pairs)
     found = (
-        f"{counted(len(pairs), 'module')}, {n_images_text(both[0])}: {points(pairs['value_skip'].median())} "
+        f"{counted(len(pairs), 'module')}, {n_images_text(pairs)}: {points(pairs['value_skip'].median())} "
         f"points in the median without the skip, {points(pairs['value_branch'].median())} without the "
         f"branch. The skip costs surely more than the threshold above the branch at {worse.sum()}, surely "
         f"not at {alike.sum()}."
@@ -437,7 +449,29 @@ def claim_remove_skip(
     return Claim(text, paper, found, verdict, why, "remove-skip")
 
 
+def n_surges(skips: Table | None, branches: Table | None, *, n_classes: int | None = None) -> int:
+    """Count the modules whose skip surely costs noticeably more than their branch; none where nothing was learnt."""
+    pairs = _skips_beside_branches(skips, branches)
+    if pairs is None or _learnt_too_little(branches, n_classes):
+        return 0
+    return int(_surges(pairs).sum())
+
+
 # -- what several claims share --
+
+
+def _skips_beside_branches(skips: Table | None, branches: Table | None) -> pd.DataFrame | None:
+    """Put the rise without each skip beside that without its branch; None where one was not measured."""
+    without_skip, without_branch = _rises(skips), _rises(branches)
+    if without_skip is None or without_branch is None:
+        return None
+    numbers = without_branch.drop(columns="n_images")
+    return without_skip.merge(numbers, on="module", suffixes=("_skip", "_branch"))
+
+
+def _surges(pairs: pd.DataFrame) -> pd.Series:
+    surges: pd.Series = pairs["low_skip"] - pairs["high_branch"] > NOTICEABLE
+    return surges
 
 
 def _graded(
@@ -498,14 +532,14 @@ def _rises(table: Table | None) -> pd.DataFrame | None:
     return None if lesions.empty else lesions
 
 
-def _with_images(median: pd.Series, study: Measured) -> pd.Series:
-    """Widen the interval of a median over draws by that of the images, which all draws share."""
-    numbers = study.lesions["n_images"].dropna()
+def _with_images(median: pd.Series, draws: pd.DataFrame) -> pd.Series:
+    """Widen the interval of the median over draws by that of the images, which they share."""
+    numbers = draws["n_images"].dropna()
     if numbers.empty:
         return median
     value, n = float(median["value"]), int(numbers.min())
     joined = joined_interval(value, [Interval(median["low"], median["high"]), rate_interval(value * n, n)])
-    return pd.Series({"value": value, "low": joined.low, "high": joined.high})
+    return pd.Series({"value": value, "low": max(0.0, joined.low), "high": min(1.0, joined.high)})
 
 
 def _intact_text(table: Table | None) -> str:

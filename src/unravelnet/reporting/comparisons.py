@@ -1,10 +1,9 @@
 """Differences between trained networks, with the interval that their numbers allow.
 
-Where both were trained several times, trainings are compared with trainings (Welch). Where one was trained once, it
-is compared with a further training of the other. Where neither was trained twice, how much trainings differ is taken
-from those networks that were, and joined to what the images leave open; without such networks, only the images are in
-the interval. All are two-sided, at 95 %, and depend on the numbers alone. Where there are several trainings, what
-other test images would have given is not in the interval.
+Where both were trained several times, trainings are compared with trainings (Welch). Where one was trained once, how
+much trainings differ is taken from all networks that were trained several times; where both were trained once, this is
+joined to what the images leave open. All are two-sided, at 95 %, and depend on the numbers alone. Where there are
+several trainings, what other test images would have given is not in the interval.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RULE = (
     "The 95 % interval of the difference of two errors is Welch's, where both networks were trained several times; "
-    "where one of them was, that of a further training, from Student's t with the pooled standard deviation: both hold "
-    "for these test images. Where neither was, Newcombe's of two shares of images (1998), joined with how much the "
-    "seeds of the other networks differ (their pooled standard deviation, Student's t)."
+    "else Student's t with the standard deviation over seeds that is pooled from all networks with several: both hold "
+    "for these test images. Where both were trained once, Newcombe's interval of two shares of images (1998) is joined "
+    "to that."
 )
 _NOTHING = Interval(-math.inf, math.inf)
 
@@ -38,14 +37,13 @@ _NOTHING = Interval(-math.inf, math.inf)
 class Difference:
     """The first minus the second, with its interval and what that stands on.
 
-    `how`: a part of a sentence. `is_one_each`: neither was trained twice, so that how much one training differs from
-    the next is not known of these networks.
+    `how`: a part of a sentence. `knows_seeds`: whether the interval knows how much one training differs from the next.
     """
 
     value: float
     interval: Interval
     how: str
-    is_one_each: bool = False
+    knows_seeds: bool = True
 
     @property
     def row(self) -> pd.Series:
@@ -62,48 +60,53 @@ def difference_of_trainings(
 ) -> Difference | None:
     """Compare two groups of trainings by a column of their rows; None where one has no number there.
 
-    `others`: groups from which to take how much trainings differ where these two are one training each. Only
-    `error_rate` is a share of `n_images`; for two single trainings another column has no part of the images.
+    `others`: groups from which to take how much trainings differ where one of these was trained once; none: these two.
+    Only `error_rate` is a share of `n_images`; for two single trainings another column has no part of the images.
     """
     values = [part[column].dropna().to_numpy() for part in (first, second)]
     sizes = [len(part) for part in values]
     if not all(sizes):
         return None
     value = float(values[0].mean() - values[1].mean())
-    trained = f"{sizes[0]} and {counted(sizes[1], 'training')}"
+    is_one_each = max(sizes) == 1
+    trained = "one training each" if is_one_each else f"{sizes[0]} and {counted(sizes[1], 'training')}"
     if min(sizes) > 1:
         return Difference(value, welch_interval(*values), f"Welch's interval, {trained}")
-    if max(sizes) > 1:
-        return Difference(value, further_interval(*values), f"interval of a further training, {trained}")
-    images = [int(part["n_images"].iloc[0]) for part in (first, second) if part["n_images"].notna().all()]
+    spread = [part[column].dropna().to_numpy() for part in others] or values
+    margin = margin_of_seeds(spread, sizes)
     parts = {}
-    if column == "error_rate" and len(images) == 2:
-        parts["the images"] = newcombe_interval(
-            float(values[0][0]), images[0], float(values[1][0]), images[1]
-        )
-    margin = margin_of_one_each([part[column].dropna().to_numpy() for part in others])
+    if (
+        column == "error_rate"
+        and is_one_each
+        and all(part["n_images"].notna().all() for part in (first, second))
+    ):
+        shares = [(float(part[column].iloc[0]), int(part["n_images"].iloc[0])) for part in (first, second)]
+        parts["the images"] = newcombe_interval(*shares[0], *shares[1])
     if math.isfinite(margin):
-        parts["the seeds of the other networks"] = Interval(value - margin, value + margin)
+        whose = "the seeds of all networks" if others else "the seeds"
+        parts[whose] = Interval(value - margin, value + margin)
     how = f"interval of {' and '.join(parts)}" if parts else "no interval"
     interval = joined_interval(value, list(parts.values()))
-    return Difference(value, interval, f"{how}, one training each", is_one_each=True)
+    return Difference(value, interval, f"{how}, {trained}", knows_seeds=math.isfinite(margin))
 
 
-def margin_of_one_each(groups: Sequence[ArrayLike]) -> float:
-    """Bound by how much two single trainings may differ by their seeds alone, from groups that differ in these only.
+def margin_of_seeds(groups: Sequence[ArrayLike], sizes: Sequence[int]) -> float:
+    """Bound by how much the means of two groups of trainings may differ by their seeds alone.
 
-    >>> round(margin_of_one_each([[0.080, 0.082, 0.081], [0.120, 0.119, 0.121], [0.3]]), 4)
+    >>> round(margin_of_seeds([[0.080, 0.082, 0.081], [0.120, 0.119, 0.121], [0.3]], [1, 1]), 4)
     0.0039
 
-    Half the interval of the difference of two values with the pooled standard deviation; infinite where no group has
-    two.
+    `groups`: trainings that differ in their seeds only, of which the pooled standard deviation is taken. `sizes`: how
+    many trainings each of the two means is of. Half of Student's interval; infinite where no group has two trainings.
     """
-    values = [np.asarray(group, dtype=float) for group in groups]
-    freedom = sum(len(group) - 1 for group in values if len(group))
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in values if len(group))
-    if freedom < 1 or squares == 0:
+    values = [np.asarray(group, dtype=float) for group in groups if len(np.asarray(group))]
+    freedom = sum(len(group) - 1 for group in values)
+    # Not by the sum of squares, which rounding keeps from 0.
+    if freedom < 1 or all(np.ptp(group) == 0 for group in values):
         return math.inf
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(2 * squares / freedom)
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in values)
+    error = math.sqrt(squares / freedom * sum(1 / size for size in sizes))
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
 
 
 def mean_interval_of(values: pd.Series) -> pd.Series:
@@ -127,25 +130,6 @@ def welch_interval(first: ArrayLike, second: ArrayLike) -> Interval:
     shares = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
     freedom = sum(shares) ** 2 / (shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1))
     return _around(float(a.mean() - b.mean()), math.sqrt(sum(shares)), freedom)
-
-
-def further_interval(first: ArrayLike, second: ArrayLike) -> Interval:
-    """Bound the difference of two means with the pooled standard deviation: one side may be a single value.
-
-    >>> low, high = further_interval([0.080, 0.082, 0.081], [0.090])
-    >>> round(low, 4), round(high, 4)
-    (-0.014, -0.004)
-
-    For a single value it holds the values that one more of the other side would have had: the prediction interval
-    of a further observation. Without two different values on one of the sides the ends are infinite.
-    """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    freedom = len(a) + len(b) - 2
-    if freedom < 1 or np.ptp(a) == 0 == np.ptp(b):
-        return _NOTHING
-    squares = float(((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum())
-    error = math.sqrt(squares / freedom * (1 / len(a) + 1 / len(b)))
-    return _around(float(a.mean() - b.mean()), error, freedom)
 
 
 def newcombe_interval(first: float, n_first: int, second: float, n_second: int) -> Interval:

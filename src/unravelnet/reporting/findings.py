@@ -16,7 +16,6 @@ from unravelnet.reporting.sentences import (
     points,
     points_with_interval,
 )
-from unravelnet.reporting.verdicts import NOTICEABLE
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -130,7 +129,8 @@ def on_orders(network: StudiedNetwork, table: Table) -> list[str]:
 
 def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> list[str]:
     """Compare removing each skip with deleting each branch of the same modules."""
-    pairs = _skips_beside_branches(skips, branches)
+    changes = [measured(part, metric=_DIFFERENCE, needs=["module"]).lesions for part in (skips, branches)]
+    pairs = changes[0].merge(changes[1], on="module", suffixes=("_skip", "_branch"))
     if pairs.empty:
         return []
     more, less = pairs["low_skip"] > pairs["high_branch"], pairs["high_skip"] < pairs["low_branch"]
@@ -146,28 +146,16 @@ def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> 
     ]
 
 
-def _skips_beside_branches(skips: Table, branches: Table) -> pd.DataFrame:
-    changes = [measured(part, metric=_DIFFERENCE, needs=["module"]).lesions for part in (skips, branches)]
-    return changes[0].merge(changes[1], on="module", suffixes=("_skip", "_branch"))
-
-
-def n_surges(skips: Table, branches: Table) -> int:
-    """Count the modules whose skip surely costs noticeably more than their branch."""
-    pairs = _skips_beside_branches(skips, branches)
-    return int((pairs["low_skip"] - pairs["high_branch"] > NOTICEABLE).sum())
-
-
-def on_ensemble_reading(network: StudiedNetwork) -> str:
+def on_ensemble_reading(network: StudiedNetwork, n_surges: int) -> str:
     """Say what follows for the reading as an ensemble where the error surges without skips."""
     n = network.n_modules
-    surges = n_surges(network.tables["remove_skip_each"], network.tables["delete_each"])
     return (
-        f"{network.title}: at {surges} of {n} modules the error surges without the skip, and the reading as an "
+        f"{network.title}: at {n_surges} of {n} modules the error surges without the skip, and there the reading as an "
         "ensemble of paths needs an addition. Removing a skip and deleting its branch leave equally many paths, "
         f"2^{n - 1} of 2^{n}, of nearly the same lengths ({n / 2 + 0.5:g} and {n / 2 - 0.5:g} modules in the mean), "
-        "yet not the same error. So paths are not exchangeable members that vote: it matters which are left, not their "
-        "number alone. How we read it, and did not measure: skips carry on the stream that all later modules were "
-        "trained to read."
+        "yet not the same error. So at these modules paths are not exchangeable members that vote: it matters which "
+        "are left, not their number alone. How we read it, and did not measure: skips carry on the stream that "
+        "all later modules were trained to read."
     )
 
 

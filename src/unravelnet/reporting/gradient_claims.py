@@ -1,6 +1,6 @@
 """Claims about the gradient by path length, and those of papers that built on it.
 
-Thresholds are part of the claim's text and were fixed before anything was measured. Sources: Veit, Wilber and
+Thresholds are part of the claim's text. Sources: Veit, Wilber and
 Belongie (2016), Fig. 6 and section 2; Littwin and Wolf (2016); Wu, Shen and van den Hengel (2016).
 """
 

@@ -11,17 +11,16 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unravelnet.reporting.chapters import how_measured, surging, table_of_studied
+from unravelnet.reporting.chapters import how_measured, on_surges, table_of_studied
 from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
-from unravelnet.reporting.findings import on_ensemble_reading
 from unravelnet.reporting.page import flattened, subtitle
 from unravelnet.reporting.training_chapter import groups_of
 from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
 from unravelnet.reporting.verdict_table import all_claims, tally
 
-_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Whose claim", "Rows")
+_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Origin", "Rows")
 
 
 def render_markdown(run: Run, place: Path) -> str:
@@ -58,14 +57,14 @@ def _claims(run: Run, place: Path) -> list[str]:
 
 def _remarks(run: Run) -> list[str]:
     """Say what follows where the error surges without skips."""
-    remarks = [f"- {_escaped(on_ensemble_reading(network))}" for network in surging(run)]
+    remarks = [f"- {_escaped(sentence)}" for sentence in on_surges(run)]
     return [*remarks, ""] if remarks else []
 
 
 def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
     texts = [_escaped(text) for text in (claim.text, claim.paper, claim.measured)]
     links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
-    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), claim.source, links or "computed")
+    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), claim.origin, links or "computed")
 
 
 def _studied(run: Run) -> list[str]:

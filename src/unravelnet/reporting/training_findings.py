@@ -73,7 +73,7 @@ def on_test_times(groups: list[TrainedGroup]) -> list[str]:
         if len(found) < 2:
             continue
         silent = (
-            " How the paper tests is not said there; here both ways count."
+            " How the paper tests is not said there; both ways are judged, and tables show the scaled one."
             if group.routes.startswith(EFFECTIVE_PATHS)
             else ""
         )

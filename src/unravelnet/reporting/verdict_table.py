@@ -57,7 +57,8 @@ def _tally_of(judged: list[Claim], source: str) -> str:
     parts = [
         f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]
     ]
-    return f"Of {counted(len(judged), 'claim')} of {source}, {listed(parts)}."
+    of_source = "that this project adds" if source == OWN else f"of claims of {source}"
+    return f"Of {counted(len(judged), 'test')} {of_source}, {listed(parts)}."
 
 
 def _verb(verdict: str, number: int) -> str:
@@ -97,7 +98,7 @@ def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> list[Claim]:
     pair = None if base is None else base.tables.get("delete_each"), network.tables.get("delete_each")
     read = [(other, "delete_each") for other in (base, network) if other is not None]
     judged = (
-        claims.claim_more_resilient(*pair),
+        claims.claim_more_resilient(*pair, n_classes=network.n_classes),
         claims.claim_stochastic_depth(*pair, downsampling=network.downsampling),
     )
     return [_read(claim, *read) for claim in judged]
@@ -108,7 +109,7 @@ def _about_many(network: StudiedNetwork) -> list[Claim]:
     n_modules, orders = network.n_modules, network.tables.get("reorder")
     growth = claims.claim_delete_many(many, n_classes=n_classes, network=title)
     left = claims.claim_many_left(many, n_modules=n_modules, n_classes=n_classes, network=title)
-    later = claims.claim_later_deletions(many, n_modules=n_modules, network=title)
+    later = claims.claim_later_deletions(many, n_modules=n_modules, n_classes=n_classes, network=title)
     return [
         *(_read(claim, (network, "delete_many")) for claim in (growth, left, later)),
         _read(claims.claim_reorder(orders, n_classes=n_classes, network=title), (network, "reorder")),

@@ -3,7 +3,7 @@
 Everything lands in one directory, and every part that is there already is used: trainings go on from their last
 full epoch, trials from their last batch, so that a killed run is called again and ends with the same tables.
 
-run.json                     settings and provenance; and the seconds of the call that finished
+run.json                     settings and provenance; seconds, where one call did it all
 networks.json                the networks, for the report
 networks/NETWORK/            checkpoint, weights and history of one training
 results.sqlite               sums of every trial, finished or not
@@ -106,7 +106,7 @@ def reproduce(
     subjects = [_Subject.of(network, settings, test_data) for network in choice.networks]
     is_shipped = any(network.pretrained for network in choice.networks)
     shipped = trained_networks.shipped_for(test_data) if is_shipped else []
-    begin(directory, settings, command)
+    is_new = begin(directory, settings, command)
     for remark in choice.remarks:
         _log.info(remark)
     write_networks(directory, [subject.description(test_data) for subject in subjects])
@@ -123,7 +123,8 @@ def reproduce(
             table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
     clock.begin(_LAST_PART)
-    end(directory, time.perf_counter() - began)
+    if is_new:
+        end(directory, time.perf_counter() - began)
     return report(directory)
 
 

@@ -115,8 +115,8 @@ NETWORKS = (
     _STOCHASTIC_DEPTH,
     _VGG,
 )
-# At 1,400 passes a second on two cores the lesions of the first take 21 minutes; the next two have fewer counts, and
-# take 9 and 13.
+# At 1,400 passes a second on two cores the lesions of the first take 24 minutes; the second has fewer counts, and
+# takes 9.
 SHIPPED_NETWORKS = (
     replace(
         _RESNET,

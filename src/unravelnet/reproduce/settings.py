@@ -190,16 +190,18 @@ def _draw_images(images: int, *, is_all: bool) -> int:
     return min(images, _MOST_DRAW_IMAGES, max(_FEWEST_DRAW_IMAGES, images // 8))
 
 
-def begin(directory: Path, settings: Settings, command: Sequence[str] | None) -> None:
-    """Write down what is about to be done, unless the directory says so already."""
-    if not found_settings(directory):
+def begin(directory: Path, settings: Settings, command: Sequence[str] | None) -> bool:
+    """Write down what is about to be done, unless the directory says so already; return whether it did not."""
+    is_new = not found_settings(directory)
+    if is_new:
         facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
         write_run(directory, collect(command, **facts))
+    return is_new
 
 
 def end(directory: Path, seconds: float) -> None:
-    """Write down how long the call took that finished the measuring; a later one, which has nothing to do, does not."""
-    write_run(directory, {"seconds": round(seconds, 1)} | read_run(directory))
+    """Write down how long a run took that one call began and finished; of several it is not known."""
+    write_run(directory, {**read_run(directory), "seconds": round(seconds, 1)})
 
 
 def found_settings(directory: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from unravelnet.reproduce.at_test_time import (
     N_STATISTICS_IMAGES,
     RE_ESTIMATED,
     TestTime,
+    always_kept,
     as_trained,
     prepared_for,
     routes_at,
@@ -63,7 +64,7 @@ class ShippedNetwork:
         """Count the operations of its training: forwards, in the mean over routes; smaller images cost their area."""
         modules, height = self.net.residual_modules, data.image_shape[1]
         outside = self.net.total_macs - sum(module.macs for module in modules)
-        survival = self.sampler.survival(len(modules))
+        survival = self.sampler.survival(len(modules), always=always_kept(self.net))
         of_image = outside + sum(share * module.macs for share, module in zip(survival, modules, strict=True))
         heights = [self.plan.image_size_at(epoch) or height for epoch in range(self.plan.epochs)]
         return of_image * len(data) * sum((size / height) ** 2 for size in heights)
@@ -92,7 +93,8 @@ def _passes(network: ShippedNetwork, test_time: TestTime, n_images: int) -> floa
     if test_time in RE_ESTIMATED:
         return n_images + _COST_OF_STATISTICS * N_STATISTICS_IMAGES
     if test_time == "random routes":
-        survival = network.sampler.survival(len(network.net.residual_modules))
+        n_modules = len(network.net.residual_modules)
+        survival = network.sampler.survival(n_modules, always=always_kept(network.net))
         # Beside the intact route, against which all are measured.
         return n_images * (1 + N_ROUTES * sum(survival) / len(survival))
     return n_images

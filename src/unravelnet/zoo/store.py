@@ -34,7 +34,7 @@ _FORMAT = 1
 class Description:
     """What `network.json` says: the recipe, and how the network is to be used.
 
-    `branch_scales`: one factor a residual module, applied in evaluation mode (stochastic depth). `classes`:
+    `branch_scales`: one factor a residual module, applied in evaluation mode (training on random routes). `classes`:
     their names, in the order of the outputs. `mean`, `std`: a channel each, of inputs in [0, 1], used to
     normalise. `data`: the name of the data it was trained on. The last four may be empty.
     """
