@@ -76,7 +76,9 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("unbroken")
+    began = time.perf_counter()
     reproduce("digits", directory, networks=SMALL, **OPTIONS)
+    (directory / "clock").write_text(str(time.perf_counter() - began))
     return directory
 
 
@@ -155,6 +157,15 @@ def test_networks_are_described(unbroken):
     assert (stochastic["role"], stochastic["epochs"]) == ("stochastic-depth", 2)
     # 6n weight layers between stem and head, two of which halve the map.
     assert (vgg["n_modules"], vgg["downsampling"]) == (6, [2, 4])
+    # Where the map is halved the shortcut is a convolution.
+    assert resnet["structure"] == "4 identity skips, 2 projecting skips; BatchNorm2d"
+    assert vgg["structure"] == "6 without a skip; BatchNorm2d"
+
+
+def test_how_long_it_took_is_written_down(unbroken):
+    whole = float((unbroken / "clock").read_text())
+    # But for the report, which shows it.
+    assert 0.3 * whole < json.loads((unbroken / "run.json").read_text())["seconds"] <= whole
 
 
 def test_draws_are_as_many_as_asked_for(unbroken):

@@ -50,6 +50,18 @@ def test_every_claim_is_one_line(page, tmp_path):
     assert unescaped == [claim.measured for claim in judged]
 
 
+def test_networks_and_how_they_were_measured_are_told(page):
+    text = section(page, "Networks and protocol")
+    assert [line[0] for line in rows(page, "Networks and protocol")] == [
+        "ResNet-110",
+        "ResNet-110, stochastic depth",
+        "VGG-15",
+    ]
+    assert "- Deleting each module: n = 10,000 images" in text
+    # Draws of random studies have their images in common.
+    assert text.count("moves all of them alike") == 2
+
+
 def test_links_lead_to_tables(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"\]\(<?([^)>]+)>?\)", text)
