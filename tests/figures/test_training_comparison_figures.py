@@ -109,7 +109,7 @@ def test_every_other_way_of_testing_has_its_mark():
     figure = figure_trained_errors(Table(rows))
     marks = figure.axes[0].lines
     assert {(float(mark.get_xdata()[0]), mark.get_markerfacecolor()) for mark in marks} == {
-        (0.5, marks[0].get_color()), (0.12, "#ffffff"), (0.15, "#ffffff"), (0.11, "#ffffff"),
+        (0.12, marks[0].get_color()), (0.5, "#ffffff"), (0.15, "#ffffff"), (0.11, "#ffffff"),
         (0.2, "#ffffff"),
     }  # fmt: skip
     assert len({mark.get_marker() for mark in marks}) == len(labels(figure)) == 5
