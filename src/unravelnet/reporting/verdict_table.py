@@ -178,7 +178,7 @@ def _about_trainings(run: Run) -> list[Claim]:
     }
     rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
     return [
-        replace(claim, rows=rows, source=source) for source, claims_ in judged.items() for claim in claims_
+        replace(claim, rows=rows, source=source) for source, members in judged.items() for claim in members
     ]
 
 
