@@ -148,9 +148,9 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
     style.caption(
         figure,
         f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}, wider by how much routes differ "
-        "where these are random; upright lines: means of several trainings. Scaled: each branch times its chance to "
-        "be there in training; re-estimated: statistics of normalisation measured anew on all modules; random "
-        "routes: mean over routes as in training.",
+        "where these are random; upright lines: means of several trainings; hollow: not as the method tests. Scaled: "
+        "each branch times its chance to be there in training; re-estimated: statistics of normalisation measured anew "
+        "on all modules; random routes: mean over routes as in training.",
     )
     return figure
 
@@ -163,7 +163,7 @@ def _draw_group(axes: Axes, group: TrainedGroup, place: int) -> None:
         for number, (_, row) in enumerate(rows.iterrows()):
             y = place + 0.14 * (number - (n - 1) / 2)
             colour, marker = _MARKS[row["test_time"]]
-            label = f"{row['test_time']}{'' if is_filled else ', not as the method tests'}"
+            label = row["test_time"]
             axes.hlines(
                 y, row["error_rate_low"], row["error_rate_high"], color=colour, linewidth=1, alpha=0.55
             )
