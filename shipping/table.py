@@ -51,7 +51,8 @@ test images ([results/effective_paths/recipe_trials.csv](../results/effective_pa
 erred less than unscaled ones each time, and more epochs on smaller images helped. Nothing else was chosen by test
 images: no epoch, no seed, no other setting. Trainings shared their machine with other work, so minutes and images/s are
 what they took, not what they need; speeds that can be compared are in
-[results/benchmarks.csv](../results/benchmarks.csv).
+[results/benchmarks.csv](../results/benchmarks.csv). Two short trainings of ResNet-110 that are not shipped, the second
+planned when the error of the first was known, stand in [results/short_trainings.csv](../results/short_trainings.csv).
 
 Further seeds of a network have names that end in `-seed1`, `-seed2`. The commands that make the networks again:
 

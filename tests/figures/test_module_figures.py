@@ -85,6 +85,17 @@ def test_layer_responses_stand_in_order_and_sorted():
     assert np.asarray(joined.get_ydata()).tolist() == sorted((r["response_std"] for r in table), reverse=True)
 
 
+@pytest.mark.parametrize(("classifier", "scale"), [(0.5, "linear"), (4.5, "log")])
+def test_a_classifier_that_responds_far_more_does_not_flatten_the_others(classifier, scale):
+    rows = [*tables.layer_responses(21)]
+    least = min(row["response_std"] for row in rows)
+    rows[-1] = {**rows[-1], "response_std": classifier * least * 10}
+    every = [{**row, "response_std": min(row["response_std"], 5 * least)} for row in rows[:-1]] + rows[-1:]
+    for axes in figure_layer_responses({"net": Table(every)}).axes:
+        assert axes.get_yscale() == scale
+        assert axes.get_ylim()[1] >= rows[-1]["response_std"]
+
+
 def test_the_sorted_panel_does_not_depend_on_the_order():
     table = tables.layer_responses(21)
     order = np.random.default_rng(0).permutation(21)

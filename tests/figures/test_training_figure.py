@@ -35,6 +35,14 @@ def test_without_test_data_the_training_curve_is_named():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["net"]
 
 
+def test_epochs_without_a_test_leave_no_gap():
+    tested = {2: 0.7, 4: 0.5}
+    rows = [{"epoch": n, "train_error_rate": 0.9 / n, "test_error_rate": tested.get(n)} for n in (1, 2, 3, 4)]
+    test, training = figure_training({"net": Table(rows)}).axes[0].lines
+    assert (test.get_xdata().tolist(), test.get_ydata().tolist()) == ([2, 4], [0.7, 0.5])
+    assert (test.get_marker(), training.get_marker()) == ("o", "None")
+
+
 def test_a_table_without_errors_is_refused():
     with pytest.raises(EvaluationError, match="No history has a column"):
         figure_training({"net": Table([{"epoch": 1}])})

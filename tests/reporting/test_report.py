@@ -171,9 +171,9 @@ def test_provenance_stands_at_the_end(page):
     assert "unravelnet reproduce --out 'a run'" in end
     assert "packages, torch 2.13.0" in end
     assert "seed 7" in end
-    assert "commit not known" in end
+    assert "commit none" in end
     assert "has uncommitted changes no" in end
-    assert "networks, 1, name resnet" in end
+    assert "networks resnet" in end
 
 
 def test_chance_is_that_of_the_data(tmp_path):

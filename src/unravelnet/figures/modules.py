@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import style
@@ -27,6 +27,8 @@ _MEASURES: Mapping[str, str] = {
 _RATIOS = ("branch_to_stream", "gradient_gain")
 _NORMALISED = "normalisation"
 _MODULE_AXIS = "Index of the module"
+# Responses that differ by a larger factor are drawn on a logarithmic axis.
+_WIDE = 10
 
 
 @style.styled
@@ -132,7 +134,8 @@ def figure_layer_responses(
 
     `tables`: what `layer_responses` returned, by the name of the network. Above in the order of the layers, below
     sorted by magnitude. Hollow markers: no normalisation follows the layer, so that the layer itself was measured.
-    Raises EvaluationError for a table without such rows.
+    Responses more than ten times apart are drawn on a logarithmic axis. Raises EvaluationError for a table without
+    such rows.
     """
     if not tables:
         raise EvaluationError("No table was given; give the rows of at least one network.")
@@ -147,13 +150,13 @@ def figure_layer_responses(
         falling = rows.sort_values("response_std", ascending=False, kind="stable")
         falling["position"] = range(len(falling))
         _draw_responses(by_size, falling, name=name, place=place, is_sorted=True)
-    last = max(int(rows["position"].max()) for rows in drawn.values())
+    every = pd.concat(drawn.values())
+    last = int(every["position"].max())
     for axes, x in ((in_order, "Index of the layer"), (by_size, "Layers, largest response first")):
         style.style_axes(axes, x=x, y="Standard deviation\nof the responses")
-        axes.set_ylim(bottom=0)
+        _set_response_axis(axes, every["response_std"])
         set_index_axis(axes, last)
     style.legend_above(in_order)
-    every = pd.concat(drawn.values())
     n_after = int((every["measured_after"] == _NORMALISED).sum())
     style.caption(
         figure,
@@ -179,6 +182,17 @@ def _set_measure_axis(axes: Axes, measure: str) -> None:
         axes.set_ylim(0, 1.08 * axes.dataLim.y1 or 1)
     else:
         axes.axhline(0, color=style.MUTED, linewidth=0.8)
+
+
+def _set_response_axis(axes: Axes, responses: pd.Series) -> None:
+    """Take a logarithmic axis where the classifier, which no normalisation follows, would flatten all others."""
+    if responses.min() > 0 and responses.max() > _WIDE * responses.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def _draw_responses(axes: Axes, rows: pd.DataFrame, *, name: str, place: int, is_sorted: bool) -> None:

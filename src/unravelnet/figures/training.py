@@ -196,9 +196,11 @@ def _draw_history(axes: Axes, frame: pd.DataFrame, quantity: str, *, name: str, 
     epochs = frame["epoch"] if "epoch" in frame else pd.Series(range(1, len(frame) + 1))
     columns = _columns(frame, quantity)
     for column, is_validation in columns.items():
+        # Of epochs without a test there is no number: the line goes on to the next, and marks show where they are.
+        known = pd.to_numeric(frame[column], errors="coerce").dropna()
         axes.plot(
-            epochs, pd.to_numeric(frame[column], errors="coerce"), color=colour,
-            linestyle="-" if is_validation else _DOTTED, marker="o" if len(frame) == 1 else None,
+            epochs[known.index], known, color=colour, linestyle="-" if is_validation else _DOTTED,
+            marker="o" if len(known) < max(2, len(frame)) else None, markersize=3,
             label=name if column == next(iter(columns)) else None,
         )  # fmt: skip
 

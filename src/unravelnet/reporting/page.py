@@ -109,17 +109,19 @@ def render(run: Run) -> str:
 
 
 def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Turn nested facts into pairs of a name and a text.
+    """Turn nested facts into pairs of a name and a text; of a list of things with names only these.
 
     >>> list(flattened({"seed": 0, "versions": {"torch": "2.13"}, "command": ["unravelnet", "reproduce"]}))
     [('seed', '0'), ('versions, torch', '2.13'), ('command', 'unravelnet reproduce')]
+    >>> list(flattened({"networks": [{"name": "resnet", "depth": 110}, {"name": "vgg", "depth": 15}]}))
+    [('networks', 'resnet, vgg')]
     """
     for name, value in facts.items():
         here = (*path, str(name).replace("_", " "))
         if isinstance(value, Mapping):
             yield from flattened(value, here)
         elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
-            yield from flattened({str(place): part for place, part in enumerate(value, start=1)}, here)
+            yield ", ".join(here), ", ".join(str(part["name"]) for part in value)
         else:
             yield ", ".join(here), _text(value)
 
@@ -128,7 +130,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return shlex.join(value)
     if value is None or isinstance(value, bool):
-        return {None: "not known", True: "yes", False: "no"}[value]
+        return {None: "none", True: "yes", False: "no"}[value]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,7 +1,6 @@
 """Claims about trainings: on effective paths only, with stochastic depth, plain and residual, deep and shallow.
 
-Thresholds are part of the claim's text; which interval is taken is in
-`comparisons`. Sources: Veit, Wilber and
+Thresholds are part of the claim's text; which interval is taken is in `comparisons`. Sources: Veit, Wilber and
 Belongie (2016), section 5; Huang et al. (2016); He et al. (2015), section 4.2, Figs. 6 and 7.
 """
 
@@ -32,7 +31,14 @@ from unravelnet.reporting.sentences import (
     threshold,
 )
 from unravelnet.reporting.training_findings import errors_text
-from unravelnet.reporting.verdicts import EQUAL, Verdict, of_all_or_some, of_equal_errors, of_lower
+from unravelnet.reporting.verdicts import (
+    EQUAL,
+    PAPER_EPOCHS,
+    Verdict,
+    of_all_or_some,
+    of_equal_errors,
+    of_lower,
+)
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -42,7 +48,8 @@ PLAIN, RESIDUAL = "plain", "resnet"
 COMPARED_DEPTHS = (20, 56)
 
 _TABLE = "trained_networks"
-_EPOCHS_OF_HUANG = 500
+# Huang et al. (2016), section 4; He et al. (2015), section 4.2: 64,000 batches of 128 of the 50,000 images.
+_EPOCHS_OF_HUANG, _EPOCHS_OF_HE = 500, 164
 _SHALLOW, _DEEP = COMPARED_DEPTHS
 _BELOW = "the 95 % interval of the difference lies below 0"
 _CONVOLUTION, _NORMALISED = "convolution", "normalisation"
@@ -79,7 +86,8 @@ def claim_effective_training(
     found = _found({"Effective paths": tested, "all modules": full}, difference)
     if len(anew := effective.at_test_time(f"{test_time}, re-estimated")):
         found = f"{found} With statistics of normalisation measured anew {errors_text(anew)}."
-    return Claim(text, paper, found, verdict, f"{why}{_on_trainings(tested, full)}", CHAPTER)
+    lengths = _on_lengths(tested, full, "Veit et al.", PAPER_EPOCHS)
+    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(tested, full)}", CHAPTER)
 
 
 def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGroup | None) -> Claim:
@@ -95,9 +103,8 @@ def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGrou
     difference = _difference(stochastic, full)
     verdict, why = of_lower(difference.row)
     found = _found({"Stochastic depth": stochastic, "all modules": full}, difference)
-    epochs = stochastic.rows["epochs"].max()
-    trained = f" Trained for {epochs:.0f} epochs, Huang et al. for {_EPOCHS_OF_HUANG}." if epochs > 0 else ""
-    return Claim(text, paper, found, verdict, f"{why}{trained}{_on_trainings(stochastic, full)}", CHAPTER)
+    lengths = _on_lengths(stochastic, full, "Huang et al.", _EPOCHS_OF_HUANG)
+    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(stochastic, full)}", CHAPTER)
 
 
 def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
@@ -130,7 +137,8 @@ def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -
     verdict, why = of_all_or_some(
         pd.Series(lows) > 0, pd.Series(highs) < 0, what="differences are surely above 0"
     )
-    return Claim(text, paper, found, verdict, f"{why}{_on_trainings(deep, shallow)}", CHAPTER)
+    lengths = _on_lengths(deep, shallow, "He et al.", _EPOCHS_OF_HE)
+    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(deep, shallow)}", CHAPTER)
 
 
 def claim_deeper_residual(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
@@ -202,7 +210,8 @@ def _lower(text: str, paper: str, networks: Mapping[str, TrainedGroup | None]) -
     difference = _difference(first, second)
     verdict, why = of_lower(difference.row)
     found = _found(trained, difference)
-    return Claim(text, paper, found, verdict, f"{why}{_on_trainings(first, second)}", CHAPTER)
+    lengths = _on_lengths(first, second, "He et al.", _EPOCHS_OF_HE)
+    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(first, second)}", CHAPTER)
 
 
 def _difference(first: TrainedGroup, second: TrainedGroup) -> Difference:
@@ -232,6 +241,14 @@ def _on_trainings(first: TrainedGroup, second: TrainedGroup) -> str:
     )
     once = f" One training each{unknown}." if len(first.rows) == len(second.rows) == 1 else ""
     return f"{once}{_on_recipes(first, second)}"
+
+
+def _on_lengths(first: TrainedGroup, second: TrainedGroup, authors: str, epochs: int) -> str:
+    """Say how long the two were trained, and how long those of the authors were."""
+    ours = sorted(
+        {int(rows.max()) for rows in (first.rows["epochs"], second.rows["epochs"]) if rows.max() > 0}
+    )
+    return f" Trained for {listed(ours)} epochs, those of {authors} for {epochs}." if ours else ""
 
 
 def _on_recipes(first: TrainedGroup, second: TrainedGroup) -> str:
