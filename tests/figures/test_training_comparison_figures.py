@@ -63,6 +63,9 @@ def test_the_ends_of_the_curves_are_in_sight():
     for axes in figure.axes:
         assert axes.get_ylim() == pytest.approx((0, 0.25))
     assert "Errors above 25 % are not shown" in caption_of(figure)
+    whole = figure_degradation({"Plain": {"20 layers": history(0.9, 0.6)}})
+    assert whole.axes[0].get_ylim() == pytest.approx((0, 1))
+    assert "not shown" not in caption_of(whole)
 
 
 @pytest.mark.parametrize(

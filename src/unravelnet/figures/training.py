@@ -103,17 +103,19 @@ def figure_degradation(
         style.style_axes(axes, x="Epochs", y="Error (%)" if axes is row[0] else "")
         axes.set_title(kind, loc="left", fontsize=style.NORMAL)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    row[0].set_ylim(0, min(1.0, _SHOWN * max(ends)))
+    top = min(1.0, _SHOWN * max(ends))
+    row[0].set_ylim(0, top)
     style.show_share_as_percent(row[0])
     # The legend knows the curves of its own axes only.
     for depth in depths:
         if depth not in next(iter(frames.values())):
             row[0].plot([], [], color=colours[depth], label=depth)
     style.legend_above(row[0])
+    left_out = f" Errors above {100 * top:.0f} % are not shown." if top < 1 else ""
     style.caption(
         figure,
-        "Full lines: test images; dotted: training images, augmented, while the epoch ran. One training each. Errors "
-        f"above {100 * row[0].get_ylim()[1]:.0f} % are not shown.",
+        "Full lines: test images; dotted: training images, augmented, while the epoch ran. One training "
+        f"each.{left_out}",
     )
     return figure
 
