@@ -11,6 +11,7 @@ from tests.reporting import runs
 from tests.reporting.pages import Page, reported
 from unravelnet.errors import StoreError
 from unravelnet.reporting import report
+from unravelnet.reporting.page import flattened
 
 LOADS = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
 
@@ -174,6 +175,10 @@ def test_provenance_stands_at_the_end(page):
     assert "commit none" in end
     assert "has uncommitted changes no" in end
     assert "networks resnet" in end
+
+
+def test_a_list_of_facts_without_names_is_shown_as_json():
+    assert list(flattened({"draws": [{"seed": 1}]})) == [("draws", '[{"seed": 1}]')]
 
 
 def test_chance_is_that_of_the_data(tmp_path):

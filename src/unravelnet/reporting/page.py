@@ -120,7 +120,11 @@ def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[
         here = (*path, str(name).replace("_", " "))
         if isinstance(value, Mapping):
             yield from flattened(value, here)
-        elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(part, Mapping) and "name" in part for part in value)
+        ):
             yield ", ".join(here), ", ".join(str(part["name"]) for part in value)
         else:
             yield ", ".join(here), _text(value)
