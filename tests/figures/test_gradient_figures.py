@@ -296,6 +296,14 @@ def test_counts_are_those_of_the_route():
     assert spectrum.share_of_paths(0, 1) == 0.75
 
 
+@pytest.mark.parametrize("decay", [0.2, 1.0, 3.0])
+def test_shares_of_a_branch_and_of_what_is_left_are_those_of_a_geometric_decay(decay):
+    spectrum = contributions(tables.sampled(54, decay))
+    assert spectrum.share_through_branch == pytest.approx(decay / (1 + decay))
+    for n_deleted in (0, 1, 10, 54):
+        assert spectrum.left_after(n_deleted) == pytest.approx((1 + decay) ** -n_deleted)
+
+
 def test_mean_and_peak_of_a_spectrum():
     spectrum = contributions(tables.sampled(54, 0.25))
     assert spectrum.mean_length == pytest.approx(54 * 0.2)

@@ -1,17 +1,21 @@
 """Claims and verdicts on tables whose truth is known, on both sides of every threshold."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from tests.figures import tables
+from tests.figures import gradient_tables, tables
+from unravelnet.figures.spectrum import contributions
 from unravelnet.record import Table
-from unravelnet.reporting import claims
+from unravelnet.reporting import lesion_claims, random_lesion_claims, skip_claims
 from unravelnet.reporting.path_claims import (
     claim_effective_share,
     claim_path_lengths,
     claim_path_survival,
 )
+from unravelnet.reporting.sentences import percent
 from unravelnet.reporting.verdicts import median_with_interval, rank_correlation
 
 DOWN = (18, 36)
@@ -34,19 +38,19 @@ RNG = np.random.default_rng(0)
 )
 def test_the_error_is_compared_with_the_papers(error, verdict):
     table = tables.each([error], intact=error)
-    claim = claims.claim_error(table, n_modules=54, epochs=24)
+    claim = lesion_claims.claim_error(table, n_modules=54, epochs=24)
     assert claim.verdict == verdict
     assert claim.why.endswith("Trained for 24 epochs, the paper's for 164.")
 
 
 @pytest.mark.parametrize("data", ["digits/test", "cifar100/test", "cifar-100"])
 def test_other_data_is_not_comparable(data):
-    claim = claims.claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
+    claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
     assert (claim.verdict, claim.why) == ("not decided", f"Not comparable: data {data}.")
 
 
 def test_another_depth_is_not_comparable():
-    claim = claims.claim_error(tables.each([0.061], intact=0.061), n_modules=9)
+    claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061), n_modules=9)
     assert (claim.verdict, claim.why) == ("not decided", "Not comparable: 9 modules.")
 
 
@@ -55,7 +59,7 @@ def test_another_depth_is_not_comparable():
 
 def single(errors, *, intact=0.06, n=tables.N_IMAGES, n_classes=10):
     table = tables.each(errors, intact=intact, n=n)
-    return claims.claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")
+    return lesion_claims.claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")
 
 
 def test_a_network_that_bears_every_deletion_agrees():
@@ -65,6 +69,13 @@ def test_a_network_that_bears_every_deletion_agrees():
     # The largest rise between the down-sampling modules was put into module 53: 0.2 + 53 * 0.01 points.
     assert "at most +0.7 points" in claim.measured
     assert "at module 53" in claim.measured
+
+
+@pytest.mark.parametrize(("rise", "verdict"), [(0.009, "agrees"), (0.011, "agrees in kind")])
+def test_one_point_is_noticeable(rise, verdict):
+    claim = single([0.06 + rise] * 54, n=1_000_000)
+    assert claim.verdict == verdict
+    assert f"{52 if rise < 0.01 else 0} rise by less than 1 point, 0 by 5 points or more" in claim.measured
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,7 @@ def test_a_few_bad_modules_are_an_agreement_in_kind(n_bad, verdict):
 
 def test_wide_intervals_decide_nothing():
     assert single([0.1] * 54, n=100).verdict == "not decided"
-    assert single([0.1] * 54, n=100_000).verdict == "agrees"
+    assert single([0.1] * 54, n=100_000).verdict == "agrees in kind"
     assert single([0.12] * 54, n=100_000).verdict == "does not agree"
 
 
@@ -105,13 +116,16 @@ def test_peaks_at_downsampling_modules(peaks, verdict):
     errors = tables.resnet_like()
     for module, peak in zip(DOWN, peaks, strict=True):
         errors[module] = 0.06 + peak
-    claim = claims.claim_downsampling_peaks(tables.each(errors), downsampling=DOWN)
+    claim = lesion_claims.claim_downsampling_peaks(tables.each(errors), downsampling=DOWN)
     assert claim.verdict == verdict
     assert claim.measured.startswith("Module 18: ")
 
 
 def test_without_downsampling_there_is_no_peak_to_judge():
-    assert claims.claim_downsampling_peaks(tables.each([0.1, 0.1]), downsampling=()).verdict == "not decided"
+    assert (
+        lesion_claims.claim_downsampling_peaks(tables.each([0.1, 0.1]), downsampling=()).verdict
+        == "not decided"
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,15 +140,17 @@ def test_without_downsampling_there_is_no_peak_to_judge():
     ],
 )
 def test_a_plain_network_collapses_or_not(errors, verdict):
-    claim = claims.claim_plain_collapses(tables.each(errors), n_classes=10)
+    claim = lesion_claims.claim_plain_collapses(tables.each(errors), n_classes=10)
     assert claim.verdict == verdict
 
 
 def test_a_plain_network_that_never_learnt_did_not_collapse():
-    claim = claims.claim_plain_collapses(tables.each([0.9] * 14, intact=0.9), n_classes=10)
+    claim = lesion_claims.claim_plain_collapses(tables.each([0.9] * 14, intact=0.9), n_classes=10)
     assert claim.verdict == "not decided"
     assert "learnt too little" in claim.why
-    assert claims.claim_plain_collapses(tables.each([0.9] * 14), n_classes=None).verdict == "not decided"
+    assert (
+        lesion_claims.claim_plain_collapses(tables.each([0.9] * 14), n_classes=None).verdict == "not decided"
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +167,7 @@ def test_stochastic_depth_shrinks_the_peaks_or_not(with_it, verdict):
     for module, peak in zip(DOWN, with_it, strict=True):
         trained[module] = 0.06 + peak
     plain = tables.each(tables.resnet_like(peak=0.15))
-    claim = claims.claim_stochastic_depth(plain, tables.each(trained), downsampling=DOWN)
+    claim = lesion_claims.claim_stochastic_depth(plain, tables.each(trained), downsampling=DOWN)
     assert claim.verdict == verdict
     assert "One training each" in claim.why
 
@@ -160,43 +176,47 @@ def test_stochastic_depth_shrinks_the_peaks_or_not(with_it, verdict):
 
 
 def test_a_smooth_growth_agrees():
-    claim = claims.claim_delete_many(tables.many(SMOOTH), n_classes=10)
+    claim = random_lesion_claims.claim_delete_many(tables.many(SMOOTH), n_classes=10)
     assert claim.verdict == "agrees"
     assert "Medians from 8.0 % to 46.0 %" in claim.measured
 
 
 def test_a_collapse_does_not_agree():
     draws = {1: [0.07] * 11, 2: [0.08] * 11, 3: [0.8] * 11}
-    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
     assert claim.verdict == "does not agree"
     assert "surely a collapse" in claim.why
 
 
 def test_a_collapse_at_the_first_deletion_counts():
     draws = {1: [0.8] * 11, 2: [0.82] * 11, 3: [0.84] * 11}
-    assert claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "does not agree"
+    assert (
+        random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "does not agree"
+    )
 
 
 def test_an_error_that_falls_does_not_agree():
     draws = {count: [0.3 - 0.01 * count] * 11 for count in range(1, 10)}
-    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
     assert (claim.verdict, claim.why) == ("does not agree", "The error surely falls.")
 
 
 def test_an_error_that_does_not_move_is_not_decided():
     draws = {count: RNG.normal(0.06, 0.003, 11).tolist() for count in range(1, 5)}
     draws[4] = draws[1]
-    assert claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "not decided"
+    assert random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "not decided"
 
 
 def test_too_few_draws_agree_in_kind_only():
     draws = {count: errors[3:8:2] for count, errors in SMOOTH.items()}
-    claim = claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
     assert (claim.verdict, "not sure" in claim.why) == ("agrees in kind", True)
 
 
 def test_growth_cannot_be_judged_without_the_level_of_chance():
-    assert claims.claim_delete_many(tables.many(SMOOTH), n_classes=None).verdict == "not decided"
+    assert (
+        random_lesion_claims.claim_delete_many(tables.many(SMOOTH), n_classes=None).verdict == "not decided"
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,20 +232,39 @@ def test_growth_cannot_be_judged_without_the_level_of_chance():
 def test_ten_of_54_leave_most_or_not(error, spread, verdict):
     # Learnt is 0.06 to 0.9: a third is lost at 0.34, half at 0.48.
     table = tables.many({10: [error + spread * draw / 5 for draw in range(-5, 6)]})
-    assert claims.claim_many_left(table, n_modules=54, n_classes=10).verdict == verdict
+    assert random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10).verdict == verdict
 
 
 def test_ten_of_54_is_in_proportion_for_other_depths():
     table = tables.many({2: [0.2] * 11})
-    claim = claims.claim_many_left(table, n_modules=9, n_classes=10)
+    claim = random_lesion_claims.claim_many_left(table, n_modules=9, n_classes=10)
     assert (claim.verdict, "deleting 2 of 9 modules" in claim.text) == ("agrees", True)
-    assert claims.claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
+    assert (
+        random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
+    )
+
+
+def test_draws_that_hit_a_downsampling_module_are_counted():
+    rows = list(tables.many({10: [0.2] * 11}))
+    routes = ["0-53", "0-8,9-18s,19-53", "0-17,18s,19-35,36s,37-53"] + ["0-9,10-17s,18-53"] * 9
+    table = Table([{**row, "route": route} for row, route in zip(rows, routes, strict=True)])
+    many = partial(random_lesion_claims.claim_many_left, table, n_modules=54, n_classes=10)
+    assert "2 of them delete module 18 or 36." in many(downsampling=DOWN).measured
+    assert "of them delete" not in many(keeps_shape=True).measured
+    assert "none of them down-sampling," in many(keeps_shape=True).text
+    assert "mean 20.0 %" in many().measured
+
+
+def test_falls_of_the_median_are_told():
+    draws = {1: [0.07] * 11, 2: [0.2] * 11, 3: [0.17] * 11, 4: [0.3] * 11}
+    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    assert "with 1 fall on the way, the largest by 3.0 points" in claim.measured
 
 
 def test_the_interval_of_draws_is_joined_with_that_of_their_images():
     # All draws alike: what is left open is Wilson's interval of 200 in 1,000, whose draws they share.
     table = Table([{**row, "n_images": 1000} for row in tables.many({10: [0.2] * 11})])
-    claim = claims.claim_many_left(table, n_modules=54, n_classes=10)
+    claim = random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10)
     low, high = binomtest(200, 1000).proportion_ci(0.95, method="wilson")
     assert f"Median 20.0 % ({100 * low:.1f} to {100 * high:.1f})" in claim.measured
 
@@ -238,7 +277,7 @@ def test_later_deletions_hurt_more_or_not(first, second, verdict):
     # Intact 6 %; draws spread over 2 points on each side.
     spread = np.linspace(-0.02, 0.02, 11)
     table = tables.many({10: (first + spread).tolist(), 20: (second + spread).tolist()})
-    claim = claims.claim_later_deletions(table, n_modules=54)
+    claim = random_lesion_claims.claim_later_deletions(table, n_modules=54)
     assert claim.verdict == verdict
     # Of 11 values the 2nd and 10th bound the median: 1.6 points on each side, twice as many for the first rise.
     value = 100 * (2 * first - second - 0.06)
@@ -252,21 +291,30 @@ def test_later_deletions_are_as_many_as_the_first_at_any_depth():
     # An error that grows evenly, so that nothing can be decided.
     even = {count: (0.06 + 0.02 * count + np.linspace(-0.02, 0.02, 11)).tolist() for count in range(1, 25)}
     for n_modules, few in ((3, 1), (9, 2), (18, 3), (54, 10)):
-        claim = claims.claim_later_deletions(tables.many(even), n_modules=n_modules)
+        claim = random_lesion_claims.claim_later_deletions(tables.many(even), n_modules=n_modules)
         assert f"from {few} to {2 * few} of {n_modules}" in claim.text
         assert claim.verdict == "not decided"
+
+
+def test_modules_that_stochastic_depth_makes_dearer_are_counted():
+    without, with_it = [0.07] * 54, [0.065] * 53 + [0.09]
+    claim = lesion_claims.claim_more_resilient(tables.each(without), tables.each(with_it))
+    assert "costs more with stochastic depth at 1, most at module 53 (+3.0 points" in claim.measured
+    assert "6.0 % (5.6 to 6.5) intact, 6.5 % in the median" in claim.measured
 
 
 def test_who_learnt_little_cannot_be_resilient():
     little, table = tables.each([0.85] * 54, intact=0.85), tables.each([0.2] * 54)
     for pair in ((little, table), (table, little)):
-        assert claims.claim_more_resilient(*pair, n_classes=10).verdict == "not decided"
+        assert lesion_claims.claim_more_resilient(*pair, n_classes=10).verdict == "not decided"
     many = tables.many({10: [0.86] * 11, 20: [0.9] * 11}, intact=0.85)
-    assert claims.claim_later_deletions(many, n_modules=54, n_classes=10).verdict == "not decided"
+    assert (
+        random_lesion_claims.claim_later_deletions(many, n_modules=54, n_classes=10).verdict == "not decided"
+    )
 
 
 def test_counts_that_were_not_drawn_decide_nothing_about_later_ones():
-    claim = claims.claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
+    claim = random_lesion_claims.claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
     assert (claim.verdict, claim.why) == ("not measured", "No draw deletes 10, or none 20.")
 
 
@@ -277,7 +325,7 @@ def test_stochastic_depth_makes_most_modules_cheaper_or_not(shift, verdict):
     generator = np.random.default_rng(0)
     without = 0.07 + 0.001 * generator.normal(size=54)
     with_it = without + shift + 0.001 * generator.normal(size=54)
-    claim = claims.claim_more_resilient(tables.each(without.tolist()), tables.each(with_it.tolist()))
+    claim = lesion_claims.claim_more_resilient(tables.each(without.tolist()), tables.each(with_it.tolist()))
     assert claim.verdict == verdict
     assert "54 modules" in claim.measured
     assert "One training each" in claim.why
@@ -285,12 +333,12 @@ def test_stochastic_depth_makes_most_modules_cheaper_or_not(shift, verdict):
 
 def test_reordering_that_hurts_by_and_by_agrees():
     pairs = [(1 - 0.001 * i, 0.06 + 0.003 * i) for i in range(1, 151)]
-    assert claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
+    assert random_lesion_claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
 
 
 def test_reordering_that_ruins_at_once_does_not_agree():
     pairs = [(1 - 0.001 * i, 0.8 + 0.0005 * i) for i in range(1, 151)]
-    assert claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "does not agree"
+    assert random_lesion_claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "does not agree"
 
 
 # -- paths --
@@ -316,6 +364,10 @@ def test_many_surviving_paths_is_generous():
     assert claim.verdict == "agrees in kind"
     assert "34.3 % at length 5, 8.0 % at 11, 1.5 % at 17" in claim.measured
     assert claim_path_survival(9).verdict == "not measured"
+    # With r = 0.25 they leave 1.25^-10 of what the paths carry.
+    weighted = claim_path_survival(54, contributions(gradient_tables.sampled(54, 0.25)))
+    assert f"as measured, {percent(1.25**-10)} is left" in weighted.measured
+    assert weighted.is_computed
 
 
 @pytest.mark.parametrize(
@@ -330,41 +382,59 @@ def test_many_surviving_paths_is_generous():
 )
 def test_removing_skips_costs_the_same_or_more(skip_errors, verdict):
     skips, branches = tables.each(skip_errors, study="remove_skip_each"), tables.each([0.065] * 54)
-    claim = claims.claim_remove_skip(skips, branches, n_classes=10)
+    claim = skip_claims.claim_remove_skip(skips, branches, n_classes=10)
     assert claim.verdict == verdict
     assert ("not the number of paths alone" in claim.why) == (verdict == "does not agree")
 
 
-def test_surges_are_counted_where_something_was_learnt():
-    skips, branches = (
-        tables.each([0.6] * 3 + [0.07] * 51, study="remove_skip_each"),
-        tables.each([0.065] * 54),
-    )
-    assert claims.n_surges(skips, branches, n_classes=10) == 3
+def surges(skips, branches=None, *args, **options):
+    branches = tables.each([0.065] * 54) if branches is None else branches
+    return skip_claims.on_surges(skips, branches, *args, n_modules=54, n_classes=10, **options)
+
+
+def test_surges_are_told_where_something_was_learnt():
+    skips = tables.each([0.6] * 3 + [0.07] * 51, study="remove_skip_each")
+    assert surges(skips).startswith("the residual network: at 3 of 54 modules the error surges")
     without = Table(
         [{name: value for name, value in row.items() if "difference" not in name} for row in skips]
     )
-    for table in (None, Table([]), without):
-        assert claims.n_surges(table, branches, n_classes=10) == 0
-        assert claims.n_surges(branches, table, n_classes=10) == 0
-    assert claims.n_surges(skips, tables.each([0.8] * 54, intact=0.8), n_classes=10) == 0
+    for table in (None, Table([]), without, tables.each([0.065] * 54, study="remove_skip_each")):
+        assert surges(table) == ""
+    assert surges(skips, without) == ""
+    assert surges(skips, tables.each([0.8] * 54, intact=0.8)) == ""
+
+
+def test_paths_are_weighted_with_the_gradient_of_their_lengths():
+    skips = tables.each([0.8] * 54, study="remove_skip_each")
+    # With r = 0.25 a module's branch has r / (1 + r) of it; seven deletions leave 1.25^-7, eight 1.25^-8.
+    spectrum = contributions(gradient_tables.sampled(54, 0.25))
+    draws = tables.many({7: [0.16] * 3, 8: [0.5] * 3})
+    told = surges(skips, None, draws, [("norms", spectrum)])
+    assert "by norms 80.0 % of it goes through a module's skip and 20.0 % through its branch" in told
+    assert "The paper's effective paths predict" in told
+    assert f"deleting 7 modules at random leaves {percent(1.25**-7)} of the gradient" in told
+    assert "by 10.0 points in the median of the draws; removing a skip raises it by 74.0" in told
+    assert "deleting" not in surges(skips, None, None, [("norms", spectrum)]).partition("by norms")[2]
+    # Where long paths carry most, the branch would be the greater loss.
+    long = contributions(gradient_tables.sampled(54, 3.0))
+    assert "do not predict it" in surges(skips, None, draws, [("norms", long)])
 
 
 # -- missing and odd tables --
 
 
 MISSING = [
-    lambda table: claims.claim_error(table, n_modules=54),
-    lambda table: claims.claim_single_deletions(table, n_classes=10),
-    lambda table: claims.claim_downsampling_peaks(table),
-    lambda table: claims.claim_plain_collapses(table, n_classes=10),
-    lambda table: claims.claim_stochastic_depth(table, table),
-    lambda table: claims.claim_more_resilient(table, table),
-    lambda table: claims.claim_delete_many(table, n_classes=10),
-    lambda table: claims.claim_many_left(table, n_modules=54, n_classes=10),
-    lambda table: claims.claim_reorder(table, n_classes=10),
-    lambda table: claims.claim_later_deletions(table, n_modules=54),
-    lambda table: claims.claim_remove_skip(table, table, n_classes=10),
+    lambda table: lesion_claims.claim_error(table, n_modules=54),
+    lambda table: lesion_claims.claim_single_deletions(table, n_classes=10),
+    lambda table: lesion_claims.claim_downsampling_peaks(table),
+    lambda table: lesion_claims.claim_plain_collapses(table, n_classes=10),
+    lambda table: lesion_claims.claim_stochastic_depth(table, table),
+    lambda table: lesion_claims.claim_more_resilient(table, table),
+    lambda table: random_lesion_claims.claim_delete_many(table, n_classes=10),
+    lambda table: random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10),
+    lambda table: random_lesion_claims.claim_reorder(table, n_classes=10),
+    lambda table: random_lesion_claims.claim_later_deletions(table, n_modules=54),
+    lambda table: skip_claims.claim_remove_skip(table, table, n_classes=10),
 ]
 
 
@@ -383,7 +453,9 @@ def test_only_the_intact_row_decides_nothing(judge):
 
 def test_a_table_without_the_intact_row_decides_nothing_about_loss():
     rows = [row for row in tables.many({10: [0.2] * 11}) if row["label"] != "intact"]
-    assert claims.claim_many_left(Table(rows), n_modules=54, n_classes=10).verdict == "not decided"
+    assert (
+        random_lesion_claims.claim_many_left(Table(rows), n_modules=54, n_classes=10).verdict == "not decided"
+    )
 
 
 # -- statistics --

@@ -114,9 +114,13 @@ def test_the_interval_follows_from_how_often_was_trained():
     # The standard deviation 0.001 of 2 degrees of freedom, of a mean of three against one and of one against one.
     t = stats.t.ppf(0.975, 2) * 0.001
     mixed = difference_of_trainings(one.rows, more.rows)
-    assert (mixed.how, mixed.knows_seeds) == ("interval of the seeds, 1 and 3 trainings", True)
-    margin = t * np.sqrt(4 / 3)
-    assert tuple(mixed.interval) == pytest.approx((0.039 - margin, 0.039 + margin))
+    assert (mixed.how, mixed.knows_seeds) == ("interval of the images and the seeds, 1 and 3 trainings", True)
+    images = newcombe_interval(0.13, 10_000, 0.091, 10_000)
+    parts = [
+        np.hypot(0.039 - images.low, t * np.sqrt(4 / 3)),
+        np.hypot(images.high - 0.039, t * np.sqrt(4 / 3)),
+    ]
+    assert tuple(mixed.interval) == pytest.approx((0.039 - parts[0], 0.039 + parts[1]))
     borrowed = difference_of_trainings(one.rows, one.rows, others=one.neighbours)
     margin = np.hypot(0.00932, t * np.sqrt(2))
     assert tuple(borrowed.interval) == pytest.approx((-margin, margin), abs=1e-5)
@@ -200,16 +204,24 @@ def test_seeds_of_other_networks_count_where_there_is_one_training_each(spread, 
     assert claims.claim_effective_training(*found[:2]).verdict == verdict
 
 
-@pytest.mark.parametrize(("way", "verdict"), [("scaled", "agrees"), ("unscaled", "does not agree")])
-def test_each_way_of_testing_is_judged(way, verdict):
+@pytest.mark.parametrize(("scaled", "unscaled", "better"), [(0.07, 0.49, "scaled"), (0.49, 0.07, "unscaled")])
+def test_the_way_of_testing_that_errs_less_is_judged(scaled, unscaled, better):
     others = {"scaled, re-estimated": 0.06}
-    rows = trained("preact-resnet110", [0.49], routes="exactly:23", scaled=[0.07], others=others)
+    rows = trained("preact-resnet110", [unscaled], routes="exactly:23", scaled=[scaled], others=others)
     pair = groups(trained("preact-resnet110", [0.07]), rows)
-    claim = claims.claim_effective_training(*pair, test_time=way)
-    assert claim.verdict == verdict
-    assert f"branches {way}" in claim.text
-    assert ("measured anew 6.00 %" in claim.measured) == (way == "scaled")
+    claim = claims.claim_effective_training(*pair)
+    # What is measured anew stands beside it, and decides nothing.
+    assert claim.verdict == "agrees"
+    assert claim.measured.startswith(f"Effective paths, {better}, 7.00 %, all modules 7.00 %")
+    worse = "unscaled" if better == "scaled" else "scaled"
+    assert f"Tested otherwise: {worse} 49.00 %; scaled, re-estimated 6.00 %" in claim.measured
     assert claim.paper.startswith("Not measured at 27 modules. 5.96 %")
+
+
+def test_without_either_way_of_testing_nothing_is_judged():
+    rows = [{**row, "test_time": "random routes"} for row in trained("resnet56", [0.2], routes="exactly:11")]
+    pair = groups(trained("resnet56", [0.07]), rows)
+    assert claims.claim_effective_training(*pair).verdict == "not measured"
 
 
 def test_recipes_that_differ_are_named():
@@ -231,7 +243,7 @@ def test_more_images_decide_what_few_leave_open():
 def test_numbers_stand_beside_the_verdict():
     claim = effective([0.080, 0.081, 0.082], [0.079, 0.080, 0.081])
     assert claim.measured.startswith(
-        "Effective paths 8.00 ± 0.10 % (3 trainings: 7.90, 8.00 and 8.10), all modules 8.10 ± 0.10 %"
+        "Effective paths, scaled, 8.00 ± 0.10 % (3 trainings: 7.90, 8.00 and 8.10), all modules 8.10 ± 0.10 %"
     )
     # Welch by hand: 2.776 standard errors of 0.1 points * sqrt(2 / 3).
     assert "difference −0.10 points (−0.33 to +0.13)" in claim.measured
@@ -250,7 +262,9 @@ def test_stochastic_depth_gives_a_lower_error_or_not(error, verdict):
     )
     claim = claims.claim_stochastic_training(*pair)
     assert claim.verdict == verdict
-    assert "Trained for 30 epochs, those of Huang et al. for 500. One training each" in claim.why
+    assert "Trained for 30 epochs, those of Huang et al. for 500." in claim.why
+    assert "In the last epoch of training it errs in 20.00 %" in claim.why
+    assert "One training each" in claim.why
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pandas as pd
 from unravelnet.decay import Decay, fit_decay
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import n_images_text, ordered
-from unravelnet.paths import effective_lengths
+from unravelnet.paths import effective_lengths, surviving_share
 from unravelnet.route import Route
 
 if TYPE_CHECKING:
@@ -87,6 +87,19 @@ class Spectrum:
             low = inside["low"] / (inside["low"] + outside["high"])
             high = inside["high"] / (inside["high"] + outside["low"])
         return pd.Series({"value": value, "low": low, "high": high})
+
+    @property
+    def share_through_branch(self) -> float:
+        """The share of the gradient on paths that enter a module, in the mean over modules; the rest takes its skip."""
+        return self.mean_length / self.n_modules
+
+    def left_after(self, n_deleted: int) -> float:
+        """Give the share of the gradient on the paths that deletions leave, in the mean over the modules deleted.
+
+        Exact for shares that add up norms; of vector sums it is what paths that carry alike would leave.
+        """
+        survive = [surviving_share(self.n_modules, n_deleted, length) for length in self.lengths]
+        return float(np.average(survive, weights=self.rows["value"]))
 
     def share_of_paths(self, shortest: int, longest: int) -> float:
         """Give the share of all paths whose length lies between two, both included."""

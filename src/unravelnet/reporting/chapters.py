@@ -12,11 +12,12 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
 from unravelnet.record import Table
-from unravelnet.reporting import findings
+from unravelnet.reporting import findings, skip_claims
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
-from unravelnet.reporting.claims import Claim, claim_remove_skip, n_surges
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.gradient_chapters import gradient_chapters
+from unravelnet.reporting.gradient_findings import WHICH_IMAGES, how_gradients, spectra_of
+from unravelnet.reporting.lesion_rows import errors_of
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
 from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
 from unravelnet.reporting.training_chapter import training_chapters
@@ -73,12 +74,14 @@ def table_of_studied(run: Run) -> ShownTable:
 
 
 def how_measured(run: Run) -> list[str]:
-    """Say of each study of lesions how it was measured, one sentence or more."""
+    """Say of each study how it was measured, one sentence or more."""
     sentences = []
     for study, title in _TITLES_OF_STUDIES.items():
         chosen = run.with_table(study)
-        shared = [_SAME_IMAGES] if chosen and study in _RANDOM_STUDIES else []
+        shared = [_SAME_IMAGES, *_on_intact(chosen, study)] if chosen and study in _RANDOM_STUDIES else []
         sentences += [f"{title}: {' '.join([*_samples(chosen, study), *shared])}"] if chosen else []
+    if gradients := how_gradients(run.studied):
+        sentences.append(f"Gradients by path length: {' '.join(gradients)} {WHICH_IMAGES}")
     return sentences
 
 
@@ -230,19 +233,18 @@ def remove_skip(run: Run) -> Chapter:
 
 def on_surges(run: Run) -> list[str]:
     """Say of each ordinary residual network whose error surges without some skip what follows."""
-    sentences = []
-    for network in run.of_role("resnet"):
-        skips, branches = (network.tables.get(study) for study in _ABOUT_SKIPS)
-        if number := n_surges(skips, branches, n_classes=network.n_classes):
-            sentences.append(findings.on_ensemble_reading(network, number))
-    return sentences
+    sentences = [_on_surges_of(network) for network in run.of_role("resnet")]
+    return [sentence for sentence in sentences if sentence]
 
 
-def claim_about_skips(network: StudiedNetwork) -> Claim:
-    """Judge whether losing the skips of a network costs as much as losing its branches."""
-    return claim_remove_skip(
-        network.tables.get("remove_skip_each"),
-        network.tables.get("delete_each"),
+def _on_surges_of(network: StudiedNetwork) -> str:
+    skips, branches = (network.tables.get(study) for study in _ABOUT_SKIPS)
+    return skip_claims.on_surges(
+        skips,
+        branches,
+        network.tables.get("delete_many"),
+        [(measure, spectrum) for measure, spectrum in spectra_of(network).items()],
+        n_modules=network.n_modules,
         n_classes=network.n_classes,
         network=network.title,
     )
@@ -365,6 +367,17 @@ def _samples(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
             except EvaluationError:
                 continue
     return [text if len(texts) == 1 else f"{listed(titles)}: {text}" for text, titles in texts.items()]
+
+
+def _on_intact(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
+    """Say what the intact networks err in, of the images of a study."""
+    known = [(network.title, errors_of(network.tables[study])) for network in chosen]
+    errors = [
+        f"{title} errs in {percent(found.intact['value'])} of them"
+        for title, found in known
+        if found is not None and found.intact is not None
+    ]
+    return [f"Intact, {listed(errors)}."] if errors else []
 
 
 def _downsampling(chosen: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:

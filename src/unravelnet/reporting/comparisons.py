@@ -1,9 +1,9 @@
 """Differences between trained networks, with the interval that their numbers allow.
 
-Where both were trained several times, trainings are compared with trainings (Welch). Where one was trained once, how
-much trainings differ is taken from all networks that were trained several times; where both were trained once, this is
-joined to what the images leave open. All are two-sided, at 95 %, and depend on the numbers alone. Where there are
-several trainings, what other test images would have given is not in the interval.
+Where both were trained several times, trainings are compared with trainings (Welch); what other test images would have
+given is not in that interval. Where one was trained once, how much trainings differ is taken from all networks that
+were trained several times, and joined to what the images leave open. All are two-sided, at 95 %, and depend on the
+numbers alone.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 RULE = (
-    "The 95 % interval of the difference of two errors is Welch's, where both networks were trained several times; "
-    "else Student's t with the standard deviation over seeds that is pooled from all networks with several: both hold "
-    "for these test images. Where both were trained once, Newcombe's interval of two shares of images (1998) is joined "
-    "to that."
+    "The 95 % interval of the difference of two errors is Welch's, where both networks were trained several times, and "
+    "holds for these test images. Else it is Student's t with the standard deviation over seeds that is pooled from "
+    "all networks with several, joined to Newcombe's interval of two shares of images (1998)."
 )
 _NOTHING = Interval(-math.inf, math.inf)
 
@@ -61,26 +60,21 @@ def difference_of_trainings(
     """Compare two groups of trainings by a column of their rows; None where one has no number there.
 
     `others`: groups from which to take how much trainings differ where one of these was trained once; none: these two.
-    Only `error_rate` is a share of `n_images`; for two single trainings another column has no part of the images.
+    Only `error_rate` is a share of `n_images`; where one was trained once another column has no part of the images.
     """
     values = [part[column].dropna().to_numpy() for part in (first, second)]
     sizes = [len(part) for part in values]
     if not all(sizes):
         return None
     value = float(values[0].mean() - values[1].mean())
-    is_one_each = max(sizes) == 1
-    trained = "one training each" if is_one_each else f"{sizes[0]} and {counted(sizes[1], 'training')}"
+    trained = "one training each" if max(sizes) == 1 else f"{sizes[0]} and {counted(sizes[1], 'training')}"
     if min(sizes) > 1:
         return Difference(value, welch_interval(*values), f"Welch's interval, {trained}")
     spread = [part[column].dropna().to_numpy() for part in others] or values
     margin = margin_of_seeds(spread, sizes)
     parts = {}
-    if (
-        column == "error_rate"
-        and is_one_each
-        and all(part["n_images"].notna().all() for part in (first, second))
-    ):
-        shares = [(float(part[column].iloc[0]), int(part["n_images"].iloc[0])) for part in (first, second)]
+    if column == "error_rate" and all(part["n_images"].notna().all() for part in (first, second)):
+        shares = [(float(part[column].mean()), int(part["n_images"].min())) for part in (first, second)]
         parts["the images"] = newcombe_interval(*shares[0], *shares[1])
     if math.isfinite(margin):
         whose = "the seeds of all networks" if others else "the seeds"

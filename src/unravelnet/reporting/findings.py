@@ -146,19 +146,6 @@ def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> 
     ]
 
 
-def on_ensemble_reading(network: StudiedNetwork, n_surges: int) -> str:
-    """Say what follows for the reading as an ensemble where the error surges without skips."""
-    n = network.n_modules
-    return (
-        f"{network.title}: at {n_surges} of {n} modules the error surges without the skip, and there the reading as an "
-        "ensemble of paths needs an addition. Removing a skip and deleting its branch leave equally many paths, "
-        f"2^{n - 1} of 2^{n}, of nearly the same lengths ({n / 2 + 0.5:g} and {n / 2 - 0.5:g} modules in the mean), "
-        "yet not the same error. So at these modules paths are not exchangeable members that vote: it matters which "
-        "are left, not their number alone. How we read it, and did not measure: skips carry on the stream that "
-        "all later modules were trained to read."
-    )
-
-
 def on_sample(table: Table) -> str:
     """Say what was measured: n, data, precision, intervals, seeds, and what is not complete."""
     study = measured(table)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from unravelnet import figures
@@ -61,8 +60,7 @@ def path_gradients(run: Run) -> Chapter:
             _show_shares(chapter, network, norms, exact)
         if exact is not None:
             _show_exact(chapter, network, exact)
-        for table in {id(table): table for table in (norms, exact, rms) if table is not None}.values():
-            _note(chapter, f"{network.title}, {_method(table)}", findings.on_gradient_sample, table)
+    chapter.how += [*findings.how_gradients(run.studied), findings.WHICH_IMAGES]
     return chapter
 
 
@@ -311,8 +309,3 @@ def _note(chapter: Chapter, of: str, write: Callable[[Table], str], table: Table
         sentence = f"{of}: {write(table)}"
         if sentence not in chapter.how:
             chapter.how.append(sentence)
-
-
-def _method(table: Table) -> str:
-    methods = pd.Series([row.get("method") for row in table]).dropna()
-    return str(methods.iloc[0]) if len(methods) else "method not recorded"

@@ -27,6 +27,7 @@ from unravelnet.figures.spectrum import (
 )
 from unravelnet.paths import share_within
 from unravelnet.reporting.claims import Claim, not_measured
+from unravelnet.reporting.comparisons import newcombe_interval
 from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, decay_with_interval, range_text
 from unravelnet.reporting.sentences import (
     counted,
@@ -34,8 +35,10 @@ from unravelnet.reporting.sentences import (
     number_with_interval,
     percent,
     percent_with_interval,
+    points_with_interval,
+    threshold,
 )
-from unravelnet.reporting.verdicts import Verdict, of_all_or_some, rank_correlation
+from unravelnet.reporting.verdicts import EQUAL, Verdict, of_all_or_some, rank_correlation
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -46,6 +49,7 @@ STRAIGHT, NEARLY_STRAIGHT = 0.95, 0.80
 """Shares of the variance of log norms (R²) from which a decay is exponential, and is so in kind."""
 
 _LEAST_LENGTHS = 6
+_ON_ENSEMBLES = "Not measured. Expected if the paths of a residual network are an ensemble."
 _GRADIENT = "path-gradients"
 
 
@@ -177,33 +181,66 @@ def claim_over_deepened(table: Table | None, *, network: str = "the residual net
 
 
 def claim_ensemble(table: Table | None, *, network: str = "the residual network") -> Claim:
-    """Judge: averaging the predictions of random routes behaves like an ensemble."""
+    """Judge: averaging the predictions of random routes helps, as averaging members of an ensemble does."""
     text = (
-        f"Averaging the predictions of random routes of {network} behaves like an ensemble: the error of the largest "
-        "number of members is surely below that of one, and from no number to the next does it surely rise. (In "
-        "kind: only the first.)"
+        f"Averaging the predictions of random routes of {network} helps, as in an ensemble: the error of the largest "
+        "number of members is surely below that of one, and at no step does it surely rise. (In kind: only the first.)"
     )
-    paper = "Not measured. Expected if the paths of a residual network are an ensemble."
-    try:
-        rows = None
-        if table is not None:
-            wants = ["intact_error_rate"]
-            rows = ordered(table, by="n_members", needs=["error_rate"], wants=wants, keeps=["members"])
-            rows = rows[rows["members"] == "routes"].reset_index(drop=True)
-    except EvaluationError:
-        rows = None
+    rows = _rows_of_routes(table)
     if rows is None or len(rows) < 2:
-        return not_measured(text, paper, "ensemble", "ensemble")
+        return not_measured(text, _ON_ENSEMBLES, "ensemble", "ensemble")
     errors = with_interval(rows, "error_rate")
-    ends = [
-        f"{counted(int(rows['n_members'].iloc[place]), 'member')}: {percent_with_interval(errors.iloc[place])}"
-        for place in (0, -1)
-    ]
-    intact = rows["intact_error_rate"].dropna()
-    beside = f"; intact network: {percent(intact.iloc[0])}" if len(intact) else ""
-    found = f"{'; '.join(ends)}{beside}; {n_images_text(rows)}."
+    ends = [_members_text(rows, errors, place) for place in (0, -1)]
+    found = f"{'; '.join(ends)}; {_routes_text(rows)}."
     verdict, why = _of_members(errors)
-    return Claim(text, paper, found, verdict, why, "ensemble")
+    return Claim(text, _ON_ENSEMBLES, found, verdict, why, "ensemble")
+
+
+def claim_ensemble_is_whole(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: the average of many random routes is as good as the network that they are routes of."""
+    text = (
+        f"The average of many random routes of {network} is as good as the network itself: the error of the largest "
+        f"number of members lies at most {threshold(EQUAL)} above that of the intact network, by the 95 % interval of "
+        "the difference."
+    )
+    rows = _rows_of_routes(table)
+    if rows is None or rows["intact_error_rate"].isna().all():
+        return not_measured(text, _ON_ENSEMBLES, "ensemble", "ensemble")
+    errors, last = with_interval(rows, "error_rate"), rows.iloc[-1]
+    shares = (float(last["error_rate"]), float(last["intact_error_rate"]))
+    n = int(last["n_images"])
+    low, high = newcombe_interval(shares[0], n, shares[1], n)
+    difference = pd.Series({"value": shares[0] - shares[1], "low": low, "high": high})
+    found = (
+        f"{_members_text(rows, errors, -1)}; intact network: {percent(shares[1])}; difference "
+        f"{points_with_interval(difference)} (Newcombe's interval); {_routes_text(rows)}."
+    )
+    verdict, why = _of_distance(difference)
+    return Claim(text, _ON_ENSEMBLES, found, verdict, why, "ensemble")
+
+
+def _rows_of_routes(table: Table | None) -> pd.DataFrame | None:
+    """Give the rows whose members are routes of one network, not networks of their own."""
+    if table is None:
+        return None
+    try:
+        wants = ["intact_error_rate"]
+        rows = ordered(table, by="n_members", needs=["error_rate"], wants=wants, keeps=["members"])
+    except EvaluationError:
+        return None
+    rows = rows[rows["members"] == "routes"].reset_index(drop=True)
+    return None if rows.empty else rows
+
+
+def _members_text(rows: pd.DataFrame, errors: pd.DataFrame, place: int) -> str:
+    return f"{counted(int(rows['n_members'].iloc[place]), 'member')}: {percent_with_interval(errors.iloc[place])}"
+
+
+def _routes_text(rows: pd.DataFrame) -> str:
+    """Say which routes the members are, and of how many images."""
+    routes = fact(rows, "routes")
+    drawn = f"members drawn as {routes}, " if routes else ""
+    return f"{drawn}{n_images_text(rows)}"
 
 
 def _sample(rows: pd.DataFrame) -> str:
@@ -254,7 +291,7 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
     of_paper = spectrum.held_by(*PAPER_EFFECTIVE_LENGTHS) if n_modules == PAPER_N_MODULES else None
     # Strictly shorter than n / 2, which is a length itself where n is even.
     short = spectrum.held_by(0, (n_modules - 1) // 2)
-    parts = [range_text(spectrum)]
+    parts = [f"{range_text(spectrum)}, most from length {spectrum.dominating_length}"]
     if of_paper is not None:
         low, high = PAPER_EFFECTIVE_LENGTHS
         parts.append(f"lengths {low} to {high} hold {percent_with_interval(of_paper)}")
@@ -263,7 +300,17 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
     if of_paper is not None and of_paper["low"] >= ALMOST_ALL:
         return Claim(text, paper, found, "agrees", "It is surely so.", _GRADIENT)
     verdict, why = _of_short_paths(short)
-    return Claim(text, paper, found, verdict, why, _GRADIENT)
+    return Claim(text, paper, found, verdict, f"{why}{_on_missed(of_paper)}", _GRADIENT)
+
+
+def _on_missed(of_paper: pd.Series | None) -> str:
+    """Say why the lengths of the paper are not enough."""
+    if of_paper is None:
+        return ""
+    held = percent(of_paper["value"])
+    if of_paper["value"] >= ALMOST_ALL:
+        return f" The paper's lengths hold {held}, but the interval reaches below {100 * ALMOST_ALL:g} %."
+    return f" The paper's lengths hold only {held}."
 
 
 def _of_short_paths(short: pd.Series) -> tuple[Verdict, str]:
@@ -283,6 +330,14 @@ def _of_depth(depth: int, behind: int) -> tuple[Verdict, str]:
         why = f"{depth} is less than {behind}, which hardly any network misses, but not less than half of it."
         return "agrees in kind", why
     return "does not agree", f"All {behind} modules behind are needed."
+
+
+def _of_distance(difference: pd.Series) -> tuple[Verdict, str]:
+    if difference["high"] <= EQUAL:
+        return "agrees", f"It is surely within {threshold(EQUAL)}."
+    if difference["low"] > EQUAL:
+        return "does not agree", f"It is surely more than {threshold(EQUAL)} above."
+    return "not decided", f"The interval reaches both sides of {threshold(EQUAL)}."
 
 
 def _of_members(errors: pd.DataFrame) -> tuple[Verdict, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from math import log
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unravelnet.decay import Decay
+from unravelnet.errors import EvaluationError
 from unravelnet.figures.marks import with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 from unravelnet.figures.spectrum import (
@@ -34,8 +37,13 @@ if TYPE_CHECKING:
     from unravelnet.record import Table
     from unravelnet.reporting.contents import StudiedNetwork
 
+PAPER_MEASURE = "number of paths × their mean norm"
 EXACT, RMS, SAMPLED = (f"path_gradients_{method}" for method in ("exact", "rms", "sampled"))
-_LOSSES = {"cross_entropy": "the cross entropy", "squared_norm": "half the squared norm of the output"}
+WHICH_IMAGES = "As in the paper gradients are those of training images, in evaluation mode."
+_LOSSES = {
+    "cross_entropy": "the cross entropy without smoothing of labels",
+    "squared_norm": "half the squared norm of the output",
+}
 
 
 def path_norms(network: StudiedNetwork) -> Table | None:
@@ -52,6 +60,20 @@ def path_norms(network: StudiedNetwork) -> Table | None:
     return None
 
 
+def spectra_of(network: StudiedNetwork) -> dict[str, Spectrum]:
+    """Give the gradient of a network by path length, by how it is measured; the paper's measure first."""
+    measures = (
+        (PAPER_MEASURE, path_norms(network), contributions),
+        ("the exact sums", network.tables.get(EXACT), vector_sums),
+    )
+    found = {}
+    for measure, table, read in measures:
+        if table is not None:
+            with suppress(EvaluationError):
+                found[measure] = read(table)
+    return found
+
+
 def on_decay(network: StudiedNetwork, table: Table, rms: Table | None) -> list[str]:
     """Say how the norm on a path falls with its length, and how far its square mean lies above its mean."""
     fit = decay_of(table)
@@ -65,7 +87,7 @@ def on_decay(network: StudiedNetwork, table: Table, rms: Table | None) -> list[s
 
 def on_contributions(network: StudiedNetwork, table: Table) -> list[str]:
     """Say which lengths the gradient comes from if norms are added up, as the paper does."""
-    return [_on_range(network, contributions(table), "number of paths × their mean norm")]
+    return [_on_range(network, contributions(table), PAPER_MEASURE)]
 
 
 def on_vector_sums(network: StudiedNetwork, table: Table) -> list[str]:
@@ -101,6 +123,18 @@ def on_gradient_sample(table: Table) -> str:
         f"{sample_text(rows, data=fact(rows, 'data_name'))}; gradients of {_LOSSES.get(loss, loss)} at "
         f"{PLACES.get(place, place)}; {interval_text(rows, PATH_NORM)}{_seed_text(rows)}."
     )
+
+
+def how_gradients(networks: Sequence[StudiedNetwork]) -> list[str]:
+    """Say how path gradients were measured, once for all networks where it is the same."""
+    told: dict[str, list[str]] = {}
+    for network in networks:
+        for study in (SAMPLED, EXACT, RMS):
+            if study in network.tables:
+                with suppress(EvaluationError):
+                    how = f"{study.removeprefix('path_gradients_')}: {on_gradient_sample(network.tables[study])}"
+                    told.setdefault(how, []).append(network.title)
+    return [f"{listed(titles)}, {how}" for how, titles in told.items()]
 
 
 def on_effective_depths(network: StudiedNetwork, table: Table) -> list[str]:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unravelnet.reporting.chapters import how_measured, on_surges, table_of_studied
-from unravelnet.reporting.claims import Claim
+from unravelnet.reporting.claims import ON_THRESHOLDS, Claim
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.page import flattened, subtitle
 from unravelnet.reporting.training_chapter import groups_of
-from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
-from unravelnet.reporting.verdict_table import all_claims, tally
+from unravelnet.reporting.training_findings import on_cost, on_recipes, on_test_times, table_of_networks
+from unravelnet.reporting.verdict_table import all_claims, tally, untested
 
 _CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Origin", "Rows")
 
@@ -37,9 +37,10 @@ def render_markdown(run: Run, place: Path) -> str:
             f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
             "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
             "claim; *surely* means that a whole 95 % interval lies on one side, which by chance alone one interval in "
-            "twenty does.",
+            f"twenty does. {ON_THRESHOLDS}",
             "",
             *_claims(run, place),
+            *_not_tested(run),
             *_studied(run),
             *_networks(run),
             *_conditions(run),
@@ -53,6 +54,11 @@ def _claims(run: Run, place: Path) -> list[str]:
     rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
     rule = [_escaped(RULE), ""] if run.trained_networks is not None else []
     return ["## Claims", "", tally(judged), "", *rule, *_table(_CLAIMS, rows), *_remarks(run)]
+
+
+def _not_tested(run: Run) -> list[str]:
+    """List what the papers claim, and this run has nothing to say to."""
+    return ["## Not tested", "", *(f"- {_escaped(sentence)}" for sentence in untested(run)), ""]
 
 
 def _remarks(run: Run) -> list[str]:
@@ -86,7 +92,8 @@ def _networks(run: Run) -> list[str]:
         return []
     table = table_of_networks(groups)
     rows = [tuple(map(_escaped, row)) for row in table.rows]
-    sentences = [f"- {_escaped(sentence)}" for sentence in (*on_cost(groups), *on_test_times(groups))]
+    found = (on_recipes(groups), *on_cost(groups), *on_test_times(groups))
+    sentences = [f"- {_escaped(sentence)}" for sentence in found if sentence]
     return [
         "## Trained networks",
         "",

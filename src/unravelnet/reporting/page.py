@@ -17,11 +17,12 @@ from unravelnet.figures.style import unbroken
 from unravelnet.record import Table
 from unravelnet.reporting.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.chapters import all_chapters
+from unravelnet.reporting.claims import ON_THRESHOLDS
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.inline import inline_svg
 from unravelnet.reporting.sentences import listed
-from unravelnet.reporting.verdict_table import all_claims, tally
+from unravelnet.reporting.verdict_table import all_claims, tally, untested
 
 FIGURES_DIRECTORY = "figures"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -100,6 +101,8 @@ def render(run: Run) -> str:
         rule=RULE if run.trained_networks is not None else "",
         tally=tally(judged),
         claims=judged,
+        untested=untested(run),
+        thresholds=ON_THRESHOLDS,
         chapters=[(chapter, _drawings(run, chapter)) for chapter in chapters],
         provenance=list(flattened(run.provenance)),
         css=Markup(_resource("report.css")),

@@ -1,10 +1,12 @@
-"""Claims of the paper about paths, which are settled by arithmetic alone."""
+"""Claims of the paper about paths, which are settled by arithmetic alone and say nothing of a trained network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.figures.spectrum import Spectrum
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.sentences import percent
@@ -24,7 +26,7 @@ def claim_path_lengths(n_modules: int) -> Claim:
     )
     verdict: Verdict = "agrees" if share > 0.95 else "does not agree"
     why = "A property of the binomial distribution, not of the trained network."
-    return Claim(text, paper, found, verdict, why, "path-lengths")
+    return Claim(text, paper, found, verdict, why, "path-lengths", is_computed=True)
 
 
 def claim_effective_share() -> Claim:
@@ -38,12 +40,14 @@ def claim_effective_share() -> Claim:
     share = percent(share_within(PAPER_N_MODULES, low, high))
     verdict: Verdict = "agrees" if share == _PAPER_SHARE else "does not agree"
     why = "A property of the binomial distribution; that these lengths carry the gradient is another claim."
-    return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths")
+    return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths", is_computed=True)
 
 
-def claim_path_survival(n_modules: int) -> Claim:
-    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54
-    modules."""
+def claim_path_survival(n_modules: int, spectrum: Spectrum | None = None) -> Claim:
+    """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54 modules.
+
+    `spectrum`: the gradient by path length, by the paper's measure; what deletion leaves of it is told, not judged.
+    """
     low, high = PAPER_EFFECTIVE_LENGTHS
     text = (
         f"After deleting 10 of 54 modules many paths of the effective lengths {low} to {high} are left: more "
@@ -53,17 +57,26 @@ def claim_path_survival(n_modules: int) -> Claim:
     paper = "Many of the effective paths are still valid (section 6, Fig. 7)."
     if n_modules != PAPER_N_MODULES:
         why = f"The lengths are those of {PAPER_N_MODULES} modules; this network has {n_modules}."
-        return Claim(text, paper, "Not computed.", "not measured", why, "path-survival")
+        return Claim(text, paper, "Not computed.", "not measured", why, "path-survival", is_computed=True)
     shares = [surviving_share(n_modules, 10, length) for length in range(low, high + 1)]
     middle = (low + high) // 2
     found = (
         f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at "
         f"{middle}, {percent(shares[-1])} at {high}."
     )
-    falls = all(after < before for before, after in pairwise(shares))
+    if spectrum is not None and spectrum.is_complete:
+        found += (
+            f" Weighted by the gradient on them, number of paths × their mean norm as measured, "
+            f"{percent(spectrum.left_after(10))} is left."
+        )
+    verdict, why = _of_survival(shares)
+    return Claim(text, paper, found, verdict, why, "path-survival", is_computed=True)
+
+
+def _of_survival(shares: Sequence[float]) -> tuple[Verdict, str]:
     if min(shares) > 0.5:
-        return Claim(text, paper, found, "agrees", "More than half of each length is left.", "path-survival")
-    if falls and shares[0] > 0.25:
+        return "agrees", "More than half of each length is left."
+    if shares[0] > 0.25 and all(after < before for before, after in pairwise(shares)):
         why = "Deletion removes the longer paths first, but of no effective length more than half is left."
-        return Claim(text, paper, found, "agrees in kind", why, "path-survival")
-    return Claim(text, paper, found, "does not agree", "Few effective paths are left.", "path-survival")
+        return "agrees in kind", why
+    return "does not agree", "Few effective paths are left."

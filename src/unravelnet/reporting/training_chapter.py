@@ -12,7 +12,7 @@ from unravelnet.reporting.chapter import Chapter, joined
 from unravelnet.reporting.contents import COMPARED, HISTORY, TRAINED_NETWORKS, Run, StudiedNetwork
 from unravelnet.reporting.sentences import listed
 from unravelnet.reporting.training_claims import CHAPTER, PLAIN, RESIDUAL
-from unravelnet.reporting.training_findings import on_cost, on_test_times, table_of_networks
+from unravelnet.reporting.training_findings import on_cost, on_recipes, on_test_times, table_of_networks
 
 RESPONSES = "layer_responses"
 _PANEL_OF_FAMILY = {PLAIN: "Plain networks", RESIDUAL: "Residual networks"}
@@ -77,6 +77,8 @@ def _show_errors(chapter: Chapter, table: Table, groups: list[TrainedGroup]) -> 
     )
     chapter.find(on_cost, groups)
     chapter.find(on_test_times, groups)
+    if recipes := on_recipes(groups):
+        chapter.how.append(recipes)
     chapter.how.append(
         "Seeds differ in the weights at the start, the order of the images and the modules drawn. All networks are "
         "tested on the same images; an interval of the images takes them as independent, and is then too wide."

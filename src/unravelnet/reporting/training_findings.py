@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
+from unravelnet.figures.groups import EFFECTIVE_PATHS, RECIPE, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
 from unravelnet.figures.rows import n_images_text
 from unravelnet.reporting.chapter import ShownTable
 from unravelnet.reporting.comparisons import difference_of_trainings, mean_interval_of
@@ -40,15 +40,22 @@ _PHRASES = {
     "scaled, re-estimated": "with branches scaled so and statistics measured anew",
     "random routes": "in the mean over random routes as in training",
 }
+_RECIPE_OF_PAPERS = (
+    "Those of He et al. (2015, 2016), which Veit et al. followed: 164 epochs of images of 32 by 32, learning rate 0.1 "
+    "divided by ten after a half and after three quarters, weight decay 0.0001, batches of 128, no smoothing of labels."
+)
 _UNKNOWN, _NONE = "not recorded", "–"
 
 
 def table_of_networks(groups: list[TrainedGroup]) -> ShownTable:
     """Write all trained networks as a table, one row for those that differ in their seed only."""
     every = pd.concat([group.rows for group in groups])
+    precisions = list(dict.fromkeys(every["precision"].dropna())) if "precision" in every else []
+    precision = f", in {listed(precisions)}" if precisions else ""
     caption = (
         f"All trained networks; mean ± standard deviation over seeds, {n_images_text(every)}. Test error: as the "
-        "method tests. Training error: of the last epoch, on augmented images with the modules of that batch."
+        f"method tests{precision}. Training error: of the last epoch, on augmented images with the modules of that "
+        "batch."
     )
     return ShownTable(caption, _HEADER, tuple(_network_row(group) for group in groups))
 
@@ -100,6 +107,24 @@ def on_cost(groups: list[TrainedGroup]) -> list[str]:
         for routes in (EFFECTIVE_PATHS, STOCHASTIC_DEPTH)
         for full, part in pairs_of(groups, routes)
     ]
+
+
+def on_recipes(groups: list[TrainedGroup]) -> str:
+    """Say by which recipes was trained, beside that of the papers; empty where no setting is known."""
+    chosen = {words: [group.chosen(column) for group in groups] for column, words in RECIPE.items()}
+    known = {
+        words: sorted({value for value in values if value}, key=_as_number)
+        for words, values in chosen.items()
+    }
+    ours = [f"{words} {listed(values, last='or')}" for words, values in known.items() if values]
+    return f"Recipes: {'; '.join(ours)}. {_RECIPE_OF_PAPERS}" if ours else ""
+
+
+def _as_number(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return 0.0, value
 
 
 def _cost_text(full: TrainedGroup, part: TrainedGroup) -> str:

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, group_of, pairs_of
-from unravelnet.reporting import claims, gradient_claims, training_claims
-from unravelnet.reporting.chapters import base_of, claim_about_skips, depth_of
+from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, TrainedGroup, group_of, pairs_of
+from unravelnet.figures.path import PAPER_N_MODULES
+from unravelnet.reporting import gradient_claims, lesion_claims, random_lesion_claims, training_claims
+from unravelnet.reporting.chapters import base_of, depth_of
 from unravelnet.reporting.claims import HE, HUANG, LITTWIN, OWN, VEIT, WU, Claim
 from unravelnet.reporting.contents import COMPARED, TABLES_DIRECTORY, TRAINED_NETWORKS, Run, StudiedNetwork
-from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, path_norms
+from unravelnet.reporting.gradient_findings import EXACT, PAPER_MEASURE, SAMPLED, path_norms, spectra_of
 from unravelnet.reporting.path_claims import (
     claim_effective_share,
     claim_path_lengths,
     claim_path_survival,
 )
-from unravelnet.reporting.sentences import counted, listed
+from unravelnet.reporting.sentences import counted, fine_percent, listed
+from unravelnet.reporting.skip_claims import claim_remove_skip
 from unravelnet.reporting.training_chapter import RESPONSES, compared_with, groups_of
 from unravelnet.reporting.training_claims import COMPARED_DEPTHS, PLAIN, RESIDUAL
 from unravelnet.reporting.verdicts import VERDICTS
+
+_OF_OTHER_NETWORKS = (
+    f"{VEIT}, Fig. 4: on ImageNet, too, deleting a module of ResNet-200 changes little but where it down-samples.",
+    f"{HE}: residual networks still gain from 110 layers, and 1,202 can be trained.",
+    f"{HUANG}: with stochastic depth networks of 1,202 layers gain, too.",
+)
+_SAME_SHAPE = "delete_many_same_shape"
+_DEEPENING = (
+    f"{LITTWIN}: as training progresses the virtual ensemble becomes deeper. No checkpoints were measured."
+)
 
 
 def all_claims(run: Run) -> list[Claim]:
@@ -33,7 +46,7 @@ def all_claims(run: Run) -> list[Claim]:
         *(_about_plain(network) for network in plain),
         *(claim for network in stochastic for claim in _about_stochastic_depth(run, network)),
         *(claim for network in lesioned for claim in _about_many(network)),
-        *_about_paths(depth_of(run)),
+        *_about_paths(run),
         *(_about_skips(network) for network in lesioned),
         *(claim for network in run.of_role("resnet") for claim in _about_gradients(run, network)),
         *_about_trainings(run),
@@ -42,23 +55,31 @@ def all_claims(run: Run) -> list[Claim]:
 
 
 def tally(judged: list[Claim]) -> str:
-    """Count the verdicts, a sentence for each source of claims.
+    """Count the verdicts, a sentence for each source of claims, and apart those that arithmetic settles.
 
     >>> tally([])
     'No claim could be judged.'
     """
-    sources = dict.fromkeys(claim.source for claim in judged)
-    sentences = [_tally_of([c for c in judged if c.source == source], source) for source in sources]
+    computed = [claim for claim in judged if claim.is_computed]
+    tested = [claim for claim in judged if not claim.is_computed]
+    sentences = []
+    for source in dict.fromkeys(claim.source for claim in tested):
+        members = [claim for claim in tested if claim.source == source]
+        of_source = "that this project adds" if source == OWN else f"of claims of {source}"
+        sentences.append(f"Of {counted(len(members), 'test')} {of_source}, {_verdicts_of(members)}.")
+    if computed:
+        settled = counted(len(computed), "claim")
+        sentences.append(
+            f"Of {settled} that arithmetic settles, whatever network is measured, {_verdicts_of(computed)}."
+        )
     return " ".join(sentences) or "No claim could be judged."
 
 
-def _tally_of(judged: list[Claim], source: str) -> str:
+def _verdicts_of(judged: list[Claim]) -> str:
     numbers = Counter(claim.verdict for claim in judged)
-    parts = [
-        f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]
-    ]
-    of_source = "that this project adds" if source == OWN else f"of claims of {source}"
-    return f"Of {counted(len(judged), 'test')} {of_source}, {listed(parts)}."
+    return listed(
+        [f"{numbers[verdict]} {_verb(verdict, numbers[verdict])}" for verdict in VERDICTS if numbers[verdict]]
+    )
 
 
 def _verb(verdict: str, number: int) -> str:
@@ -68,9 +89,15 @@ def _verb(verdict: str, number: int) -> str:
     return verdict if number == 1 else plural[verdict]
 
 
+def untested(run: Run) -> list[str]:
+    """List what the papers claim, and this run has nothing to say to."""
+    over_training = [] if run.with_table("over_training") else [_DEEPENING]
+    return [*_OF_OTHER_NETWORKS, *over_training]
+
+
 def _about_error(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
-    claim = claims.claim_error(
+    claim = lesion_claims.claim_error(
         table, network=network.title, n_modules=network.n_modules, epochs=network.epochs
     )
     return _read(claim, (network, "delete_each"))
@@ -79,17 +106,17 @@ def _about_error(network: StudiedNetwork) -> Claim:
 def _about_deletions(network: StudiedNetwork) -> list[Claim]:
     table, down = network.tables.get("delete_each"), network.downsampling
     judged = [
-        claims.claim_single_deletions(
+        lesion_claims.claim_single_deletions(
             table, downsampling=down, n_classes=network.n_classes, network=network.title
         ),
-        claims.claim_downsampling_peaks(table, downsampling=down, network=network.title),
+        lesion_claims.claim_downsampling_peaks(table, downsampling=down, network=network.title),
     ]
     return [_read(claim, (network, "delete_each")) for claim in judged]
 
 
 def _about_plain(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
-    claim = claims.claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
+    claim = lesion_claims.claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
     return _read(claim, (network, "delete_each"))
 
 
@@ -98,31 +125,48 @@ def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> list[Claim]:
     pair = None if base is None else base.tables.get("delete_each"), network.tables.get("delete_each")
     read = [(other, "delete_each") for other in (base, network) if other is not None]
     judged = (
-        claims.claim_more_resilient(*pair, n_classes=network.n_classes),
-        claims.claim_stochastic_depth(*pair, downsampling=network.downsampling),
+        lesion_claims.claim_more_resilient(*pair, n_classes=network.n_classes),
+        lesion_claims.claim_stochastic_depth(*pair, downsampling=network.downsampling),
     )
     return [_read(claim, *read) for claim in judged]
 
 
 def _about_many(network: StudiedNetwork) -> list[Claim]:
-    many, n_classes, title = network.tables.get("delete_many"), network.n_classes, network.title
-    n_modules, orders = network.n_modules, network.tables.get("reorder")
-    growth = claims.claim_delete_many(many, n_classes=n_classes, network=title)
-    left = claims.claim_many_left(many, n_modules=n_modules, n_classes=n_classes, network=title)
-    later = claims.claim_later_deletions(many, n_modules=n_modules, n_classes=n_classes, network=title)
-    return [
-        *(_read(claim, (network, "delete_many")) for claim in (growth, left, later)),
-        _read(claims.claim_reorder(orders, n_classes=n_classes, network=title), (network, "reorder")),
+    many, same_shape, orders = map(network.tables.get, ("delete_many", _SAME_SHAPE, "reorder"))
+    n, classes, title = network.n_modules, network.n_classes, network.title
+    growth = random_lesion_claims.claim_delete_many(many, n_classes=classes, network=title)
+    left = random_lesion_claims.claim_many_left(
+        many, n_modules=n, downsampling=network.downsampling, n_classes=classes, network=title
+    )
+    later = random_lesion_claims.claim_later_deletions(many, n_modules=n, n_classes=classes, network=title)
+    disorder = random_lesion_claims.claim_reorder(orders, n_classes=classes, network=title)
+    judged = [_read(claim, (network, "delete_many")) for claim in (growth, left, later)]
+    if same_shape is not None:
+        claim = random_lesion_claims.claim_many_left(
+            same_shape, n_modules=n, keeps_shape=True, n_classes=classes, network=title
+        )
+        judged.insert(2, _read(claim, (network, _SAME_SHAPE)))
+    return [*judged, _read(disorder, (network, "reorder"))]
+
+
+def _about_paths(run: Run) -> list[Claim]:
+    n_modules = depth_of(run)
+    spectra = [
+        found for network in run.of_role("resnet") if (found := spectra_of(network).get(PAPER_MEASURE))
     ]
-
-
-def _about_paths(n_modules: int) -> list[Claim]:
-    return [claim_path_lengths(n_modules), claim_effective_share(), claim_path_survival(n_modules)]
+    alike = [spectrum for spectrum in spectra if spectrum.n_modules == n_modules]
+    survival = claim_path_survival(n_modules, alike[0] if alike else None)
+    return [claim_path_lengths(n_modules), claim_effective_share(), survival]
 
 
 def _about_skips(network: StudiedNetwork) -> Claim:
     tables = ((network, "remove_skip_each"), (network, "delete_each"))
-    return _read(claim_about_skips(network), *tables, source=OWN)
+    claim = claim_remove_skip(
+        *(network.tables.get(study) for _, study in tables),
+        n_classes=network.n_classes,
+        network=network.title,
+    )
+    return _read(claim, *tables, source=OWN)
 
 
 def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
@@ -146,6 +190,7 @@ def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
         ("over_training", gradient_claims.claim_deepening, LITTWIN),
         ("effective_depths", gradient_claims.claim_over_deepened, WU),
         ("ensemble", gradient_claims.claim_ensemble, OWN),
+        ("ensemble", gradient_claims.claim_ensemble_is_whole, OWN),
     ):
         if run.with_table(study):
             judged.append(_read(judge(tables.get(study), network=title), (network, study), source=source))
@@ -163,23 +208,21 @@ def _about_trainings(run: Run) -> list[Claim]:
     plain, residual = (
         [group_of(groups, f"{family}{depth}") for depth in COMPARED_DEPTHS] for family in (PLAIN, RESIDUAL)
     )
-    judged = {
-        VEIT: [
-            training_claims.claim_effective_training(*pair, test_time=way)
-            for pair in effective
-            for way in ("unscaled", "scaled")
-        ],
-        HUANG: [training_claims.claim_stochastic_training(*pair) for pair in stochastic],
-        HE: [
-            training_claims.claim_degradation(*plain),
-            training_claims.claim_deeper_residual(*residual),
-            training_claims.claim_residual_beats_plain(plain[1], residual[1]),
-        ],
-    }
-    rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
-    return [
-        replace(claim, rows=rows, source=source) for source, members in judged.items() for claim in members
+    judged = [
+        *(_about_effective(*pair) for pair in effective),
+        *(replace(training_claims.claim_stochastic_training(*pair), source=HUANG) for pair in stochastic),
+        replace(training_claims.claim_degradation(*plain), source=HE),
+        replace(training_claims.claim_deeper_residual(*residual), source=HE),
+        replace(training_claims.claim_residual_beats_plain(plain[1], residual[1]), source=HE),
     ]
+    return [replace(claim, rows=(f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)) for claim in judged]
+
+
+def _about_effective(full: TrainedGroup | None, effective: TrainedGroup | None) -> Claim:
+    """Judge the paper's claim; at another depth than the paper's it is asked by this project."""
+    claim = training_claims.claim_effective_training(full, effective)
+    is_papers = effective is None or effective.n_modules == PAPER_N_MODULES
+    return claim if is_papers else replace(claim, source=OWN)
 
 
 def _about_responses(run: Run) -> list[Claim]:
@@ -187,10 +230,24 @@ def _about_responses(run: Run) -> list[Claim]:
     if not run.of_role(COMPARED):
         return []
     networks = compared_with(run, RESPONSES)
-    tables = {key: network.tables[RESPONSES] for key, network in networks.items()}
-    judged = (training_claims.claim_smaller_responses(tables), training_claims.claim_deeper_responses(tables))
-    read = [(network, RESPONSES) for network in networks.values()]
-    return [_read(claim, *read, source=HE) for claim in judged]
+    residual = {key: network for key, network in networks.items() if key[0] == RESIDUAL}
+    return [
+        _about_responses_of(run, networks, training_claims.claim_smaller_responses),
+        _about_responses_of(run, residual, training_claims.claim_deeper_responses),
+    ]
+
+
+def _about_responses_of(
+    run: Run,
+    networks: Mapping[tuple[str, int], StudiedNetwork],
+    judge: Callable[[training_claims.Responses], Claim],
+) -> Claim:
+    """Judge responses, beside how well the networks have learnt."""
+    claim = judge({key: network.tables[RESPONSES] for key, network in networks.items()})
+    groups = [group_of(groups_of(run), f"{family}{depth}") for family, depth in networks]
+    errors = [f"{group.network} {fine_percent(group.rows['error_rate'].mean())}" for group in groups if group]
+    why = f"{claim.why} Their test errors: {listed(errors)}." if errors else claim.why
+    return _read(replace(claim, why=why), *((network, RESPONSES) for network in networks.values()), source=HE)
 
 
 def _read(claim: Claim, *tables: tuple[StudiedNetwork, str], source: str = VEIT) -> Claim:

@@ -1,7 +1,7 @@
 """How a verdict follows from intervals: the thresholds, the rules, and the statistics they need.
 
-A number is *surely* above a threshold when its whole interval is. The thresholds were fixed before anything
-was measured; what they are compared with is in `claims`.
+A number is *surely* above a threshold when its whole interval is. What the thresholds are compared with is in the
+modules of claims.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 NOTICEABLE = 0.05
 """A change of the error of this much, 5 points, is noticeable."""
 SMALL = 0.01
-"""A change of the error by less than this, 1 point, is counted beside; nothing is judged by it."""
+"""A change of the error by less than this, 1 point, is none to speak of."""
 AT_CHANCE = 0.10
 """An error at most this far below guessing, 10 points, is at chance level."""
 LEARNT = 4 * NOTICEABLE
@@ -34,7 +34,7 @@ PAPER_ERROR = 0.0610
 PAPER_EPOCHS = 164
 
 NEAR = 0.02
-"""An error whose interval lies within this of the paper's, 2 points, agrees in kind."""
+"""An error all of whose interval lies within this of the paper's, 2 points, agrees in kind."""
 
 EQUAL = 0.01
 """Errors of two ways of training that differ by at most this, 1 point, are equal for practical purposes."""
@@ -112,7 +112,10 @@ def of_error(intact: pd.Series) -> tuple[Verdict, str]:
     if intact["low"] <= high and low <= intact["high"]:
         return "agrees", f"The intervals overlap; {paper}."
     is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
-    return ("agrees in kind" if is_near else "does not agree"), f"The intervals do not overlap; {paper}."
+    away = f"{points(intact['value'] - PAPER_ERROR)} points from it"
+    return (
+        "agrees in kind" if is_near else "does not agree"
+    ), f"The intervals do not overlap; {paper}, {away}."
 
 
 def of_equal_errors(difference: pd.Series) -> tuple[Verdict, str]:

@@ -1,0 +1,283 @@
+"""Claims about lesions of one module at a time, and about the intact network that they are compared with.
+
+Source: Veit, Wilber and Belongie (2016), Figs. 3 and 8; the numbers are those of the paper's text and figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from unravelnet.figures.path import PAPER_N_MODULES
+from unravelnet.figures.rows import chance_error, n_images_text
+from unravelnet.reporting.claims import Claim, not_measured
+from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little, rises_of
+from unravelnet.reporting.sentences import (
+    counted,
+    listed,
+    percent,
+    percent_with_interval,
+    points,
+    points_with_interval,
+    threshold,
+)
+from unravelnet.reporting.verdicts import (
+    AT_CHANCE,
+    MOST,
+    NEAR,
+    NOTICEABLE,
+    PAPER_EPOCHS,
+    PAPER_ERROR,
+    SMALL,
+    Verdict,
+    by_share,
+    median_with_interval,
+    of_all_or_some,
+    of_error,
+    of_lower,
+)
+
+if TYPE_CHECKING:
+    from unravelnet.record import Table
+
+_EACH = "delete-each"
+_ONE_EACH = "One training each: how much trainings differ is not in the intervals."
+_HOW_TESTED = "branches scaled by their chance to be there in training, as that method tests"
+
+
+def claim_error(
+    table: Table | None,
+    *,
+    network: str = "the residual network",
+    n_modules: int,
+    epochs: int | None = None,
+) -> Claim:
+    """Compare the error of the intact network with the paper's, on the paper's data only.
+
+    `table`: any study of the network; its intact row and its data_name are read. `epochs`: of its training.
+    """
+    text = (
+        f"The intact network ({network}) errs as the paper's does: the 95 % intervals overlap. (In kind: "
+        f"they do not, but all of its interval lies within {threshold(NEAR)} of the paper's error.)"
+    )
+    paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, {PAPER_EPOCHS} epochs."
+    study = errors_of(table)
+    if study is None or study.intact is None:
+        return not_measured(text, paper, "delete_each", "networks")
+    found = f"{percent_with_interval(study.intact)}, {n_images_text(study.rows)}."
+    data = str(study.intact.get("data_name", ""))
+    is_comparable = bool(re.search(r"cifar-?10(?!\d)", data.lower()))
+    if not is_comparable or n_modules != PAPER_N_MODULES:
+        other = f"data {data}" if not is_comparable else counted(n_modules, "module")
+        return Claim(text, paper, found, "not decided", f"Not comparable: {other}.", "networks")
+    verdict, why = of_error(study.intact)
+    trained = f" Trained for {counted(epochs, 'epoch')}, the paper's for {PAPER_EPOCHS}." if epochs else ""
+    return Claim(text, paper, found, verdict, f"{why}{trained}", "networks")
+
+
+def claim_single_deletions(
+    table: Table | None,
+    *,
+    downsampling: Sequence[int] = (),
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: deleting any one module changes little, except at down-sampling modules (Fig. 3)."""
+    text = (
+        f"Deleting any one module of {network} that does not down-sample raises the error by less than "
+        f"{threshold(SMALL)}. (In kind: {100 * MOST:.0f} % of them do by less than {threshold(NOTICEABLE)}.)"
+    )
+    paper = "No noticeable change, except modest peaks at the down-sampling modules (Fig. 3)."
+    rises = rises_of(table)
+    if rises is None:
+        return not_measured(text, paper, "delete_each", _EACH)
+    others = rises[~rises["module"].isin(list(downsampling))]
+    if others.empty:
+        return Claim(text, paper, "No other module.", "not decided", "Every module down-samples.", _EACH)
+    found = (
+        f"{counted(len(others), 'module')}, {n_images_text(others)}: {points(others['value'].median())} "
+        f"points in the median, at most {points_with_interval(_largest(others))} at module "
+        f"{_index(_largest(others))}. {(others['value'] < SMALL).sum()} rise by less than {threshold(SMALL)}, "
+        f"{(others['value'] >= NOTICEABLE).sum()} by {threshold(NOTICEABLE)} or more."
+    )
+    verdict, why = _of_rises(others)
+    if little := learnt_too_little(table, n_classes):
+        verdict, why = "not decided", little
+    return Claim(text, paper, found, verdict, why, _EACH)
+
+
+def _of_rises(rises: pd.DataFrame) -> tuple[Verdict, str]:
+    """Judge by the strict threshold whether all rise by less, and by the wide one whether most do."""
+    if (rises["high"] < SMALL).all():
+        return "agrees", f"All {len(rises)} surely rise by less than {threshold(SMALL)}."
+    below, above = rises["high"] < NOTICEABLE, rises["low"] > NOTICEABLE
+    verdict, why = by_share(below, above, what=f"rise by less than {threshold(NOTICEABLE)}")
+    small = f"{(rises['high'] < SMALL).sum()} surely by less than {threshold(SMALL)}"
+    return ("agrees in kind" if verdict == "agrees" else verdict), f"{why} {small}."
+
+
+def claim_downsampling_peaks(
+    table: Table | None, *, downsampling: Sequence[int] = (), network: str = "the residual network"
+) -> Claim:
+    """Judge: the down-sampling modules matter more than a usual module (Fig. 3)."""
+    text = (
+        f"In {network} every down-sampling module raises the error more than the median other module does. (That the "
+        "peaks are modest is not judged: the paper prints no height of them.)"
+    )
+    paper = "Modest peaks at the down-sampling modules, 18 and 36 of 0 to 53 (Fig. 3)."
+    rises = rises_of(table)
+    if rises is None:
+        return not_measured(text, paper, "delete_each", _EACH)
+    is_peak = rises["module"].isin(list(downsampling))
+    peaks, others = rises[is_peak], rises[~is_peak]
+    if peaks.empty or others.empty:
+        why = (
+            "The network has no deletable down-sampling module." if peaks.empty else "It has no other module."
+        )
+        return Claim(text, paper, "Nothing to compare.", "not decided", why, _EACH)
+    ranks = rises["value"].rank(ascending=False, method="min")[is_peak]
+    found = "; ".join(
+        f"module {_index(row)}: {points_with_interval(row)}, rank {int(rank)} of {len(rises)}"
+        for (_, row), rank in zip(peaks.iterrows(), ranks, strict=True)
+    )
+    usual = others.iloc[(others["value"] - others["value"].median()).abs().argsort().iloc[0]]
+    found = (
+        f"{found}; median other module: {points_with_interval(usual)}, largest: "
+        f"{points_with_interval(_largest(others))}; {n_images_text(rises)}."
+    )
+    found = found[0].upper() + found[1:]
+    above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
+    verdict, why = of_all_or_some(above, below, what="rise surely more than the median other module")
+    return Claim(text, paper, found, verdict, why, _EACH)
+
+
+def claim_plain_collapses(
+    table: Table | None, *, n_classes: int | None = None, network: str = "the plain network"
+) -> Claim:
+    """Judge: deleting any one layer of a plain network brings it to chance level (Fig. 3)."""
+    text = (
+        f"Deleting any one of the layers of {network} that can be deleted brings the error to chance: to at most "
+        f"{threshold(AT_CHANCE)} below guessing. (In kind: for {100 * MOST:.0f} % of the layers more than "
+        "half of what was learnt is lost.)"
+    )
+    paper = "Chance level, 90 % error, whichever layer is deleted (Fig. 3)."
+    study, chance = errors_of(table, needs=["module"]), chance_error(n_classes)
+    rises = rises_of(table)
+    if study is None or rises is None or study.lesions.empty:
+        return not_measured(text, paper, "delete_each", _EACH)
+    lesions = study.lesions
+    found = (
+        f"{counted(len(lesions), 'layer')}, {n_images_text(lesions)}: error "
+        f"{percent(lesions['value'].min())} to {percent(lesions['value'].max())}, median "
+        f"{percent(lesions['value'].median())}; intact "
+        f"{percent_with_interval(study.intact) if study.intact is not None else 'not measured'}."
+    )
+    if chance is None or study.intact is None:
+        return Claim(text, paper, found, "not decided", "The level of chance is not known.", _EACH)
+    little = learnt_too_little(table, n_classes)
+    if little:
+        return Claim(text, paper, found, "not decided", little, _EACH)
+    if (lesions["low"] > chance - AT_CHANCE).all():
+        return Claim(
+            text,
+            paper,
+            found,
+            "agrees",
+            f"Every interval lies above {percent(chance - AT_CHANCE)}.",
+            _EACH,
+        )
+    half = (chance - study.intact["value"]) / 2
+    verdict, why = by_share(
+        rises["low"] > half, rises["high"] < half, what="lose more than half of what was learnt"
+    )
+    return Claim(text, paper, found, "agrees in kind" if verdict == "agrees" else verdict, why, _EACH)
+
+
+def claim_more_resilient(
+    plain: Table | None, stochastic: Table | None, *, n_classes: int | None = None
+) -> Claim:
+    """Judge: training with stochastic depth makes a network more resilient to the deletion of a module (Fig. 8)."""
+    text = (
+        "After training with stochastic depth, deleting a module costs less than without: the 95 % interval of the "
+        "median difference over the modules lies below 0."
+    )
+    paper = "Slightly more resilient (Fig. 8)."
+    both = [rises_of(table) for table in (plain, stochastic)]
+    if both[0] is None or both[1] is None:
+        return not_measured(text, paper, "delete_each", _EACH)
+    pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
+    if pairs.empty:
+        return Claim(text, paper, "No module in both.", "not decided", "Nothing to compare.", _EACH)
+    change = median_with_interval((pairs["value_stochastic"] - pairs["value_plain"]).to_numpy())
+    medians = [points(rises["value"].median()) for rises in both if rises is not None]
+    more = pairs["value_stochastic"] > pairs["value_plain"]
+    worst = pairs.loc[(pairs["value_stochastic"] - pairs["value_plain"]).idxmax()]
+    found = (
+        f"{counted(len(pairs), 'module')}, median rise {medians[0]} points without and {medians[1]} with, median "
+        f"difference {points_with_interval(change, digits=2)}, interval with the modules as the sample. It costs more "
+        f"with stochastic depth at {more.sum()}{_on_worst(worst) if more.any() else ''}. Errors without: "
+        f"{_errors_text(plain)}; with ({_HOW_TESTED}): {_errors_text(stochastic)}; {n_images_text(both[0])}."
+    )
+    if little := learnt_too_little(plain, n_classes) or learnt_too_little(stochastic, n_classes):
+        return Claim(text, paper, found, "not decided", little, _EACH)
+    verdict, why = of_lower(change)
+    return Claim(text, paper, found, verdict, f"{why} {_ONE_EACH}", _EACH)
+
+
+def claim_stochastic_depth(
+    plain: Table | None, stochastic: Table | None, *, downsampling: Sequence[int] = ()
+) -> Claim:
+    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig.
+    8)."""
+    text = "After training with stochastic depth, deleting any down-sampling module costs less than without."
+    paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
+    both = [rises_of(table) for table in (plain, stochastic)]
+    if both[0] is None or both[1] is None:
+        return not_measured(text, paper, "delete_each", _EACH)
+    pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
+    peaks = pairs[pairs["module"].isin(list(downsampling))]
+    if peaks.empty:
+        return Claim(text, paper, "No down-sampling module.", "not decided", "Nothing to compare.", _EACH)
+    found = "; ".join(
+        f"module {_index(row)}: {points_with_interval(_part(row, 'plain'))} without, "
+        f"{points_with_interval(_part(row, 'stochastic'))} with"
+        for _, row in peaks.iterrows()
+    )
+    medians = listed([points(rises["value"].median()) for rises in both if rises is not None])
+    sample = n_images_text(both[0])
+    found = f"{found[0].upper()}{found[1:]}; median of all modules: {medians} points; {sample}."
+    smaller = peaks["high_stochastic"] < peaks["low_plain"]
+    larger = peaks["low_stochastic"] > peaks["high_plain"]
+    verdict, why = of_all_or_some(smaller, larger, what="cost surely less")
+    return Claim(text, paper, found, verdict, f"{why} {_ONE_EACH}", _EACH)
+
+
+# -- what several claims share --
+
+
+def _errors_text(table: Table | None) -> str:
+    """Write the error of the intact network and that of the median deletion."""
+    study = errors_of(table, needs=["module"])
+    if study is None or study.intact is None:
+        return "not measured"
+    return f"{percent_with_interval(study.intact)} intact, {percent(study.lesions['value'].median())} in the median"
+
+
+def _on_worst(pair: pd.Series) -> str:
+    rises = [points_with_interval(_part(pair, suffix)) for suffix in ("stochastic", "plain")]
+    return f", most at module {_index(pair)} ({rises[0]} with, {rises[1]} without)"
+
+
+def _largest(rows: pd.DataFrame) -> pd.Series:
+    return rows.loc[rows["value"].idxmax()]
+
+
+def _part(row: pd.Series, suffix: str) -> pd.Series:
+    return pd.Series({name: row[f"{name}_{suffix}"] for name in ("value", "low", "high")})
+
+
+def _index(row: pd.Series) -> int:
+    return int(row["module"])
