@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.figures import gradient_tables
 from tests.reporting import runs, trainings
 from tests.reporting.test_training_report import compared_networks
 from unravelnet.errors import StoreError
 from unravelnet.reporting import report_markdown
+from unravelnet.reporting.claims import ON_THRESHOLDS
 from unravelnet.reporting.contents import read_run_directory
 from unravelnet.reporting.markdown import render_markdown
 from unravelnet.reporting.verdict_table import all_claims, tally
@@ -90,6 +92,21 @@ def test_a_surge_without_skips_stands_below_the_claims(page, tmp_path):
     assert "- ResNet-110: at 54 of 54 modules the error surges without the skip" in section(page, "Claims")
     directory = run_in(tmp_path / "other", [(runs.RESNET, {})])
     assert "surges" not in report_markdown(directory, tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+def test_what_was_not_tested_is_listed(page, tmp_path):
+    assert "- Veit et al. (2016), Fig. 4: on ImageNet" in section(page, "Not tested")
+    assert "No checkpoints were measured" in section(page, "Not tested")
+    measured = {**runs.resnet_tables(), "over_training": gradient_tables.over_training([0.1, 0.2])}
+    other = report_markdown(run_in(tmp_path / "other", [(runs.RESNET, measured)]), tmp_path / "page.md")
+    assert "checkpoints" not in section(other, "Not tested")
+    assert "Littwin and Wolf" in section(other, "Claims")
+
+
+def test_what_intervals_and_thresholds_are_is_told(page):
+    text = page.read_text(encoding="utf-8")
+    assert "a rise of the error that of a paired difference on the same images" in section(page, "Claims")
+    assert ON_THRESHOLDS in text
 
 
 def test_names_are_shown_as_they_are(tmp_path):

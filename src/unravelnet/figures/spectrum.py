@@ -90,7 +90,10 @@ class Spectrum:
 
     @property
     def share_through_branch(self) -> float:
-        """The share of the gradient on paths that enter a module, in the mean over modules; the rest takes its skip."""
+        """The share of the gradient on paths that enter a module, in the mean over modules; the rest takes its skip.
+
+        Exact for shares that add up norms; of vector sums it is what paths of a length that carry alike would have.
+        """
         return self.mean_length / self.n_modules
 
     def left_after(self, n_deleted: int) -> float:

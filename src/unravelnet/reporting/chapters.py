@@ -16,7 +16,7 @@ from unravelnet.reporting import findings, skip_claims
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.gradient_chapters import gradient_chapters
-from unravelnet.reporting.gradient_findings import WHICH_IMAGES, how_gradients, spectra_of
+from unravelnet.reporting.gradient_findings import WHICH_IMAGES, contributions_of, how_gradients
 from unravelnet.reporting.lesion_rows import errors_of
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
 from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
@@ -243,7 +243,7 @@ def _on_surges_of(network: StudiedNetwork) -> str:
         skips,
         branches,
         network.tables.get("delete_many"),
-        [(measure, spectrum) for measure, spectrum in spectra_of(network).items()],
+        contributions_of(network),
         n_modules=network.n_modules,
         n_classes=network.n_classes,
         network=network.title,

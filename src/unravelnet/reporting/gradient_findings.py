@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 PAPER_MEASURE = "number of paths × their mean norm"
 EXACT, RMS, SAMPLED = (f"path_gradients_{method}" for method in ("exact", "rms", "sampled"))
-WHICH_IMAGES = "As in the paper gradients are those of training images, in evaluation mode."
+WHICH_IMAGES = (
+    "Gradients are those of training images, as in the paper, with normalisation as it is after training. The paper "
+    "has those of batches; how it normalised we do not know."
+)
 _LOSSES = {
     "cross_entropy": "the cross entropy without smoothing of labels",
     "squared_norm": "half the squared norm of the output",
@@ -60,18 +63,14 @@ def path_norms(network: StudiedNetwork) -> Table | None:
     return None
 
 
-def spectra_of(network: StudiedNetwork) -> dict[str, Spectrum]:
-    """Give the gradient of a network by path length, by how it is measured; the paper's measure first."""
-    measures = (
-        (PAPER_MEASURE, path_norms(network), contributions),
-        ("the exact sums", network.tables.get(EXACT), vector_sums),
-    )
-    found = {}
-    for measure, table, read in measures:
-        if table is not None:
-            with suppress(EvaluationError):
-                found[measure] = read(table)
-    return found
+def contributions_of(network: StudiedNetwork) -> Spectrum | None:
+    """Give the gradient of a network by path length, as the paper adds it up; None where not all was measured."""
+    table = path_norms(network)
+    if table is not None:
+        with suppress(EvaluationError):
+            spectrum = contributions(table)
+            return spectrum if spectrum.is_complete else None
+    return None
 
 
 def on_decay(network: StudiedNetwork, table: Table, rms: Table | None) -> list[str]:

@@ -120,12 +120,16 @@ def _of_rises(rises: pd.DataFrame) -> tuple[Verdict, str]:
 
 
 def claim_downsampling_peaks(
-    table: Table | None, *, downsampling: Sequence[int] = (), network: str = "the residual network"
+    table: Table | None,
+    *,
+    downsampling: Sequence[int] = (),
+    n_classes: int | None = None,
+    network: str = "the residual network",
 ) -> Claim:
     """Judge: the down-sampling modules matter more than a usual module (Fig. 3)."""
     text = (
-        f"In {network} every down-sampling module raises the error more than the median other module does. (That the "
-        "peaks are modest is not judged: the paper prints no height of them.)"
+        f"In {network} every down-sampling module raises the error more than the median of the others. (In kind: "
+        "some do, and none surely less. That the peaks are modest is not judged: we know no height of the paper's.)"
     )
     paper = "Modest peaks at the down-sampling modules, 18 and 36 of 0 to 53 (Fig. 3)."
     rises = rises_of(table)
@@ -143,14 +147,16 @@ def claim_downsampling_peaks(
         f"module {_index(row)}: {points_with_interval(row)}, rank {int(rank)} of {len(rises)}"
         for (_, row), rank in zip(peaks.iterrows(), ranks, strict=True)
     )
-    usual = others.iloc[(others["value"] - others["value"].median()).abs().argsort().iloc[0]]
+    usual = median_with_interval(others["value"].to_numpy())
     found = (
-        f"{found}; median other module: {points_with_interval(usual)}, largest: "
-        f"{points_with_interval(_largest(others))}; {n_images_text(rises)}."
+        f"{found}; median of the others: {points_with_interval(usual)}, interval with the modules as the sample, "
+        f"largest: {points_with_interval(_largest(others))}; {n_images_text(rises)}."
     )
     found = found[0].upper() + found[1:]
     above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
-    verdict, why = of_all_or_some(above, below, what="rise surely more than the median other module")
+    verdict, why = of_all_or_some(above, below, what="rise surely more than the median of the others")
+    if little := learnt_too_little(table, n_classes):
+        verdict, why = "not decided", little
     return Claim(text, paper, found, verdict, why, _EACH)
 
 
@@ -228,11 +234,17 @@ def claim_more_resilient(
 
 
 def claim_stochastic_depth(
-    plain: Table | None, stochastic: Table | None, *, downsampling: Sequence[int] = ()
+    plain: Table | None,
+    stochastic: Table | None,
+    *,
+    downsampling: Sequence[int] = (),
+    n_classes: int | None = None,
 ) -> Claim:
-    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig.
-    8)."""
-    text = "After training with stochastic depth, deleting any down-sampling module costs less than without."
+    """Judge: training with stochastic depth makes a network depend less on its down-sampling modules (Fig. 8)."""
+    text = (
+        "After training with stochastic depth, deleting any down-sampling module costs less than without. (In kind: "
+        "some do, and none surely more.)"
+    )
     paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
     both = [rises_of(table) for table in (plain, stochastic)]
     if both[0] is None or both[1] is None:
@@ -251,6 +263,8 @@ def claim_stochastic_depth(
     found = f"{found[0].upper()}{found[1:]}; median of all modules: {medians} points; {sample}."
     smaller = peaks["high_stochastic"] < peaks["low_plain"]
     larger = peaks["low_stochastic"] > peaks["high_plain"]
+    if little := learnt_too_little(plain, n_classes) or learnt_too_little(stochastic, n_classes):
+        return Claim(text, paper, found, "not decided", little, _EACH)
     verdict, why = of_all_or_some(smaller, larger, what="cost surely less")
     return Claim(text, paper, found, verdict, f"{why} {_ONE_EACH}", _EACH)
 

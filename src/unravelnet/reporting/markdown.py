@@ -20,6 +20,11 @@ from unravelnet.reporting.training_chapter import groups_of
 from unravelnet.reporting.training_findings import on_cost, on_recipes, on_test_times, table_of_networks
 from unravelnet.reporting.verdict_table import all_claims, tally, untested
 
+_ON_LESIONS = (
+    "Lesions are of one training each; how much one training differs from the next is in none of their intervals. An "
+    "error has Wilson's interval, a rise of the error that of a paired difference on the same images (Agresti and Min, "
+    "2005)."
+)
 _CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Origin", "Rows")
 
 
@@ -52,8 +57,13 @@ def render_markdown(run: Run, place: Path) -> str:
 def _claims(run: Run, place: Path) -> list[str]:
     judged = all_claims(run)
     rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
-    rule = [_escaped(RULE), ""] if run.trained_networks is not None else []
-    return ["## Claims", "", tally(judged), "", *rule, *_table(_CLAIMS, rows), *_remarks(run)]
+    rules = [_ON_LESIONS] if run.is_about_lesions else []
+    rules += [RULE] if run.trained_networks is not None else []
+    return ["## Claims", "", tally(judged), "", *_paragraph(rules), *_table(_CLAIMS, rows), *_remarks(run)]
+
+
+def _paragraph(sentences: Sequence[str]) -> list[str]:
+    return [_escaped(" ".join(sentences)), ""] if sentences else []
 
 
 def _not_tested(run: Run) -> list[str]:

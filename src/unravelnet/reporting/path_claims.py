@@ -43,10 +43,13 @@ def claim_effective_share() -> Claim:
     return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths", is_computed=True)
 
 
-def claim_path_survival(n_modules: int, spectrum: Spectrum | None = None) -> Claim:
+def claim_path_survival(
+    n_modules: int, spectrum: Spectrum | None = None, *, network: str = "the residual network"
+) -> Claim:
     """Judge: many of the effective paths survive the deletion of 10 modules (Fig. 7). Exact for 54 modules.
 
-    `spectrum`: the gradient by path length, by the paper's measure; what deletion leaves of it is told, not judged.
+    `spectrum`: the gradient of a network by path length, complete, by the paper's measure; what deletion leaves of it
+    is told, not judged.
     """
     low, high = PAPER_EFFECTIVE_LENGTHS
     text = (
@@ -64,10 +67,10 @@ def claim_path_survival(n_modules: int, spectrum: Spectrum | None = None) -> Cla
         f"Computed exactly: {percent(shares[0])} at length {low}, {percent(shares[middle - low])} at "
         f"{middle}, {percent(shares[-1])} at {high}."
     )
-    if spectrum is not None and spectrum.is_complete:
+    if spectrum is not None:
         found += (
-            f" Weighted by the gradient on them, number of paths × their mean norm as measured, "
-            f"{percent(spectrum.left_after(10))} is left."
+            f" Of the gradient of {network}, number of paths × their mean norm as measured, "
+            f"{percent(spectrum.left_after(10))} is on paths that are left."
         )
     verdict, why = _of_survival(shares)
     return Claim(text, paper, found, verdict, why, "path-survival", is_computed=True)

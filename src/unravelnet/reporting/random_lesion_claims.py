@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _N_GROUPS = 10
 _DELETIONS = "delete-many"
+_ON_STEPS = "(In kind: surely grows, likely without a collapse. That the growth is smooth is not judged.)"
 
 
 def claim_delete_many(
@@ -47,7 +48,8 @@ def claim_delete_many(
     """Judge: the error grows with the number of deleted modules, and nowhere collapses (Fig. 5a)."""
     text = (
         f"The error of {network} grows with the number of deleted modules, and without a collapse: from one number to "
-        "the next the median never loses more than half of what was learnt, as a plain network does at the first."
+        "the next the median never loses more than half of what was learnt, as a plain network does at the first. "
+        f"{_ON_STEPS}"
     )
     paper = "The error increases smoothly with the number of deleted modules (Fig. 5a)."
     study = errors_of(table, needs=["n_deleted"])
@@ -64,7 +66,8 @@ def claim_reorder(
     """Judge: the error grows with the disorder of the modules, and nowhere collapses (Fig. 5b)."""
     text = (
         f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and without a collapse: "
-        "from one tenth of the orders to the next the median never loses more than half of what was learnt."
+        "from one tenth of the orders to the next the median never loses more than half of what was learnt. "
+        f"{_ON_STEPS}"
     )
     paper = "The error increases smoothly as the order is corrupted (Fig. 5b)."
     study = errors_of(table, needs=["kendall_tau"])
@@ -100,7 +103,7 @@ def claim_many_left(
     )
     paper = (
         "10 of 54 deleted: error around 20 %, so 17 % of what was learnt is lost (Fig. 5a); only a slight drop of the "
-        "accuracy up to there (section 6). Whether down-sampling modules were drawn too is not said."
+        "accuracy up to there (section 6). Whether down-sampling modules were drawn too we do not know."
     )
     study, chance = errors_of(table, needs=["n_deleted"]), chance_error(n_classes)
     if study is None or study.lesions.empty:

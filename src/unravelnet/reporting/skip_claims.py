@@ -5,7 +5,6 @@ Either leaves half of the paths. That both should cost alike nobody claimed; it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -32,9 +31,9 @@ def claim_remove_skip(
 ) -> Claim:
     """Judge: losing half of the paths costs the same whichever half: without the skip or without the branch."""
     text = (
-        f"It is the number of paths that counts: in {network}, removing the skip of any module costs less than "
-        f"{threshold(NOTICEABLE)} more than deleting its branch, since either leaves half of the paths. (In kind: of "
-        f"{100 * MOST:.0f} % of the modules.)"
+        f"It is the number of paths that counts: in {network}, removing the skip of any module costs within "
+        f"{threshold(NOTICEABLE)} of what deleting its branch costs, since either leaves half of the paths. (In kind: "
+        f"of {100 * MOST:.0f} % of the modules.)"
     )
     paper = (
         "Not measured. Expected if the network is nothing but a collection of exchangeable paths; not if the gradient "
@@ -46,14 +45,15 @@ def claim_remove_skip(
         return not_measured(text, paper, study, _CHAPTER)
     if pairs.empty:
         return Claim(text, paper, "No module has both.", "not decided", "Nothing to compare.", _CHAPTER)
-    alike, worse = pairs["high_skip"] - pairs["low_branch"] < NOTICEABLE, _surges(pairs)
+    dearer, cheaper = _surges(pairs), pairs["low_branch"] - pairs["high_skip"] > NOTICEABLE
+    alike = _most_apart(pairs) < NOTICEABLE
     found = (
         f"{counted(len(pairs), 'module')}, {n_images_text(pairs)}: {points(pairs['value_skip'].median())} "
         f"points in the median without the skip, {points(pairs['value_branch'].median())} without the "
-        f"branch. The skip costs surely more than the threshold above the branch at {worse.sum()}, surely "
-        f"not at {alike.sum()}."
+        f"branch. Surely further apart than the threshold: the skip dearer at {dearer.sum()}, the branch at "
+        f"{cheaper.sum()}{_on_cheaper(pairs[cheaper])}."
     )
-    verdict, why = by_share(alike, worse, what="cost no noticeably more without the skip")
+    verdict, why = by_share(alike, dearer | cheaper, what="cost about the same either way")
     if verdict == "does not agree":
         why += " So it is not the number of paths alone that counts."
     if little := learnt_too_little(branches, n_classes):
@@ -65,16 +65,16 @@ def on_surges(
     skips: Table | None,
     branches: Table | None,
     draws: Table | None = None,
-    spectra: Sequence[tuple[str, Spectrum]] = (),
+    spectrum: Spectrum | None = None,
     *,
     n_modules: int,
     n_classes: int | None = None,
     network: str = "the residual network",
 ) -> str:
-    """Say what it means for the reading as an ensemble where the error surges without skips; empty where it does not.
+    """Say what it means for the reading as an ensemble that the error surges without skips; empty where it does not.
 
-    `draws`: the study of random deletions. `spectra`: the gradient by path length, each with what it is measured by,
-    the paper's measure first.
+    `draws`: the study of random deletions. `spectrum`: the gradient by path length, complete, in which norms are added
+    up as the paper does.
     """
     pairs = _skips_beside_branches(skips, branches)
     if pairs is None or not _surges(pairs).any() or learnt_too_little(branches, n_classes):
@@ -82,31 +82,28 @@ def on_surges(
     first = (
         f"{network}: at {_surges(pairs).sum()} of {len(pairs)} modules the error surges without the skip. Removing a "
         f"skip and deleting its branch leave equally many paths, 2^{n_modules - 1} of 2^{n_modules}, yet not the same "
-        "error: paths do not count alike."
+        "error: paths do not count alike, and the reading as an ensemble has to say which of them do."
     )
-    whole = [(measure, spectrum) for measure, spectrum in spectra if spectrum.is_complete]
-    about_weights = f"{_on_weights(whole)} {_on_equal_losses(pairs, draws, whole[0][1])}" if whole else ""
-    last = (
-        "So the reading as an ensemble needs an addition: it matters which paths are left, not their number alone. How "
-        "we read it, and did not measure: skips carry on the stream that all later modules were trained to read."
+    about_weights = (
+        "" if spectrum is None else f"{_on_weights(spectrum)} {_on_equal_losses(pairs, draws, spectrum)}"
     )
+    last = "How we read it, and did not measure: skips carry on the stream that all later modules were trained to read."
     return " ".join(" ".join([first, about_weights, last]).split())
 
 
-def _on_weights(spectra: Sequence[tuple[str, Spectrum]]) -> str:
+def _on_weights(spectrum: Spectrum) -> str:
     """Weight the paths of a skip and of a branch by the gradient that paths of their lengths carry."""
-    parts = [
-        f"by {measure} {percent(1 - spectrum.share_through_branch)} of it goes through a module's skip and "
-        f"{percent(spectrum.share_through_branch)} through its branch"
-        for measure, spectrum in spectra
-    ]
-    is_expected = all(spectrum.share_through_branch < 0.5 for _, spectrum in spectra)
+    through_branch = spectrum.share_through_branch
     lead = (
         "The paper's effective paths predict which of the two costs more, since the gradient comes from short paths"
-        if is_expected
-        else "The lengths that the gradient comes from do not predict it"
+        if through_branch < 0.5
+        else "The lengths that the gradient comes from do not predict which of the two costs more"
     )
-    return f"{lead}: in the mean over modules, {'; '.join(parts)}."
+    return (
+        f"{lead}: of that of the intact network, by number of paths × their mean norm, {percent(1 - through_branch)} "
+        f"is on paths through a module's skip and {percent(through_branch)} on those through its branch, in the mean "
+        "over modules."
+    )
 
 
 def _on_equal_losses(pairs: pd.DataFrame, draws: Table | None, spectrum: Spectrum) -> str:
@@ -118,8 +115,8 @@ def _on_equal_losses(pairs: pd.DataFrame, draws: Table | None, spectrum: Spectru
     left = {int(n): spectrum.left_after(int(n)) for n in medians.index}
     nearest = min(left, key=lambda n: abs(left[n] - spectrum.share_through_branch))
     return (
-        f"How much is lost they do not tell: deleting {counted(nearest, 'module')} at random leaves "
-        f"{percent(left[nearest])} of the gradient by the first measure, and raises the error by "
+        f"They do not predict how much: deleting {counted(nearest, 'module')} at random leaves paths with "
+        f"{percent(left[nearest])} of it, and raises the error by "
         f"{points(medians[nearest], signed=False)} points in the median of the draws; removing a skip raises it by "
         f"{points(pairs['value_skip'].median(), signed=False)} in the median of the modules."
     )
@@ -137,3 +134,18 @@ def _skips_beside_branches(skips: Table | None, branches: Table | None) -> pd.Da
 def _surges(pairs: pd.DataFrame) -> pd.Series:
     surges: pd.Series = pairs["low_skip"] - pairs["high_branch"] > NOTICEABLE
     return surges
+
+
+def _most_apart(pairs: pd.DataFrame) -> pd.Series:
+    """Give how far apart skip and branch are at most, by the far ends of their intervals."""
+    ends = [pairs["high_skip"] - pairs["low_branch"], pairs["high_branch"] - pairs["low_skip"]]
+    most: pd.Series = pd.concat(ends, axis=1).max(axis=1)
+    return most
+
+
+def _on_cheaper(pairs: pd.DataFrame) -> str:
+    modules = [
+        f"module {int(row['module'])}: {points(row['value_skip'])} and {points(row['value_branch'])}"
+        for _, row in pairs.iterrows()
+    ]
+    return f" ({'; '.join(modules)})" if modules else ""

@@ -62,11 +62,11 @@ Responses = Mapping[tuple[str, int], "Table"]
 def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup | None) -> Claim:
     """Judge: trained on effective paths only, a network errs no more than trained on all (section 5).
 
-    The paper does not say whether branches are scaled at the test: the way that errs less is judged.
+    Whether the paper scales branches at the test is not known: the way that errs less is judged.
     """
     paper = (
         f"5.96 % with exactly 23 of {PAPER_N_MODULES} modules in each batch against 6.10 % with all: no significant "
-        "difference (section 5). Whether branches are scaled at the test is not said."
+        "difference (section 5). Whether branches are scaled at the test we do not know."
     )
     if full is None or effective is None:
         text = _text_on_equality("a residual network", "a part of its modules")

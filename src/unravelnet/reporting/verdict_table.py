@@ -10,9 +10,9 @@ from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, Trained
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.reporting import gradient_claims, lesion_claims, random_lesion_claims, training_claims
 from unravelnet.reporting.chapters import base_of, depth_of
-from unravelnet.reporting.claims import HE, HUANG, LITTWIN, OWN, VEIT, WU, Claim
+from unravelnet.reporting.claims import HE, HUANG, LITTWIN, OWN, VEIT, Claim
 from unravelnet.reporting.contents import COMPARED, TABLES_DIRECTORY, TRAINED_NETWORKS, Run, StudiedNetwork
-from unravelnet.reporting.gradient_findings import EXACT, PAPER_MEASURE, SAMPLED, path_norms, spectra_of
+from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, contributions_of, path_norms
 from unravelnet.reporting.path_claims import (
     claim_effective_share,
     claim_path_lengths,
@@ -24,6 +24,7 @@ from unravelnet.reporting.training_chapter import RESPONSES, compared_with, grou
 from unravelnet.reporting.training_claims import COMPARED_DEPTHS, PLAIN, RESIDUAL
 from unravelnet.reporting.verdicts import VERDICTS
 
+# Of networks that `reproduce` has not.
 _OF_OTHER_NETWORKS = (
     f"{VEIT}, Fig. 4: on ImageNet, too, deleting a module of ResNet-200 changes little but where it down-samples.",
     f"{HE}: residual networks still gain from 110 layers, and 1,202 can be trained.",
@@ -109,7 +110,9 @@ def _about_deletions(network: StudiedNetwork) -> list[Claim]:
         lesion_claims.claim_single_deletions(
             table, downsampling=down, n_classes=network.n_classes, network=network.title
         ),
-        lesion_claims.claim_downsampling_peaks(table, downsampling=down, network=network.title),
+        lesion_claims.claim_downsampling_peaks(
+            table, downsampling=down, n_classes=network.n_classes, network=network.title
+        ),
     ]
     return [_read(claim, (network, "delete_each")) for claim in judged]
 
@@ -126,7 +129,9 @@ def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> list[Claim]:
     read = [(other, "delete_each") for other in (base, network) if other is not None]
     judged = (
         lesion_claims.claim_more_resilient(*pair, n_classes=network.n_classes),
-        lesion_claims.claim_stochastic_depth(*pair, downsampling=network.downsampling),
+        lesion_claims.claim_stochastic_depth(
+            *pair, downsampling=network.downsampling, n_classes=network.n_classes
+        ),
     )
     return [_read(claim, *read) for claim in judged]
 
@@ -145,18 +150,31 @@ def _about_many(network: StudiedNetwork) -> list[Claim]:
         claim = random_lesion_claims.claim_many_left(
             same_shape, n_modules=n, keeps_shape=True, n_classes=classes, network=title
         )
-        judged.insert(2, _read(claim, (network, _SAME_SHAPE)))
+        # Another reading of the same sentence of the paper, so not counted as a claim of its own.
+        judged.insert(2, _read(claim, (network, _SAME_SHAPE), source=OWN))
     return [*judged, _read(disorder, (network, "reorder"))]
 
 
 def _about_paths(run: Run) -> list[Claim]:
     n_modules = depth_of(run)
-    spectra = [
-        found for network in run.of_role("resnet") if (found := spectra_of(network).get(PAPER_MEASURE))
-    ]
-    alike = [spectrum for spectrum in spectra if spectrum.n_modules == n_modules]
-    survival = claim_path_survival(n_modules, alike[0] if alike else None)
-    return [claim_path_lengths(n_modules), claim_effective_share(), survival]
+    return [claim_path_lengths(n_modules), claim_effective_share(), _about_survival(run, n_modules)]
+
+
+def _about_survival(run: Run, n_modules: int) -> Claim:
+    """Settle which paths survive, and tell it of the gradient of the first network whose gradient is known."""
+    for network in run.of_role("resnet"):
+        spectrum = contributions_of(network)
+        if spectrum is not None and network.n_modules == n_modules:
+            claim = claim_path_survival(n_modules, spectrum, network=network.title)
+            return _read(claim, (network, _study_of_norms(network)))
+    return claim_path_survival(n_modules)
+
+
+def _study_of_norms(network: StudiedNetwork) -> str:
+    """Name the table that the norms on single paths are read from; empty where there is none."""
+    norms = path_norms(network)
+    known = (name for name in (SAMPLED, EXACT) if norms is not None and network.tables.get(name) is norms)
+    return next(known, "")
 
 
 def _about_skips(network: StudiedNetwork) -> Claim:
@@ -175,9 +193,7 @@ def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
     judged = []
     if any(path_norms(other) is not None for other in run.studied):
         norms = path_norms(network)
-        study = next(
-            (name for name in (SAMPLED, EXACT) if norms is not None and tables.get(name) is norms), ""
-        )
+        study = _study_of_norms(network)
         for claim in (
             gradient_claims.claim_decay(norms, network=title),
             gradient_claims.claim_effective_lengths(norms, n_modules=n_modules, network=title),
@@ -188,7 +204,7 @@ def _about_gradients(run: Run, network: StudiedNetwork) -> list[Claim]:
         judged.append(_read(claim, (network, EXACT), source=OWN))
     for study, judge, source in (
         ("over_training", gradient_claims.claim_deepening, LITTWIN),
-        ("effective_depths", gradient_claims.claim_over_deepened, WU),
+        ("effective_depths", gradient_claims.claim_over_deepened, OWN),
         ("ensemble", gradient_claims.claim_ensemble, OWN),
         ("ensemble", gradient_claims.claim_ensemble_is_whole, OWN),
     ):
@@ -208,21 +224,27 @@ def _about_trainings(run: Run) -> list[Claim]:
     plain, residual = (
         [group_of(groups, f"{family}{depth}") for depth in COMPARED_DEPTHS] for family in (PLAIN, RESIDUAL)
     )
-    judged = [
-        *(_about_effective(*pair) for pair in effective),
-        *(replace(training_claims.claim_stochastic_training(*pair), source=HUANG) for pair in stochastic),
-        replace(training_claims.claim_degradation(*plain), source=HE),
-        replace(training_claims.claim_deeper_residual(*residual), source=HE),
-        replace(training_claims.claim_residual_beats_plain(plain[1], residual[1]), source=HE),
+    judged = {
+        VEIT: [training_claims.claim_effective_training(*pair) for pair in effective if _is_papers(pair[1])],
+        OWN: [
+            training_claims.claim_effective_training(*pair) for pair in effective if not _is_papers(pair[1])
+        ],
+        HUANG: [training_claims.claim_stochastic_training(*pair) for pair in stochastic],
+        HE: [
+            training_claims.claim_degradation(*plain),
+            training_claims.claim_deeper_residual(*residual),
+            training_claims.claim_residual_beats_plain(plain[1], residual[1]),
+        ],
+    }
+    rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
+    return [
+        replace(claim, rows=rows, source=source) for source, members in judged.items() for claim in members
     ]
-    return [replace(claim, rows=(f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)) for claim in judged]
 
 
-def _about_effective(full: TrainedGroup | None, effective: TrainedGroup | None) -> Claim:
-    """Judge the paper's claim; at another depth than the paper's it is asked by this project."""
-    claim = training_claims.claim_effective_training(full, effective)
-    is_papers = effective is None or effective.n_modules == PAPER_N_MODULES
-    return claim if is_papers else replace(claim, source=OWN)
+def _is_papers(effective: TrainedGroup | None) -> bool:
+    """Tell whether the paper's claim is about such a network; at another depth it is asked by this project."""
+    return effective is None or effective.n_modules == PAPER_N_MODULES
 
 
 def _about_responses(run: Run) -> list[Claim]:

@@ -46,7 +46,7 @@ _PAPER_TEST_IMAGES = 10_000
 def by_share(holds: pd.Series, fails: pd.Series, *, what: str) -> tuple[Verdict, str]:
     """Judge a claim about every module from those for which it surely holds, and surely fails."""
     n, n_holds, n_fails = len(holds), int(holds.sum()), int(fails.sum())
-    counts = f"{n_holds} of {n} surely {what}, {n_fails} surely do not."
+    counts = f"{n_holds} of {n} surely {what}; of {n_fails} it is surely not so."
     if n_holds == n:
         return "agrees", f"All {n} surely {what}."
     if n_holds >= MOST * n:
@@ -112,10 +112,9 @@ def of_error(intact: pd.Series) -> tuple[Verdict, str]:
     if intact["low"] <= high and low <= intact["high"]:
         return "agrees", f"The intervals overlap; {paper}."
     is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
-    away = f"{points(intact['value'] - PAPER_ERROR)} points from it"
-    return (
-        "agrees in kind" if is_near else "does not agree"
-    ), f"The intervals do not overlap; {paper}, {away}."
+    away = f"The error differs from the paper's by {points(intact['value'] - PAPER_ERROR)} points."
+    why = f"The intervals do not overlap; {paper}. {away}"
+    return ("agrees in kind" if is_near else "does not agree"), why
 
 
 def of_equal_errors(difference: pd.Series) -> tuple[Verdict, str]:
