@@ -417,7 +417,7 @@ def test_paths_are_weighted_with_the_gradient_of_their_lengths():
     spectrum = contributions(gradient_tables.sampled(54, 0.25))
     draws = tables.many({7: [0.16] * 3, 8: [0.5] * 3})
     told = surges(skips, None, draws, spectrum)
-    assert "80.0 % is on paths through a module's skip and 20.0 % on those through its branch" in told
+    assert "80.0 % of it is on paths through a module's skip and 20.0 % on those through its branch" in told
     assert "The paper's effective paths predict" in told
     assert f"deleting 7 modules at random leaves paths with {percent(1.25**-7)} of it" in told
     assert "by 10.0 points in the median of the draws; removing a skip raises it by 74.0" in told

@@ -211,21 +211,20 @@ def claim_more_resilient(
         "median difference over the modules lies below 0."
     )
     paper = "Slightly more resilient (Fig. 8)."
-    both = [rises_of(table) for table in (plain, stochastic)]
-    if both[0] is None or both[1] is None:
+    pairs = _pairs(plain, stochastic)
+    if pairs is None:
         return not_measured(text, paper, "delete_each", _EACH)
-    pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
     if pairs.empty:
         return Claim(text, paper, "No module in both.", "not decided", "Nothing to compare.", _EACH)
     change = median_with_interval((pairs["value_stochastic"] - pairs["value_plain"]).to_numpy())
-    medians = [points(rises["value"].median()) for rises in both if rises is not None]
+    medians = _median_rises(pairs)
     more = pairs["value_stochastic"] > pairs["value_plain"]
     worst = pairs.loc[(pairs["value_stochastic"] - pairs["value_plain"]).idxmax()]
     found = (
         f"{counted(len(pairs), 'module')}, median rise {medians[0]} points without and {medians[1]} with, median "
         f"difference {points_with_interval(change, digits=2)}, interval with the modules as the sample. It costs more "
         f"with stochastic depth at {more.sum()}{_on_worst(worst) if more.any() else ''}. Errors without: "
-        f"{_errors_text(plain)}; with ({_HOW_TESTED}): {_errors_text(stochastic)}; {n_images_text(both[0])}."
+        f"{_errors_text(plain)}; with ({_HOW_TESTED}): {_errors_text(stochastic)}; {n_images_text(pairs)}."
     )
     if little := learnt_too_little(plain, n_classes) or learnt_too_little(stochastic, n_classes):
         return Claim(text, paper, found, "not decided", little, _EACH)
@@ -246,10 +245,9 @@ def claim_stochastic_depth(
         "some do, and none surely more.)"
     )
     paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
-    both = [rises_of(table) for table in (plain, stochastic)]
-    if both[0] is None or both[1] is None:
+    pairs = _pairs(plain, stochastic)
+    if pairs is None:
         return not_measured(text, paper, "delete_each", _EACH)
-    pairs = both[0].merge(both[1], on="module", suffixes=("_plain", "_stochastic"))
     peaks = pairs[pairs["module"].isin(list(downsampling))]
     if peaks.empty:
         return Claim(text, paper, "No down-sampling module.", "not decided", "Nothing to compare.", _EACH)
@@ -258,9 +256,8 @@ def claim_stochastic_depth(
         f"{points_with_interval(_part(row, 'stochastic'))} with"
         for _, row in peaks.iterrows()
     )
-    medians = listed([points(rises["value"].median()) for rises in both if rises is not None])
-    sample = n_images_text(both[0])
-    found = f"{found[0].upper()}{found[1:]}; median of all modules: {medians} points; {sample}."
+    medians = listed(_median_rises(pairs))
+    found = f"{found[0].upper()}{found[1:]}; median of all modules: {medians} points; {n_images_text(pairs)}."
     smaller = peaks["high_stochastic"] < peaks["low_plain"]
     larger = peaks["low_stochastic"] > peaks["high_plain"]
     if little := learnt_too_little(plain, n_classes) or learnt_too_little(stochastic, n_classes):
@@ -270,6 +267,18 @@ def claim_stochastic_depth(
 
 
 # -- what several claims share --
+
+
+def _pairs(plain: Table | None, stochastic: Table | None) -> pd.DataFrame | None:
+    """Put the rises of the modules of two networks side by side; None where one was not measured."""
+    without, with_it = rises_of(plain), rises_of(stochastic)
+    if without is None or with_it is None:
+        return None
+    return without.merge(with_it.drop(columns="n_images"), on="module", suffixes=("_plain", "_stochastic"))
+
+
+def _median_rises(pairs: pd.DataFrame) -> list[str]:
+    return [points(pairs[f"value_{name}"].median()) for name in ("plain", "stochastic")]
 
 
 def _errors_text(table: Table | None) -> str:

@@ -100,7 +100,7 @@ def _on_weights(spectrum: Spectrum) -> str:
         else "The lengths that the gradient comes from do not predict which of the two costs more"
     )
     return (
-        f"{lead}: of that of the intact network, by number of paths × their mean norm, {percent(1 - through_branch)} "
+        f"{lead}: in the intact network, by number of paths × their mean norm, {percent(1 - through_branch)} of it "
         f"is on paths through a module's skip and {percent(through_branch)} on those through its branch, in the mean "
         "over modules."
     )
