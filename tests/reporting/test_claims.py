@@ -57,6 +57,15 @@ def test_another_depth_is_not_comparable():
 # -- deleting each module --
 
 
+def test_few_images_do_not_make_the_error_agree():
+    # Wilson's interval of 61 in 1,000 is 4.8 to 7.8 %, of 67 5.3 to 8.4 %: more than 2 points above 6.1 %.
+    verdicts = [
+        lesion_claims.claim_error(tables.each([error], intact=error, n=1000), n_modules=54).verdict
+        for error in (0.061, 0.067)
+    ]
+    assert verdicts == ["agrees", "not decided"]
+
+
 def single(errors, *, intact=0.06, n=tables.N_IMAGES, n_classes=10):
     table = tables.each(errors, intact=intact, n=n)
     return lesion_claims.claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")

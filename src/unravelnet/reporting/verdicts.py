@@ -109,9 +109,10 @@ def of_error(intact: pd.Series) -> tuple[Verdict, str]:
     paper = f"that of the paper's {percent(PAPER_ERROR)} is {ends}"
     if isnan(intact["low"]):
         return "not decided", "There is no interval."
-    if intact["low"] <= high and low <= intact["high"]:
-        return "agrees", f"The intervals overlap; {paper}."
     is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
+    if intact["low"] <= high and low <= intact["high"]:
+        wide = "" if is_near else f" The interval reaches further than {threshold(NEAR)}: too few images."
+        return ("agrees" if is_near else "not decided"), f"The intervals overlap; {paper}.{wide}"
     away = f"The error differs from the paper's by {points(intact['value'] - PAPER_ERROR)} points."
     why = f"The intervals do not overlap; {paper}. {away}"
     return ("agrees in kind" if is_near else "does not agree"), why
