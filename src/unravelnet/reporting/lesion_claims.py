@@ -61,8 +61,8 @@ def claim_error(
     """
     text = (
         f"The intact network ({network}) errs as the paper's does: all of its 95 % interval lies within "
-        f"{threshold(NEAR)} of the paper's error and overlaps that of the paper's. (In kind: it does not overlap. Where "
-        "it overlaps and reaches further, nothing is decided.)"
+        f"{threshold(NEAR)} of the paper's error and overlaps that of the paper's. (In kind: it does not overlap. "
+        "Where it overlaps and reaches further, nothing is decided.)"
     )
     paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, {PAPER_EPOCHS} epochs."
     study = errors_of(table)
