@@ -2,6 +2,7 @@
 
 python -m shipping add runs/resnet20-cifar10 resnet20-cifar10 --data ../shared/data/cifar10
 python -m shipping table
+nice -n 19 python -m shipping long runs/long --data ../shared/data/cifar10
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 from shipping.add import add
+from shipping.long_trainings import PAPER_RECIPE, PROCESSOR_RECIPE, long_trainings, train_long
 from shipping.table import write_table
 from unravelnet.errors import UnravelError
 
@@ -19,13 +21,16 @@ _MISUSE = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the two commands and return its exit status."""
+    """Run one of the commands and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "add":
             print(add(options.run, options.name, options.data, precision=options.precision))
-        else:
+        elif options.command == "table":
             print(write_table(_ROOT))
+        else:
+            recipe = PAPER_RECIPE if options.recipe == "paper" else PROCESSOR_RECIPE
+            train_long(long_trainings(recipe, options.seeds), options.data, options.out)
     except UnravelError as error:
         print(f"shipping: {error}", file=sys.stderr)
         return _MISUSE
@@ -49,6 +54,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     adding.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     commands.add_parser("table", help="write results/networks.csv and docs/networks.md")
+    training = commands.add_parser(
+        "long", help="train ResNet-110 about as long as the paper did, or go on with it"
+    )
+    training.add_argument("out", metavar="DIR", type=Path, help="one directory a network, and the log")
+    training.add_argument("--data", required=True, help="CIFAR-10")
+    training.add_argument(
+        "--recipe",
+        choices=("processor", "paper"),
+        default="processor",
+        help="100 epochs of the shipped recipe, or the paper's 164",
+    )
+    training.add_argument("--seeds", type=int, default=1, help="seeds of the networks that are compared")
     return parser
 
 

@@ -1,0 +1,139 @@
+"""Trains ResNet-110 about as long as the paper did, one network after the other, and goes on wherever it was stopped.
+
+Each network is a directory of `unravelnet train` below one directory. A call begins with the first network that has
+not finished, from its last full epoch, so the same call is made again after any interruption. `log.jsonl` beside them
+says which machine trained which epochs, and how long that took.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unravelnet import provenance, zoo
+from unravelnet.data import ImageData, load
+from unravelnet.record import load_table
+from unravelnet.training import HISTORY_FILE, train
+from unravelnet.training_plan import TrainingPlan, TrainingStatus
+
+LOG_FILE = "log.jsonl"
+NETWORK = "preact-resnet110"
+_EVERY_TENTH = ",".join(str(epoch) for epoch in range(0, 100, 10))
+
+# The recipe of the shipped ResNet-110, over more epochs: the best so far on a processor.
+PROCESSOR_RECIPE = TrainingPlan(
+    epochs=100,
+    learning_rate=0.2,
+    weight_decay=5e-4,
+    schedule="one-cycle",
+    label_smoothing=0.1,
+    precision="bfloat16",
+    image_sizes="16,24,32,32",
+    test_every=5,
+    keep_epochs=_EVERY_TENTH,
+)
+# He et al. 2015 and 2016: 164 epochs, 0.1 divided by ten after 82 and 123, warm-up, weight decay 1e-4.
+PAPER_RECIPE = TrainingPlan(
+    epochs=164,
+    learning_rate=0.1,
+    weight_decay=1e-4,
+    precision="bfloat16",
+    test_every=5,
+    keep_epochs=_EVERY_TENTH + ",100,110,120,130,140,150,160",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LongTraining:
+    """One network to train: the directory's name, and the plan."""
+
+    name: str
+    plan: TrainingPlan
+
+
+def long_trainings(recipe: TrainingPlan, n_seeds: int = 1) -> list[LongTraining]:
+    """List what is trained, in order: all modules and exactly 23 of 54 for each seed, then stochastic depth.
+
+    >>> [training.name for training in long_trainings(PROCESSOR_RECIPE)]
+    ['preact-resnet110', 'preact-resnet110-exactly23', 'preact-resnet110-stochastic-depth']
+    """
+    return list(_trainings(recipe, n_seeds))
+
+
+def _trainings(recipe: TrainingPlan, n_seeds: int) -> Iterator[LongTraining]:
+    for seed in range(n_seeds):
+        ending = f"-seed{seed}" if seed else ""
+        yield LongTraining(f"{NETWORK}{ending}", recipe.changed({"seed": seed}))
+        yield LongTraining(
+            f"{NETWORK}-exactly23{ending}", recipe.changed({"seed": seed, "routes": "exactly:23"})
+        )
+        if seed == 0:
+            yield LongTraining(
+                f"{NETWORK}-stochastic-depth", recipe.changed({"routes": "stochastic-depth:0.5"})
+            )
+
+
+def train_long(trainings: list[LongTraining], data: str, out: Path) -> None:
+    """Train each network to its end, in order; finished ones are passed over.
+
+    `data`: its training split is learnt, its test split tests every fifth epoch. `out`: one directory a network. Raises
+    DataError for data that is not there and TrainingError where a directory holds another training.
+    """
+    images, test_images = load(data, "train"), load(data, "test")
+    for training in trainings:
+        if not _is_finished(out / training.name, training.plan.epochs):
+            _train_one(training, images, test_images, out)
+
+
+def _train_one(training: LongTraining, images: ImageData, test_images: ImageData, out: Path) -> None:
+    net = zoo.create(
+        NETWORK, n_classes=images.n_classes, input_shape=images.image_shape, seed=training.plan.seed
+    )
+    log = _Log(training, out / LOG_FILE)
+    train(
+        net,
+        images,
+        plan=training.plan,
+        out=out / training.name,
+        validation=test_images,
+        on_batch=log.on_batch,
+    )
+    log.write(training.plan.epochs)
+
+
+def _is_finished(directory: Path, epochs: int) -> bool:
+    history = directory / HISTORY_FILE
+    return history.exists() and len(load_table(history)) == epochs
+
+
+class _Log:
+    """Writes a line for every epoch that is done: what, where, how long since this call began."""
+
+    def __init__(self, training: LongTraining, path: Path) -> None:
+        self.name, self.path, self.began, self.epoch = training.name, path, time.perf_counter(), 0
+        machine = provenance.collect()
+        self.machine = {name: machine.get(name) for name in ("cpu", "cores", "torch", "commit")}
+
+    def on_batch(self, status: TrainingStatus) -> None:
+        """Write the epoch before, when a new one has begun."""
+        if self.epoch and status.epoch != self.epoch:
+            self.write(self.epoch)
+        self.epoch = status.epoch
+
+    def write(self, epoch: int) -> None:
+        """Add a line; only whole lines are ever written."""
+        line: dict[str, Any] = {
+            "network": self.name,
+            "epoch": epoch,
+            "minutes": round((time.perf_counter() - self.began) / 60, 2),
+            "threads": torch.get_num_threads(),
+            **self.machine,
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,51 @@
+"""The long trainings go on where they stopped, do not train twice, and say what was trained where."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shipping import long_trainings as room
+from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
+from unravelnet.data import load
+from unravelnet.record import load_table
+from unravelnet.training_plan import TrainingPlan
+
+QUICK = TrainingPlan(epochs=3, schedule="one-cycle", batch_size=32, test_every=1)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A small network on a few digits in the place of ResNet-110 on CIFAR-10."""
+    monkeypatch.setattr(room, "NETWORK", "preact-resnet8")
+    monkeypatch.setattr(room, "load", lambda data, split: load("digits", split, limit=64))
+
+
+def test_what_is_compared_differs_in_its_routes_only():
+    for recipe in (PROCESSOR_RECIPE, PAPER_RECIPE):
+        plans = {training.name: training.plan for training in long_trainings(recipe)}
+        assert [plan.routes for plan in plans.values()] == ["all", "exactly:23", "stochastic-depth:0.5"]
+        assert {plan.changed({"routes": "all"}) for plan in plans.values()} == {recipe}
+
+
+def test_the_papers_rate_falls_after_82_and_123_epochs():
+    rates = [PAPER_RECIPE.learning_rate_at(epoch * 391, 164 * 391) for epoch in (81, 82, 122, 123)]
+    assert rates == pytest.approx([0.1, 0.01, 0.01, 0.001])
+
+
+def test_further_seeds_are_of_the_two_networks_that_are_compared():
+    names = [training.name for training in long_trainings(PAPER_RECIPE, 2)]
+    assert names[3:] == ["preact-resnet110-seed1", "preact-resnet110-exactly23-seed1"]
+
+
+def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
+    stopped = [LongTraining("a", QUICK), LongTraining("b", QUICK.changed({"seed": 1}))]
+    room.train_long(stopped[:1], "cifar10", tmp_path)
+    first = (tmp_path / "a" / "history.csv").read_bytes()
+    for _ in range(2):
+        room.train_long(stopped, "cifar10", tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    assert [(line["network"], line["epoch"]) for line in lines] == [(n, e) for n in "ab" for e in (1, 2, 3)]
+    assert (tmp_path / "a" / "history.csv").read_bytes() == first
+    assert len(load_table(tmp_path / "b" / "history.csv")) == 3
