@@ -22,11 +22,11 @@ from unravelnet.data import ImageData, load
 from unravelnet.errors import DataError, RouteError, StoreError, TrainingError, UnknownNameError
 from unravelnet.evaluation import evaluate
 from unravelnet.record import load_table
-from unravelnet.reproduce import NetworkPlan, RunProgress, n_passes, reproduce
-from unravelnet.reproduce import clock as clocks
-from unravelnet.reproduce.clock import Clock
-from unravelnet.reproduce.plan import NETWORKS
-from unravelnet.reproduce.settings import settle
+from unravelnet.reproduction import NetworkPlan, RunProgress, n_passes, reproduce
+from unravelnet.reproduction import clock as clocks
+from unravelnet.reproduction.clock import Clock
+from unravelnet.reproduction.plan import NETWORKS
+from unravelnet.reproduction.settings import settle
 
 SOURCE = Path(unravelnet.__file__).parents[1]
 MEASURED = (
@@ -60,7 +60,7 @@ import sys
 import torch
 torch.set_num_threads(1)
 from tests.test_reproduce import OPTIONS, SMALL
-from unravelnet.reproduce import reproduce
+from unravelnet.reproduction import reproduce
 reproduce("digits", sys.argv[1], networks=SMALL, **OPTIONS)
 """
 
@@ -222,7 +222,7 @@ def test_other_data_in_the_same_directory_is_refused(unbroken, monkeypatch):
         pixels = torch.randint(0, 256, (400, 1, 8, 8), generator=generator, dtype=torch.uint8)
         return ImageData.of(pixels, torch.arange(400) % 10, name=specification)
 
-    monkeypatch.setattr("unravelnet.reproduce.load", other)
+    monkeypatch.setattr("unravelnet.reproduction.load", other)
     with pytest.raises(StoreError, match="another setting of data: 'digits' there and 'noise' here"):
         reproduce("noise", unbroken, networks=SMALL, **OPTIONS)
 

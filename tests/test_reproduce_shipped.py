@@ -22,11 +22,11 @@ from unravelnet.errors import EvaluationError, StoreError, TrainingError
 from unravelnet.evaluation import evaluate
 from unravelnet.intervals import rate_interval
 from unravelnet.record import load_table
-from unravelnet.reproduce import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
-from unravelnet.reproduce.at_test_time import N_ROUTES, branches_scaled, with_statistics_of
-from unravelnet.reproduce.choice import choose_networks
-from unravelnet.reproduce.settings import settle
-from unravelnet.reproduce.trained_networks import ShippedNetwork
+from unravelnet.reproduction import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
+from unravelnet.reproduction.at_test_time import N_ROUTES, branches_scaled, with_statistics_of
+from unravelnet.reproduction.choice import choose_networks
+from unravelnet.reproduction.settings import settle
+from unravelnet.reproduction.trained_networks import ShippedNetwork
 from unravelnet.route import Route
 from unravelnet.route_sampler import Exactly, StochasticDepth
 
@@ -81,7 +81,7 @@ def unbroken(tmp_path_factory, place) -> Path:
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
     # Once, for the unbroken run, is enough: it is made from the tables and takes longer than they do.
-    monkeypatch.setattr("unravelnet.reproduce.report", lambda directory: directory / "report.html")
+    monkeypatch.setattr("unravelnet.reproduction.report", lambda directory: directory / "report.html")
 
 
 def tables_of(directory: Path) -> dict[str, str]:
@@ -418,7 +418,7 @@ def test_progress_rises_to_the_end(unbroken, tmp_path):
 
 def test_shipped_networks_are_taken_for_the_data_they_were_tested_on(tmp_path, monkeypatch):
     missing = NetworkPlan("vgg", "VGG-15", "vgg", "vgg15", pretrained="tiny-vgg")
-    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", (*PLANS, missing))
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", (*PLANS, missing))
     test_data = load("digits", "test")
     choice = choose_networks(tmp_path, test_data, epochs=None)
     assert choice.networks == PLANS
@@ -432,7 +432,7 @@ def test_shipped_networks_are_taken_for_the_data_they_were_tested_on(tmp_path, m
 
 
 def test_a_run_goes_on_with_the_networks_it_began_with(unbroken, tmp_path, monkeypatch):
-    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", PLANS[:1])
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS[:1])
     monkeypatch.setattr("unravelnet.evaluation.walk", None)
     assert choose_networks(unbroken, load("digits", "test"), epochs=None).networks == PLANS
     reproduce("digits", unbroken, seed=3)
@@ -444,7 +444,7 @@ def test_a_trained_run_goes_on_as_such(tmp_path, monkeypatch):
     own = (NetworkPlan("vgg", "Plain-8", "vgg", "plain8", studies=("delete_each",), measurements=()),)
     reproduce("digits", tmp_path, epochs=1, images=50, networks=own)
     before = tables_of(tmp_path)
-    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", PLANS)
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
     monkeypatch.setattr("unravelnet.training._Training.run_epoch", None)
     reproduce("digits", tmp_path)
     assert tables_of(tmp_path) == before
@@ -497,7 +497,7 @@ def test_the_shipped_networks_are_those_of_the_papers():
     ],
 )
 def test_a_quick_run_has_fewer_of_everything(tmp_path, monkeypatch, given, expected):
-    monkeypatch.setattr("unravelnet.reproduce.settings._is_small", lambda data: False)
+    monkeypatch.setattr("unravelnet.reproduction.settings._is_small", lambda data: False)
     digits = load("digits", "train")
     many = digits.subset(1000, seed=0)
     monkeypatch.setattr(type(many), "__len__", lambda self: 10_000)

@@ -4,6 +4,8 @@ Reads the imports of every file, those inside functions and for type checkers as
 """
 
 import ast
+import inspect
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ FLOORS = {
     "errors": {"errors"},
     "plain data": {
         "decay",
+        "door",
         "figures",
         "files",
         "intervals",
@@ -52,7 +55,7 @@ FLOORS = {
         "training_dynamics",
         "zoo",
     },
-    "corridors": {"cli", "reproduce"},
+    "corridors": {"__main__", "cli", "reproduction"},
 }
 FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(FLOORS.values()) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "transformers", "safetensors", "datasets"}
@@ -159,6 +162,22 @@ def test_the_front_door_knows_where_everything_is():
 def test_no_room_hides_a_public_name():
     # Python sets a package's attribute to the submodule of that name once anything imports it.
     assert {name for name, home in unravelnet._HOME_OF_NAME.items() if home == f"unravelnet.{name}"} == set()
+
+
+def test_the_front_door_is_short_and_opens_every_name():
+    assert len(unravelnet.__all__) <= 24
+    for name in [*unravelnet._HOME_OF_NAME, *unravelnet._ROOMS]:
+        assert getattr(unravelnet, name).__name__.rpartition(".")[2] == name
+
+
+def test_the_main_job_is_a_function_also_after_its_room_was_imported():
+    from unravelnet import reproduction
+
+    assert inspect.unwrap(unravelnet.reproduce) is reproduction.reproduce
+
+
+def test_functions_at_the_front_door_are_found_again_by_pickle():
+    assert pickle.loads(pickle.dumps(unravelnet.evaluate)) is unravelnet.evaluate
 
 
 def test_an_unknown_public_name_is_refused():

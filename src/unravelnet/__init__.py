@@ -6,8 +6,14 @@ nothing and does not import torch.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = (
+    False  # without `typing`, so that the command line understands Ctrl-C a few milliseconds earlier
+)
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOME_OF_NAME = {
     "unravel": "unravelnet.capture",
@@ -25,21 +31,34 @@ _HOME_OF_NAME = {
     "path_logits": "unravelnet.gradient",
     "train": "unravelnet.training",
     "report": "unravelnet.reporting",
+    "reproduce": "unravelnet.reproduction",
     "load_table": "unravelnet.record",
     "Table": "unravelnet.record",
     "ResultsStore": "unravelnet.record",
 }
-_ROOMS = ("data", "errors", "figures", "paths", "studies", "zoo")
+_ROOMS = ("data", "errors", "figures", "gradient", "paths", "studies", "zoo")
+# Names that the door also opens, and that are listed in their rooms: the door itself stays short.
+_LISTED_IN_ROOMS = {"Step", "effective_depths", "layer_responses", "module_measures", "path_logits"}
 
-__all__ = [*sorted(_HOME_OF_NAME), *_ROOMS]
+__all__ = [*sorted(_HOME_OF_NAME.keys() - _LISTED_IN_ROOMS), *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF_NAME:
-        return getattr(import_module(_HOME_OF_NAME[name]), name)
+    if name not in __all__ and name not in _LISTED_IN_ROOMS:
+        raise AttributeError(f"module 'unravelnet' has no attribute {name!r}")
+    return _public(name)
+
+
+@cache
+def _public(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"unravelnet.{name}")
-    raise AttributeError(f"module 'unravelnet' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF_NAME[name]), name)
+    if isinstance(value, type):
+        return value
+    from unravelnet.door import guarded
+
+    return guarded(value)
 
 
 def __dir__() -> list[str]:

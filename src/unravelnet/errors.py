@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_CHARACTERS = 300
+
 
 class UnravelError(Exception):
     """Is the base of every error that unravelnet raises on purpose."""
@@ -52,6 +54,23 @@ class UnknownNameError(UnravelError):
 
 class MissingExtraError(UnravelError):
     """A feature needs a package that is not installed."""
+
+
+class UnforeseenError(UnravelError):
+    """An error that nobody foresaw; the message says what was being done, and the cause is the error itself."""
+
+
+def one_line(error: BaseException) -> str:
+    """Write an error in one line that ends as a sentence does.
+
+    >>> one_line(ValueError("first\\nsecond"))
+    'ValueError: first.'
+    """
+    text = str(error).strip().partition("\n")[0].strip()
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]} ..."
+    name = type(error).__name__
+    return f"{name}: {text}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else f"{name}."
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

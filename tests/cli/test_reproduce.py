@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests import shipped_networks
 from unravelnet import zoo
 from unravelnet.evaluation import evaluate
+from unravelnet.reproduction.directory import default_directory
 
 
 @pytest.fixture(autouse=True)
 def _shipped(tmp_path_factory, monkeypatch):
     shipped_networks.ship(tmp_path_factory.mktemp("shipped"), monkeypatch)
-    monkeypatch.setattr("unravelnet.reproduce.choice.SHIPPED_NETWORKS", shipped_networks.PLANS)
-    monkeypatch.setattr("unravelnet.reproduce.report", lambda directory: directory / "report.html")
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", shipped_networks.PLANS)
+    monkeypatch.setattr("unravelnet.reproduction.report", lambda directory: directory / "report.html")
 
 
 def test_shipped_networks_are_used_and_it_is_said(call, tmp_path):
@@ -41,3 +43,12 @@ def test_what_was_begun_quickly_goes_on_so(call):
     assert again.status == 0
     assert "Goes on with the quick run in here." in again.err
     assert "Report: here/report.html" in again.out
+
+
+@pytest.mark.parametrize("data", ["..", ".", "sub/..", "sub/"])
+def test_no_run_goes_into_the_present_directory_unasked(tmp_path, monkeypatch, data):
+    (tmp_path / "here" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    name = Path(data).resolve().name
+    assert default_directory(data, quick=False) == Path("runs") / name
+    assert name in (tmp_path.name, "here", "sub")

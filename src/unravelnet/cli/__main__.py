@@ -1,6 +1,6 @@
 """Lets `python -m unravelnet.cli` do what `unravelnet` does."""
 
-from unravelnet.cli.command_line import main
+from unravelnet.cli import main
 
 if __name__ == "__main__":
     main()

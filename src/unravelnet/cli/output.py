@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
+from unravelnet.cli.streams import printable, write
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -21,12 +21,13 @@ _UNLIMITED = 10_000
 
 def print_json(value: Any) -> None:
     """Print one JSON value; what JSON cannot express (NaN, infinities) is null."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    write(f"{text}\n")
 
 
 def print_csv(table: Table) -> None:
     """Print a table as CSV with a header."""
-    table.to_pandas().to_csv(sys.stdout, index=False)
+    write(table.to_pandas().to_csv(index=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -41,19 +42,19 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         is_number = all(row[place][:1] in "0123456789+-" for row in cells)
         drawn.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     text = io.StringIO()
     Console(file=text, width=width).print(drawn)
     if title:
-        typer.echo(title)
+        print_line(title)
     # rich fills every line up to the width of the table.
-    typer.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    print_line("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def print_line(text: str = "") -> None:
-    """Print a line as it is."""
-    typer.echo(text)
+    """Print a line; control characters in it are written out."""
+    write(f"{printable(text)}\n")
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from unravelnet.reproduce import RunProgress
+    from unravelnet.reproduction import RunProgress
     from unravelnet.training import TrainingStatus
 
 # Shares are shown on a bar of this many steps.

@@ -22,9 +22,13 @@ What a command finds goes to standard output, as text or, with `--json`, as one 
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | the machine failed: a full disk, a damaged one, a results store that another process is writing to |
+| 1 | the machine failed (a full disk, a damaged one, a results store that another process is writing to), or an \
+error was not foreseen |
 | 2 | misuse or bad input; one sentence says what was given, what was expected and how to mend it |
 | 130 | interrupted by Ctrl-C; a sentence says what is kept |
+
+With `--traceback`, anywhere on the command line, the traceback of an error stands before its sentence. A reader of
+standard output that stops early, such as `head`, ends a command in silence with status 0.
 """
 
 

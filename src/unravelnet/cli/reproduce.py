@@ -91,10 +91,12 @@ def reproduce(
     unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
     unravelnet reproduce --out runs/digits --json
     """
-    directory = out or Path("runs") / f"{Path(data).name or 'data'}{'-quick' if quick else ''}"
+    from unravelnet.reproduction.directory import default_directory
+
+    directory = out or default_directory(data, quick=bool(quick))
     kept = f"All that was finished is in {directory}; the same command goes on from there."
     with interruptible(kept):
-        from unravelnet.reproduce import reproduce as run
+        from unravelnet.reproduction import reproduce as run
 
         with run_bars() as show:
             path = run(
@@ -124,7 +126,7 @@ def reproduce(
 def _summary(directory: Path) -> list[dict[str, object]]:
     """Say of each network whose modules were deleted one by one what that does to it."""
     from unravelnet.record import load_table
-    from unravelnet.reproduce.directory import read_networks, table_path
+    from unravelnet.reproduction.directory import read_networks, table_path
 
     summary = []
     for entry in read_networks(directory):

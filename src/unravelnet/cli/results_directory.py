@@ -36,7 +36,7 @@ class ResultsDirectory:
         n_classes: int | None,
     ) -> None:
         from unravelnet.provenance import collect, write_run
-        from unravelnet.reproduce.directory import describe_network, read_networks, write_networks
+        from unravelnet.reproduction.directory import describe_network, read_networks, write_networks
 
         measured = _measured_before(directory)
         self.directory = directory
@@ -57,7 +57,7 @@ class ResultsDirectory:
 
     def save(self, table: Table, study: str) -> None:
         """Save the table of a study."""
-        from unravelnet.reproduce.directory import table_path
+        from unravelnet.reproduction.directory import table_path
 
         table.save(table_path(self.directory, self.name, study))
 

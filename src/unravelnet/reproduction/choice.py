@@ -9,8 +9,8 @@ from pathlib import Path
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.errors import StoreError
-from unravelnet.reproduce.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduce.settings import found_settings
+from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
+from unravelnet.reproduction.settings import found_settings
 
 
 @dataclass(frozen=True, slots=True)

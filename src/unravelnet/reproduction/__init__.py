@@ -30,17 +30,18 @@ from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, whole_file
 from unravelnet.reporting import report
-from unravelnet.reproduce import measurements, trained_networks
-from unravelnet.reproduce.choice import Choice, choose_networks
-from unravelnet.reproduce.clock import Clock, RunProgress
-from unravelnet.reproduce.directory import (
+from unravelnet.reproduction import measurements, trained_networks
+from unravelnet.reproduction.choice import Choice, choose_networks
+from unravelnet.reproduction.clock import Clock, RunProgress
+from unravelnet.reproduction.directory import (
+    default_directory,
     describe_network,
     table_path,
     trained_networks_path,
     write_networks,
 )
-from unravelnet.reproduce.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduce.settings import Settings, begin, end, settle
+from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
+from unravelnet.reproduction.settings import Settings, begin, end, settle
 from unravelnet.route import Mode
 from unravelnet.studies import Trial
 from unravelnet.training import HISTORY_FILE, TrainingStatus, train
@@ -56,8 +57,8 @@ _LAST_PART = "report"
 
 
 def reproduce(
-    data: str,
-    out: str | os.PathLike[str],
+    data: str = "digits",
+    out: str | os.PathLike[str] | None = None,
     *,
     quick: bool | None = None,
     epochs: int | None = None,
@@ -72,12 +73,13 @@ def reproduce(
 ) -> Path:
     """Repeat the studies of Veit et al. (2016) and return the path of the report.
 
-    >>> reproduce("digits", "runs/digits", epochs=15)  # doctest: +SKIP
+    >>> reproduce("digits", epochs=15)  # doctest: +SKIP
     PosixPath('runs/digits/report.html')
 
-    `data`: a specification as for `data.load`. `out`: the directory; what an earlier call left there is used. What
-    is None is as in that earlier call, else chosen by default. `networks`: what to study; by default the shipped
-    networks where they were tested on this data and no `epochs` are given, else networks that are trained here.
+    `data`: a specification as for `data.load`. `out`: the directory, runs/NAME-OF-DATA by default; what an earlier
+    call left there is used. What is None is as in that earlier call, else chosen by default. `networks`: what to
+    study; by default the shipped networks where they were tested on this data and no `epochs` are given, else
+    networks that are trained here.
     `epochs`: of each training. `quick`: the same studies on fewer images, draws and counts, with wider intervals.
     `images`: test images for the studies that change one module at a time (random draws, of which there are many,
     use fewer where images are large: an eighth, from 250 to 1,000); `repeats`: draws for each count of deletions or
@@ -89,7 +91,7 @@ def reproduce(
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """
     began = time.perf_counter()
-    directory = Path(out)
+    directory = default_directory(data, quick=bool(quick)) if out is None else Path(out)
     train_data, test_data = load(data, "train"), load(data, "test")
     choice = (
         choose_networks(directory, test_data, epochs=epochs) if networks is None else Choice(tuple(networks))

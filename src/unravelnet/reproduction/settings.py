@@ -21,7 +21,7 @@ from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingEr
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
 from unravelnet.provenance import collect, read_run, write_run
-from unravelnet.reproduce.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
+from unravelnet.reproduction.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
 from unravelnet.studies import Trial
 from unravelnet.training_plan import TrainingPlan
 

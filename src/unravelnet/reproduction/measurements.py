@@ -15,8 +15,8 @@ from unravelnet.ensembles import ensemble_of_routes
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import Table
-from unravelnet.reproduce.plan import GRADIENTS_OVER_TRAINING
-from unravelnet.reproduce.settings import Settings
+from unravelnet.reproduction.plan import GRADIENTS_OVER_TRAINING
+from unravelnet.reproduction.settings import Settings
 from unravelnet.training_dynamics import over_training
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]

@@ -24,6 +24,18 @@ _WORDS_OF_KIND: dict[Kind, str] = {
 }
 
 
+def default_directory(data: str, *, quick: bool = False) -> Path:
+    """Say where a reproduction goes that was given no directory: into one with the name of its data.
+
+    >>> default_directory("path/to/cifar10", quick=True)
+    PosixPath('runs/cifar10-quick')
+    """
+    path = Path(data)
+    # Of ".." and "." only the resolved path has a name.
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    return Path("runs") / f"{name or 'data'}{'-quick' if quick else ''}"
+
+
 def table_path(directory: Path, network: str, study: str) -> Path:
     """Say where the table of a study is."""
     return directory / "tables" / network / f"{study}.csv"

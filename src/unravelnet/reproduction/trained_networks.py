@@ -11,7 +11,7 @@ from unravelnet.evaluation import evaluate
 from unravelnet.intervals import Interval, joined_interval, mean_interval, rate_interval
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, Row, Table, load_table
-from unravelnet.reproduce.at_test_time import (
+from unravelnet.reproduction.at_test_time import (
     N_ROUTES,
     N_STATISTICS_IMAGES,
     RE_ESTIMATED,
@@ -22,8 +22,8 @@ from unravelnet.reproduce.at_test_time import (
     routes_at,
     ways_to_test,
 )
-from unravelnet.reproduce.clock import Clock
-from unravelnet.reproduce.settings import Settings
+from unravelnet.reproduction.clock import Clock
+from unravelnet.reproduction.settings import Settings
 from unravelnet.route_sampler import RouteSampler
 from unravelnet.training import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan

@@ -1,0 +1,95 @@
+"""The guard at the front door: an error that nobody foresaw leaves a public function as a sentence.
+
+Inside the house functions call each other unguarded; the name at the door is the guarded one.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from unravelnet.errors import UnforeseenError, UnravelError, one_line
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_MOST_CHARACTERS = 60
+_PLAIN = (str, int, float, complex, type(None))
+
+
+def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Give a function whose unforeseen errors say what was being done, and with what.
+
+    >>> def divide(dividend, divisor):
+    ...     return dividend / divisor
+    >>> guarded(divide)(1, divisor=0)
+    Traceback (most recent call last):
+    unravelnet.errors.UnforeseenError: divide(dividend=1, divisor=0) met an error that was not foreseen:
+    ZeroDivisionError: division by zero.
+
+    Errors of `errors.py` and of the operating system pass as they are. So do those whose class the caller defined, for
+    they may be meant to leave a callback. The original error is the `__cause__`.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        # A call with wrong names of arguments raises TypeError here, as any function does.
+        bound = signature.bind(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (UnravelError, OSError):
+            raise
+        except Exception as error:
+            if _is_the_callers(error):
+                raise
+            given = ", ".join(f"{name}={short(value)}" for name, value in bound.arguments.items())
+            raise UnforeseenError(
+                f"{function.__name__}({given}) met an error that was not foreseen: {one_line(error)}"
+            ) from error
+
+    # By this name it is found again when it is unpickled.
+    call.__module__ = __package__
+    return call
+
+
+def short(value: object) -> str:
+    """Write a value in a few characters.
+
+    >>> short("digits"), short([1, 2, 3]), short(open)
+    ("'digits'", '3 of int', 'builtin_function_or_method')
+    """
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, _PLAIN):
+        text = repr(value)
+        return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    if isinstance(value, list | tuple) and value:
+        return f"{len(value)} of {' and '.join(sorted({type(part).__name__ for part in value}))}"
+    try:
+        name, shape = getattr(value, "name", None), getattr(value, "shape", None)
+    except Exception:  # of an object that is broken; that is no reason not to name the error
+        name = shape = None
+    if isinstance(name, str) and name:
+        return name
+    kind = type(value).__name__
+    return f"{kind} of {'×'.join(map(str, shape))}" if isinstance(shape, tuple) and shape else kind
+
+
+def _is_the_callers(error: Exception) -> bool:
+    """Whether the class of an error was defined in a script or notebook, and in no installed package."""
+    module = type(error).__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return module == "__main__"
+    return not any(Path(file).is_relative_to(root) for root in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    places = sysconfig.get_paths()
+    return (Path(__file__).parent, *(Path(places[kind]) for kind in ("stdlib", "platlib", "purelib")))

@@ -1,0 +1,196 @@
+"""However a command ends, it ends with its exit status and a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import unravelnet
+from tests.cli.conftest import assert_one_sentence
+from unravelnet.cli import interruption
+from unravelnet.cli.guard import without_traceback
+from unravelnet.cli.interruption import InterruptionError, interruptible
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(unravelnet.__file__).parents[1])}
+PROGRAM = [sys.executable, "-m", "unravelnet"]
+
+
+def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which UNRAVELNET stands for the program."""
+    program = " ".join(PROGRAM)
+    return subprocess.run(
+        ["bash", "-c", line.replace("UNRAVELNET", program)], capture_output=True, text=True, env=ENVIRONMENT
+    )
+
+
+def reports_fail_with(monkeypatch, error):
+    def fails(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("unravelnet.reporting.report", fails)
+
+
+# -- unforeseen errors --
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes (3, 4) and (5,)\ndo not match"),
+        KeyError("layer1"),
+        AssertionError(),
+        RecursionError("maximum recursion depth exceeded"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        SystemExit(0),
+        ExceptionGroup("several", [ValueError("one")]),
+        StopIteration(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_unforeseen_error_is_a_sentence_and_status_1(call, monkeypatch, error):
+    reports_fail_with(monkeypatch, error)
+    ran = call("report", "some where")
+    assert_one_sentence(ran)
+    assert (
+        f"`unravelnet report 'some where'` met an error that was not foreseen: {type(error).__name__}"
+        in ran.err
+    )
+    assert ran.err.endswith("Add --traceback to see where it happened.\n")
+    assert ran.status == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("--traceback", "report", "x"), ("report", "--traceback", "x"), ("report", "x", "--traceback")]
+)
+def test_the_traceback_is_shown_where_it_is_asked_for(call, monkeypatch, words):
+    reports_fail_with(monkeypatch, RuntimeError("no"))
+    ran = call(*words)
+    assert ran.err.startswith("Traceback (most recent call last):")
+    assert "in fails" in ran.err
+    assert ran.err.splitlines()[-1].startswith("unravelnet: `unravelnet report x` met an error")
+    assert ran.status == 1
+
+
+def test_what_follows_two_dashes_is_no_option():
+    assert without_traceback(["a", "--", "--traceback"]) == (["a", "--", "--traceback"], False)
+
+
+def test_memory_that_is_not_there_is_a_failure(call, monkeypatch):
+    reports_fail_with(monkeypatch, MemoryError())
+    ran = call("report", "x")
+    assert_one_sentence(ran)
+    assert (ran.status, ran.err) == (1, "unravelnet: There is not enough memory for `unravelnet report x`.\n")
+
+
+def test_control_characters_do_not_reach_the_terminal(call):
+    ran = call("inspect", "zoo:\x1b[31mred\x07")
+    assert_one_sentence(ran)
+    assert "\\x1b[31mred\\x07" in ran.err
+
+
+def test_warnings_of_libraries_are_not_shown(call, monkeypatch, recwarn):
+    import logging
+    import warnings
+
+    def warns(directory):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("an old function", DeprecationWarning, stacklevel=1)
+        logging.getLogger("some.library").warning("raw text")
+        return directory / "report.html"
+
+    monkeypatch.setattr("unravelnet.reporting.report", warns)
+    ran = call("report", "x")
+    assert (ran.status, ran.err) == (0, "")
+
+
+# -- standard streams --
+
+
+def test_a_closed_standard_output_is_refused_before_anything_is_done():
+    ran = in_a_shell("UNRAVELNET inspect zoo:resnet8 >&-")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("unravelnet: Standard output is closed")
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["--help", "inspect zoo:resnet8 --json"])
+def test_a_full_standard_output_is_a_failure(words):
+    ran = in_a_shell(f"UNRAVELNET {words} > /dev/full")
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith("unravelnet: ")
+    assert "No space left on device" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+
+
+def test_a_reader_that_stops_ends_a_command_in_silence():
+    # `true` ends before anything is printed.
+    ran = in_a_shell("UNRAVELNET --help | true; echo ${PIPESTATUS[0]}")
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
+def test_a_standard_error_that_takes_nothing_changes_no_status(where):
+    ran = in_a_shell(f"UNRAVELNET lesoin {where}; echo $?")
+    assert (ran.stdout, ran.stderr) == ("2\n", "")
+
+
+def test_characters_that_the_terminal_lacks_are_written_out():
+    code = "from unravelnet.cli import streams; streams.prepare(); streams.write('3×3')"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
+    )
+    assert ran.stdout == "3\\xd73"
+
+
+# -- Ctrl-C --
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.5, 1.0])
+def test_an_early_interruption_is_a_sentence(seconds, tmp_path):
+    process = subprocess.Popen(
+        [*PROGRAM, "lesion", "zoo:resnet110", "--data", "digits", "--out", tmp_path / "out"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    lines = [line for line in err.splitlines() if not line.startswith("The weights of")]
+    assert len(lines) == 1
+    assert lines[0].startswith("unravelnet: Interrupted.")
+    assert out == ""
+
+
+def interrupted_in_an_import():
+    with contextlib.suppress(KeyboardInterrupt):
+        interruption._interrupt(signal.SIGINT, None)
+    raise ImportError("numpy._core failed to import")
+
+
+def test_an_error_that_an_interruption_became_is_the_interruption():
+    with (
+        pytest.raises(InterruptionError, match=r"^Interrupted\. The rows are kept\.$"),
+        interruptible("Nothing yet."),
+        interruptible("The rows are kept."),
+    ):
+        interrupted_in_an_import()
+
+
+def test_an_error_without_an_interruption_stays_one():
+    with pytest.raises(ImportError, match="no module"), interruptible("The rows are kept."):
+        raise ImportError("no module")
