@@ -1,6 +1,7 @@
 """Tables and the results store: round trips, real crashes, real locks and real full disks."""
 
 import contextlib
+import itertools
 import math
 import os
 import signal
@@ -9,6 +10,7 @@ import string
 import subprocess
 import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,98 @@ def test_a_table_shows_itself_as_one():
     assert "delete_each" in repr(Table(ROWS))
     assert "<table" in Table(ROWS)._repr_html_()
     assert len(repr(Table([{"a": i} for i in range(1000)])).splitlines()) < 30
+
+
+def wide_table(n_rows=50):
+    """Twelve columns that are the same in every row, then four that are not."""
+    same = {f"same{i}": i for i in range(12)}
+    return Table([{**same, **{f"own{i}": row * 10 + i for i in range(4)}} for row in range(n_rows)])
+
+
+class Tags(HTMLParser):
+    """Everything that a browser would act on, and the text beside it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_short_form_shows_the_columns_in_which_rows_differ_and_counts_the_rest():
+    table = wide_table()
+    page = Tags(table._repr_html_())
+    # Beside the ten columns stands that of the positions.
+    assert page.tags.count("th") == 11 + 21  # with the line of dots between the rows
+    for text in (repr(table), page.text):
+        assert all(f"own{i}" in text for i in range(4))
+        assert "same5" in text
+        assert "same6" not in text
+        assert "Not shown: 30 of 50 rows and 6 of 16 columns." in text
+    assert "Not shown" not in repr(Table(ROWS))
+
+
+@pytest.mark.parametrize(
+    "payload", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&lt;b&gt;"]
+)
+def test_names_in_a_table_are_no_html_in_notebooks(payload):
+    page = Tags(Table([{payload: payload}, {payload: 1}])._repr_html_())
+    assert not {"script", "img"} & set(page.tags)
+    assert "onerror" not in page.attributes
+    assert page.text.count(payload) == 2
+
+
+def test_names_in_a_table_do_not_move_the_cursor():
+    shown = repr(Table([{"a\x1b[2J": "b\x9b1m\u202e"}]))
+    assert shown.isprintable() or set(shown) - set(filter(str.isprintable, shown)) == {"\n"}
+    assert r"b\x9b1m\u202e" in shown
+
+
+# -- tables: columns, slices, order --
+
+
+def test_columns_and_slices():
+    table = Table(ROWS)
+    assert table["module"] == [3, None, 0]
+    assert table[1:] == Table(ROWS[1:], table.columns)
+    assert table[::-1]["module"] == [0, None, 3]
+    assert table[5:].columns == table.columns
+    assert table[np.int64(0)] == table[0]
+    assert (table.head(2), len(table.head())) == (table[:2], 3)
+    with pytest.raises(UnknownNameError, match=r"no column 'los'\. Did you mean 'loss'"):
+        table["los"]
+    with pytest.raises(IndexError):
+        table[3]
+
+
+@given(values=st.lists(st.floats() | st.none() | st.integers() | st.text(max_size=3)), down=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_sorting_puts_what_is_missing_last_and_keeps_the_order_of_equals(values, down):
+    table = Table(
+        [{"value": value, "place": place} for place, value in enumerate(values)], ["value", "place"]
+    )
+    found = table.sort("value", descending=down)
+    missing = [value is None or value != value for value in found["value"]]
+    assert missing == sorted(missing)
+    assert sorted(found["place"]) == table["place"]
+    for one, next_one in itertools.pairwise(found[: missing.count(False)]):
+        a, b = (one, next_one) if not down else (next_one, one)
+        if isinstance(a["value"], str) == isinstance(b["value"], str):
+            assert a["value"] <= b["value"]
+        else:
+            assert isinstance(b["value"], str)
+        assert one["value"] != next_one["value"] or one["place"] < next_one["place"]
+
+
+def test_sorting_by_an_unknown_column_is_explained():
+    with pytest.raises(UnknownNameError, match="Did you mean 'loss'"):
+        Table(ROWS).sort("lss")
 
 
 # -- tables: files --

@@ -24,6 +24,7 @@ FLOORS = {
     "plain data": {
         "decay",
         "door",
+        "escaping",
         "figures",
         "files",
         "intervals",
@@ -35,6 +36,7 @@ FLOORS = {
         "route_sampler",
         "studies",
         "table_file",
+        "table_view",
         "training_plan",
     },
     "torch": {

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from unravelnet import table_file
+from unravelnet import table_file, table_view
 from unravelnet.errors import StoreError, unknown_name
 from unravelnet.files import replacing
 from unravelnet.route import Route
@@ -68,10 +68,13 @@ class Table:
     0.25
     >>> table.columns
     ('study', 'module', 'error_rate')
+    >>> table["module"]
+    [3, None]
 
     A value is a text, an int, a float, a bool or None. The columns are those of all rows; a row that lacks
-    one has None there. Iterating gives rows; `table[i]` is the row at position i. Two tables are equal if
-    they have the same columns and values; NaN equals NaN.
+    one has None there. Iterating gives rows. `table[3]` is the row at position 3, a dict; `table["error_rate"]`
+    is a column, a list; `table[:10]` is a table of the first ten rows. Two tables are equal if they have the same
+    columns and values; NaN equals NaN. Terminals and notebooks show a short form, which says what it leaves out.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
@@ -88,8 +91,17 @@ class Table:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
-    def __getitem__(self, position: int) -> Row:
-        return self.rows[position]
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> Row: ...
+    @overload
+    def __getitem__(self, key: str) -> list[Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> Table: ...
+    def __getitem__(self, key: SupportsIndex | str | slice) -> Row | list[Any] | Table:
+        if isinstance(key, str):
+            self._check_column(key)
+            return [row[key] for row in self]
+        return Table(self.rows[key], self.columns) if isinstance(key, slice) else self.rows[key]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Table):
@@ -99,10 +111,10 @@ class Table:
     __hash__ = None  # type: ignore[assignment]  # rows are dicts
 
     def __repr__(self) -> str:
-        return self.to_pandas().to_string(max_rows=20)
+        return table_view.as_text(self.to_pandas())
 
     def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html(max_rows=20))
+        return table_view.as_html(self.to_pandas())
 
     def where(self, **values: Value) -> Table:
         """Keep the rows that have these values in these columns.
@@ -113,10 +125,37 @@ class Table:
         Raises UnknownNameError for a column that the table does not have.
         """
         for name in values:
-            if name not in self.columns:
-                raise unknown_name("column", name, self.columns)
+            self._check_column(name)
         kept = [row for row in self if all(row[name] == value for name, value in values.items())]
         return Table(kept, self.columns)
+
+    def sort(self, by: str, *, descending: bool = False) -> Table:
+        """Order the rows by a column; rows that are equal there keep their order.
+
+        >>> Table([{"module": 0, "loss": 0.5}, {"module": 1}, {"module": 2, "loss": 2.0}]).sort(
+        ...     "loss", descending=True
+        ... )["module"]
+        [2, 0, 1]
+
+        Numbers come before texts. None and NaN come last, whichever the direction. Raises UnknownNameError for a
+        column that the table does not have.
+        """
+        self._check_column(by)
+        known = [row for row in self if not _is_missing(row[by])]
+        known.sort(key=lambda row: (isinstance(row[by], str), row[by]), reverse=descending)
+        return Table([*known, *(row for row in self if _is_missing(row[by]))], self.columns)
+
+    def head(self, n: int = 5) -> Table:
+        """Keep the first `n` rows.
+
+        >>> len(Table([{"module": 1}, {"module": 2}, {"module": 3}]).head(2))
+        2
+        """
+        return self[:n]
+
+    def _check_column(self, name: str) -> None:
+        if name not in self.columns:
+            raise unknown_name("column", name, self.columns)
 
     def to_pandas(self) -> pd.DataFrame:
         """Make a data frame; whole numbers stay whole beside missing ones (pandas' Int64)."""
@@ -144,7 +183,7 @@ class Table:
 def load_table(path: str | os.PathLike[str]) -> Table:
     """Read a table that `Table.save` wrote, or any other .csv or .parquet file with a header.
 
-    CSV has no missing texts: an empty cell in a column of texts is the empty text, in other columns None.
+    In a CSV file of another program an empty cell is the empty text in a column of texts, in other columns None.
     Raises StoreError where there is no such file, or it cannot be read as a table.
     """
     columns, rows = table_file.read(Path(path))
@@ -325,6 +364,10 @@ def _sums_text(sums: Mapping[str, float]) -> str:
 def _plain(value: Any) -> Value:
     """Turn a numpy scalar into the Python value that it stands for."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_missing(value: Value) -> bool:
+    return value is None or value != value
 
 
 def _comparable(row: Row) -> list[Value]:

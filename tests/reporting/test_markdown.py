@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_networks_and_how_they_were_measured_are_told(page):
 
 def test_links_lead_to_tables(page):
     text = page.read_text(encoding="utf-8")
-    links = re.findall(r"\]\(<?([^)>]+)>?\)", text)
+    links = [unquote(link) for link in re.findall(r"\]\(([^)]+)\)", text)]
     assert all((page.parent / link).exists() for link in links)
     tables = {Path(link).resolve() for link in (page.parent / link for link in links) if link.is_file()}
     assert tables == {path.resolve() for path in (page.parents[1] / "results").rglob("*.csv")}

@@ -9,12 +9,14 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import typer
 
 from unravelnet.cli.interruption import INTERRUPTED, InterruptionError, interruptible
-from unravelnet.cli.streams import OutputError, ReaderGoneError, abandon, check_output, note, printable
+from unravelnet.cli.streams import OutputError, ReaderGoneError, abandon, check_output, note
 from unravelnet.errors import UnforeseenError, UnravelError, one_line
+from unravelnet.escaping import for_terminal
 
 _MISUSE, _FAILURE = 2, 1
 # What the machine refuses, whatever the user asked for.
@@ -63,8 +65,12 @@ def _end(error: BaseException, words: Sequence[str], *, with_traceback: bool) ->
     if isinstance(error, SystemExit) and "_UNRAVELNET_COMPLETE" in os.environ:
         raise error  # so ends a request of the shell for completions
     if with_traceback and not isinstance(error, typer.TyperException):
-        note(printable("".join(traceback.format_exception(error)).rstrip()))
-    return _complain(*_sentence_and_status(error, words))
+        lines = "".join(traceback.format_exception(error)).rstrip().split("\n")
+        note("\n".join(map(for_terminal, lines)))
+    status = _complain(*_sentence_and_status(error, words))
+    if _is_help(error):
+        note(error.format_message())
+    return status
 
 
 def _sentence_and_status(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
@@ -90,19 +96,24 @@ def _sentence_and_status(error: BaseException, words: Sequence[str]) -> tuple[st
 
 
 def _complain(sentence: str, status: int) -> int:
-    note(printable(f"unravelnet: {sentence}"))
+    note(for_terminal(f"unravelnet: {sentence}"))
     return status
 
 
 def _usage(error: typer.TyperException) -> str:
     """Say in a sentence what is wrong with the words of the command line, and where help is."""
+    if _is_help(error):
+        return "No command was given."
     text = error.format_message()
-    if "\n\n" in text:  # the help itself, where no command was given
-        return f"No command was given.\n{text}"
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "unravelnet"
     sentence = " ".join(text.replace("Value error, ", "").split())
     return f"{sentence}{'' if sentence.endswith(('.', '?')) else '.'} See: {command} --help."
+
+
+def _is_help(error: BaseException) -> TypeGuard[typer.TyperException]:
+    """Whether the message is the help itself, where no command was given."""
+    return isinstance(error, typer.TyperException) and "\n\n" in error.format_message()
 
 
 def _is_failure(error: BaseException | None) -> bool:

@@ -91,7 +91,8 @@ def _print(description: dict[str, Any]) -> None:
         f"{description['name']}: {description['n_modules']} residual modules, {description['parameters']:,} "
         f"parameters, {_short(description['macs'])} MACs an input"
     )
-    print_line(f"Checked: {description['verified']}.\n")
+    print_line(f"Checked: {description['verified']}.")
+    print_line()
     columns = ("index", "name", "kind", "input", "output", "parameters", "share", "MACs", "share", "chain")
     print_table("", columns, [_row(module) for module in description["modules"]])
     print_line()

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unravelnet.cli.streams import printable, write
+from unravelnet.cli.streams import write
+from unravelnet.escaping import for_json, for_terminal
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
@@ -22,12 +23,17 @@ _UNLIMITED = 10_000
 def print_json(value: Any) -> None:
     """Print one JSON value; what JSON cannot express (NaN, infinities) is null."""
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
-    write(f"{text}\n")
+    write(f"{for_json(text)}\n")
 
 
 def print_csv(table: Table) -> None:
-    """Print a table as CSV with a header."""
-    write(table.to_pandas().to_csv(index=False))
+    """Print a table as CSV with a header, as `Table.save` writes it but for control characters, written out."""
+    from unravelnet.table_file import write_csv
+
+    rows = [{_written_out(name): _written_out(value) for name, value in row.items()} for row in table]
+    text = io.StringIO()
+    write_csv(list(map(for_terminal, table.columns)), rows, text, line_end="\n")
+    write(text.getvalue())
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -40,21 +46,27 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     drawn = RichTable(box=None, pad_edge=False)
     for place, column in enumerate(columns):
         is_number = all(row[place][:1] in "0123456789+-" for row in cells)
-        drawn.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
+        drawn.add_column(
+            Text(for_terminal(column)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in cells:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
+        drawn.add_row(*(Text(for_terminal(cell)) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     text = io.StringIO()
     Console(file=text, width=width).print(drawn)
     if title:
         print_line(title)
     # rich fills every line up to the width of the table.
-    print_line("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
 def print_line(text: str = "") -> None:
     """Print a line; control characters in it are written out."""
-    write(f"{printable(text)}\n")
+    write(f"{for_terminal(text)}\n")
+
+
+def _written_out(value: Any) -> Any:
+    return for_terminal(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from unravelnet.escaping import for_terminal
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -27,7 +29,7 @@ def batch_bar(description: str) -> Iterator[Callable[[Iterable[Any]], Iterable[A
                 total = len(batches)  # type: ignore[arg-type]  # a stream has no length
             except TypeError:
                 total = None
-            task = bars.add_task(description, total=total, detail="", left="")
+            task = bars.add_task(for_terminal(description), total=total, detail="", left="")
             for batch in batches:
                 yield batch
                 bars.advance(task)
@@ -40,7 +42,7 @@ def batch_bar(description: str) -> Iterator[Callable[[Iterable[Any]], Iterable[A
 def training_bar(name: str) -> Iterator[Callable[[TrainingStatus], None]]:
     """Give a function that shows a training's epoch, error, loss, speed and time left."""
     with _bars() as bars:
-        task = bars.add_task(name, total=_STEPS, detail="", left="")
+        task = bars.add_task(for_terminal(name), total=_STEPS, detail="", left="")
 
         def show(status: TrainingStatus) -> None:
             share = (status.epoch - 1 + status.batch / status.n_batches) / status.n_epochs
@@ -67,7 +69,7 @@ def run_bars() -> Iterator[Callable[[RunProgress], None]]:
             bars.update(
                 part,
                 completed=progress.part_share * _STEPS,
-                description=progress.part,
+                description=for_terminal(progress.part),
                 detail=progress.detail,
             )
 

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
-from unravelnet.cli.streams import note, printable
+from unravelnet.cli.streams import note
+from unravelnet.escaping import for_terminal
 
 _LOGGER = "unravelnet"
 
@@ -17,7 +18,7 @@ class _Remarks(logging.Handler):
     """Prints what the library remarks (that weights are random, for one) to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(printable(self.format(record)))
+        note(for_terminal(self.format(record)))
 
 
 @contextlib.contextmanager
@@ -49,4 +50,4 @@ def _show(
     line: str | None = None,
 ) -> None:
     if category.__module__.partition(".")[0] == _LOGGER:
-        note(printable(str(message)))
+        note(for_terminal(str(message)))

@@ -72,17 +72,3 @@ def abandon(stream: IO[str] | None) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]  # None has no file
         os.close(nowhere)
-
-
-def printable(text: str) -> str:
-    r"""Write control characters out, which could move the cursor or colour the terminal.
-
-    >>> printable("name\x1b[31m")
-    'name\\x1b[31m'
-    """
-    return "".join(
-        character
-        if character.isprintable() or character in "\n\t"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from unravelnet.escaping import visible
 from unravelnet.record import Table, whole_file
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def save_figure(
     Each file is written whole or not at all; the same figure gives the same bytes. Texts in the SVG stay
     texts, so that they can be searched and read aloud. Raises StoreError where a file cannot be written.
     """
+    _write_out_unseen(figure)
     stem = Path(directory) / name
     table = data if isinstance(data, Table) else Table(data.to_dict("records"), list(map(str, data.columns)))
     table.save(stem.with_name(f"{name}.csv"))
@@ -49,6 +52,13 @@ def svg_text(figure: Figure, *, name: str) -> str:
     drawn = _drawn(lambda file: figure.savefig(file, format="svg", metadata=nothing), settings).decode()
     # Verdana is as wide as DejaVu; the others are narrower, so that nothing overlaps without either.
     return drawn.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+
+
+def _write_out_unseen(figure: Figure) -> None:
+    """Replace characters that no font has in names of networks and data."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and visible(text.get_text()) != text.get_text():
+            text.set_text(visible(text.get_text()))
 
 
 def _png(figure: Figure) -> bytes:

@@ -4,8 +4,8 @@ page."""
 from __future__ import annotations
 
 import re
-from html import escape
 
+from unravelnet.escaping import for_html
 from unravelnet.figures import style
 
 _VARIABLE_OF_COLOUR = {
@@ -34,8 +34,8 @@ def inline_svg(svg: str, *, name: str, title: str, description: str) -> str:
     assert view is not None, "matplotlib writes a viewBox"
     start = (
         f'<svg class="drawing" {view[0]} role="img" aria-labelledby="{name}-title {name}-description">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-description">{escape(description)}</desc>'
+        f'<title id="{name}-title">{for_html(title)}</title>'
+        f'<desc id="{name}-description">{for_html(description)}</desc>'
     )
     return start + re.sub(r"\n\s*", "\n", body[body.index(">") + 1 :])
 

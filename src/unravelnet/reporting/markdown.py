@@ -7,10 +7,10 @@ relative. What the claims mean is in `reporting.claims` and its neighbours; the 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from unravelnet.escaping import for_markdown, markdown_target
 from unravelnet.reporting.chapters import how_measured, on_surges, table_of_studied
 from unravelnet.reporting.claims import ON_THRESHOLDS, Claim
 from unravelnet.reporting.comparisons import RULE
@@ -37,7 +37,7 @@ def render_markdown(run: Run, place: Path) -> str:
         [
             "# Reproduction",
             "",
-            f"The experiments of Veit, Wilber and Belongie (2016, arXiv 1605.06431) on {subtitle(run)}",
+            f"The experiments of Veit, Wilber and Belongie (2016, arXiv 1605.06431) on {for_markdown(subtitle(run))}",
             "",
             f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
             "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
@@ -63,34 +63,34 @@ def _claims(run: Run, place: Path) -> list[str]:
 
 
 def _paragraph(sentences: Sequence[str]) -> list[str]:
-    return [_escaped(" ".join(sentences)), ""] if sentences else []
+    return [for_markdown(" ".join(sentences)), ""] if sentences else []
 
 
 def _not_tested(run: Run) -> list[str]:
     """List what the papers claim, and this run has nothing to say to."""
-    return ["## Not tested", "", *(f"- {_escaped(sentence)}" for sentence in untested(run)), ""]
+    return ["## Not tested", "", *(f"- {for_markdown(sentence)}" for sentence in untested(run)), ""]
 
 
 def _remarks(run: Run) -> list[str]:
     """Say what follows where the error surges without skips."""
-    remarks = [f"- {_escaped(sentence)}" for sentence in on_surges(run)]
+    remarks = [f"- {for_markdown(sentence)}" for sentence in on_surges(run)]
     return [*remarks, ""] if remarks else []
 
 
 def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
-    texts = [_escaped(text) for text in (claim.text, claim.paper, claim.measured)]
+    texts = [for_markdown(text) for text in (claim.text, claim.paper, claim.measured)]
     links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
-    return (*texts, f"**{claim.verdict}**", _escaped(claim.why), claim.origin, links or "computed")
+    return (*texts, f"**{claim.verdict}**", for_markdown(claim.why), claim.origin, links or "computed")
 
 
 def _studied(run: Run) -> list[str]:
     """Say what was studied and how, network by network and study by study."""
     table = table_of_studied(run)
-    how = [f"- {_escaped(sentence)}" for sentence in how_measured(run)]
+    how = [f"- {for_markdown(sentence)}" for sentence in how_measured(run)]
     return [
         "## Networks and protocol",
         "",
-        *_table(table.header, [tuple(map(_escaped, row)) for row in table.rows]),
+        *_table(table.header, [tuple(map(for_markdown, row)) for row in table.rows]),
         *how,
         *([""] if how else []),
     ]
@@ -101,13 +101,13 @@ def _networks(run: Run) -> list[str]:
     if not groups:
         return []
     table = table_of_networks(groups)
-    rows = [tuple(map(_escaped, row)) for row in table.rows]
+    rows = [tuple(map(for_markdown, row)) for row in table.rows]
     found = (on_recipes(groups), *on_cost(groups), *on_test_times(groups))
-    sentences = [f"- {_escaped(sentence)}" for sentence in found if sentence]
+    sentences = [f"- {for_markdown(sentence)}" for sentence in found if sentence]
     return [
         "## Trained networks",
         "",
-        _escaped(table.caption),
+        for_markdown(table.caption),
         "",
         *_table(table.header, rows),
         *sentences,
@@ -116,7 +116,7 @@ def _networks(run: Run) -> list[str]:
 
 
 def _conditions(run: Run) -> list[str]:
-    facts = [(_escaped(name), _escaped(value)) for name, value in flattened(run.provenance)]
+    facts = [(for_markdown(name), for_markdown(value)) for name, value in flattened(run.provenance)]
     return ["## Conditions", "", "As written in run.json.", "", *_table(("Fact", "Value"), facts)]
 
 
@@ -125,7 +125,7 @@ def _rows(run: Run, place: Path) -> list[str]:
     tables = run.directory / TABLES_DIRECTORY
     listed = [
         (
-            _escaped(network.title),
+            for_markdown(network.title),
             str(len(table)),
             _link(study, tables / network.name / f"{study}.csv", place),
         )
@@ -147,25 +147,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _directory_link(run: Run, place: Path) -> str:
     relative = _relative(run.directory, place)
-    return f"[{_escaped(relative)}]({_target(relative)})"
+    return f"[{for_markdown(relative)}]({markdown_target(relative)})"
 
 
 def _link(text: str, file: Path, place: Path) -> str:
-    return f"[{_escaped(text)}]({_target(_relative(file, place))})"
+    return f"[{for_markdown(text)}]({markdown_target(_relative(file, place))})"
 
 
 def _relative(path: Path, place: Path) -> str:
     return Path(os.path.relpath(path, place)).as_posix()
-
-
-def _target(path: str) -> str:
-    return f"<{path}>" if re.search(r"[\s()]", path) else path
-
-
-def _escaped(text: str) -> str:
-    r"""Keep a text as it is where Markdown would read signs into it, and in one line.
-
-    >>> _escaped("a|b *c*")
-    'a\\|b \\*c\\*'
-    """
-    return re.sub(r"([\\|*`<\[\]$~])", r"\\\1", " ".join(text.split()))

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from unravelnet.escaping import visible
 from unravelnet.figures import save_figure
 from unravelnet.figures.style import unbroken
 from unravelnet.record import Table
@@ -205,7 +206,7 @@ def _environment() -> Environment:
 
 
 def _typeset(value: Any) -> Any:
-    return unbroken(value) if type(value) is str else value
+    return unbroken(visible(value)) if type(value) is str else value
 
 
 def _resource(name: str) -> str:
