@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -446,6 +447,9 @@ class _Position:
 class _Macs(TorchDispatchMode):
     """Counts the multiply-accumulate operations of what runs inside (convolutions and matrix products)."""
 
+    # What control flow such as torch.cond runs is counted as it runs.
+    supports_higher_order_operators = True
+
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
@@ -454,7 +458,7 @@ class _Macs(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func._overloadpacket in flop_registry:
+        if getattr(func, "_overloadpacket", None) in flop_registry:
             # A multiplication and an addition are two operations there and one MAC here.
             self.count += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out) // 2
         return out
@@ -500,10 +504,8 @@ def first_tensor(inputs: Inputs) -> Tensor:
 
     Raises DataError where there is none.
     """
-    if isinstance(inputs, Tensor):
-        return inputs
-    values = inputs.values() if isinstance(inputs, Mapping) else inputs
-    found = next((value for value in values if isinstance(value, Tensor)), None)
+    leaves = pytree.tree_leaves(dict(inputs) if isinstance(inputs, Mapping) else inputs)
+    found = next((leaf for leaf in leaves if isinstance(leaf, Tensor)), None)
     if found is None:
         raise DataError(
             f"The inputs, a {type(inputs).__name__}, hold no tensor. Give a tensor, a tuple of positional or a dict "

@@ -13,7 +13,9 @@ from torch import fx, nn
 
 from unravelnet.capture.assemble import assemble
 from unravelnet.capture.export import export_model
+from unravelnet.capture.forms import bare_model
 from unravelnet.capture.operations import RECURRENT, operation
+from unravelnet.capture.refusals import in_sentences
 from unravelnet.capture.stream import Stream
 from unravelnet.capture.structure import Region, find_structure
 from unravelnet.capture.verify import verify
@@ -23,6 +25,7 @@ from unravelnet.network import Inputs, UnraveledNetwork
 __all__ = ["unravel"]
 
 
+@in_sentences
 def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> UnraveledNetwork:
     """Find the residual modules of a model.
 
@@ -49,6 +52,7 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     in the way. Source: Veit, Wilber and Belongie 2016 for the modules; Johnson, Pearson and Pingali 1994 for
     the regions.
     """
+    model = bare_model(model)
     exported = export_model(model, example)
     stream = Stream(exported.graph_module.graph)
     structure = find_structure(stream, stream.others())

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from unravelnet.capture.export import Call, ExportedModel
+from unravelnet.capture.call import Call
+from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.stream import Stream
 from unravelnet.capture.structure import Region, Structure
 from unravelnet.errors import CaptureError
@@ -306,10 +307,10 @@ class _Assembly:
         graph = fx.Graph()
         copies: dict[fx.Node, fx.Node] = {}
         if piece.x is not None:
-            copies[piece.x] = graph.placeholder("x")
+            copies[piece.x] = _argument(graph, "x")
         inputs = self._placeholders() if piece.x is None else piece.reads
         for node in inputs:
-            copies[node] = graph.placeholder(node.name)
+            copies[node] = _argument(graph, node.name)
         for node in piece.nodes:
             if node not in copies:
                 copies[node] = graph.node_copy(node, copies.__getitem__)
@@ -323,6 +324,13 @@ class _Assembly:
 
     def _placeholders(self) -> list[fx.Node]:
         return [node for node in self.stream.graph.nodes if node.op == "placeholder"]
+
+
+def _argument(graph: fx.Graph, name: str) -> fx.Node:
+    """Add an argument under a name that nothing else in the graph has: an input of a model may be called x, too."""
+    node = graph.placeholder(name)
+    node.target = node.name
+    return node
 
 
 def _result(graph: fx.Graph, piece: _Piece, copies: dict[fx.Node, fx.Node]) -> Any:

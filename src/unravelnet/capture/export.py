@@ -6,11 +6,8 @@ into sentences. The user's model is left as it was, modes and random state inclu
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,70 +15,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from unravelnet.capture.call import Call, arguments, check_example, with_batch
 from unravelnet.capture.operations import RESHAPES, operation
-from unravelnet.errors import CaptureError
+from unravelnet.capture.refusals import check_runs, fixed_batch_size, not_exported
+from unravelnet.capture.untouched import left_as_it_was, quiet
 from unravelnet.network import Inputs, first_tensor
-
-
-@dataclass(frozen=True)
-class Call:
-    """How a model is called: the form of its inputs, the constants that go along, the form of its output."""
-
-    names: tuple[str, ...]
-    constants: Mapping[str, Any]
-    spec: pytree.TreeSpec
-    output_spec: pytree.TreeSpec
-    fixed: Mapping[int, Any]
-    guards: nn.Module | None
-
-    def __deepcopy__(self, memo: object) -> Call:
-        # It never changes, so that copies of a network may share it.
-        return self
-
-    def output(self, leaves: Iterable[Any]) -> Any:
-        """Put output values into the model's own form."""
-        return pytree.tree_unflatten(list(leaves), self.output_spec)
-
-    def leaves(self, inputs: Inputs) -> list[Any]:
-        """Flatten inputs into the order of the graph's placeholders.
-
-        Raises CaptureError where their form is not that of the example.
-        """
-        args, kwargs = arguments(inputs)
-        if set(kwargs) == set(self.names):
-            kwargs = {name: kwargs[name] for name in self.names}
-        leaves, spec = pytree.tree_flatten((args, {**kwargs, **self.constants}))
-        if spec != self.spec:
-            expected = (
-                f"a dict with {list(self.names)}" if self.names else "inputs in the form of the example"
-            )
-            given = f"a dict with {list(kwargs)}" if kwargs else f"{len(args)} positional input(s)"
-            raise CaptureError(
-                f"The network was captured for {expected} and got {given}. Give the inputs in the form of the "
-                "example, or unravel the model again with an example of the new form."
-            )
-        self._check(leaves)
-        return leaves
-
-    def _check(self, leaves: list[Any]) -> None:
-        """Raise where the graph does not hold for these inputs: it is what the model did with the example."""
-        for place, value in self.fixed.items():
-            if leaves[place] != value:
-                raise CaptureError(
-                    f"The network was captured with the value {value!r} for an input that is now {leaves[place]!r}. "
-                    "Unravel the model again with an example that has the new value."
-                )
-        if self.guards is None:
-            return
-        try:
-            self.guards(*leaves)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves if isinstance(leaf, Tensor))
-            reason = str(error).strip().partition("\n")[0].removeprefix("Guard failed: ")
-            raise CaptureError(
-                f"The network was captured from an example that does not stand for inputs of shape {shapes}: the "
-                f"model may compute something else for them ({reason}). Unravel it again with an example like them."
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -93,115 +31,29 @@ class ExportedModel:
     example: Inputs
 
 
-def arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Split inputs of any form into positional and keyword arguments."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs), {}) if isinstance(inputs, tuple | list) else ((inputs,), {})
-
-
 def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     """Export a model in evaluation mode, with its batch size left open.
 
     Raises CaptureError with what in the model stands in the way.
     """
-    _check_batch_dimension(example)
-    example = with_batch(example, [0, 1] if first_tensor(example).shape[0] > 1 else [0, 0])
+    check_example(example)
+    given, example = example, with_batch(example, [0, 1] if len(first_tensor(example)) > 1 else [0, 0])
     args, kwargs = arguments(example)
     constants = _constants(model, kwargs)
-    flat, spec = pytree.tree_flatten((args, {**kwargs, **constants}))
-    dynamic_args, dynamic_kwargs = pytree.tree_unflatten(_dynamic_shapes(flat), spec)
-    names = tuple(inspect.signature(model.forward).parameters)[: len(args)]
-    with left_as_it_was(model), _quiet():
+    names, kwargs = tuple(kwargs), {**kwargs, **constants}
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    check_runs(model, arguments(given), (args, kwargs))
+    with left_as_it_was(model), quiet():
         model.eval()
+        _with_plain_signature(model, args, kwargs)
         try:
-            program = torch.export.export(
-                model,
-                args,
-                {**kwargs, **constants},
-                dynamic_shapes=_by_name(model, names, dynamic_args, dynamic_kwargs),
-                strict=False,
-            )
-            graph_module, guards = _functional(program)
+            program, graph_module, guards = _read(model, args, kwargs)
         except Exception as error:
-            raise _explained(model, error) from error
+            raise not_exported(model, error) from error
     _check_batch_is_open(graph_module)
-    fixed = {place: leaf for place, leaf in enumerate(flat) if not isinstance(leaf, Tensor)}
-    call = Call(tuple(kwargs), constants, spec, program.call_spec.out_spec, fixed, guards)
+    fixed = {place: leaf for place, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)}
+    call = Call(names, constants, spec, program.call_spec.out_spec, fixed, guards)
     return ExportedModel(graph_module, call, example)
-
-
-def _check_batch_dimension(example: Inputs) -> None:
-    if isinstance(example, str) or not isinstance(example, Tensor | tuple | list | Mapping):
-        raise CaptureError(
-            f"The example is a {type(example).__name__}. Give a tensor, a tuple of positional or a dict of keyword "
-            "inputs, as the model takes them."
-        )
-    first = first_tensor(example)
-    if first.dim() == 0 or len(first) == 0:
-        raise CaptureError(
-            f"The example has the shape {tuple(first.shape)}. Its first dimension must be a batch of at least one."
-        )
-
-
-def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:
-    """Take rows of a batch, with repetition, from every tensor that has the batch as its first dimension."""
-    batch_size = first_tensor(inputs).shape[0]
-
-    def take(leaf: Any) -> Any:
-        has_batch = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch_size
-        return leaf[rows] if has_batch else leaf
-
-    return pytree.tree_map(take, dict(inputs) if isinstance(inputs, Mapping) else inputs)
-
-
-@contextlib.contextmanager
-def left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give back modes, buffers, attributes and random state at the end, also after an exception."""
-    attributes = [(module, _snapshot(vars(module))) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        try:
-            yield
-        finally:
-            for module, saved in attributes:
-                _restore(vars(module), saved)
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    buffer.copy_(value)
-
-
-def _snapshot(attributes: dict[str, Any]) -> dict[str, tuple[Any, dict[Any, Any] | None]]:
-    """Note the attributes of a module, and what stands in those that are dicts (its parameters and buffers)."""
-    return {
-        name: (value, dict(value) if isinstance(value, dict) else None) for name, value in attributes.items()
-    }
-
-
-def _restore(attributes: dict[str, Any], saved: dict[str, tuple[Any, dict[Any, Any] | None]]) -> None:
-    for name in set(attributes) - set(saved):
-        del attributes[name]
-    for name, (value, content) in saved.items():
-        attributes[name] = value
-        if content is not None:
-            value.clear()
-            value.update(content)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the notices of torch.export, which speak of its own internals, from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch.fx", "torch._export")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _constants(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,23 +63,57 @@ def _constants(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {"use_cache": False} if caches and "use_cache" in accepted and "use_cache" not in kwargs else {}
 
 
-def _dynamic_shapes(leaves: list[Any]) -> list[Any]:
+def _with_plain_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Let the signature of a model's forward have a name for each input and nothing else.
+
+    torch.export cannot tell the inputs of **kwargs apart, and a forward that another tool has put on the instance
+    often claims the signature of the method that it stands for, `self` included.
+    """
+    forward = model.forward
+    is_own = "forward" not in vars(model)
+    declared = inspect.signature(forward).parameters.values() if is_own else ()
+    names = [p.name for p in declared if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = [*names, *(f"input_{place}" for place in range(len(names), len(args)))][: len(args)]
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+    parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in kwargs]
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return forward(*args, **kwargs)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have one
+    model.forward = called
+
+
+def _read(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[torch.export.ExportedProgram, fx.GraphModule, nn.Module | None]:
+    """Read the graph with lengths left open, or, where the model decides by them, with the batch alone."""
+    signature = inspect.signature(model.forward)
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    attempts = [_open_dimensions(leaves, with_lengths=True), _open_dimensions(leaves, with_lengths=False)]
+    for shapes in attempts:
+        open_args, open_kwargs = pytree.tree_unflatten(shapes, spec)
+        by_name = dict(signature.bind(*open_args, **open_kwargs).arguments)
+        try:
+            program = torch.export.export(model, args, kwargs, dynamic_shapes=by_name, strict=False)
+            return program, *_functional(program)
+        except Exception:
+            if shapes == attempts[-1]:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open_dimensions(leaves: list[Any], *, with_lengths: bool) -> list[Any]:
     """Leave the first dimension open; in token ids and masks, the length as well."""
     auto = torch.export.Dim.AUTO
 
     def shape_of(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return None
-        n_open = 1 if leaf.is_floating_point() else leaf.dim()
+        n_open = leaf.dim() if with_lengths and not leaf.is_floating_point() else 1
         return dict.fromkeys(range(min(n_open, leaf.dim())), auto)
 
     return [shape_of(leaf) for leaf in leaves]
-
-
-def _by_name(
-    model: nn.Module, names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any] | tuple[Any, ...]:
-    return {**dict(zip(names, args, strict=True)), **kwargs} if kwargs else tuple(args)
 
 
 def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, nn.Module | None]:
@@ -240,6 +126,7 @@ def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, 
     for node in list(graph_module.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             graph_module.graph.erase_node(node)
+    _without_copies(graph_module.graph)
     _without_idle_casts(graph_module.graph)
     _with_plain_sums(graph_module.graph)
     graph_module.graph.eliminate_dead_code()
@@ -291,6 +178,17 @@ def _is_view_maker(node: fx.Node) -> bool:
 
 def _stands_after(node: fx.Node, other: fx.Node) -> bool:
     return other < node
+
+
+def _without_copies(graph: fx.Graph) -> None:
+    """Take out copies into a value that is overwritten whole: autograd does not know their derivative."""
+    for node in list(graph.nodes):
+        if operation(node) != "copy":
+            continue
+        target, source = (argument.meta.get("val") for argument in node.args[:2])
+        if (target.shape, target.dtype, target.device) == (source.shape, source.dtype, source.device):
+            node.replace_all_uses_with(node.args[1])
+            graph.erase_node(node)
 
 
 def _without_idle_casts(graph: fx.Graph) -> None:
@@ -355,42 +253,3 @@ def _check_batch_is_open(graph_module: fx.GraphModule) -> None:
     size = placeholder.meta["val"].shape[0]
     if not isinstance(size, torch.SymInt):
         raise fixed_batch_size(3, f"its graph holds the constant {size}")
-
-
-def fixed_batch_size(batch_size: int, reason: str) -> CaptureError:
-    """Make the error for a model that works for one batch size only."""
-    return CaptureError(
-        f"The model fixes its batch size: it does not run on a batch of {batch_size} ({reason}). Take the batch "
-        "size from the input (x.shape[0]) in its forward method."
-    )
-
-
-def _explained(model: nn.Module, error: Exception) -> CaptureError:
-    """Say in a sentence why a model could not be exported."""
-    text = str(error)
-    name = type(model).__name__
-    first_line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    if "data-dependent" in text.lower() or "DataDependent" in type(error).__name__:
-        place = _user_frame(error)
-        return CaptureError(
-            f"{name} cannot be captured: data-dependent control flow{place} decides by the values of a tensor "
-            "which operations run. Replace the decision by torch.where or torch.cond, or unravel a part of the "
-            "model that has none."
-        )
-    return CaptureError(
-        f"{name} cannot be captured: torch.export stopped{_user_frame(error)} with {type(error).__name__}: "
-        f"{first_line[:300]} Check that the model runs on this example by itself, and that every input of its "
-        "forward method is in the example."
-    )
-
-
-def _user_frame(error: BaseException) -> str:
-    """Name the last line of the user's own code that an error passed through."""
-    import traceback
-
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not any(part in frame.filename for part in ("/torch/", "unravelnet/capture", "<"))
-    ]
-    return f" in {frames[-1].name}, line {frames[-1].lineno} ({frames[-1].line})," if frames else ""

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.capture.export import ExportedModel, arguments, fixed_batch_size, left_as_it_was, with_batch
+from unravelnet.capture.call import arguments, with_batch
+from unravelnet.capture.export import ExportedModel
+from unravelnet.capture.refusals import fixed_batch_size
+from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.errors import CaptureError
 from unravelnet.network import UnraveledNetwork
 from unravelnet.route import Step

@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from unravelnet.capture.export import arguments, left_as_it_was
+from unravelnet.capture.call import arguments
+from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.errors import DataError, UnknownNameError
 from unravelnet.network import Inputs, Shape
 

@@ -1,0 +1,90 @@
+"""Works with a user's model and leaves it as it was; keeps torch's own notices from the user."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextlib.contextmanager
+def left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Give back modes, buffers, attributes and random state at the end, also after an exception."""
+    attributes = [(module, _snapshot(vars(module))) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    with _random_state_kept():
+        try:
+            yield
+        finally:
+            for module, saved in attributes:
+                _restore(vars(module), saved)
+            for parameter, requires_grad in trainable:
+                if parameter.requires_grad != requires_grad:
+                    parameter.requires_grad_(requires_grad)
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator that a model may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _snapshot(attributes: dict[str, Any]) -> dict[str, tuple[Any, dict[Any, Any] | None]]:
+    """Note the attributes of a module, and what stands in those that are dicts (its parameters and buffers)."""
+    return {
+        name: (value, dict(value) if isinstance(value, dict) else None) for name, value in attributes.items()
+    }
+
+
+def _restore(attributes: dict[str, Any], saved: dict[str, tuple[Any, dict[Any, Any] | None]]) -> None:
+    for name in set(attributes) - set(saved):
+        del attributes[name]
+    for name, (value, content) in saved.items():
+        attributes[name] = value
+        if content is not None:
+            value.clear()
+            value.update(content)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the notices of torch.export, which speak of its own internals, from the user.
+
+    They come as warnings, through loggers of torch, and as graphs printed to standard error.
+    """
+    names = ["torch", *(name for name in logging.root.manager.loggerDict if name.startswith("torch."))]
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
