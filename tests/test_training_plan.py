@@ -61,7 +61,7 @@ def test_cosine_is_that_of_torch():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs is 0; give 1 or more"),
+        ({"epochs": 0}, "epochs is 0; give 1 to 100,000"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
@@ -70,8 +70,8 @@ def test_cosine_is_that_of_torch():
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"warmup_iterations": -1}, "warmup_iterations is -1"),
         ({"pad": -2}, "pad is -2"),
-        ({"image_sizes": "16,big"}, "image_sizes is 16,big; give heights in pixels"),
-        ({"image_sizes": "0"}, "image_sizes is 0; give heights in pixels"),
+        ({"image_sizes": "16,big"}, "image_sizes is 16,big; give heights of 1 to 16,384 pixels"),
+        ({"image_sizes": "0"}, "image_sizes is 0; give heights of 1 to 16,384 pixels"),
         (
             {"epochs": 2, "image_sizes": "16,24,32"},
             "epochs is 2; give 3 or more, one for each of the image sizes",

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unravelnet.costs import MOST_DRAWS, check_number, check_routes, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
@@ -82,6 +83,9 @@ def ensemble_of_routes(
     `limit`: only so many images, drawn by `seed`. Raises EvaluationError where data has no targets, networks differ
     in their classes or no ensemble can be made; RouteError and TrainingError where routes do not fit.
     """
+    check_routes(n_routes)
+    check_number(repeats, MOST_DRAWS, "draws of members")
+    check_seed(seed)
     kind, members = _members(net, routes, n_routes, keep, seed)
     benches = [Bench(network, precision=precision, device=device) for network in (net, *others)]
     ensembles: dict[Members, _Ensembles] = {"routes": _Ensembles(len(members), sizes, repeats, seed)}

@@ -52,6 +52,10 @@ class UnknownNameError(UnravelError):
     """A name is not one of the known ones."""
 
 
+class CostError(UnravelError):
+    """Something was asked for that is larger, or takes longer, than anybody can mean."""
+
+
 class MissingExtraError(UnravelError):
     """A feature needs a package that is not installed."""
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from unravelnet.costs import MOST_ROUTES, at_most, check_half_width, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.errors import EvaluationError, RouteError
@@ -93,7 +94,10 @@ def evaluate(
         raise EvaluationError(
             f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
         )
-    trials = [route if isinstance(route, Trial) else Trial(route) for route in routes]
+    check_half_width(until_ci)
+    check_seed(seed)
+    given = at_most(routes, MOST_ROUTES, "routes")
+    trials = [route if isinstance(route, Trial) else Trial(route) for route in given]
     bench = Bench(net, precision=precision, device=device, compile=compile)
     size = batch_size or _BATCH_SIZE.get(bench.device.type, 256)
     is_random = until_ci is not None or limit is not None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unravelnet.costs import MOST_LAYERS, check_number
 from unravelnet.errors import EvaluationError, RouteError
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def path_count(n_modules: int, length: int) -> int:
     `length`: modules entered; no path is longer than the network, and the count is then 0.
     Raises RouteError for negative numbers.
     """
-    _check_not_negative(n_modules, "residual modules")
-    _check_not_negative(length, "modules entered")
+    _check_count(n_modules, "residual modules")
+    _check_count(length, "modules entered")
     return comb(n_modules, length)
 
 
@@ -46,8 +47,12 @@ def path_counts(n_modules: int) -> list[int]:
 
     Index = length in modules. Raises RouteError for a negative number of modules.
     """
-    _check_not_negative(n_modules, "residual modules")
-    return [comb(n_modules, length) for length in range(n_modules + 1)]
+    _check_count(n_modules, "residual modules")
+    counts = [1]
+    for length in range(n_modules):
+        # Exact, for the product is C(n, k + 1) · (k + 1); each count by itself would take n times as long.
+        counts.append(counts[-1] * (n_modules - length) // (length + 1))
+    return counts
 
 
 def length_distribution(n_modules: int) -> NDArray[np.float64]:
@@ -71,8 +76,9 @@ def share_within(n_modules: int, shortest: int, longest: int) -> float:
 
     That is the share of the effective paths of the paper. Raises RouteError for negative numbers.
     """
-    counts = [path_count(n_modules, length) for length in range(shortest, longest + 1)]
-    return sum(counts) / 2**n_modules
+    _check_count(shortest, "modules entered")
+    _check_count(longest, "modules entered")
+    return sum(path_counts(n_modules)[shortest : longest + 1]) / 2**n_modules
 
 
 def surviving_share(n_modules: int, n_deleted: int, length: int) -> float:
@@ -85,7 +91,7 @@ def surviving_share(n_modules: int, n_deleted: int, length: int) -> float:
     more modules are deleted, or entered, than there are.
     """
     for number, what in ((n_deleted, "deleted"), (length, "entered by a path")):
-        _check_not_negative(number, f"modules {what}")
+        _check_count(number, f"modules {what}")
         if number > n_modules:
             raise RouteError(f"Of {n_modules} residual modules, {number} cannot be {what}.")
     return path_count(n_modules - n_deleted, length) / path_count(n_modules, length)
@@ -101,7 +107,7 @@ def surviving_gradient_share(decay: float, n_deleted: int) -> float:
     (1 + decay)^-d, whatever the number of modules, because sum_x C(n, x) decay^x = (1 + decay)^n. It adds
     norms, as Fig. 6c of the paper does. Raises RouteError for negative numbers.
     """
-    _check_not_negative(n_deleted, "deleted modules")
+    _check_count(n_deleted, "deleted modules")
     if not (isfinite(decay) and decay >= 0):
         raise RouteError(f"The decay of the gradient per module must be a number of 0 or more; got {decay}.")
     return float((1 + decay) ** -n_deleted)
@@ -146,6 +152,7 @@ def _running_sums(weights: Sequence[float]) -> list[Fraction]:
     return sums
 
 
-def _check_not_negative(number: int, what: str) -> None:
+def _check_count(number: int, what: str) -> None:
     if number < 0:
         raise RouteError(f"The number of {what} must be 0 or more; got {number}.")
+    check_number(number, MOST_LAYERS, what)

@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 
+from unravelnet.costs import MOST_MODULES, check_number
 from unravelnet.errors import RouteError
 
 Mode = Literal["both", "skip", "branch"]
@@ -32,8 +33,6 @@ _MODE_OF_SUFFIX: dict[str, Mode] = {"": "both", "s": "skip", "b": "branch"}
 _SUFFIX_OF_MODE: dict[Mode, str] = {mode: suffix for suffix, mode in _MODE_OF_SUFFIX.items()}
 _RUN = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?([sb]?)", re.ASCII)
 _EMPTY = "none"
-# Texts of routes come from files and addresses; a short one must not ask for all the memory there is.
-_MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,7 @@ class Route:
         >>> Route.full(4)
         Route('0-3')
         """
+        check_number(n_modules, MOST_MODULES, "residual modules")
         return cls(tuple(Step(module) for module in range(n_modules)))
 
     @classmethod
@@ -93,7 +93,7 @@ class Route:
             return cls(())
         steps: list[Step] = []
         for run in compact.split(","):
-            steps += _parse_run(run, text, room=_MOST_STEPS - len(steps))
+            steps += _parse_run(run, text, room=MOST_MODULES - len(steps))
         return cls(tuple(steps))
 
     def __str__(self) -> str:
@@ -189,6 +189,7 @@ class Route:
         first, last = self._span(start, start + 1 if stop is None else stop, "repeat")
         if times < 1:
             raise RouteError(f"A span cannot be passed {times} times; give times=1 or more.")
+        check_number((last - first) * times, MOST_MODULES, "visits of one span")
         return Route(self.steps[:first] + self.steps[first:last] * times + self.steps[last:])
 
     def reverse(self, start: int = 0, stop: int | None = None) -> Route:
@@ -277,8 +278,9 @@ def _parse_run(run: str, text: str, room: int) -> list[Step]:
         )
     first, last, suffix = int(match[1]), int(match[2] or match[1]), match[3]
     if abs(last - first) >= room:
+        # Texts of routes come from files and addresses; a short one must not ask for all the memory there is.
         raise RouteError(
-            f"The route {text[:80]!r} has more than {_MOST_STEPS} steps; no network has that many."
+            f"The route {text[:80]!r} has more than {MOST_MODULES} steps; no network has that many."
         )
     step = 1 if last >= first else -1
     return [Step(module, _MODE_OF_SUFFIX[suffix]) for module in range(first, last + step, step)]

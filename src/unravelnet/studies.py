@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, check_routes, check_seed
 from unravelnet.errors import RouteError, unknown_name
 from unravelnet.route import Route
 
@@ -150,6 +151,7 @@ def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> l
                 f"No two of the {len(full)} residual modules may be swapped: none that keep their shape are "
                 "compatible. `net.compatible_with(index)` lists what may stand in for a module."
             )
+        check_number(count, MOST_SWAPS, "swaps in one route")
         label = f"{count} swap" if count == 1 else f"{count} swaps"
         for repeat in range(repeats):
             order = _swapped(len(full), pairs, count, _generator(seed, count, repeat))
@@ -200,12 +202,14 @@ def _intact(full: Route, study: str) -> Trial:
 
 def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
     """Return the counts, each once, or say which number cannot be meant."""
-    distinct = list(dict.fromkeys(index(count) for count in counts))
+    distinct = list(dict.fromkeys(at_most(map(index, counts), MOST_ROUTES, "counts")))
     if repeats < 1 or seed < 0 or min(distinct, default=0) < 0:
         raise RouteError(
             "A random study needs counts of 0 or more, repeats of 1 or more and a seed of 0 or more; got "
             f"counts={distinct}, repeats={repeats}, seed={seed}."
         )
+    check_seed(seed)
+    check_routes(repeats * len(distinct))
     return distinct
 
 

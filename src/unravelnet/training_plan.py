@@ -10,6 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from unravelnet.costs import (
+    LARGEST_LEARNING_RATE,
+    LARGEST_SEED,
+    MOST_EPOCHS,
+    MOST_EXAMPLES_AT_A_TIME,
+    MOST_PIXELS,
+)
 from unravelnet.errors import TrainingError, unknown_name
 from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 
@@ -73,21 +80,31 @@ class TrainingPlan:
     keep_epochs: str = ""
 
     def __post_init__(self) -> None:
-        self._check("epochs", self.epochs >= 1, "1 or more")
-        self._check("batch_size", self.batch_size >= 1, "1 or more")
-        self._check("learning_rate", 0 < self.peak_learning_rate < math.inf, "a number above 0, or None")
+        self._check_whole("epochs", 1, MOST_EPOCHS)
+        self._check_whole("batch_size", 1, MOST_EXAMPLES_AT_A_TIME)
+        self._check_whole("seed", 0, LARGEST_SEED)
+        self._check(
+            "learning_rate",
+            0 < self.peak_learning_rate <= LARGEST_LEARNING_RATE,
+            f"a number above 0 and up to {LARGEST_LEARNING_RATE:,g}, or None",
+        )
         self._check("momentum", 0 <= self.momentum < 1, "a number from 0 to below 1")
-        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
+        self._check(
+            "weight_decay",
+            0 <= self.weight_decay <= LARGEST_LEARNING_RATE,
+            f"0 to {LARGEST_LEARNING_RATE:,g}",
+        )
         self._check("warmup_iterations", (self.warmup_iterations or 0) >= 0, "0 or more, or None")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "a number from 0 to below 1")
-        self._check("pad", (self.pad or 0) >= 0, "0 or more, or None")
+        self._check("pad", 0 <= (self.pad or 0) <= MOST_PIXELS, f"0 to {MOST_PIXELS:,}, or None")
         if self.schedule not in _SCHEDULES:
             raise unknown_name("schedule", self.schedule, _SCHEDULES)
         if self.precision not in _PRECISIONS:
             raise unknown_name("precision", self.precision, _PRECISIONS)
         parse_route_sampler(self.routes)
         self._check("test_every", self.test_every >= 1, "1 or more")
-        self._check("image_sizes", self._image_sizes() is not None, 'heights in pixels, as "16,24,32", or ""')
+        heights = f'heights of 1 to {MOST_PIXELS:,} pixels, as "16,24,32", or ""'
+        self._check("image_sizes", self._image_sizes() is not None, heights)
         n_sizes = len(self._image_sizes() or ())
         self._check("epochs", self.epochs >= n_sizes, f"{n_sizes} or more, one for each of the image sizes")
         self._check(
@@ -183,7 +200,10 @@ class TrainingPlan:
         if not self.image_sizes:
             return ()
         sizes = [int(size) if size.strip().isdecimal() else 0 for size in self.image_sizes.split(",")]
-        return tuple(sizes) if all(sizes) else None
+        return tuple(sizes) if all(0 < size <= MOST_PIXELS for size in sizes) else None
+
+    def _check_whole(self, name: str, least: int, most: int) -> None:
+        self._check(name, least <= getattr(self, name) <= most, f"{least} to {most:,}")
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:

@@ -194,3 +194,44 @@ def test_an_error_that_an_interruption_became_is_the_interruption():
 def test_an_error_without_an_interruption_stays_one():
     with pytest.raises(ImportError, match="no module"), interruptible("The rows are kept."):
         raise ImportError("no module")
+
+
+# -- numbers that nobody can mean --
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [
+        ("lesion zoo:resnet8 --data digits --seed 18446744073709551616", "--seed"),
+        (f"lesion zoo:resnet8 --data digits --seed {'9' * 5000}", "--seed"),
+        ("lesion zoo:resnet8 --data digits --limit 99999999999999999999", "images of digits were asked for"),
+        (
+            "lesion zoo:resnet8 --data digits --batch-size 99999999999999999999",
+            "images at a time are too many",
+        ),
+        ("lesion zoo:resnet8 --data digits --until-ci nan", "nan"),
+        ("lesion zoo:resnet8 --data digits --until-ci 0", "at most 0.0"),
+        ("lesion zoo:resnet14 --data digits --study reorder --counts 1000000000000", "swaps in one route"),
+        ("lesion zoo:resnet8 --data digits --study delete-many --repeats 1000000000", "4,000,000,000 routes"),
+        ("lesion zoo:resnet9999999998 --data digits", "resnet9999999998"),
+        (f"inspect zoo:resnet{'9' * 5000}", "There is no zoo network"),
+        ("inspect zoo:resnet999999998", "999,999,998 layers are too many"),
+        ("inspect zoo:resnet8 --input-shape 3,100000,100000", "30,000,000,000 values, 111.7 GiB"),
+        ("inspect zoo:resnet8 --input-shape 99999999999999999999,1,1", "99,999,999,999,999,999,999 values"),
+        ("paths zoo:resnet8 --data digits --method sampled --draws 1000000000000", "draws are too many"),
+        ("train resnet8 --data digits --out x --learning-rate 1e300", "learning_rate is 1e+300"),
+        ("train resnet8 --data digits --out x --learning-rate nan", "learning_rate is nan"),
+        ("train resnet8 --data digits --out x --epochs 1000000000000", "epochs is 1000000000000"),
+        ("train resnet8 --data digits --out x --weight-decay inf", "weight_decay is inf"),
+        ("train resnet8 --data digits --out x --seed 99999999999999999999", "--seed"),
+        ("reproduce --repeats 1000000000 --out x", "routes are too many"),
+        ("reproduce --epochs 1000000000 --out x", "epochs is 1000000000"),
+        ("reproduce --until-ci 1e-300 --out x", "at most 1e-300"),
+    ],
+)
+def test_numbers_that_nobody_can_mean_are_misuse(call, tmp_path, words, phrase):
+    ran = call(*words.split())
+    assert_one_sentence(ran)
+    assert phrase in ran.err
+    assert ran.status == 2
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from unravelnet.costs import LARGEST_SEED, check_shape
+
 
 class PrecisionName(StrEnum):
     """Precisions that can be asked for."""
@@ -28,7 +30,9 @@ DATA_OR_TEXT_HELP = f"{DATA_HELP[:-1]}; for a language model a text file, of whi
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
-SeedOption = Annotated[int, typer.Option(metavar="N", help="Determines every random choice.", min=0)]
+SeedOption = Annotated[
+    int, typer.Option(metavar="N", help="Determines every random choice.", min=0, max=LARGEST_SEED)
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Load these weights first: .safetensors or .pt (tensors only)."),
@@ -61,4 +65,5 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     shape = tuple(whole_numbers(text, "--input-shape"))
     if min(shape) < 1:
         raise typer.BadParameter(f"{text!r} has a side that is not positive", param_hint="--input-shape")
+    check_shape(shape)
     return shape

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from unravelnet.costs import MOST_EXAMPLES_AT_A_TIME, check_number
 from unravelnet.data.loading import load
 from unravelnet.data.source import Batch, Source, hash_batches, n_examples, open_source, part_of, split_batch
 from unravelnet.errors import DataError
@@ -167,6 +168,7 @@ def as_batches(
     """
     if batch_size < 1:
         raise DataError(f"A batch of {batch_size} images cannot be made; give batch_size=1 or more.")
+    check_number(batch_size, MOST_EXAMPLES_AT_A_TIME, "images at a time")
     if limit is not None and limit < 1:
         raise DataError(f"{limit} images were asked for; give limit=1 or more, or None for all.")
     if isinstance(data, str):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unravelnet.costs import check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, n_examples, part_of
@@ -34,6 +35,7 @@ def open_batches(
 
     A stream comes in its own order.
     """
+    check_seed(seed)
     if isinstance(data, str):
         data = load(data)
     size = batch_size or _BATCH_SIZE

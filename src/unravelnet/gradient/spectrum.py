@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unravelnet.costs import MOST_DRAWS, check_number
 from unravelnet.data.batches import Batches, StreamedBatches
 from unravelnet.data.source import Batch, n_examples
 from unravelnet.errors import EvaluationError, unknown_name
@@ -163,6 +164,7 @@ class _Options:
                 raise unknown_name(kind, name, known)
         if self.draws < (0 if self.method == "exact" else 1):
             raise EvaluationError(f"{self.draws} draws cannot be made; give draws=1 or more.")
+        check_number(self.draws, MOST_DRAWS, "draws")
         if self.max_length is not None and self.max_length < 0:
             raise EvaluationError(
                 f"A longest length of {self.max_length} cannot be; give max_length=0 or more."

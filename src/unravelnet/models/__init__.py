@@ -14,6 +14,7 @@ from pathlib import Path
 
 from unravelnet import zoo
 from unravelnet.capture import unravel
+from unravelnet.costs import check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, load
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import ModelError, UnknownNameError, unknown_name
@@ -55,6 +56,8 @@ def load_network(
     where weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images
     and the data is a text, or the other way round.
     """
+    if input_shape is not None:
+        check_shape(input_shape)
     found = _find(specification, _wish(input_shape, data))
     if weights is not None:
         load_into(found.model, read_weights(Path(weights).expanduser()), Path(weights))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from unravelnet import studies
+from unravelnet.costs import check_half_width
 from unravelnet.data import ImageData
 from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
 from unravelnet.inference import Precision
@@ -178,7 +179,8 @@ def _check_images(images: int, data: ImageData) -> None:
 
 
 def _check_width(until_ci: float | None) -> None:
-    if until_ci is not None and not 0 < until_ci < 1:
+    check_half_width(until_ci)
+    if until_ci is not None and until_ci >= 1:
         raise EvaluationError(
             f"Draws cannot stop when half their interval is {until_ci}; give a number between 0 and 1, such as 0.03."
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
+from unravelnet.costs import MOST_CHANNELS, MOST_CLASSES, MOST_LAYERS, check_number, check_shape
 from unravelnet.errors import ModelError, unknown_name
 
 
@@ -49,6 +50,7 @@ def check_depth(name: str, depth: int, layers_per_step: int) -> int:
 
     Raises ModelError where no whole number fits, naming the nearest depths that do.
     """
+    check_number(depth, MOST_LAYERS, "layers")
     n, rest = divmod(depth - 2, layers_per_step)
     if rest or n < 1:
         below = layers_per_step * max(1, n) + 2
@@ -70,6 +72,9 @@ def check_geometry(widths: Sequence[int], n_classes: int, input_shape: Sequence[
             f"The input shape {tuple(input_shape)} is not one of images; give channels, height and width, "
             "such as (3, 32, 32)."
         )
+    check_number(max(widths), MOST_CHANNELS, "channels")
+    check_number(n_classes, MOST_CLASSES, "classes")
+    check_shape(input_shape)
 
 
 def check_choice(kind: str, value: str, known: Sequence[str]) -> None:
