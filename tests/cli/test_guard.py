@@ -209,7 +209,7 @@ def test_an_error_without_an_interruption_stays_one():
             "lesion zoo:resnet8 --data digits --batch-size 99999999999999999999",
             "images at a time are too many",
         ),
-        ("lesion zoo:resnet8 --data digits --until-ci nan", "nan"),
+        ("lesion zoo:resnet8 --data digits --until-ci nan", "--until-ci"),
         ("lesion zoo:resnet8 --data digits --until-ci 0", "at most 0.0"),
         ("lesion zoo:resnet14 --data digits --study reorder --counts 1000000000000", "swaps in one route"),
         ("lesion zoo:resnet8 --data digits --study delete-many --repeats 1000000000", "4,000,000,000 routes"),
