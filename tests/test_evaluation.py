@@ -15,7 +15,7 @@ from torch import nn
 
 import unravelnet as un
 from unravelnet import evaluation as engine
-from unravelnet.errors import EvaluationError, RouteError
+from unravelnet.errors import DataError, EvaluationError, RouteError
 from unravelnet.evaluation import EvaluationInterrupted, walk
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.record import ResultsStore
@@ -272,15 +272,15 @@ def test_outputs_that_are_not_finite_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "phrase"),
+    ("targets", "error", "phrase"),
     [
-        (torch.full((50,), 7), "label 7 and the network 3 outputs"),
-        (torch.zeros(50, 2).long(), "do not fit targets"),
+        (torch.full((50,), 7), DataError, "label of image 0 of tensors is 7; classes are numbered 0 to 2"),
+        (torch.zeros(50, 2).long(), EvaluationError, "do not fit targets"),
     ],
 )
-def test_targets_that_do_not_fit_are_told(targets: torch.Tensor, phrase: str) -> None:
+def test_targets_that_do_not_fit_are_told(targets: torch.Tensor, error: type[Exception], phrase: str) -> None:
     net, (x, _) = small_net(), data()
-    with pytest.raises(EvaluationError, match=phrase):
+    with pytest.raises(error, match=phrase):
         un.evaluate(net, [net.full_route], (x, targets))
 
 
@@ -289,7 +289,7 @@ def test_modes_come_back_also_after_an_exception() -> None:
     net.head.eval()
     before = [module.training for module in net.modules()]
     un.evaluate(net, [net.full_route], (x, y))
-    with pytest.raises(EvaluationError):
+    with pytest.raises(DataError, match="classes are numbered 0 to 2"):
         un.evaluate(net, [net.full_route], (x, y + 9))
     assert [module.training for module in net.modules()] == before
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from unravelnet.errors import EvaluationError, UnknownNameError
-from unravelnet.metrics import METRICS, as_outputs, find_metrics, logits_of, values_of
+from unravelnet.errors import DataError, UnknownNameError
+from unravelnet.metrics import METRICS, as_outputs, find_metrics, values_of
 
 
 def measured(
@@ -51,6 +49,8 @@ def test_against_scipy() -> None:
         (logits * intact).sum(1).numpy() / norms, rel=1e-4
     )
     assert measured("agreement", logits, None, intact).mean() == (p.argmax(1) == q.argmax(1)).mean()
+    expected = [sklearn_metrics.mean_squared_error(a, b) for a, b in zip(logits, intact, strict=True)]
+    assert measured("squared_error", logits, None, intact) == pytest.approx(expected, rel=1e-5)
 
 
 def test_outputs_that_are_not_finite_are_wrong() -> None:
@@ -72,27 +72,10 @@ def test_segmentation_has_a_prediction_a_pixel() -> None:
 
 
 def test_a_label_outside_is_named() -> None:
-    with pytest.raises(EvaluationError, match="has a label -1 and the network 4 outputs"):
+    with pytest.raises(
+        DataError, match="The label of image 1 of the data is -1; classes are numbered 0 to 3"
+    ):
         as_outputs(torch.zeros(2, 4), torch.tensor([3, -1]))
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        torch.ones(2, 3),
-        (torch.ones(2, 3), None),
-        {"loss": torch.zeros(()), "logits": torch.ones(2, 3)},
-        {"out": torch.ones(2, 3)},
-        SimpleNamespace(logits=torch.ones(2, 3)),
-    ],
-)
-def test_logits_are_found_in_every_common_output(output: object) -> None:
-    assert torch.equal(logits_of(output), torch.ones(2, 3))
-
-
-def test_what_has_no_logits_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="returns a str in which no logits were found"):
-        logits_of("logits")
 
 
 def test_unknown_metrics_name_the_nearest() -> None:

@@ -26,8 +26,9 @@ from unravelnet.errors import EvaluationError
 from unravelnet.evaluation import walk
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import rate_interval
-from unravelnet.metrics import as_outputs
+from unravelnet.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.network import UnraveledNetwork, first_tensor
+from unravelnet.output import Output, OutputName
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
 from unravelnet.route_sampler import Exactly, RouteSampler, parse_route_sampler
@@ -51,6 +52,7 @@ def ensemble_of_routes(
     sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     repeats: int = 100,
     others: Iterable[UnraveledNetwork] = (),
+    output: OutputName = None,
     precision: Precision = "float32",
     limit: int | None = None,
     batch_size: int | None = None,
@@ -80,29 +82,38 @@ def ensemble_of_routes(
     predictions on which two members differ, and `error_correlation`, the phi coefficient of the errors of two
     members (pairs of which one is always right or always wrong have none). `others`: networks for the same classes,
     trained independently; with `net` they are measured in the same way, in rows for every number of them.
-    `limit`: only so many images, drawn by `seed`. Raises EvaluationError where data has no targets, networks differ
-    in their classes or no ensemble can be made; RouteError and TrainingError where routes do not fit.
+    `output`: which tensor of what each network returns holds the logits, as for `evaluate`. `limit`: only so many
+    images, drawn by `seed`. Raises EvaluationError where data has no targets, networks differ in their classes or no
+    ensemble can be made; DataError where targets are no classes; RouteError and TrainingError where routes do not fit.
     """
     check_routes(n_routes)
     check_number(repeats, MOST_DRAWS, "draws of members")
     check_seed(seed)
     kind, members = _members(net, routes, n_routes, keep, seed)
-    benches = [Bench(network, precision=precision, device=device) for network in (net, *others)]
+    networks = (net, *others)
+    measured = [_logits_of(network, output) for network in networks]
+    benches = [Bench(network, precision=precision, device=device) for network in networks]
     ensembles: dict[Members, _Ensembles] = {"routes": _Ensembles(len(members), sizes, repeats, seed)}
     if len(benches) > 1:
         ensembles["networks"] = _Ensembles(len(benches), range(1, len(benches) + 1), repeats, seed)
     intact = _Ensembles(1, [1], 1, seed)
-    batches = _open(data, batch_size or _BATCH_SIZE.get(benches[0].device.type, 256), limit, seed)
+    batches = _open(data, batch_size, limit, seed, benches[0].device)
     n_images = 0
     for batch in progress(batches) if progress else batches:
-        of_routes, targets_N = _probabilities(benches[0], [net.full_route, *members], batch)
+        of_routes, targets_N = _probabilities(
+            benches[0], measured[0], [net.full_route, *members], batch, batches.name
+        )
         intact.add(of_routes[:1], targets_N)
         ensembles["routes"].add(of_routes[1:], targets_N)
         if len(benches) > 1:
-            of_others = (_probabilities(bench, [bench.net.full_route], batch)[0] for bench in benches[1:])
+            of_others = (
+                _probabilities(bench, logits, [bench.net.full_route], batch, batches.name)[0]
+                for bench, logits in zip(benches[1:], measured[1:], strict=True)
+            )
             ensembles["networks"].add(_joined([of_routes[:1], *of_others], benches), targets_N)
         n_images += len(first_tensor(batch[0]))
     facts: Row = {
+        "output": str(measured[0]),
         "intact_error_rate": intact.member_error_rate,
         "n_predictions": intact.n,
         "n_images": n_images,
@@ -124,10 +135,18 @@ def ensemble_of_routes(
     return Table([{**row, **facts} for row in rows])
 
 
-def _open(data: Any, batch_size: int, limit: int | None, seed: int) -> Batches:
+def _open(data: Any, batch_size: int | None, limit: int | None, seed: int, device: torch.device) -> Batches:
     if isinstance(data, str):
         data = load(data)
-    return as_batches(data, batch_size=batch_size, limit=limit, shuffle_seed=None if limit is None else seed)
+    size = _BATCH_SIZE.get(device.type, 256) if batch_size is None else batch_size
+    return as_batches(data, batch_size=size, limit=limit, shuffle_seed=None if limit is None else seed)
+
+
+def _logits_of(net: UnraveledNetwork, output: OutputName) -> Output:
+    """Choose the output whose softmax is averaged."""
+    chosen = Output.of(output).chosen_from(net.outputs, net.name)
+    check_outputs(find_metrics(["error_rate"]), chosen.n_classes(net.outputs), chosen)
+    return chosen
 
 
 # -- members --
@@ -164,7 +183,9 @@ def _n_kept(n_modules: int, n_always: int, keep: float) -> int:
     return n_always + min(round(keep * n_free), n_free - 1)
 
 
-def _probabilities(bench: Bench, routes: Sequence[Route], batch: Batch) -> tuple[Tensor, Tensor]:
+def _probabilities(
+    bench: Bench, logits: Output, routes: Sequence[Route], batch: Batch, name: str
+) -> tuple[Tensor, Tensor]:
     """Give the probabilities of the routes in their order, shape (E, N, C), and the targets.
 
     A prediction with a logit that is not finite has no probabilities: they are NaN.
@@ -180,8 +201,8 @@ def _probabilities(bench: Bench, routes: Sequence[Route], batch: Batch) -> tuple
     found: list[Tensor] = [torch.empty(0)] * len(routes)
     targets_N = torch.empty(0)
     with bench.running():
-        for route, output in walk(bench.net, places, bench.place(inputs)):
-            outputs = as_outputs(output, targets.to(bench.device))
+        for route, returned in walk(bench.net, places, bench.place(inputs)):
+            outputs = as_outputs(returned, targets.to(bench.device), output=logits, name=name)
             assert outputs.targets_N is not None, "targets were given"
             targets_N = outputs.targets_N
             _check_memory(len(routes), outputs.logits_NC)

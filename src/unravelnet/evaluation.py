@@ -11,6 +11,7 @@ What is kept of a route are sums over predictions; `metrics` says of what, `inte
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,17 +24,22 @@ from torch import Tensor
 from unravelnet.costs import MOST_ROUTES, at_most, check_half_width, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
+from unravelnet.data.source import Batch, part_of
 from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
-from unravelnet.metrics import Metric, as_outputs, find_metrics, values_of
+from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
 from unravelnet.network import State, UnraveledNetwork, first_tensor
+from unravelnet.output import Output, OutputName
+from unravelnet.reach import unreached_modules
 from unravelnet.record import ResultsStore, Row, Table, TrialProgress, canonical_text, trial_id
 from unravelnet.route import Route
 from unravelnet.studies import Trial
+from unravelnet.targets import IGNORED_TARGET
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _Key = TypeVar("_Key")
+_log = logging.getLogger(__name__)
 
 # What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
 _SUMS = ("total", "squares", "difference", "difference_squares")
@@ -55,6 +61,7 @@ def evaluate(
     data: Any,
     *,
     metrics: Sequence[str] = ("error_rate",),
+    output: OutputName = None,
     precision: Precision = "float32",
     batch_size: int | None = None,
     device: torch.device | str | None = None,
@@ -77,19 +84,24 @@ def evaluate(
 
     `routes`: routes, or trials of a study. `data`: a pair of tensors, a Dataset, an iterable of batches or a
     data specification. `metrics`: names from `metrics.METRICS`; each gives a value, the ends of its interval
-    and the same for its difference to the intact network on the same predictions. `batch_size`: examples at a
-    time; chosen automatically if None. `limit`: only so many examples, drawn by `seed`. `until_ci`: examples
+    and the same for its difference to the intact network on the same predictions. `output`: which tensor of what the
+    network returns is measured: its name or place, as in `net.outputs`, with the dimension of its classes as in
+    "out:1" where that is to be said; None: the logits, else the first one. The rows name it. `batch_size`: examples
+    at a time; chosen automatically if None. `limit`: only so many examples, drawn by `seed`. `until_ci`: examples
     come in the random order of `seed`, and a route stops when half the width of the interval of the first
     metric, or of its difference to the intact network, is at most this. `store`: finished trials are taken from
     it and new sums go to it after every batch, so that an interrupted call goes on where it was. `progress`:
     wraps the iteration over batches, as `tqdm` does.
 
     Raises RouteError where a route does not fit the network, EvaluationError where the intact network gives no
-    usable numbers; EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit
-    et al. (2016), section 4: no retraining, statistics of normalisation unchanged.
+    usable numbers or an output does not fit the metrics, DataError where targets do not;
+    EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit et al. (2016), section
+    4: no retraining, statistics of normalisation unchanged.
     """
     names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
     found = find_metrics(names)
+    measured = Output.of(output).chosen_from(net.outputs, net.name)
+    check_outputs(found, measured.n_classes(net.outputs), measured)
     if not 0 < confidence < 1:
         raise EvaluationError(
             f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
@@ -99,15 +111,16 @@ def evaluate(
     given = at_most(routes, MOST_ROUTES, "routes")
     trials = [route if isinstance(route, Trial) else Trial(route) for route in given]
     bench = Bench(net, precision=precision, device=device, compile=compile)
-    size = batch_size or _BATCH_SIZE.get(bench.device.type, 256)
+    size = _BATCH_SIZE.get(bench.device.type, 256) if batch_size is None else batch_size
     is_random = until_ci is not None or limit is not None
     if isinstance(data, str):
         data = load(data)
     batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
     rule = _StoppingRule(until_ci, confidence)
-    sweep = _Sweep(bench, _checked(net, trials), found, rule)
+    sweep = _Sweep(bench, _checked(net, trials), found, measured, rule, batches.name)
     settings = {
         "metrics": list(names),
+        "output": str(measured),
         "precision": precision,
         "device": bench.device.type,
         "compile": compile,
@@ -122,6 +135,7 @@ def evaluate(
     fingerprint = batches.fingerprint() if is_named else ""
     ledger = _Ledger(store, net.fingerprint(), fingerprint, canonical_text(settings))
     facts: Row = {
+        "output": str(measured),
         "seed": seed,
         "precision": precision,
         "confidence": confidence,
@@ -322,12 +336,20 @@ class _Sweep:
     """Goes through the batches with all routes that are not finished yet."""
 
     def __init__(
-        self, bench: Bench, routes: Sequence[Route], metrics: Sequence[Metric], rule: _StoppingRule
+        self,
+        bench: Bench,
+        routes: Sequence[Route],
+        metrics: Sequence[Metric],
+        output: Output,
+        rule: _StoppingRule,
+        data_name: str,
     ) -> None:
         self.bench = bench
         self.intact = routes[0]
         self.metrics = metrics
+        self.output = output
         self.rule = rule
+        self.data_name = data_name
         self.tallies = {
             route: _Tally(torch.zeros(len(metrics), len(_SUMS), dtype=torch.float64)) for route in routes
         }
@@ -340,15 +362,24 @@ class _Sweep:
         # All unfinished routes have seen the same batches, unless the list of routes has grown since.
         start = min(tally.n_images for tally in unfinished.values())
         remaining = batches.starting_at(start)
+        is_first = True
         with self.bench.running():
-            for inputs, targets in progress(remaining) if progress else remaining:
-                start += self._measure(inputs, targets, start)
+            for batch in progress(remaining) if progress else remaining:
+                if is_first:
+                    self._remark_on_reach(part_of(batch, 0, 1)[0])
+                    is_first = False
+                start += self._measure(batch, start)
                 self._finish_some()
                 ledger.save(unfinished, self.metrics)
                 if not self._unfinished():
                     break
         if not start:
             raise EvaluationError("The data holds no examples. Give data with at least one batch.")
+        if not self.tallies[self.intact].n_predictions:
+            raise EvaluationError(
+                f"No prediction of {self.data_name} has a target: all targets are {IGNORED_TARGET}, which marks places "
+                "without one. Give data with targets."
+            )
         for tally in unfinished.values():
             tally.complete = True
         ledger.save(unfinished, self.metrics)
@@ -356,8 +387,9 @@ class _Sweep:
     def _unfinished(self) -> dict[Route, _Tally]:
         return {route: tally for route, tally in self.tallies.items() if not tally.complete}
 
-    def _measure(self, inputs: Any, targets: Tensor | None, start: int) -> int:
+    def _measure(self, batch: Batch, start: int) -> int:
         """Run one batch through the routes that have not seen it; return its number of examples."""
+        inputs, targets = batch
         due = [route for route, tally in self._unfinished().items() if tally.n_images <= start]
         inputs = self.bench.place(inputs)
         _check_targets(self.metrics, targets)
@@ -383,9 +415,9 @@ class _Sweep:
         intact_NC = None
         if any(metric.needs_intact for metric in self.metrics):
             # The others are compared with it: it cannot wait for its turn in the walk.
-            intact_NC = as_outputs(net(inputs), targets).logits_NC
-        for route, output in walk(net, [self.intact, *due], inputs):
-            outputs = as_outputs(output, targets, intact_NC)
+            intact_NC = self._outputs(net(inputs), targets).logits_NC
+        for route, returned in walk(net, [self.intact, *due], inputs):
+            outputs = self._outputs(returned, targets, intact_NC)
             not_finite[route] = (~outputs.logits_NC.isfinite()).any(dim=1).sum()
             if route == self.intact and not_finite[route]:
                 raise EvaluationError(
@@ -395,6 +427,30 @@ class _Sweep:
                 )
             values[route] = values_of(self.metrics, outputs)
         return values, not_finite
+
+    def _outputs(self, returned: Any, targets: Tensor | None, intact_NC: Tensor | None = None) -> Outputs:
+        return as_outputs(returned, targets, intact_NC, output=self.output, name=self.data_name)
+
+    def _remark_on_reach(self, inputs: Any) -> None:
+        """Say where modules are changed that the measured output does not depend on; with one output it does."""
+        net = self.bench.net
+        if len(net.outputs) < 2:
+            return
+        unreached = unreached_modules(net, self.bench.place(inputs))
+        full = self.intact.steps
+        changed = {step.module for route in self.tallies for step in set(route.steps) ^ set(full)}
+        vain = sorted(changed & set(unreached[self.output.key]))
+        if vain:
+            others = [name for name, modules in unreached.items() if not set(vain) & set(modules)]
+            choice = f"; of the others, {', '.join(others)} do" if others else ""
+            _log.warning(
+                "The output %s of %s, which is measured, does not depend on residual modules %s: changing them costs "
+                'nothing%s. Choose with output="NAME".',
+                self.output.key,
+                net.name or "the network",
+                ", ".join(map(str, vain)),
+                choice,
+            )
 
     def _finish_some(self) -> None:
         """Stop the routes that are known well enough; the intact network goes on as long as any other does."""
@@ -461,5 +517,5 @@ def _check_targets(metrics: Iterable[Metric], targets: Tensor | None) -> None:
     if targets is None and needy:
         raise EvaluationError(
             f"{', '.join(needy)} needs targets, and the data has none. Give data as (inputs, targets), or "
-            "measure what needs none: agreement, kl_divergence, cosine."
+            "measure what needs none: agreement, kl_divergence, cosine, squared_error."
         )

@@ -2,12 +2,13 @@
 
 A metric turns outputs into one number a prediction; sums over predictions are all that `evaluate` keeps, and
 ratios are taken last. Some need the right answers (targets), some only the output of the intact network, so
-that they work without labels. A prediction is an image, or a token where outputs have a position dimension.
+that they work without labels. A prediction is an image, or a token or pixel where outputs have positions. Which
+tensor of what a model returns is measured, `output` says; what targets may be, `targets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unravelnet.errors import EvaluationError, unknown_name
-
-# What torch's cross entropy and language-model data sets mark a position without a target with.
-IGNORED_TARGET = -100
+from unravelnet.output import Output, tensors_of
+from unravelnet.targets import IGNORED_TARGET, class_targets
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Metric:
     """A quantity with one value a prediction.
 
     `is_rate`: values are 0 or 1. `needs_targets`, `needs_intact`: what must be known beside the logits.
+    `needs_classes`: whether it compares the numbers of one prediction with each other, so that there must be several.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Metric:
     is_rate: bool = False
     needs_targets: bool = False
     needs_intact: bool = False
+    needs_classes: bool = True
 
 
 def _targets(outputs: Outputs) -> Tensor:
@@ -86,6 +88,10 @@ def _cosine(outputs: Outputs) -> Tensor:
     return functional.cosine_similarity(outputs.logits_NC, _intact(outputs), dim=1)
 
 
+def _squared_error(outputs: Outputs) -> Tensor:
+    return (outputs.logits_NC - _intact(outputs)).square().mean(dim=1)
+
+
 def _is_finite(logits_NC: Tensor) -> Tensor:
     return logits_NC.isfinite().all(dim=1)
 
@@ -99,6 +105,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("agreement", _agreement, is_rate=True, needs_intact=True),
         Metric("kl_divergence", _kl_divergence, needs_intact=True),
         Metric("cosine", _cosine, needs_intact=True),
+        Metric("squared_error", _squared_error, needs_intact=True, needs_classes=False),
     )
 }
 
@@ -112,7 +119,8 @@ def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     error_rate: share of wrong predictions. top5_error_rate: target not among the five best. loss: cross
     entropy in nats. agreement: share of predictions equal to the intact network's. kl_divergence: from the
     intact network's distribution to this one, in nats. cosine: of the outputs and the intact network's.
-    Raises UnknownNameError.
+    squared_error: squared difference to the intact network's output, the mean over the numbers of a prediction.
+    Raises UnknownNameError, and EvaluationError where no metric is named.
     """
     names = list(names)
     if not names:
@@ -123,63 +131,49 @@ def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     return tuple(METRICS[name] for name in names)
 
 
-def logits_of(output: Any) -> Tensor:
-    """Find the logits in what a model returns: a tensor, an object or dict with logits, or a tuple.
-
-    Raises EvaluationError where there is none.
-    """
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        found = next((output[key] for key in ("logits", "out") if key in output), None)
-        found = next(iter(output.values())) if found is None else found
-    else:
-        found = getattr(output, "logits", None)
-        found = output[0] if found is None and isinstance(output, tuple | list) and output else found
-    if isinstance(found, Tensor):
-        return found
-    raise EvaluationError(
-        f"The model returns a {type(output).__name__} in which no logits were found. Expected a tensor, a tuple "
-        "that starts with one, or an object or dict with `logits`; wrap the model so that it returns one of these."
-    )
+def check_outputs(metrics: Sequence[Metric], n_outputs: int, output: Output) -> None:
+    """Raise EvaluationError where metrics compare classes and the output has only one number a prediction."""
+    unfit = [metric.name for metric in metrics if metric.needs_classes]
+    if n_outputs < 2 and unfit:
+        raise EvaluationError(
+            f"The output {str(output)!r} is one number a prediction, so there are no classes for {', '.join(unfit)}. "
+            'Measure squared_error, or choose another output, or dimension of classes: output="NAME:DIMENSION".'
+        )
 
 
-def as_outputs(output: Any, targets: Tensor | None, intact_NC: Tensor | None = None) -> Outputs:
-    """Bring the output of a model and its targets into the form of one row a prediction.
+def as_outputs(
+    returned: Any,
+    targets: Tensor | None,
+    intact_NC: Tensor | None = None,
+    *,
+    output: Output | None = None,
+    name: str = "the data",
+) -> Outputs:
+    """Bring what a model returns, and its targets, into the form of one row a prediction.
 
     Logits of shape (batch, positions, classes), or (batch, classes, height, width) as in segmentation, give one
-    prediction a position; positions whose target is -100 are left out. Raises EvaluationError where shapes do
-    not fit or a target is no class.
+    prediction a position; positions whose target is -100 are left out. `output`: which tensor, and which of its
+    dimensions counts classes; chosen automatically if None. `name`: what the data is called. Raises EvaluationError
+    where shapes do not fit, DataError where a target is no class.
     """
-    found = logits_of(output)
-    # Half precisions are too coarse to sum up; double stays double.
-    logits = found.to(torch.promote_types(found.dtype, torch.float32))
-    if logits.dim() > 3:
-        logits = logits.movedim(1, -1)
-    logits_NC = logits.reshape(-1, logits.shape[-1]) if logits.dim() > 2 else logits
+    output = Output().chosen_from(tensors_of(returned)) if output is None else output
+    logits_NC = output.rows(returned)
     if targets is None:
         return Outputs(logits_NC, None, intact_NC)
-    targets_N = targets.reshape(-1)
-    if logits.dim() < 2 or len(targets_N) != len(logits_NC):
+    targets_N = class_targets(targets, name=name, n_classes=logits_NC.shape[1], may_be_ignored=True).reshape(
+        -1
+    )
+    if len(targets_N) != len(logits_NC):
         raise EvaluationError(
-            f"Logits of shape {tuple(logits.shape)} do not fit targets of shape {tuple(targets.shape)}. Expected "
-            "(batch, classes) and (batch), (batch, positions, classes) and (batch, positions), or (batch, classes, "
-            "height, width) and (batch, height, width)."
+            f"Logits of shape {tuple(output.pick(returned).shape)} do not fit targets of shape {tuple(targets.shape)}. "
+            "Expected (batch, classes) and (batch), (batch, positions, classes) and (batch, positions), or (batch, "
+            "classes, height, width) and (batch, height, width). Another tensor, or another dimension of classes, is "
+            'chosen with output="NAME:DIMENSION".'
         )
     has_target = targets_N != IGNORED_TARGET
     if not has_target.all():
         logits_NC, targets_N = logits_NC[has_target], targets_N[has_target]
-    _check_classes(targets_N, logits_NC.shape[1])
     return Outputs(logits_NC, targets_N, intact_NC)
-
-
-def _check_classes(targets_N: Tensor, n_classes: int) -> None:
-    outside = targets_N[(targets_N < 0) | (targets_N >= n_classes)]
-    if len(outside):
-        raise EvaluationError(
-            f"The data has a label {int(outside[0])} and the network {n_classes} outputs, for the classes 0 "
-            f"to {n_classes - 1}. Give data with the classes that the network was trained for."
-        )
 
 
 def values_of(metrics: Iterable[Metric], outputs: Outputs) -> Tensor:

@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from unravelnet.errors import CheckpointError, DataError, RouteError
+from unravelnet.output import tensors_of
 from unravelnet.route import Mode, Route, Step
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class UnraveledNetwork(nn.Module):
 
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
     multiply-accumulate operations with. `unexplained` lists additions that look like skips and were not
-    understood. `name` says what the network is, for tables and reports.
+    understood. `name` says what the network is, for tables and reports. `outputs` are the tensors that the network
+    returns, by name: their shapes on the example and types, without values.
     """
 
     def __init__(
@@ -204,6 +206,7 @@ class UnraveledNetwork(nn.Module):
         self.name = name
         self.unexplained = tuple(unexplained)
         self.total_macs = 0
+        self.outputs: Mapping[str, Tensor] = {}
         for index, module in enumerate(self.residual_modules):
             module.index = index
             module.name = module.name or f"residual_modules.{index}"
@@ -378,7 +381,8 @@ class UnraveledNetwork(nn.Module):
             module.macs = module_macs.count // n_examples
             total += transition_macs.count + module_macs.count
         with _Macs() as head_macs:
-            self.leave(state)
+            returned = self.leave(state)
+        self.outputs = {name: tensor.to("meta") for name, tensor in tensors_of(returned).items()}
         self.total_macs = (total + head_macs.count) // n_examples
 
 

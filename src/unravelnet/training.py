@@ -36,7 +36,7 @@ from unravelnet.fused_normalisation import fused_normalisations, load_operator
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.record import Table
 from unravelnet.route import Route
-from unravelnet.training_data import TrainingData, check_labels, integer_targets
+from unravelnet.training_data import TrainingData, training_targets
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.recipe import recipe_or_none
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
@@ -254,10 +254,9 @@ class _Training:
     def _train_batch(self, positions: Tensor, sums: _Sums) -> None:
         self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
         batch = self.data.batch(positions, self.plan.image_size_at(self.epoch))
-        targets = integer_targets(batch[1], self.data.name)
+        targets = training_targets(batch[1], self.n_outputs, self.data.name)
         # Zero, not None: a parameter of a skipped branch has gradient zero, and still decays and coasts.
         self.optimiser.zero_grad(set_to_none=False)
-        check_labels(targets, self.n_outputs, self.data.name)
         with self._in_precision():
             logits = self._logits(batch, self._draw_route())
         loss = F.cross_entropy(logits, targets.to(self.device), label_smoothing=self.plan.label_smoothing)
@@ -303,7 +302,7 @@ class _Training:
         sums = _Sums()
         with torch.no_grad(), self._in_precision():
             for batch in self.validation:
-                targets = integer_targets(batch[1], self.validation.name)
+                targets = training_targets(batch[1], self.n_outputs, self.validation.name)
                 sums.add(0.0, self._logits(batch), targets)
         return sums.wrong / sums.n
 

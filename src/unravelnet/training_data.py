@@ -12,6 +12,7 @@ from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.data.source import Batch, DatasetSource, LoadedSource, Source, TensorSource, open_source
 from unravelnet.errors import DataError, TrainingError
 from unravelnet.network import Inputs
+from unravelnet.targets import class_targets
 from unravelnet.training_plan import TrainingPlan
 
 
@@ -97,7 +98,7 @@ class TrainingData:
                 f"Make it with n_classes={images.n_classes}."
             )
         if isinstance(self.source, TensorSource):
-            check_labels(integer_targets(self.source.targets, self.name), n_outputs, self.name)
+            training_targets(self.source.targets, n_outputs, self.name)
 
     def identity(self) -> str:
         """Name the data and its content: the same text means the same training images."""
@@ -114,23 +115,12 @@ class TrainingData:
         return {"data": self.name, "classes": images.classes, "mean": images.mean, "std": images.std}
 
 
-def integer_targets(targets: Tensor | None, name: str) -> Tensor:
-    """Return targets if they are one integer an image. Raises DataError where they are not."""
-    if targets is None or targets.dim() != 1 or targets.is_floating_point():
-        form = "none" if targets is None else f"{targets.dtype} of shape {tuple(targets.shape)}"
-        raise DataError(f"Training needs one integer label an image, and the targets of {name} are {form}.")
-    return targets
-
-
-def check_labels(targets: Tensor, n_outputs: int, name: str) -> None:
-    """Raise DataError for labels that the network has no output for."""
-    lowest, highest = int(targets.min()), int(targets.max())
-    if lowest < 0 or highest >= n_outputs:
-        raise DataError(
-            f"{name} has the label {lowest if lowest < 0 else highest}, but the network has {n_outputs} "
-            f"classes, numbered 0 to {n_outputs - 1}. Make the network with as many classes as the data, or "
-            "mend the labels."
-        )
+def training_targets(targets: Tensor | None, n_outputs: int, name: str) -> Tensor:
+    """Return targets if they are one class an image, as int64. Raises DataError where they are not."""
+    if targets is None or targets.dim() != 1:
+        form = "none" if targets is None else f"of shape {tuple(targets.shape)}"
+        raise DataError(f"Training needs one label an image, and the targets of {name} are {form}.")
+    return class_targets(targets, n_classes=n_outputs, name=name)
 
 
 def _augmentation(images: ImageData | None, plan: TrainingPlan) -> Augmentation | None:

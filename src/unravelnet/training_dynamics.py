@@ -27,6 +27,7 @@ from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.gradient import module_measures, path_gradients
 from unravelnet.gradient.measurement import open_batches
 from unravelnet.network import UnraveledNetwork
+from unravelnet.output import OutputName
 from unravelnet.paths import effective_lengths
 from unravelnet.record import Row, Table, load_table
 from unravelnet.training import HISTORY_FILE
@@ -34,7 +35,7 @@ from unravelnet.training import HISTORY_FILE
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _SHARE = 0.9
-_FACTS = ("n_images", "seed", "confidence", "network", "network_name", "data", "data_name")
+_FACTS = ("output", "n_images", "seed", "confidence", "network", "network_name", "data", "data_name")
 _WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
@@ -59,6 +60,7 @@ def over_training(
     epochs: Iterable[int] | None = None,
     n_images: int = 64,
     draws: int = 1,
+    output: OutputName = None,
     batch_size: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
@@ -76,7 +78,8 @@ def over_training(
 
     `directory`: that of a finished training of a zoo network with `keep_epochs`. `epochs`: which checkpoints, all
     that were kept if None; 0 is before training. `n_images`: so many random images of the data, the same at every
-    checkpoint. `draws`: random paths of each length and image. `progress`: wraps the iteration over checkpoints.
+    checkpoint. `draws`: random paths of each length and image. `output`: as for `path_gradients`.
+    `progress`: wraps the iteration over checkpoints.
 
     At each: `decay`, fitted to the norms of single paths, with `r_squared`; of the exact sums, `mean_length` of
     their shares, the shortest interval of lengths with 90 % of them (`length_low`, `length_high`) and
@@ -106,6 +109,7 @@ def over_training(
     error_rates = _error_rates(directory)
     options: dict[str, Any] = {
         "limit": n_images,
+        "output": output,
         "batch_size": batch_size,
         "confidence": confidence,
         "seed": seed,

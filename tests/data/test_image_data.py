@@ -89,12 +89,16 @@ def test_the_fingerprint_is_that_of_the_content():
         (random_images(3).float(), torch.zeros(3, dtype=torch.int64), "float32 .3, 3, 6, 5.; expected uint8"),
         (random_images(3)[:, 0], torch.zeros(3, dtype=torch.int64), "uint8 .3, 6, 5.; expected uint8"),
         (random_images(3), torch.zeros(2, dtype=torch.int64), "3 images and labels of shape .2,."),
-        (random_images(3), torch.zeros(3), "labels of noise are torch.float32; expected integers"),
+        (
+            random_images(3),
+            torch.zeros(3),
+            "targets of noise are real numbers .float32., and classes are whole",
+        ),
         (random_images(3), torch.tensor([0, -1, 1]), "label of image 1 of noise is -1"),
         (
             random_images(3),
             torch.tensor([0, 2, 1]),
-            "label of image 1 of noise is 2, but there are 2 classes",
+            "label of image 1 of noise is 2; classes are numbered 0 to 1",
         ),
     ],
 )

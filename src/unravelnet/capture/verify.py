@@ -74,7 +74,8 @@ def _distance(a: Tensor, b: Tensor) -> float:
 
 
 def _tensors(output: Any) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+    leaves = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+    return [torch.view_as_real(leaf) if leaf.is_complex() else leaf for leaf in leaves]
 
 
 def _first_difference(

@@ -63,6 +63,7 @@ def describe(net: UnraveledNetwork) -> dict[str, Any]:
         "n_modules": len(net.residual_modules),
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "macs": net.total_macs,
+        "outputs": {name: list(tensor.shape[1:]) for name, tensor in net.outputs.items()},
         "verified": _verification(net),
         "chains": [[module.index for module in modules] for _, modules in chains],
         "modules": [
@@ -99,6 +100,12 @@ def _print(description: dict[str, Any]) -> None:
     chains = _chains(description["chains"])
     print_line(f"Chains, within which modules of equal shapes may be reordered: {chains}.")
     _print_inner(description["modules"])
+    if len(description["outputs"]) > 1:
+        shapes = {
+            name: "×".join(map(str, shape)) or "a number" for name, shape in description["outputs"].items()
+        }
+        outputs = ", ".join(f"{name} ({shape})" for name, shape in shapes.items())
+        print_line(f"Returns several tensors, of which --output chooses one: {outputs}.")
     if not description["unexplained"]:
         print_line("Not understood: nothing.")
         return

@@ -15,6 +15,7 @@ from unravelnet.cli.options import (
     DATA_OR_TEXT_HELP,
     JsonOption,
     ModelArgument,
+    OutputOption,
     PrecisionName,
     SeedOption,
     WeightsOption,
@@ -52,9 +53,10 @@ def lesion(
         typer.Option(
             metavar="NAMES",
             help="error_rate, top5_error_rate, loss; or, against the intact network and without labels, agreement, "
-            "kl_divergence, cosine.",
+            "kl_divergence, cosine, squared_error.",
         ),
     ] = "error_rate",
+    output: OutputOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -101,6 +103,7 @@ def lesion(
     unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/images --metrics error_rate,loss --json
     unravelnet lesion runs/net --data digits --until-ci 0.005 --csv > rows.csv
     unravelnet lesion hf:path/to/gpt2 --data book.txt --metrics loss --limit 100
+    unravelnet lesion my_model.py:two_heads --data path/to/images --metrics squared_error --output 1
 
     With --out, a run that was stopped goes on when it is called again, and unravelnet report DIR makes a page.
     """
@@ -109,7 +112,7 @@ def lesion(
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
     with interruptible("Nothing had been measured yet."):
-        subject = _Subject.of(model, data, weights, names(metrics))
+        subject = _Subject.of(model, data, weights, names(metrics), output)
         net, data_set = subject.net, subject.data
         plans = {name: _trials(name, net, numbers, repeats=repeats, seed=seed) for name in chosen}
         results = None
@@ -117,7 +120,7 @@ def lesion(
             results = ResultsDirectory(
                 out, net, command="lesion", specification=model, n_classes=data_set.n_classes
             )
-    how = _How(precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
+    how = _How(output, precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
     tables: dict[str, Table] = {}
     try:
         for name, trials in plans.items():
@@ -139,13 +142,15 @@ class _Subject:
     metrics: tuple[Metric, ...]
 
     @classmethod
-    def of(cls, model: str, data: str, weights: Path | None, metric_names: list[str]) -> _Subject:
+    def of(
+        cls, model: str, data: str, weights: Path | None, metric_names: list[str], output: str | None
+    ) -> _Subject:
         from unravelnet.metrics import find_metrics
         from unravelnet.models import load_subject
 
         metrics = find_metrics(metric_names)
         needs_classes = any(metric.needs_targets for metric in metrics)
-        net, data_set = load_subject(model, data, weights=weights, needs_classes=needs_classes)
+        net, data_set = load_subject(model, data, weights=weights, needs_classes=needs_classes, output=output)
         return cls(net, data_set, metrics)
 
 
@@ -153,6 +158,7 @@ class _Subject:
 class _How:
     """How it is measured: options of `evaluate`."""
 
+    output: str | None
     precision: Precision
     batch_size: int | None
     limit: int | None
@@ -182,6 +188,7 @@ def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: 
                 trials,
                 subject.data,
                 metrics=[metric.name for metric in subject.metrics],
+                output=how.output,
                 precision=how.precision,
                 batch_size=how.batch_size,
                 limit=how.limit,

@@ -44,6 +44,8 @@ def _print_study(
     n_images = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
     confidence = float(str(table[0]["confidence"]))
     heading = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} {unit}"
+    if len(net.outputs) > 1:
+        heading += f", output {table[0]['output']}"
     if study in _SINGLE:
         heading += f", in brackets {confidence:.0%} intervals"
         columns = ["module", "name", *(title for metric in metrics for title, _, _ in _quantities(metric))]

@@ -37,6 +37,15 @@ WeightsOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Load these weights first: .safetensors or .pt (tensors only)."),
 ]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Measure this output of a model that returns several: its name, or its place from 0. NAME:DIMENSION "
+        "says which dimension counts the classes, such as out:-1. inspect lists the outputs. [default: the logits, "
+        "else the first output]",
+    ),
+]
 ShapeOption = Annotated[
     str | None,
     typer.Option(metavar="C,H,W", help="Shape of one input, such as 3,224,224; for text its length."),

@@ -15,6 +15,7 @@ from unravelnet.cli.options import (
     DATA_OR_TEXT_HELP,
     JsonOption,
     ModelArgument,
+    OutputOption,
     SeedOption,
     WeightsOption,
     names,
@@ -96,6 +97,7 @@ def paths(
             "else squared_norm]"
         ),
     ] = None,
+    output: OutputOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -131,7 +133,7 @@ def paths(
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen = _methods(method)
     with interruptible("Nothing had been measured yet."):
-        subject = _Subject.of(model, data, weights, needs_classes=loss != LossName.squared_norm)
+        subject = _Subject.of(model, data, weights, output, needs_classes=loss != LossName.squared_norm)
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -139,6 +141,7 @@ def paths(
             )
     how = _How(
         loss=None if loss is None else loss.value,
+        output=output,
         limit=None if limit == len(subject.data) else limit,
         batch_size=batch_size,
         seed=seed,
@@ -166,10 +169,12 @@ class _Subject:
     data: ImageData | TextData
 
     @classmethod
-    def of(cls, model: str, data: str, weights: Path | None, *, needs_classes: bool) -> _Subject:
+    def of(
+        cls, model: str, data: str, weights: Path | None, output: str | None, *, needs_classes: bool
+    ) -> _Subject:
         from unravelnet.models import load_subject
 
-        return cls(*load_subject(model, data, weights=weights, needs_classes=needs_classes))
+        return cls(*load_subject(model, data, weights=weights, needs_classes=needs_classes, output=output))
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,7 @@ class _How:
     """How everything is measured: options of all measurements of gradients."""
 
     loss: str | None
+    output: str | None
     limit: int | None
     batch_size: int | None
     seed: int

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.errors import DataError
+from unravelnet.targets import class_targets, numbered_classes
 
 # Images at a time where the work does not fit memory at once.
 _CHUNK = 4096
@@ -33,8 +34,9 @@ class ImageData:
     ('0', '1')
 
     `images`: uint8 [N, channels, height, width], or encoded images that decode to it batch by batch.
-    `targets`: int64 [N], indices into `classes`. `mean`, `std`: a channel each, of the training split, for
-    pixels in [0, 1]. Raises DataError for data that is empty, mislabelled or of another form.
+    `targets`: [N], indices into `classes`, whole numbers of any type, which become int64. `mean`, `std`: a channel
+    each, of the training split, for pixels in [0, 1]. Raises DataError for data that is empty, mislabelled or of
+    another form.
     """
 
     images: Tensor | EncodedImages
@@ -55,7 +57,8 @@ class ImageData:
             )
         if not len(self.images):
             raise DataError(f"{self.name} is empty: there are no images in it.")
-        check_targets(self.targets, len(self.images), len(self.classes), self.name)
+        targets = _checked_targets(self.targets, len(self.images), len(self.classes), self.name)
+        object.__setattr__(self, "targets", targets)
         if not len(self.mean) == len(self.std) == self.images.shape[1]:
             raise DataError(
                 f"{self.name} has {self.images.shape[1]} channels, but {len(self.mean)} means and "
@@ -75,10 +78,9 @@ class ImageData:
         if not len(images):
             raise DataError(f"{name} is empty: there are no images in it.")
         if not classes:
-            check_targets(targets, len(images), None, name)
-            classes = [str(number) for number in range(int(targets.max()) + 1)]
+            classes = numbered_classes(_checked_targets(targets, len(images), None, name), name)
         mean, std = channel_statistics(images)
-        return cls(images, targets.to(torch.int64), tuple(classes), name, mean, std)
+        return cls(images, targets, tuple(classes), name, mean, std)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -170,28 +172,13 @@ def channel_statistics(images: Tensor | EncodedImages) -> tuple[tuple[float, ...
     return tuple(mean.tolist()), tuple(variance.sqrt().clamp_min(_SMALLEST_STD).tolist())
 
 
-def check_targets(targets: Tensor, n_images: int, n_classes: int | None, name: str) -> None:
-    """Raise DataError unless there is one integer label an image, from 0 to n_classes - 1."""
-    if targets.dtype.is_floating_point or targets.dtype.is_complex or targets.dtype == torch.bool:
-        raise DataError(
-            f"The labels of {name} are {targets.dtype}; expected integers, the index of the class."
-        )
+def _checked_targets(targets: Tensor, n_images: int, n_classes: int | None, name: str) -> Tensor:
+    """Return one class an image, int64. Raises DataError where targets are something else."""
     if tuple(targets.shape) != (n_images,):
         raise DataError(
             f"{name} has {n_images} images and labels of shape {tuple(targets.shape)}; give one each."
         )
-    lowest, highest = int(targets.min()), int(targets.max())
-    if lowest < 0:
-        place = int(targets.argmin())
-        raise DataError(
-            f"The label of image {place} of {name} is {lowest}, which stands for a missing label; labels "
-            "start at 0. Leave such images out, or take a split that is labelled."
-        )
-    if n_classes is not None and highest >= n_classes:
-        raise DataError(
-            f"The label of image {int(targets.argmax())} of {name} is {highest}, but there are {n_classes} "
-            f"classes, numbered 0 to {n_classes - 1}."
-        )
+    return class_targets(targets, name=name, n_classes=n_classes)
 
 
 def _form(images: Tensor | EncodedImages) -> str:

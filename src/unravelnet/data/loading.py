@@ -20,6 +20,7 @@ from unravelnet.data.encoded import ColourFoundError, EncodedImages
 from unravelnet.data.image_data import ImageData, channel_statistics
 from unravelnet.data.repository import Labelled, looks_like_path, read_splits
 from unravelnet.errors import DataError, unknown_name
+from unravelnet.targets import numbered_classes
 
 Split = Literal["train", "test"]
 
@@ -138,7 +139,7 @@ def _budget(max_bytes: int | None) -> int:
 
 def _decode(splits: dict[str, Labelled], split: str, name: str, budget: int) -> dict[str, ImageData]:
     """Decode the training split, for its statistics, and the split that is asked for."""
-    classes = _class_names(splits)
+    classes = _class_names(splits, name)
     if len(splits) == 1:
         splits = _divided(*splits.values(), name=name)
     images = {"train": _materialised(splits["train"].images, budget)}
@@ -152,10 +153,12 @@ def _decode(splits: dict[str, Labelled], split: str, name: str, budget: int) -> 
     }
 
 
-def _class_names(splits: dict[str, Labelled]) -> tuple[str, ...]:
+def _class_names(splits: dict[str, Labelled], name: str) -> tuple[str, ...]:
     """Take the names that come with the data, or number the classes."""
     named = next((part.classes for part in splits.values() if part.classes), ())
-    return named or tuple(str(n) for n in range(1 + max(int(part.targets.max()) for part in splits.values())))
+    return named or numbered_classes(
+        torch.cat([torch.tensor(part.targets) for part in splits.values()]), name
+    )
 
 
 def _divided(stored: Labelled, *, name: str) -> dict[str, Labelled]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import DataError
-from unravelnet.metrics import IGNORED_TARGET
+from unravelnet.targets import IGNORED_TARGET
 
 
 @dataclass(frozen=True, eq=False)

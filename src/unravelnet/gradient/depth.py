@@ -12,10 +12,11 @@ from torch import Tensor
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import Sum, backwards, norms_of
 from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed
-from unravelnet.gradient.loss import LossName
+from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, recorded
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.output import OutputName
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
 
@@ -27,6 +28,7 @@ def effective_depths(
     share: float = 0.95,
     route: Route | None = None,
     loss: LossName = None,
+    output: OutputName = None,
     limit: int | None = None,
     batch_size: int | None = None,
     max_bytes: int | None = None,
@@ -52,13 +54,14 @@ def effective_depths(
     if not 0 < share <= 1:
         raise EvaluationError(f"A share must be above 0 and at most 1; got {share}.")
     batches = open_batches(data, batch_size=batch_size, limit=limit, seed=seed)
+    chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(net, device=device)
     route = net.full_route if route is None else net.check(route)
     sums: list[Tensor] = []
     n_images, loss_name = 0, ""
     with fixed(bench.net):
         for recording, end, name in recorded(
-            bench, batches, route, loss, max_bytes=max_bytes, progress=progress
+            bench, batches, route, chosen, max_bytes=max_bytes, progress=progress
         ):
             loss_name, norms = name, _norms_behind_visits(recording, end)
             sums = [a + b for a, b in zip(sums, norms, strict=True)] if sums else norms
@@ -66,7 +69,8 @@ def effective_depths(
     facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
     visits = reversed(sums)
     rows = [_row(net, step.module, total, share) for step, total in zip(route.steps, visits, strict=True)]
-    return Table([{**row, "loss": loss_name, "route": str(route), **facts} for row in rows])
+    about = {"loss": loss_name, "output": chosen.output_name, "route": str(route)}
+    return Table([{**row, **about, **facts} for row in rows])
 
 
 def _norms_behind_visits(recording: Recording, end: Cotangent) -> list[Tensor]:

@@ -32,8 +32,8 @@ from unravelnet.gradient.linearised import (
     record,
 )
 from unravelnet.inference import Bench
-from unravelnet.metrics import logits_of
 from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.output import Output, OutputName
 from unravelnet.route import Route
 
 # Of a piecewise linear function it is 0, without rounding.
@@ -46,6 +46,7 @@ def path_logits(
     inputs: Inputs,
     *,
     route: Route | None = None,
+    output: OutputName = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Split the logits by path length: shape (lengths, images, classes), which add up to the logits.
@@ -56,11 +57,13 @@ def path_logits(
     >>> parts.shape
     torch.Size([4, 2, 10])
 
-    The first dimension counts the modules entered, from 0. `inputs`: one batch, in the form of the model. Raises
+    The first dimension counts the modules entered, from 0. `inputs`: one batch, in the form of the model. `output`:
+    which tensor of what the network returns, as for `evaluate`; it is split in its own shape. Raises
     EvaluationError where a part of the network is not piecewise linear, naming it, and where the parts do not add
     up; RouteError where the route does not fit. The recursion is that of `path_gradients`, run forwards; we know
     of no publication of this quantity.
     """
+    chosen = Output.of(output).chosen_from(net.outputs, net.name)
     bench = Bench(net, device=device)
     with fixed(bench.net):
         recording = record(bench.net, bench.place(inputs), route)
@@ -77,14 +80,14 @@ def path_logits(
                 assert isinstance(linear, LinearPart)
                 part = _Affine.of(linear.outputs, linear.leaves, title)
                 parts = part.apply_each(parts)
-        return _leave(recording, parts)
+        return _leave(recording, parts, chosen)
 
 
-def _leave(recording: Recording, parts: list[Cotangent]) -> Tensor:
+def _leave(recording: Recording, parts: list[Cotangent], output: Output) -> Tensor:
     """Run the head on every part, and check that they add up."""
     with torch.enable_grad():
         state, leaves = recording.end.as_leaves()
-        logits = logits_of(recording.net.leave(state))
+        logits = output.pick(recording.net.leave(state))
     split = [part[STREAM] for part in _Affine.of({STREAM: logits}, leaves, "the head").apply_each(parts)]
     stacked, whole = torch.stack(split), logits.detach()
     error = float((stacked.sum(dim=0) - whole).abs().max() / whole.abs().max().clamp(min=1e-30))

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unravelnet.errors import EvaluationError, unknown_name
-from unravelnet.metrics import IGNORED_TARGET, as_outputs, find_metrics, logits_of
+from unravelnet.metrics import as_outputs, find_metrics
+from unravelnet.network import UnraveledNetwork
+from unravelnet.output import Output, OutputName
+from unravelnet.targets import IGNORED_TARGET, class_targets
 
 Loss = Callable[[Any, Tensor | None], Tensor]
 LossName = str | Loss | None
 
 
-def cross_entropy(output: Any, targets: Tensor | None) -> Tensor:
+_TAKE_REAL_NUMBERS = (
+    'a loss of the outputs alone is loss="squared_norm", any other loss=FUNCTION of output and targets'
+)
+
+
+def cross_entropy(returned: Any, targets: Tensor | None, output: Output) -> Tensor:
     """Give the cross entropy of each image in nats, the mean over its positions where it has several."""
     if targets is None:
         raise EvaluationError(
@@ -23,40 +32,67 @@ def cross_entropy(output: Any, targets: Tensor | None) -> Tensor:
             'loss="squared_norm".'
         )
     (metric,) = find_metrics(["loss"])
-    values = metric.values(as_outputs(output, targets))
+    targets = class_targets(targets, name="the data", may_be_ignored=True, instead=_TAKE_REAL_NUMBERS)
+    outputs = as_outputs(returned, targets, output=output)
+    if outputs.logits_NC.shape[1] < 2:
+        raise EvaluationError(
+            f"The output {str(output)!r} is one number a prediction, and a cross entropy needs two classes or more; "
+            f"{_TAKE_REAL_NUMBERS}."
+        )
+    values = metric.values(outputs)
     # One row an image: which image does each prediction that has a target belong to?
     image = (targets != IGNORED_TARGET).reshape(len(targets), -1).nonzero()[:, 0]
     n_positions = torch.bincount(image, minlength=len(targets)).clamp(min=1)
     return values.new_zeros(len(targets)).index_add(0, image, values) / n_positions
 
 
-def squared_norm(output: Any, targets: Tensor | None) -> Tensor:
+def squared_norm(returned: Any, targets: Tensor | None, output: Output) -> Tensor:
     """Give half the squared norm of each image's output, the mean over its positions where it has several.
 
     It needs no targets: its gradient is that of the output along itself.
     """
-    values = logits_of(output)
-    # As in segmentation, where classes come before height and width.
-    values = values.movedim(1, -1) if values.dim() > 3 else values
-    positions = values.reshape(len(values), -1, values.shape[-1] if values.dim() > 1 else 1)
+    values = output.pick(returned)
+    positions = output.flatten(values).reshape(len(values), -1, output.n_classes({output.key: values}))
     return positions.square().sum(dim=-1).mean(dim=1) / 2
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "squared_norm": squared_norm}
+LOSSES = {"cross_entropy": cross_entropy, "squared_norm": squared_norm}
 
 
-def find_loss(loss: LossName, *, has_targets: bool) -> tuple[str, Loss]:
-    """Look a loss up; without a name, cross entropy where there are targets and the squared norm elsewhere.
+@dataclass(frozen=True, slots=True)
+class LossOfOutput:
+    """A loss, and the output that it is of; None: a function that takes all that the network returns."""
 
-    >>> find_loss(None, has_targets=False)[0]
-    'squared_norm'
+    loss: LossName
+    output: Output | None
 
-    A function is called with output and targets, and returns one loss an image. Raises UnknownNameError.
-    """
-    if loss is None:
-        loss = "cross_entropy" if has_targets else "squared_norm"
-    if callable(loss):
-        return getattr(loss, "__name__", type(loss).__name__), loss
-    if loss not in LOSSES:
-        raise unknown_name("loss", loss, LOSSES)
-    return loss, LOSSES[loss]
+    @classmethod
+    def of(cls, net: UnraveledNetwork, loss: LossName, output: OutputName) -> LossOfOutput:
+        """Choose the output of a network. Raises UnknownNameError for an unknown loss, and as `chosen_from`."""
+        if not (loss is None or callable(loss) or loss in LOSSES):
+            raise unknown_name("loss", loss, LOSSES)
+        takes_all = callable(loss) and output is None
+        return cls(loss, None if takes_all else Output.of(output).chosen_from(net.outputs, net.name))
+
+    def find(self, *, has_targets: bool) -> tuple[str, Loss]:
+        """Give the name and the loss; without a name cross entropy where there are targets, else the squared norm.
+
+        >>> LossOfOutput(None, Output("logits", 1)).find(has_targets=False)[0]
+        'squared_norm'
+
+        The loss takes what a network returns, and targets, and gives one number an image.
+        """
+        loss, output = self.loss, self.output
+        if callable(loss):
+            name = getattr(loss, "__name__", type(loss).__name__)
+            if output is None:
+                return name, loss
+            return name, lambda returned, targets: loss(output.pick(returned), targets)
+        assert output is not None, "only a function takes all that a network returns"
+        name = loss or ("cross_entropy" if has_targets else "squared_norm")
+        return name, lambda returned, targets: LOSSES[name](returned, targets, output)
+
+    @property
+    def output_name(self) -> str | None:
+        """The name of the output, for a table; None where a function takes all of them."""
+        return None if self.output is None else str(self.output)

@@ -12,11 +12,13 @@ from unravelnet.costs import check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, n_examples, part_of
+from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import check_rows
 from unravelnet.gradient.linearised import Cotangent, Recording, record
-from unravelnet.gradient.loss import LossName, find_loss, squared_norm
+from unravelnet.gradient.loss import LossOfOutput
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.output import tensors_of
 from unravelnet.record import Row
 from unravelnet.route import Route
 
@@ -38,7 +40,7 @@ def open_batches(
     check_seed(seed)
     if isinstance(data, str):
         data = load(data)
-    size = batch_size or _BATCH_SIZE
+    size = _BATCH_SIZE if batch_size is None else batch_size
     batches = as_batches(data, batch_size=size, limit=limit)
     if isinstance(batches, StreamedBatches) or not (is_shuffled or limit is not None):
         return batches
@@ -63,7 +65,7 @@ def recorded(
     bench: Bench,
     batches: Batches,
     route: Route,
-    loss: LossName,
+    loss: LossOfOutput,
     *,
     max_bytes: int | None = None,
     progress: Progress | None = None,
@@ -75,7 +77,7 @@ def recorded(
     is_checked = False
     for batch in progress(batches) if progress else batches:
         for inputs, targets in parts_within(max_bytes, bench, batch, route):
-            name, loss_of_each = find_loss(loss, has_targets=targets is not None)
+            name, loss_of_each = loss.find(has_targets=targets is not None)
             recording = record(bench.net, bench.place(inputs), route)
             targets = None if targets is None else targets.to(bench.device)
             if not is_checked:
@@ -101,16 +103,30 @@ def parts_within(max_bytes: int | None, bench: Bench, batch: Batch, route: Route
             stage.linearise()
         saved.append(of_stage.n_bytes)
     with _Saved() as head:
-        recording.gradient(squared_norm, None)
+        recording.gradient(lambda returned, _: _squares(returned, n_examples(few)), None)
     n_bytes = [place.n_bytes for place in (*(stage.place for stage in recording.stages), recording.end)]
     at_a_time = _WORKING_COPIES * max(*saved, *n_bytes, head.n_bytes)
     needed = stem.n_bytes + 2 * sum(n_bytes) + 2 * len(n_bytes) * max(n_bytes) + at_a_time
     n = n_examples(batch)
-    size = max(1, (max_bytes or _MAX_BYTES) * n_examples(few) // needed)
+    size = max(1, (_MAX_BYTES if max_bytes is None else max_bytes) * n_examples(few) // needed)
     # Parts of equal size: the last one should not be a straggler.
     size = -(-n // -(-n // size))
     for first in range(0, n, size):
         yield part_of(batch, first, first + size)
+
+
+def _squares(returned: Any, n_images: int) -> Tensor:
+    """Sum the squares of all outputs of each image: it is not known which of them a loss of the user's takes."""
+    found = [
+        tensor for tensor in tensors_of(returned).values() if tensor.is_floating_point() and tensor.dim()
+    ]
+    of_images = [tensor.reshape(n_images, -1) for tensor in found if len(tensor) == n_images]
+    if not of_images:
+        raise EvaluationError(
+            "The network returns no tensor with one row an image, so images have no loss of their own. Let it return "
+            "its outputs beside the loss."
+        )
+    return torch.stack([tensor.square().sum(dim=1) for tensor in of_images]).sum(dim=0)
 
 
 class _Saved:

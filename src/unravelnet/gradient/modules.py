@@ -22,11 +22,12 @@ from unravelnet.gradient.linearised import (
     fixed,
     plus,
 )
-from unravelnet.gradient.loss import LossName
+from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, recorded
 from unravelnet.inference import Bench
 from unravelnet.intervals import mean_interval
 from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.output import OutputName
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
 
@@ -45,6 +46,7 @@ def module_measures(
     *,
     route: Route | None = None,
     loss: LossName = None,
+    output: OutputName = None,
     limit: int | None = None,
     batch_size: int | None = None,
     confidence: float = 0.95,
@@ -68,20 +70,21 @@ def module_measures(
     |Jᵀ g| / |g|. Where a route has no skip (plain layers, skips removed) the module's input is in the place of s,
     and None comes out where its shape is another. Deleted modules have no branch and no row. Images on which a
     measure is not defined (a norm of 0) are left out of its mean; it is None where none is left. `route`, `loss`,
-    `limit`, `batch_size`: as for `path_gradients`.
+    `output`, `limit`, `batch_size`: as for `path_gradients`.
 
     Raises EvaluationError where the loss is not finite, and RouteError where the route does not fit. Sources:
     Jastrzebski et al. (2018), "Residual connections encourage iterative inference", for the ratio and the cosine
     with the gradient.
     """
     batches = open_batches(data, batch_size=batch_size, limit=limit, seed=seed)
+    chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(net, device=device)
     route = net.full_route if route is None else net.check(route)
     visits = [step.module for step in route.steps]
     sums = [{name: _Mean() for name in _RANGES} for _ in visits]
     n_images, loss_name = 0, ""
     with fixed(bench.net):
-        for recording, end, name in recorded(bench, batches, route, loss, progress=progress):
+        for recording, end, name in recorded(bench, batches, route, chosen, progress=progress):
             for means, measured in zip(reversed(sums), _backwards(recording, end), strict=True):
                 for measure, values_B in measured.items():
                     means[measure].add(values_B)
@@ -89,11 +92,12 @@ def module_measures(
             n_images += recording.n_images
     facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
     rows = [
-        {**_described(net.residual_modules[module]), **_row(means, confidence), "loss": loss_name}
+        {**_described(net.residual_modules[module]), **_row(means, confidence)}
         for module, step, means in zip(visits, route.steps, sums, strict=True)
         if step.mode != "skip"
     ]
-    return Table([{**row, "route": str(route), **facts} for row in rows])
+    about = {"loss": loss_name, "output": chosen.output_name, "route": str(route)}
+    return Table([{**row, **about, **facts} for row in rows])
 
 
 class _Mean:

@@ -33,10 +33,11 @@ from unravelnet.gradient.lengths import (
     norms_of,
 )
 from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, record
-from unravelnet.gradient.loss import LossName, find_loss
+from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.output import OutputName
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
 
@@ -59,6 +60,7 @@ def path_gradients(
     method: Method = "exact",
     route: Route | None = None,
     loss: LossName = None,
+    output: OutputName = None,
     at: At = "stem",
     per: Per = "image",
     draws: int | None = None,
@@ -96,12 +98,13 @@ def path_gradients(
     its own, as in the paper, which took batches of the training set; without, each is that of one image.
 
     `route`: modules in its order and modes. `loss`: "cross_entropy", "squared_norm" or a function of output and
-    targets that gives one loss an image; None: cross entropy where there are targets. `at`: the gradient at the
-    stem's output, or at the main input of the network. `per`: "batch" takes the gradient of the mean loss of a
-    batch as one measurement; a last batch that is smaller is left out. `max_length`: leave longer paths out.
-    `normalisation`: "batch" takes the statistics of each batch, for per="batch" and sampled only. `limit`: only so
-    many images, drawn by `seed`. `batch_size`: images at a time, 128 if None, or fewer where `max_bytes` (2 GiB if
-    None) would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
+    targets that gives one loss an image; None: cross entropy where there are targets. `output`: which tensor of
+    what the network returns it is the loss of, as for `evaluate`; a function gets that one, else all of them.
+    `at`: the gradient at the stem's output, or at the main input of the network. `per`: "batch" takes the gradient
+    of the mean loss of a batch as one measurement; a last batch that is smaller is left out. `max_length`: leave
+    longer paths out. `normalisation`: "batch" takes the statistics of each batch, for per="batch" and sampled only.
+    `limit`: only so many images, drawn by `seed`. `batch_size`: images at a time, 128 if None, or fewer where
+    `max_bytes` (2 GiB if None) would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
 
     In networks with parallel streams, where a path is more than a choice of branches, only the vector sums are
     given, without `path_count`.
@@ -116,8 +119,9 @@ def path_gradients(
     batches = open_batches(
         data, batch_size=batch_size, limit=limit, seed=seed, is_shuffled=method == "sampled"
     )
+    chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(with_batch_statistics(net) if normalisation == "batch" else net, device=device)
-    measured = _Measured(bench, route, loss, options, seed, max_bytes)
+    measured = _Measured(bench, route, chosen, options, seed, max_bytes)
     with fixed(bench.net):
         for batch in progress(batches) if progress else batches:
             measured.add(batch)
@@ -131,6 +135,7 @@ def path_gradients(
         "at": at,
         "per": per,
         "loss": measured.loss_name,
+        "output": chosen.output_name,
         "route": str(route),
         "n_modules": len(net.residual_modules),
         **facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence),
@@ -183,7 +188,13 @@ class _Measured:
     """
 
     def __init__(
-        self, bench: Bench, route: Route, loss: LossName, options: _Options, seed: int, max_bytes: int | None
+        self,
+        bench: Bench,
+        route: Route,
+        loss: LossOfOutput,
+        options: _Options,
+        seed: int,
+        max_bytes: int | None,
     ) -> None:
         self.bench, self.route, self.options, self.max_bytes = bench, route, options, max_bytes
         self.loss, self.loss_name = loss, ""
@@ -245,7 +256,7 @@ class _Measured:
     def _measure(self, batch: Batch) -> dict[str, Tensor]:
         """Measure some images: norms by name, the last dimension counting images."""
         inputs, targets = batch
-        self.loss_name, loss = find_loss(self.loss, has_targets=targets is not None)
+        self.loss_name, loss = self.loss.find(has_targets=targets is not None)
         recording = record(self.bench.net, self.bench.place(inputs), self.route)
         targets = None if targets is None else targets.to(self.bench.device)
         _, end = recording.gradient(loss, targets)

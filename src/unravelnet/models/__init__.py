@@ -25,6 +25,7 @@ from unravelnet.models.libraries import from_timm, from_torchvision, from_transf
 from unravelnet.models.text import load_text_for
 from unravelnet.models.weights import load_into, read_weights
 from unravelnet.network import Inputs, Shape, UnraveledNetwork, first_tensor, shape_text
+from unravelnet.output import OutputName
 
 __all__ = ["check_fits", "load_data", "load_network", "load_subject"]
 
@@ -79,17 +80,23 @@ def load_data(model: str, data: str) -> ImageData | TextData:
 
 
 def load_subject(
-    model: str, data: str, *, weights: str | Path | None = None, needs_classes: bool = True
+    model: str,
+    data: str,
+    *,
+    weights: str | Path | None = None,
+    needs_classes: bool = True,
+    output: OutputName = None,
 ) -> tuple[UnraveledNetwork, ImageData | TextData]:
     """Load a network and data that fits it, both as specified on the command line.
 
-    A text has its next tokens as targets, unless the network predicts none. `needs_classes`: see `check_fits`.
+    A text has its next tokens as targets, unless the network predicts none. `needs_classes`, `output`: see
+    `check_fits`.
     Raises as `load_data`, `load_network` and `check_fits`.
     """
     loaded = load_data(model, data)
     net = load_network(model, data=loaded, weights=weights)
-    check_fits(net, loaded, needs_classes=needs_classes)
-    if isinstance(loaded, TextData) and not predicts_next_token(net, loaded):
+    check_fits(net, loaded, needs_classes=needs_classes, output=output)
+    if isinstance(loaded, TextData) and not predicts_next_token(net, loaded, output):
         _log.info("%s predicts no next tokens, so %s has no targets for it.", net.name, loaded.name)
         loaded = loaded.without_targets()
     return net, loaded

@@ -9,35 +9,45 @@ from torch import Tensor
 
 from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CaptureError, DataError
-from unravelnet.metrics import logits_of
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
+from unravelnet.output import Output, OutputName
 
 # What networks raise on inputs that they were not made for.
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)
 
 
-def check_fits(net: UnraveledNetwork, data: ImageData | TextData, *, needs_classes: bool = True) -> None:
+def check_fits(
+    net: UnraveledNetwork,
+    data: ImageData | TextData,
+    *,
+    needs_classes: bool = True,
+    output: OutputName = None,
+) -> None:
     """Raise DataError unless a network takes these images, or this text, and has an output for each class.
 
-    `needs_classes`: whether predictions will be compared with the targets of images. Whether a network predicts
+    `needs_classes`: whether predictions will be compared with the targets of images. `output`: which tensor holds
+    them, as for `evaluate`. Whether a network predicts
     the tokens of a text is for `predicts_next_token` to say.
     """
     if isinstance(data, TextData):
         _check_takes_text(net, data)
     else:
-        _check_takes_images(net, data, needs_classes=needs_classes)
+        _check_takes_images(net, data)
+        if needs_classes:
+            _check_has_classes(net, data, output)
 
 
-def predicts_next_token(net: UnraveledNetwork, text: TextData) -> bool:
+def predicts_next_token(net: UnraveledNetwork, text: TextData, output: OutputName = None) -> bool:
     """Whether a network gives, at every token, logits of the token that comes next.
 
     It must have an output for every token, and must not see what it predicts: the outputs before
     the last token may not change with it. Embedding models fail the one, masked language models the other.
     """
     tokens = text.sequences[:1]
-    output = _run(net, tokens)
-    logits = logits_of(output)
-    if not isinstance(output, Tensor) and not hasattr(output, "logits"):
+    returned = _run(net, tokens)
+    chosen = Output.of(output)
+    logits = chosen.pick(returned)
+    if not chosen.key and not isinstance(returned, Tensor) and not hasattr(returned, "logits"):
         return False
     if logits.shape[:-1] != tokens.shape or logits.shape[-1] <= text.largest_token:
         return False
@@ -45,24 +55,30 @@ def predicts_next_token(net: UnraveledNetwork, text: TextData) -> bool:
     # Another token, and one that is surely known.
     changed[:, -1] = 0 if tokens[0, -1] else text.sequences.max()
     earlier = slice(None, -1)
-    return torch.allclose(logits[:, earlier], logits_of(_run(net, changed))[:, earlier], rtol=1e-4, atol=1e-5)
+    return torch.allclose(
+        logits[:, earlier], chosen.pick(_run(net, changed))[:, earlier], rtol=1e-4, atol=1e-5
+    )
 
 
-def _check_takes_images(net: UnraveledNetwork, images: ImageData, *, needs_classes: bool) -> None:
+def _check_takes_images(net: UnraveledNetwork, images: ImageData) -> None:
     inputs, _ = images.batch(torch.arange(min(2, len(images))))
     try:
-        output = _run(net, inputs)
+        _run(net, inputs)
     except _MISFITS as error:
         raise DataError(
             f"{net.name} does not take the images of {images.name}, which are {shape_text(images.image_shape)} "
             f"({_first_line(error)}). Give data of the size that it was made for."
         ) from error
-    n_outputs = logits_of(output).shape[-1]
-    if needs_classes and n_outputs != images.n_classes:
+
+
+def _check_has_classes(net: UnraveledNetwork, images: ImageData, output: OutputName) -> None:
+    n_outputs = Output.of(output).chosen_from(net.outputs, net.name).n_classes(net.outputs)
+    if n_outputs != images.n_classes:
         raise DataError(
             f"{net.name} has {n_outputs} outputs and {images.name} has {images.n_classes} classes, so its "
             "predictions cannot be right or wrong. Give data with the classes that the network was trained for, or "
-            "measure what needs no targets: agreement, kl_divergence, cosine; the gradient of the squared_norm."
+            "measure what needs no targets: agreement, kl_divergence, cosine, squared_error; the gradient of the "
+            "squared_norm."
         )
 
 
