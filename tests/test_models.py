@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
 from unravelnet import zoo
 from unravelnet._extras import require
@@ -22,8 +19,7 @@ from unravelnet.errors import (
     ModelError,
     UnknownNameError,
 )
-from unravelnet.models import check_fits, load_network
-from unravelnet.models.weights import load_into, read_weights
+from unravelnet.models import check_fits, load
 
 FILE = """
 import dataclasses
@@ -108,35 +104,35 @@ def batch(*shape: int) -> torch.Tensor:
 
 
 def test_a_zoo_network_is_the_zoos_own():
-    net = load_network("zoo:preact-resnet20")
+    net = load("zoo:preact-resnet20")
     own = zoo.create("preact-resnet20", seed=0).state_dict()
     assert all(torch.equal(tensor, own[name]) for name, tensor in net.state_dict().items())
     assert net.name == "zoo:preact-resnet20 (random weights)"
 
 
 def test_sizes_come_from_the_data():
-    net = load_network("zoo:resnet20", data=images((1, 8, 8), n_classes=7))
+    net = load("zoo:resnet20", data=images((1, 8, 8), n_classes=7))
     assert net(batch(1, 8, 8)).shape == (3, 7)
 
 
 def test_a_trained_directory_gives_the_same_network(tmp_path):
     net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=4).eval()
     zoo.save(net, tmp_path)
-    again = load_network(str(tmp_path))
+    again = load(str(tmp_path))
     assert torch.equal(again(batch(1, 8, 8)), net(batch(1, 8, 8)))
     assert "random" not in again.name
 
 
 def test_random_weights_are_remarked(caplog):
     with caplog.at_level("INFO", logger="unravelnet"):
-        load_network("zoo:resnet20")
+        load("zoo:resnet20")
     assert "The weights of zoo:resnet20 are random" in caplog.text
 
 
 def test_the_random_state_of_the_process_is_left_alone(file):
     before = torch.get_rng_state()
-    load_network(f"{file}:Net")
-    load_network("zoo:resnet20")
+    load(f"{file}:Net")
+    load("zoo:resnet20")
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -149,7 +145,7 @@ def test_a_torchvision_model_is_torchvisions_own():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = models.resnet18(num_classes=7).eval()
-    net = load_network("torchvision:resnet18", data=images((3, 64, 64), n_classes=7))
+    net = load("torchvision:resnet18", data=images((3, 64, 64), n_classes=7))
     torch.testing.assert_close(net(batch(3, 64, 64)), model(batch(3, 64, 64)))
     assert len(net.residual_modules) == 8
 
@@ -160,14 +156,14 @@ def test_a_timm_model_takes_the_size_and_channels_of_the_data():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = timm.create_model("vit_tiny_patch16_224", img_size=(32, 32), in_chans=1, num_classes=7).eval()
-    net = load_network("timm:vit_tiny_patch16_224", data=images((1, 32, 32), n_classes=7))
+    net = load("timm:vit_tiny_patch16_224", data=images((1, 32, 32), n_classes=7))
     torch.testing.assert_close(net(batch(1, 32, 32)), model(batch(1, 32, 32)))
     assert len(net.residual_modules) == 24
 
 
 @needs_timm
 def test_a_tag_of_published_weights_is_no_other_model():
-    net = load_network("timm:resnet10t.c3_in1k", input_shape=(3, 32, 32))
+    net = load("timm:resnet10t.c3_in1k", input_shape=(3, 32, 32))
     assert net.name == "timm:resnet10t (random weights)"
 
 
@@ -196,7 +192,7 @@ def test_a_configuration_of_transformers_is_enough(tmp_path, config_name, option
     transformers = require("transformers", "this test")
     ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     getattr(transformers, config_name)(vocab_size=64, **options, **ids).save_pretrained(tmp_path)
-    net = load_network(f"hf:{tmp_path}")
+    net = load(f"hf:{tmp_path}")
     # A transformer block is two residual modules: attention and MLP.
     assert len(net.residual_modules) == 4
     assert net.name == f"hf:{tmp_path} (random weights)"
@@ -216,20 +212,20 @@ def test_stored_weights_of_transformers_are_loaded(tmp_path, capfd):
     model = transformers.ViTForImageClassification(config).eval()
     model.save_pretrained(tmp_path)
     capfd.readouterr()
-    net = load_network(f"hf:{tmp_path}")
+    net = load(f"hf:{tmp_path}")
     assert capfd.readouterr().err == "", "no progress bars of others"
     torch.testing.assert_close(net(batch(3, 16, 16)).logits, model(batch(3, 16, 16)).logits)
     assert net.name == f"hf:{tmp_path}"
     (tmp_path / "model.safetensors").write_bytes(b"\x08" + bytes(30))
     with pytest.raises(CheckpointError, match="damaged or of another model"):
-        load_network(f"hf:{tmp_path}")
+        load(f"hf:{tmp_path}")
 
 
 # -- the user's own file --
 
 
 def test_a_file_gives_its_model(file):
-    net = load_network(f"{file}:Net")
+    net = load(f"{file}:Net")
     assert [module.name for module in net.residual_modules] == ["blocks.0", "blocks.1", "blocks.2"]
     assert net.name == "mine.py:Net"
     # Of the usual shapes, 3×32×32 comes first.
@@ -237,17 +233,17 @@ def test_a_file_gives_its_model(file):
 
 
 def test_the_same_seed_draws_the_same_weights(file):
-    assert load_network(f"{file}:Net").fingerprint() == load_network(f"{file}:Net").fingerprint()
+    assert load(f"{file}:Net").fingerprint() == load(f"{file}:Net").fingerprint()
 
 
 def test_a_changed_file_is_read_again(file):
-    assert len(load_network(f"{file}:Net").residual_modules) == 3
+    assert len(load(f"{file}:Net").residual_modules) == 3
     file.write_text(FILE.replace("Block(width), Block(width), Block(width)", "Block(width), Block(width)"))
-    assert len(load_network(f"{file}:Net").residual_modules) == 2
+    assert len(load(f"{file}:Net").residual_modules) == 2
 
 
 def test_a_ready_model_will_do(file):
-    assert len(load_network(f"{file}:ready").residual_modules) == 3
+    assert len(load(f"{file}:ready").residual_modules) == 3
 
 
 def test_the_second_usual_shape_is_tried(tmp_path):
@@ -256,13 +252,13 @@ def test_the_second_usual_shape_is_tried(tmp_path):
         FILE + "\n\nclass Large(Net):\n    def forward(self, x):\n"
         "        assert x.shape[-1] == 224\n        return super().forward(x)\n"
     )
-    assert load_network(f"{path}:Large").residual_modules[0].input_shape == (4, 222, 222)
+    assert load(f"{path}:Large").residual_modules[0].input_shape == (4, 222, 222)
 
 
 def test_a_model_that_takes_no_usual_shape_names_both(file):
     with pytest.raises(ModelError, match=r"inputs of 3×32×32 .* nor of 3×224×224 .* --input-shape"):
-        load_network(f"{file}:grey")
-    assert len(load_network(f"{file}:grey", input_shape=(1, 9, 9)).residual_modules) == 3
+        load(f"{file}:grey")
+    assert len(load(f"{file}:grey", input_shape=(1, 9, 9)).residual_modules) == 3
 
 
 def test_a_file_may_import_its_neighbours(tmp_path):
@@ -270,7 +266,7 @@ def test_a_file_may_import_its_neighbours(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("from neighbour_of_mine import Net\n")
     before = list(sys.path)
-    assert len(load_network(f"{path}:Net").residual_modules) == 3
+    assert len(load(f"{path}:Net").residual_modules) == 3
     assert sys.path == before
 
 
@@ -286,7 +282,7 @@ def test_a_file_may_import_its_neighbours(tmp_path):
 )
 def test_a_factory_that_does_not_work_is_explained(file, factory, message):
     with pytest.raises((ModelError, UnknownNameError), match=message):
-        load_network(f"{file}:{factory}")
+        load(f"{file}:{factory}")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +297,7 @@ def test_a_file_that_cannot_be_imported_is_explained(tmp_path, text, message):
     path.write_text(text)
     known = set(sys.modules)
     with pytest.raises(ModelError, match=message):
-        load_network(f"{path}:f")
+        load(f"{path}:f")
     assert not {name for name in set(sys.modules) - known if name.startswith("_unravelnet_user")}
 
 
@@ -322,170 +318,44 @@ def test_a_file_that_cannot_be_imported_is_explained(tmp_path, text, message):
 )
 def test_a_wrong_specification_is_explained(specification, message):
     with pytest.raises((ModelError, UnknownNameError), match=message):
-        load_network(specification)
+        load(specification)
 
 
 def test_a_file_without_a_factory_lists_what_it_defines(file):
     with pytest.raises(
         ModelError, match=r"mine\.py:FACTORY; the file defines: Sizes, Block, Net, grey, fails"
     ):
-        load_network(str(file))
+        load(str(file))
 
 
 @needs_torchvision
 def test_unknown_torchvision_models_have_neighbours():
     with pytest.raises(UnknownNameError, match="Nearest: resnet18"):
-        load_network("torchvision:resnt18")
+        load("torchvision:resnt18")
 
 
 @needs_timm
 def test_unknown_timm_models_have_neighbours():
     with pytest.raises(UnknownNameError, match="vit_tiny_patch16_384"):
-        load_network("timm:vit_tiny_patch16")
+        load("timm:vit_tiny_patch16")
 
 
 @needs_transformers
 def test_nothing_is_downloaded():
     with pytest.raises(ModelError, match="Nothing is downloaded here; get it with: hf download"):
-        load_network("hf:somebody/a-model-that-is-not-here")
+        load("hf:somebody/a-model-that-is-not-here")
 
 
 def test_a_directory_of_transformers_is_recognised(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="Give it as hf"):
-        load_network(str(tmp_path))
+        load(str(tmp_path))
 
 
 @needs_torchvision
 def test_a_concatenative_model_says_so():
     with pytest.raises(CaptureError, match=r"torchvision:densenet121 has no residual module .* concatenat"):
-        load_network("torchvision:densenet121", input_shape=(3, 32, 32))
-
-
-# -- weights --
-
-
-def small_net() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-
-
-def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
-def test_weights_reach_the_captured_network(file, tmp_path, suffix):
-    trained = load_network(f"{file}:Net")
-    path = tmp_path / f"weights{suffix}"
-    state = {
-        "stem.weight": torch.full((4, 3, 3, 3), 0.5),
-        "stem.bias": torch.zeros(4),
-        **{f"blocks.{n}.conv.weight": torch.zeros(4, 4, 3, 3) for n in range(3)},
-        **{f"blocks.{n}.conv.bias": torch.zeros(4) for n in range(3)},
-        "head.weight": torch.ones(10, 4),
-        "head.bias": torch.zeros(10),
-    }
-    if suffix == ".pt":
-        torch.save(state, path)
-    else:
-        save_file(state, path)
-    net = load_network(f"{file}:Net", weights=path)
-    # Closed form: 27 inputs of one times 0.5, branches of zero, four channels summed.
-    torch.testing.assert_close(net(torch.ones(2, 3, 32, 32)), torch.full((2, 10), 4 * 27 * 0.5))
-    assert net.fingerprint() != trained.fingerprint()
-
-
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda state: state,
-        lambda state: {"state_dict": state, "epoch": 3},
-        lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
-    ],
-)
-def test_weights_are_found_in_what_trainers_save(tmp_path, wrap):
-    path, model, other = tmp_path / "saved.pt", small_net(), small_net()
-    torch.save(wrap(weights_of(model)), path)
-    load_into(other, read_weights(path), path)
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(other.state_dict()[name], tensor), name
-
-
-def test_a_tied_tensor_may_be_missing(tmp_path):
-    class Tied(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = nn.Embedding(5, 3)
-            self.head = nn.Linear(3, 5, bias=False)
-            self.head.weight = self.embedding.weight
-
-    model = Tied()
-    load_into(model, {"embedding.weight": torch.ones(5, 3)}, tmp_path)
-    assert torch.equal(model.head.weight, torch.ones(5, 3))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda state: state.pop("0.bias"), r"missing: 0\.bias\."),
-        (lambda state: state.update(extra=torch.zeros(1)), r"unknown: extra\."),
-        (
-            lambda state: state.update({"2.weight": torch.zeros(7, 4)}),
-            r"2\.weight is \(7, 4\) and should be \(2, 4\)",
-        ),
-    ],
-)
-def test_weights_that_do_not_fit_change_nothing(tmp_path, change, message):
-    model = small_net()
-    before, state = weights_of(model), weights_of(small_net())
-    change(state)
-    with pytest.raises(CheckpointError, match=message):
-        load_into(model, state, tmp_path / "w.safetensors")
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-
-
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_nothing_that_runs_is_unpickled(tmp_path):
-    path, marker = tmp_path / "evil.pt", tmp_path / "it-ran"
-    torch.save({"weight": Bomb(marker)}, path)
-    with pytest.raises(CheckpointError, match="holds more than tensors"):
-        read_weights(path)
-    assert not marker.exists()
-    path.write_bytes(pickle.dumps(Bomb(marker)))
-    with pytest.raises(CheckpointError, match="damaged or holds more"):
-        read_weights(path)
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("missing.safetensors", None, "There is no file"),
-        ("short.safetensors", b"abc", "damaged"),
-        ("short.pt", b"", "damaged"),
-        ("notes.txt", b"abc", "notes.txt is neither"),
-    ],
-)
-def test_files_without_weights_are_explained(tmp_path, name, content, message):
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=message):
-        read_weights(path)
-
-
-def test_a_number_is_no_table_of_tensors(tmp_path):
-    path = tmp_path / "number.pt"
-    torch.save({"epoch": 3}, path)
-    with pytest.raises(CheckpointError, match="without a table of tensors"):
-        read_weights(path)
+        load("torchvision:densenet121", input_shape=(3, 32, 32))
 
 
 # -- does it fit the data? --

@@ -16,7 +16,8 @@ from unravelnet._extras import require
 from unravelnet.data import ImageData, TextData, load, load_text
 from unravelnet.errors import DataError, ModelError
 from unravelnet.evaluation import evaluate
-from unravelnet.models import check_fits, load_data, load_network, load_subject
+from unravelnet.models import check_fits, load_data, load_subject
+from unravelnet.models import load as load_model
 from unravelnet.models.fit import predicts_next_token
 
 pytestmark = pytest.mark.skipif(
@@ -207,7 +208,7 @@ def test_a_causal_model_without_a_head_predicts_nothing(tmp_path, poem):
 )
 def test_prediction_is_told_by_what_a_network_does(file, poem, factory, predicts):
     text = load_text(poem, length=12)
-    net = load_network(f"{file}:{factory}", data=text)
+    net = load_model(f"{file}:{factory}", data=text)
     assert len(net.residual_modules) == 2
     assert predicts_next_token(net, text) is predicts
     _, found = load_subject(f"{file}:{factory}", str(poem))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _HOME_OF_NAME = {
     "unravel": "unravelnet.capture",
+    "load": "unravelnet.models",
     "UnraveledNetwork": "unravelnet.network",
     "ResidualModule": "unravelnet.network",
     "Route": "unravelnet.route",
@@ -33,6 +34,7 @@ _HOME_OF_NAME = {
     "report": "unravelnet.reporting",
     "reproduce": "unravelnet.reproduction",
     "load_table": "unravelnet.record",
+    "repair_torchvision": "unravelnet._extras",
     "Table": "unravelnet.record",
     "ResultsStore": "unravelnet.record",
 }

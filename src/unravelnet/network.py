@@ -39,7 +39,7 @@ Held = Mapping[str, Tensor]
 
 NOTHING_HELD: Held = {}
 # Attributes that say something of a network and change nothing of what it computes.
-_WORDS = {"name", "training", "unexplained"}
+_WORDS = {"name", "training", "unexplained", "input_origin"}
 
 
 class Segment(nn.Module):
@@ -184,7 +184,8 @@ class UnraveledNetwork(nn.Module):
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
     multiply-accumulate operations with. `unexplained` lists additions that look like skips and were not
     understood. `name` says what the network is, for tables and reports. `outputs` are the tensors that the network
-    returns, by name: their shapes on the example and types, without values.
+    returns, by name: their shapes on the example and types, without values. `input_origin` says
+    where the shape of its input was taken from.
     """
 
     def __init__(
@@ -205,6 +206,8 @@ class UnraveledNetwork(nn.Module):
         self.head = head
         self.name = name
         self.unexplained = tuple(unexplained)
+        self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
+        self.input_origin = ""
         self.total_macs = 0
         self.outputs: Mapping[str, Tensor] = {}
         for index, module in enumerate(self.residual_modules):
@@ -223,6 +226,11 @@ class UnraveledNetwork(nn.Module):
         for step in steps:
             state = self.advance(state, step)
         return self.leave(state)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one input, for which shapes and operations are stated."""
+        return self._input_shape
 
     @property
     def full_route(self) -> Route:

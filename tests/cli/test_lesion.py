@@ -23,7 +23,7 @@ from tests.cli.conftest import assert_one_sentence
 from unravelnet import studies, zoo
 from unravelnet.data import load
 from unravelnet.evaluation import evaluate
-from unravelnet.models import load_network
+from unravelnet.models import load as load_model
 from unravelnet.record import load_table
 from unravelnet.route import Route
 
@@ -107,7 +107,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_file_somebody_else_wrote_and_a_folder_of_images(call, file, folder):
-    model = load_network(f"{file}:resnet20", input_shape=(3, 16, 16))
+    model = load_model(f"{file}:resnet20", input_shape=(3, 16, 16))
     ran = call("lesion", f"{file}:resnet20", "--data", folder, "--study", "delete-each,reorder", "--json")
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)["studies"]

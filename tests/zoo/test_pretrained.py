@@ -19,7 +19,8 @@ from unravelnet.data import load
 from unravelnet.errors import CheckpointError, UnknownNameError
 from unravelnet.evaluation import evaluate
 from unravelnet.intervals import rate_interval
-from unravelnet.models import load_network, load_subject
+from unravelnet.models import load as load_model
+from unravelnet.models import load_subject
 from unravelnet.training_plan import TrainingPlan
 
 ROOT = Path(__file__).parents[2]
@@ -138,15 +139,15 @@ def test_the_command_line_takes_shipped_names(shipped, caplog):
     assert net.fingerprint() == zoo.pretrained("preact-resnet8-digits").fingerprint()
     assert "random" not in caplog.text
     images, _ = data.batch(torch.arange(4))
-    from_directory = load_network(str(shipped / "preact-resnet8-digits"), data=data)
+    from_directory = load_model(str(shipped / "preact-resnet8-digits"), data=data)
     assert torch.equal(net(images), from_directory(images))
 
 
 def test_the_command_line_names_shipped_networks_in_its_errors(shipped):
     with pytest.raises(UnknownNameError, match=r"Did you mean 'preact-resnet8-digits'\? Known: .*vgg15"):
-        load_network("zoo:preact-resnet8-digit")
+        load_model("zoo:preact-resnet8-digit")
     with pytest.raises(Exception, match="The zoo network is called zoo:preact-resnet8-digits"):
-        load_network("preact-resnet8-digits")
+        load_model("preact-resnet8-digits")
 
 
 # -- what is really shipped --

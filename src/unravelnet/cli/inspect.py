@@ -9,9 +9,11 @@ import typer
 
 from unravelnet.cli.options import (
     DATA_OR_TEXT_HELP,
+    AllowMissingOption,
     JsonOption,
     ModelArgument,
     ShapeOption,
+    WeightsKeyOption,
     WeightsOption,
     shape_of,
 )
@@ -29,6 +31,8 @@ def inspect(
         typer.Option(metavar="DATA", help=f"Take shape and number of classes from it: {DATA_OR_TEXT_HELP}"),
     ] = None,
     weights: WeightsOption = None,
+    weights_key: WeightsKeyOption = None,
+    allow_missing: AllowMissingOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the residual modules of a model: shapes, parameters, operations, chains, what was not understood.
@@ -40,13 +44,15 @@ def inspect(
     unravelnet inspect my_model.py:make_model --input-shape 3,64,64
     unravelnet inspect my_model.py:make_model --weights trained.safetensors
     """
-    from unravelnet.models import load_data, load_network
+    from unravelnet.models import load, load_data
 
-    net = load_network(
+    net = load(
         model,
         data=None if data is None else load_data(model, data),
         input_shape=shape_of(input_shape),
         weights=weights,
+        weights_key=weights_key,
+        allow_missing=allow_missing,
     )
     description = describe(net)
     if as_json:
@@ -64,6 +70,8 @@ def describe(net: UnraveledNetwork) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "macs": net.total_macs,
         "outputs": {name: list(tensor.shape[1:]) for name, tensor in net.outputs.items()},
+        "input_shape": list(net.input_shape),
+        "input_origin": net.input_origin,
         "verified": _verification(net),
         "chains": [[module.index for module in modules] for _, modules in chains],
         "modules": [
@@ -90,7 +98,7 @@ def _verification(net: UnraveledNetwork) -> str:
 def _print(description: dict[str, Any]) -> None:
     print_line(
         f"{description['name']}: {description['n_modules']} residual modules, {description['parameters']:,} "
-        f"parameters, {_short(description['macs'])} MACs an input"
+        f"parameters, {_short(description['macs'])} MACs an input of {_input(description)}"
     )
     print_line(f"Checked: {description['verified']}.")
     print_line()
@@ -112,6 +120,12 @@ def _print(description: dict[str, Any]) -> None:
     print_line("Not understood, and left inside the modules or between them:")
     for line in description["unexplained"]:
         print_line(f"  {line}")
+
+
+def _input(description: dict[str, Any]) -> str:
+    shape, origin = description["input_shape"], description["input_origin"]
+    sizes = "×".join(map(str, shape))
+    return f"{sizes} ({origin})" if origin else sizes
 
 
 def _chains(chains: list[list[int]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,13 @@ from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.lesion_results import show
 from unravelnet.cli.options import (
     DATA_OR_TEXT_HELP,
+    AllowMissingOption,
     JsonOption,
     ModelArgument,
     OutputOption,
     PrecisionName,
     SeedOption,
+    WeightsKeyOption,
     WeightsOption,
     names,
     whole_numbers,
@@ -86,6 +88,8 @@ def lesion(
         typer.Option(metavar="N", help="Images at a time. [default: chosen for the device]", min=1),
     ] = None,
     weights: WeightsOption = None,
+    weights_key: WeightsKeyOption = None,
+    allow_missing: AllowMissingOption = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep tables and sums here, and go on from what is there."),
@@ -112,7 +116,13 @@ def lesion(
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
     with interruptible("Nothing had been measured yet."):
-        subject = _Subject.of(model, data, weights, names(metrics), output)
+        options: dict[str, Any] = {
+            "weights": weights,
+            "weights_key": weights_key,
+            "allow_missing": allow_missing,
+            "output": output,
+        }
+        subject = _Subject.of(model, data, names(metrics), **options)
         net, data_set = subject.net, subject.data
         plans = {name: _trials(name, net, numbers, repeats=repeats, seed=seed) for name in chosen}
         results = None
@@ -142,15 +152,13 @@ class _Subject:
     metrics: tuple[Metric, ...]
 
     @classmethod
-    def of(
-        cls, model: str, data: str, weights: Path | None, metric_names: list[str], output: str | None
-    ) -> _Subject:
+    def of(cls, model: str, data: str, metric_names: list[str], **options: Any) -> _Subject:
         from unravelnet.metrics import find_metrics
         from unravelnet.models import load_subject
 
         metrics = find_metrics(metric_names)
         needs_classes = any(metric.needs_targets for metric in metrics)
-        net, data_set = load_subject(model, data, weights=weights, needs_classes=needs_classes, output=output)
+        net, data_set = load_subject(model, data, needs_classes=needs_classes, **options)
         return cls(net, data_set, metrics)
 
 

@@ -35,7 +35,20 @@ SeedOption = Annotated[
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Load these weights first: .safetensors or .pt (tensors only)."),
+    typer.Option(
+        metavar="FILE", help="Load these weights first: safetensors, or what torch.save wrote (tensors only)."
+    ),
+]
+WeightsKeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Which of several sets of weights in FILE, such as teacher."),
+]
+AllowMissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="Go on where weights lack some tensors, and say so in every row. [default: refuse]",
+    ),
 ]
 OutputOption = Annotated[
     str | None,

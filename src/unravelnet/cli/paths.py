@@ -13,10 +13,12 @@ import typer
 from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.options import (
     DATA_OR_TEXT_HELP,
+    AllowMissingOption,
     JsonOption,
     ModelArgument,
     OutputOption,
     SeedOption,
+    WeightsKeyOption,
     WeightsOption,
     names,
 )
@@ -112,6 +114,8 @@ def paths(
         typer.Option(metavar="N", help="Images at a time. [default: 128, fewer where memory asks]", min=1),
     ] = None,
     weights: WeightsOption = None,
+    weights_key: WeightsKeyOption = None,
+    allow_missing: AllowMissingOption = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the tables here.")] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
@@ -133,7 +137,13 @@ def paths(
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen = _methods(method)
     with interruptible("Nothing had been measured yet."):
-        subject = _Subject.of(model, data, weights, output, needs_classes=loss != LossName.squared_norm)
+        options: dict[str, Any] = {
+            "weights": weights,
+            "weights_key": weights_key,
+            "allow_missing": allow_missing,
+            "output": output,
+        }
+        subject = _Subject.of(model, data, needs_classes=loss != LossName.squared_norm, **options)
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -169,12 +179,10 @@ class _Subject:
     data: ImageData | TextData
 
     @classmethod
-    def of(
-        cls, model: str, data: str, weights: Path | None, output: str | None, *, needs_classes: bool
-    ) -> _Subject:
+    def of(cls, model: str, data: str, *, needs_classes: bool, **options: Any) -> _Subject:
         from unravelnet.models import load_subject
 
-        return cls(*load_subject(model, data, weights=weights, needs_classes=needs_classes, output=output))
+        return cls(*load_subject(model, data, needs_classes=needs_classes, **options))
 
 
 @dataclass(frozen=True)

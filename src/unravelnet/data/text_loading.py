@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -119,22 +119,36 @@ def _tokens_of(text: str, path: Path) -> _Tokens:
     tokenizers = require("tokenizers", "Reading text by the tokenizer of a model")
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        # Saved settings may cut a text, or fill it up, to the length of some training.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        before, after = _special_tokens(tokenizer)
+        # Numbers may be left out in a vocabulary, so that it is larger than it has words.
+        vocabulary_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     except Exception as error:  # the package raises nothing more specific
         reason = str(error).strip().partition("\n")[0]
         raise DataError(
             f"The tokenizer {path} cannot be used: {reason}. Save it again with the model that it belongs to."
         ) from error
-    # Saved settings may cut a text, or fill it up, to the length of some training.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    if text and not ids:
+        raise DataError(
+            f"The tokenizer {path} makes no tokens of the text: it knows none of its words, and has no token for "
+            "unknown ones. Give the one that belongs to the model."
+        )
+    return _Tokens(torch.tensor(ids, dtype=torch.int64), vocabulary_size, before, after)
+
+
+def _special_tokens(tokenizer: Any) -> tuple[Sequence[int], Sequence[int]]:
+    """List the tokens that a tokenizer puts before and after every text."""
+    added = tokenizer.num_special_tokens_to_add(is_pair=False)
+    if not added:
+        return (), ()
     probe = tokenizer.encode("a")
     n_before, n_after = (
         _count_leading(mask) for mask in (probe.special_tokens_mask, probe.special_tokens_mask[::-1])
     )
-    ids = torch.tensor(tokenizer.encode(text, add_special_tokens=False).ids, dtype=torch.int64)
-    # Numbers may be left out in a vocabulary, so that it is larger than it has words.
-    vocabulary_size = 1 + max(tokenizer.get_vocab().values())
-    return _Tokens(ids, vocabulary_size, probe.ids[:n_before], probe.ids[len(probe.ids) - n_after :])
+    return probe.ids[:n_before], probe.ids[len(probe.ids) - n_after :]
 
 
 def _count_leading(is_special: Sequence[int]) -> int:

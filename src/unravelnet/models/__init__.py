@@ -1,9 +1,10 @@
 """From a text such as "torchvision:resnet50" to a network that is taken apart.
 
 Sources, a file each: the zoo, new or trained, and directories with a trained network (here), `libraries`
-(torchvision, timm, transformers) and `file` (the user's own Python). `weights` loads what the user gives beside
-them; `text` reads a text as the model does, and `fit` says whether model and data go together. Nothing is
-downloaded, and random weights are said to be random.
+(torchvision, timm), `huggingface` (transformers) and `file` (the user's own Python). `examples` finds inputs that a
+model takes, `weights` loads what the user gives beside it; `text` reads a text as the model does, and `fit` says
+whether model and data go together. Nothing is downloaded, code is run from files that the user names only, and random
+weights are said to be random.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ from pathlib import Path
 from unravelnet import zoo
 from unravelnet.capture import unravel
 from unravelnet.costs import check_shape
-from unravelnet.data import ImageData, TextData, is_text_file, load
+from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import ModelError, UnknownNameError, unknown_name
+from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, predicts_next_token
-from unravelnet.models.found import Found, Wish, failure_on, say_random
-from unravelnet.models.libraries import from_timm, from_torchvision, from_transformers
+from unravelnet.models.found import Example, Found, Wish, drawn_from_seed, explained, say_missing, say_random
+from unravelnet.models.huggingface import from_transformers
+from unravelnet.models.libraries import from_timm, from_torchvision
+from unravelnet.models.suitable import check_kind, check_numbers, choose_example
 from unravelnet.models.text import load_text_for
-from unravelnet.models.weights import load_into, read_weights
-from unravelnet.network import Inputs, Shape, UnraveledNetwork, first_tensor, shape_text
+from unravelnet.models.weights import load_into, read_weights, refuse
+from unravelnet.network import Shape, UnraveledNetwork
 from unravelnet.output import OutputName
 
-__all__ = ["check_fits", "load_data", "load_network", "load_subject"]
+__all__ = ["check_fits", "load", "load_data", "load_subject"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,37 +39,58 @@ FORMS = (
     "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
     "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that `train` wrote"
 )
+_AS_TRAINED = "as it was trained"
 
 
-def load_network(
+def load(
     specification: str,
     *,
     data: ImageData | TextData | None = None,
     input_shape: Shape | None = None,
     weights: str | Path | None = None,
+    weights_key: str | None = None,
+    allow_missing: bool = False,
+    seed: int = 0,
 ) -> UnraveledNetwork:
-    """Make a network from a specification and find its residual modules.
+    """Make a network from a specification and find its residual modules, as the command line does.
 
-    >>> len(load_network("zoo:preact-resnet20").residual_modules)
-    9
+    >>> net = load("zoo:preact-resnet20", input_shape=(1, 8, 8))
+    >>> net.name, len(net.residual_modules), net.input_shape
+    ('zoo:preact-resnet20 (random weights)', 9, (1, 8, 8))
 
     `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
     hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` wrote. `data`: where sizes and the number
     of classes come from, if the model leaves them open. `input_shape`: of one input, without the batch, such as
-    (3, 224, 224); for text its length. `weights`: a .safetensors or .pt file to load before the network is taken
-    apart. Raises ModelError, UnknownNameError or MissingExtraError where there is no such model, CheckpointError
-    where weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images
-    and the data is a text, or the other way round.
+    (3, 224, 224); for text its length. `weights`: a file of safetensors or of `torch.save` to load before the network
+    is taken apart; `weights_key`: which of several sets of weights in it, such as "teacher". `allow_missing`: go on
+    without tensors that the weights lack, and say so in the name. `seed`: of weights that are drawn. What a Python
+    file prints goes to standard error.
+
+    Raises ModelError, UnknownNameError or MissingExtraError where there is no such model, CheckpointError where
+    weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images and the
+    data is a text, or the other way round.
     """
     if input_shape is not None:
         check_shape(input_shape)
-    found = _find(specification, _wish(input_shape, data))
-    if weights is not None:
-        load_into(found.model, read_weights(Path(weights).expanduser()), Path(weights))
-    is_captured = isinstance(found.model, UnraveledNetwork)
-    net = found.model if is_captured else unravel(found.model, _example_for(found, data), name=found.name)
+    wish = _wish(input_shape, data, seed)
+    with explained(f"{specification} cannot be used"), drawn_from_seed(seed):
+        found = _find(specification, wish)
+        check_kind(found)
+        example = choose_example(found, data)
+        if weights is None:
+            missing = _stored_missing(found, allow_missing=allow_missing)
+        else:
+            path = Path(weights).expanduser()
+            missing = load_into(
+                found.model, read_weights(path, weights_key), path, allow_missing=allow_missing
+            )
+        check_numbers(found)
+        is_captured = isinstance(found.model, UnraveledNetwork)
+        net = found.model if is_captured else unravel(found.model, example.inputs, name=found.name)
     assert isinstance(net, UnraveledNetwork)
-    net.name = say_random(found.name) if found.is_random and weights is None else found.name
+    net.input_origin = example.origin
+    name = say_missing(found.name, missing) if missing else found.name
+    net.name = say_random(name) if found.is_random and weights is None else name
     if isinstance(data, TextData) and data.tokenizer == BYTES:
         _log.info("%s is read byte by byte, without a tokenizer.", data.name)
     return net
@@ -76,7 +101,7 @@ def load_data(model: str, data: str) -> ImageData | TextData:
 
     A file is a text, read as the model reads: `model` says by which tokenizer. Raises as `load` and `load_text`.
     """
-    return load_text_for(model, data) if is_text_file(data) else load(data)
+    return load_text_for(model, data) if is_text_file(data) else loading.load(data)
 
 
 def load_subject(
@@ -84,17 +109,19 @@ def load_subject(
     data: str,
     *,
     weights: str | Path | None = None,
+    weights_key: str | None = None,
+    allow_missing: bool = False,
     needs_classes: bool = True,
     output: OutputName = None,
 ) -> tuple[UnraveledNetwork, ImageData | TextData]:
     """Load a network and data that fits it, both as specified on the command line.
 
-    A text has its next tokens as targets, unless the network predicts none. `needs_classes`, `output`: see
-    `check_fits`.
-    Raises as `load_data`, `load_network` and `check_fits`.
+    A text has its next tokens as targets, unless the network predicts none. `needs_classes`, `output`:
+    see `check_fits`.
+    Raises as `load_data`, `load` and `check_fits`.
     """
     loaded = load_data(model, data)
-    net = load_network(model, data=loaded, weights=weights)
+    net = load(model, data=loaded, weights=weights, weights_key=weights_key, allow_missing=allow_missing)
     check_fits(net, loaded, needs_classes=needs_classes, output=output)
     if isinstance(loaded, TextData) and not predicts_next_token(net, loaded, output):
         _log.info("%s predicts no next tokens, so %s has no targets for it.", net.name, loaded.name)
@@ -102,12 +129,22 @@ def load_subject(
     return net, loaded
 
 
-def _wish(input_shape: Shape | None, data: ImageData | TextData | None) -> Wish:
+def _wish(input_shape: Shape | None, data: ImageData | TextData | None, seed: int) -> Wish:
     if data is None:
-        return Wish(input_shape)
+        return Wish(input_shape, seed=seed)
     if isinstance(data, TextData):
-        return Wish(input_shape or (data.length,), None, data.vocabulary_size, data.name)
-    return Wish(input_shape or data.image_shape, data.n_classes, None, data.name)
+        return Wish(input_shape or (data.length,), None, data.vocabulary_size, data.name, seed)
+    return Wish(input_shape or data.image_shape, data.n_classes, None, data.name, seed)
+
+
+def _stored_missing(found: Found, *, allow_missing: bool) -> list[str]:
+    """List the tensors that the model's own store did not have. Raises CheckpointError unless that is allowed."""
+    missing = list(found.missing)
+    can_go_on = any(name not in found.missing for name, _ in found.model.named_parameters())
+    if missing and not (allow_missing and can_go_on):
+        wrong = {"missing": missing, "unknown": found.unknown}
+        raise refuse(found.name, found.model, wrong, can_go_on=can_go_on)
+    return missing
 
 
 def _find(specification: str, wish: Wish) -> Found:
@@ -133,8 +170,9 @@ def _find(specification: str, wish: Wish) -> Found:
 def _from_zoo(name: str, wish: Wish) -> Found:
     wish.check_takes(f"zoo:{name}", "images")
     if name in zoo.pretrained_names():
-        return Found(zoo.pretrained(name), f"zoo:{name}")
-    options: dict[str, object] = {"seed": 0}
+        trained = zoo.pretrained(name)
+        return Found(trained, f"zoo:{name}", (_example_of(trained, _AS_TRAINED),))
+    options: dict[str, object] = {"seed": wish.seed}
     if wish.n_classes is not None:
         options["n_classes"] = wish.n_classes
     if wish.input_shape is not None:
@@ -143,7 +181,8 @@ def _from_zoo(name: str, wish: Wish) -> Found:
         net = zoo.create(name, **options)
     except UnknownNameError as error:
         raise unknown_name("zoo network", name, _names_of_zoo()) from error
-    return Found(net.eval(), f"zoo:{name}", is_random=True)
+    origin = "its usual size" if wish.input_shape is None else wish.origin
+    return Found(net.eval(), f"zoo:{name}", (_example_of(net, origin),), is_random=True)
 
 
 def _names_of_zoo() -> list[str]:
@@ -156,7 +195,11 @@ def _from_directory(path: Path, wish: Wish) -> Found:
         raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
     wish.check_takes(str(path), "images")
     net = zoo.load(path)
-    return Found(net, net.name)
+    return Found(net, net.name, (_example_of(net, _AS_TRAINED),))
+
+
+def _example_of(net: UnraveledNetwork, origin: str) -> Example:
+    return Example(image_batch(net.input_shape), origin)
 
 
 _SOURCES: dict[str, Callable[[str, Wish], Found]] = {
@@ -165,27 +208,3 @@ _SOURCES: dict[str, Callable[[str, Wish], Found]] = {
     "timm": from_timm,
     "hf": from_transformers,
 }
-
-
-def _example_for(found: Found, data: ImageData | TextData | None) -> Inputs:
-    """Choose the first example that the model takes."""
-    failures = []
-    for example in found.examples:
-        error = failure_on(found.model, example)
-        if error is None:
-            return example
-        text = str(error).strip().partition("\n")[0][:150]
-        failures.append(
-            f"{shape_text(tuple(first_tensor(example).shape[1:]))} ({type(error).__name__}: {text})"
-        )
-    if isinstance(data, TextData):
-        mending = (
-            f"Give data that it was made for; {data.name} is a text, in sequences of {data.length} tokens."
-        )
-    elif data is not None:
-        mending = (
-            f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."
-        )
-    else:
-        mending = "Give the shape of one input that it was made for, such as --input-shape 3,64,64."
-    raise ModelError(f"{found.name} does not run on inputs of {' nor of '.join(failures)}. {mending}")

@@ -12,6 +12,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,10 +21,8 @@ from torch import nn
 
 from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
-from unravelnet.models.found import Found, Wish, drawn_from_seed, image_batch, token_batch
-
-_N_FIRST_TOKENS = 16
-_USUAL_SHAPES = ((3, 32, 32), (3, 224, 224))
+from unravelnet.models.examples import examples_for
+from unravelnet.models.found import Found, Wish, reason_of
 
 
 def from_file(specification: str, wish: Wish) -> Found:
@@ -41,35 +40,80 @@ def from_file(specification: str, wish: Wish) -> Found:
             f"{specification} does not say what makes the model. Give {specification}:FACTORY; the file defines: "
             f"{', '.join(_defined(path)) or 'nothing'}."
         )
-    with drawn_from_seed(), _beside(path):
+    with _importing(path):
         model = _made(_imported(path), factory_name, path)
-    if wish.vocabulary_size is not None and wish.input_shape is not None:
-        # Tokens that every vocabulary has. Whether it has all of the text's is told better when it is tried.
-        tokens = token_batch(wish.input_shape[-1], min(_N_FIRST_TOKENS, wish.vocabulary_size))
-        return Found(model, f"{path.name}:{factory_name}", (tokens,))
-    shapes = (wish.input_shape,) if wish.input_shape else _USUAL_SHAPES
-    return Found(model, f"{path.name}:{factory_name}", tuple(map(image_batch, shapes)))
+    return Found(model, f"{path.name}:{factory_name}", examples_for(model, wish))
 
 
 def _imported(path: Path) -> ModuleType:
-    """Run a file as a module of a name that only this path has, anew each time.
+    """Run a file, after the packages that it lies in, anew each time.
 
-    The name stays the same, because it is part of the fingerprint of what the file defines.
+    Its name stays the same, because it is part of the fingerprint of what the file defines, and no other path has it,
+    so that a folder may be called like an installed package.
     """
     repair_torchvision()
-    name = f"_unravelnet_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    folders = _packages_of(path)
+    first = folders[0] if folders else path.resolve()
+    digest = hashlib.sha256(str(first).encode()).hexdigest()[:8]
+    name = f"_unravelnet_user_{first.stem.replace('.', '_')}_{digest}"
+    _forget(name)
+    try:
+        for folder in folders:
+            name = name if folder == first else f"{name}.{folder.name}"
+            module = _run(_package(name, folder))
+        if not folders or path.name != "__init__.py":
+            name = f"{name}.{path.stem.replace('.', '_')}" if folders else name
+            module = _run(importlib.util.spec_from_file_location(name, path))
+    except (Exception, SystemExit) as error:
+        _forget(name.partition(".")[0])
+        raise ModelError(
+            f"{path} cannot be imported: {_what_happened(error, path)}{_mending(error, path)}"
+        ) from error
+    return module
+
+
+def _packages_of(path: Path) -> list[Path]:
+    """List the folders that are packages around a file, the outermost first; none where it stands by itself.
+
+    A folder is one if it has an `__init__.py`, or the file imports from it with dots.
+    """
+    n_dots = max((node.level for node in _nodes(path) if isinstance(node, ast.ImportFrom)), default=0)
+    folders: list[Path] = []
+    for folder in path.resolve().parents:
+        if not (folder / "__init__.py").is_file() and len(folders) >= n_dots:
+            break
+        folders.insert(0, folder)
+    return folders
+
+
+def _package(name: str, folder: Path) -> ModuleSpec:
+    start = folder / "__init__.py"
+    if start.is_file():
+        found = importlib.util.spec_from_file_location(name, start, submodule_search_locations=[str(folder)])
+        assert found is not None, "a .py file has a loader"
+        return found
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    return spec
+
+
+def _run(spec: ModuleSpec | None) -> ModuleType:
+    """Run a module, unless a package around it has done so."""
     assert spec is not None, "a .py file has a loader"
-    assert spec.loader is not None
+    if spec.name in sys.modules:
+        return sys.modules[spec.name]
     module = importlib.util.module_from_spec(spec)
     # Known under its name while it lives: dataclasses and type hints look it up.
-    sys.modules[name] = module
-    try:
+    sys.modules[spec.name] = module
+    if spec.origin is not None and spec.loader is not None:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ModelError(f"{path} cannot be imported: {_what_happened(error, path)}") from error
     return module
+
+
+def _forget(name: str) -> None:
+    """Take a module and all within it out of those that are imported."""
+    for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
+        del sys.modules[known]
 
 
 def _made(module: ModuleType, factory_name: str, path: Path) -> nn.Module:
@@ -85,7 +129,7 @@ def _made(module: ModuleType, factory_name: str, path: Path) -> nn.Module:
         )
     try:
         model = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{factory_name}() of {path} failed: {_what_happened(error, path)} It is called without arguments and "
             "must return a torch.nn.Module."
@@ -98,22 +142,30 @@ def _made(module: ModuleType, factory_name: str, path: Path) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[None]:
-    """Let a file import its neighbours, as it could if it were run by itself."""
-    directory = str(path.resolve().parent)
-    sys.path.insert(0, directory)
+def _importing(path: Path) -> Iterator[None]:
+    """Let a file import its neighbours, as it could if it were run by itself, and the package that it is part of."""
+    packages = _packages_of(path)
+    places = [*(str(folder.parent) for folder in packages[:1]), str(path.resolve().parent)]
+    sys.path[:0] = places
     try:
         yield
     finally:
-        sys.path.remove(directory)
+        for place in places:
+            with contextlib.suppress(ValueError):  # the file may have changed the path itself
+                sys.path.remove(place)
+
+
+def _nodes(path: Path) -> list[ast.AST]:
+    """Parse a file without running it; nothing where it cannot be parsed."""
+    try:
+        return list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError, RecursionError, OSError):
+        return []
 
 
 def _defined(path: Path) -> list[str]:
     """List the public functions and classes of a file without running it."""
-    try:
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-    except (SyntaxError, ValueError):
-        return []
+    body = next((node.body for node in _nodes(path) if isinstance(node, ast.Module)), [])
     names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return [name for name in names if not name.startswith("_")]
 
@@ -125,5 +177,11 @@ def _what_happened(error: BaseException, path: Path) -> str:
         place = f" (line {error.lineno})"
     else:
         place = f" (line {own[-1].lineno})" if own else ""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}{place}".rstrip(".") + "."
+    return f"{reason_of(error)}{place}."
+
+
+def _mending(error: BaseException, path: Path) -> str:
+    """Say how to import a file whose package is larger than what lies around it shows."""
+    if "relative import" not in str(error):
+        return ""
+    return f" Put an __init__.py into every folder of its package, or give a file beside it that imports {path.stem}."

@@ -5,19 +5,26 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
-from collections.abc import Iterator, Sequence
+import random
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from unravelnet.capture.call import arguments
 from unravelnet.capture.untouched import left_as_it_was
-from unravelnet.errors import DataError, UnknownNameError
+from unravelnet.errors import DataError, ModelError, UnknownNameError, UnravelError
 from unravelnet.network import Inputs, Shape
 
 _log = logging.getLogger("unravelnet.models")
+_LONGEST_REASON = 200
+_N_SHOWN = 3
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +32,25 @@ class Wish:
     """What the caller knows of inputs and outputs.
 
     `input_shape`: of one image, or the length of one sequence. `n_classes`: of labelled images.
-    `vocabulary_size`: of a text. `data_name`: of the images or the text, "" where there are none.
+    `vocabulary_size`: of a text. `data_name`: of the images or the text, "" where there are none. `seed`: of weights
+    that are drawn.
     """
 
     input_shape: Shape | None = None
     n_classes: int | None = None
     vocabulary_size: int | None = None
     data_name: str = ""
+    seed: int = 0
 
     @property
     def is_text(self) -> bool:
         """Whether the model is wanted for a text."""
         return self.vocabulary_size is not None
+
+    @property
+    def origin(self) -> str:
+        """Where the shape of the input comes from."""
+        return f"as in {self.data_name}" if self.data_name else "as asked for"
 
     def check_takes(self, model_name: str, taken: Literal["images", "text"]) -> None:
         """Raise DataError where a model takes images and a text is given, or the other way round."""
@@ -52,25 +66,79 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A batch of inputs to try a model with, and where its shape comes from, such as "as in digits"."""
+
+    inputs: Inputs
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A model from any source.
 
-    `examples`: batches of inputs to try in turn; the first that the model takes is used. `is_random`: whether
-    the weights were drawn just now, so that they have learned nothing.
+    `examples`: batches of inputs to try in turn; the first that the model takes is used. `is_random`: whether the
+    weights were drawn just now, so that they have learned nothing. `missing`: the tensors that the stored weights
+    did not have, which were drawn; `unknown`: those that they had beside the model's own.
     """
 
     model: nn.Module
     name: str
-    examples: tuple[Inputs, ...] = ()
+    examples: tuple[Example, ...] = ()
     is_random: bool = False
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
-def drawn_from_seed() -> Iterator[None]:
-    """Draw random weights from seed 0: the same ones each time, so that results can be gone on with."""
+def drawn_from_seed(seed: int) -> Iterator[None]:
+    """Draw random weights from a seed: the same ones each time, so that results can be gone on with.
+
+    Files of users draw with numpy and Python, too. The generators are as they were afterwards.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+@contextlib.contextmanager
+def explained(sentence: str, kind: type[UnravelError] = ModelError) -> Iterator[None]:
+    """Turn whatever code of others raises into an error of ours, and what it prints to standard error.
+
+    >>> with explained("a.py cannot be read"):
+    ...     int("three")
+    Traceback (most recent call last):
+    unravelnet.errors.ModelError: a.py cannot be read: ValueError: invalid literal for int() with base 10: 'three'.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except (UnravelError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise kind(f"{sentence}: {reason_of(error)}.") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the class and the first line of an error, without the marks of a terminal.
+
+    >>> reason_of(ValueError("no such size.\\nHint: none"))
+    'ValueError: no such size'
+    >>> reason_of(SystemExit(0))
+    'it called sys.exit(0)'
+    """
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
+    kind = type(error).__name__
+    return f"{kind}: {text[:_LONGEST_REASON].rstrip('. ')}" if text else kind
 
 
 def say_random(name: str) -> str:
@@ -81,29 +149,35 @@ def say_random(name: str) -> str:
     return f"{name} (random weights)"
 
 
-def failure_on(model: nn.Module, example: Inputs) -> Exception | None:
+def say_missing(name: str, missing: Sequence[str]) -> str:
+    """Note that a model lacks stored values of some tensors, and return the name that says so in every table."""
+    _log.info(
+        "%s: %d tensors were missing and are as they were drawn: %s.", name, len(missing), listed(missing)
+    )
+    return f"{name} ({len(missing)} tensors missing)"
+
+
+def failure_on(model: nn.Module, example: Inputs) -> BaseException | None:
     """Run a model on an example in evaluation mode; return what went wrong, or None."""
     args, kwargs = arguments(example)
     with left_as_it_was(model), torch.no_grad():
         model.eval()
         try:
             model(*args, **kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return error
     return None
 
 
-def image_batch(shape: Shape) -> torch.Tensor:
-    """Make a batch of two images to capture a model with."""
-    return torch.zeros(2, *shape)
+def listed(names: Iterable[object]) -> str:
+    """List the first few names, and count the others.
 
-
-def token_batch(length: int, vocabulary_size: int) -> torch.Tensor:
-    """Make a batch of two sequences of tokens to capture a model with."""
-    # The first few tokens are mostly special ones (padding, end), which some models count or forbid.
-    first = min(4, vocabulary_size - 1)
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(first, vocabulary_size, (2, length), generator=generator)
+    >>> listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    words = [str(name)[:_LONGEST_NAME] for name in names]
+    more = f" and {len(words) - _N_SHOWN} more" if len(words) > _N_SHOWN else ""
+    return f"{', '.join(words[:_N_SHOWN])}{more}"
 
 
 def no_such_model(kind: str, name: str, known: Sequence[str], listing: str) -> UnknownNameError:

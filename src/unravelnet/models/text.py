@@ -9,7 +9,7 @@ from unravelnet._extras import require
 from unravelnet.data import TextData, load_text
 from unravelnet.data.text_loading import DEFAULT_LENGTH, N_BYTES
 from unravelnet.errors import DataError, ModelError
-from unravelnet.models.libraries import read_config, vocabulary_size
+from unravelnet.models.huggingface import longest_sequence, read_config, vocabulary_size
 
 _TOKENIZER = "tokenizer.json"
 # What tokenizers were saved in before; they hold the words and not all of the rules.
@@ -56,8 +56,7 @@ def load_text_for(specification: str, path: str) -> TextData:
 def _reader_of(name: str) -> Reader:
     """Look up how a model of transformers reads. Raises ModelError where there is no such model."""
     config = read_config(require("transformers", f"The model hf:{name}"), name)
-    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return Reader(_tokenizer_of(name), vocabulary_size(config), longest)
+    return Reader(_tokenizer_of(name), vocabulary_size(config), longest_sequence(config))
 
 
 def _tokenizer_of(name: str) -> Path | None:

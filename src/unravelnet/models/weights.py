@@ -1,115 +1,146 @@
-"""Weights from a file into a model, by name; nothing is unpickled.
+"""Weights from a file into a model, by name; nothing that a file holds is run.
 
-`.safetensors` holds no code. `.pt`, `.pth`, `.bin` and `.ckpt` are read with torch's `weights_only=True`, which
-accepts tensors and refuses everything that could run.
+A file is read by what is in it, whatever its suffix. safetensors hold no code. What `torch.save` wrote is read with
+torch's `weights_only=True`, and every class or function that a file names beside tensors is replaced by one that does
+nothing, so that settings and counters of a training do not stand in the way. `checkpoint_table` chooses among several
+sets of weights in one file.
 """
 
 from __future__ import annotations
 
-import pickle
-import warnings
-from collections.abc import Mapping
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unravelnet.errors import CheckpointError
+from unravelnet.models.checkpoint_file import read_checkpoint
+from unravelnet.models.checkpoint_table import choose_table
+from unravelnet.models.found import listed
 
-_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
-# Where trainers put the weights in what they save.
-_NESTED = ("state_dict", "model_state_dict", "model", "net", "module")
-# What wrappers (data parallel, compiled models) put in front of every name.
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-_N_SHOWN = 3
+_log = logging.getLogger("unravelnet.models")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a file. Raises CheckpointError where it is missing, damaged or of another kind."""
-    if not path.is_file():
-        raise CheckpointError(f"There is no file {path} to load weights from.")
-    if path.suffix not in (".safetensors", *_TORCH_SUFFIXES):
-        raise CheckpointError(
-            f"Weights are loaded from .safetensors or {', '.join(_TORCH_SUFFIXES)} files; {path.name} is neither."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            # torch remarks on files that other programs pickled, before it refuses them.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise CheckpointError(
-            f"{path} is damaged or holds more than tensors ({type(error).__name__}: {reason}). Save the weights "
-            "again, best with safetensors."
-        ) from error
-    return _tensors(content, path)
+def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
+    """Read tensors by name from a file.
 
-
-def load_into(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load weights into a model, all of them and no others.
-
-    Names may carry the prefix of a wrapper. A tied tensor may be missing if the one it is tied to is there.
-    Raises CheckpointError with the names and shapes that do not fit; the model is then as it was.
+    `key`: which of several sets of weights, such as "teacher". Entries that are no tensors are left out with a
+    remark. Raises CheckpointError where the file is missing, damaged or of another kind, and where it holds several
+    sets of weights and none is chosen.
     """
-    own = model.state_dict(keep_vars=True)
-    weights = _without_prefix(weights, own)
-    loaded = {own[name].data_ptr() for name in weights if name in own}
-    missing = [
-        name
-        for name, tensor in own.items()
-        if name not in weights
-        and tensor.data_ptr() not in loaded
-        and not name.endswith("num_batches_tracked")
+    table = choose_table(read_checkpoint(path), path, key)
+    tensors = {name: value for name, value in table.items() if isinstance(value, Tensor)}
+    others = [name for name in table if name not in tensors]
+    if others:
+        _log.info("Entries of %s that are no tensors are left out: %s.", path.name, listed(others))
+    return tensors
+
+
+def load_into(
+    model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, allow_missing: bool = False
+) -> list[str]:
+    """Load weights into a model, and return the names that were missing.
+
+    Names may carry any prefix that they share, as wrappers add it. A tied tensor may be missing if the one that it is
+    tied to is there. Names that the model does not have are left out with a remark. `allow_missing`: go on without
+    some tensors, which keep the values that they have. Raises CheckpointError with the names, shapes and types that
+    do not fit; the model is then as it was.
+    """
+    own = {
+        name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)
+    }
+    prefix = _shared_prefix(weights, own, path)
+    fitting = {name: weights[prefix + name] for name in own if prefix + name in weights}
+    unknown = [
+        name for name in weights if name.removeprefix(prefix) not in own or not name.startswith(prefix)
     ]
-    unknown = [name for name in weights if name not in own]
-    misshapen = [
-        f"{name} is {tuple(weights[name].shape)} and should be {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    problems = [
-        _listed("missing", missing),
-        _listed("unknown", unknown),
-        _listed("of another shape", misshapen),
-    ]
-    if any(problems):
-        raise CheckpointError(
-            f"{path} does not hold the weights of this {type(model).__name__}: {'; '.join(filter(None, problems))}. "
-            "Give the file that was saved from the same model, with the same number of classes."
-        )
-    model.load_state_dict(dict(weights), strict=False)
+    missing = _missing(own, fitting)
+    problems = [problem for name, tensor in fitting.items() if (problem := _misfit(name, tensor, own[name]))]
+    is_refused = bool(missing) and not (allow_missing and fitting)
+    if problems or is_refused:
+        found = {"missing": missing, "of another form": problems, "unknown": unknown if missing else []}
+        raise refuse(path, model, found, can_go_on=bool(fitting) and not problems)
+    if unknown:
+        _log.info("Names in %s that the model does not have are left out: %s.", path.name, listed(unknown))
+    model.load_state_dict(fitting, strict=False)
+    return missing
 
 
-def _without_prefix(weights: Mapping[str, Tensor], own: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    for prefix in _PREFIXES:
-        is_wrapped = all(name.startswith(prefix) for name in weights)
-        if is_wrapped and not any(name.startswith(prefix) for name in own):
-            return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    return weights
+def refuse(
+    place: object, model: nn.Module, found: Mapping[str, Sequence[str]], *, can_go_on: bool = False
+) -> CheckpointError:
+    """Make the error for weights that do not fit a model.
 
-
-def _tensors(content: object, path: Path) -> dict[str, Tensor]:
-    """Find the table of tensors in what was saved."""
-    if isinstance(content, Mapping):
-        values = content.values()
-        if values and all(isinstance(value, Tensor) for value in values):
-            return dict(cast(Mapping[str, Tensor], content))
-        for key in _NESTED:
-            if isinstance(content.get(key), Mapping):
-                return _tensors(content[key], path)
-    raise CheckpointError(
-        f"{path} holds a {type(content).__name__} without a table of tensors by name. Save model.state_dict() there."
+    `found`: names by what is wrong with them. `can_go_on`: whether the rest is enough to go on with.
+    """
+    text = "; ".join(f"{what}: {listed(names)}" for what, names in found.items() if names)
+    allowed = " --allow-missing goes on without what is missing." if can_go_on else ""
+    return CheckpointError(
+        f"{place} does not hold the weights of this {type(model).__name__}: {text}. Give the file that was saved from "
+        f"the same model, with the same number of classes.{allowed}"
     )
 
 
-def _listed(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - _N_SHOWN} more" if len(names) > _N_SHOWN else ""
-    return f"{what}: {', '.join(names[:_N_SHOWN])}{more}"
+def _shared_prefix(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> str:
+    """Find what stands in front of the names of a model. Raises CheckpointError where two would do."""
+    counts = Counter(
+        name[:start]
+        for name in weights
+        for start in (0, *(place + 1 for place, letter in enumerate(name) if letter == "."))
+        if name[start:] in own
+    )
+    most = max(counts.values(), default=0)
+    best = sorted((prefix for prefix, count in counts.items() if count == most), key=len)
+    if len(best) > 1 and best[0] and most > 1:
+        keys = [prefix.rstrip(".") for prefix in best]
+        raise CheckpointError(
+            f"{path} holds weights of this model more than once, under {listed(keys)}. Name one: "
+            f"--weights-key {keys[0]}."
+        )
+    return best[0] if best else ""
+
+
+def _missing(own: Mapping[str, Tensor], fitting: Mapping[str, Tensor]) -> list[str]:
+    """List the tensors of a model that get no values, neither by name nor by being tied."""
+    loaded = {_place_of(own[name]) for name in fitting}
+    return [
+        name
+        for name, tensor in own.items()
+        if name not in fitting
+        and _place_of(tensor) not in loaded
+        # It counts batches of a training and changes no output.
+        and not name.endswith("num_batches_tracked")
+    ]
+
+
+def _place_of(tensor: Tensor) -> tuple[int, torch.Size]:
+    return tensor.data_ptr(), tensor.shape
+
+
+def _misfit(name: str, tensor: Tensor, own: Tensor) -> str:
+    """Say why a tensor cannot take the place of a model's own, or nothing."""
+    kind = _unusual_kind(tensor)
+    if kind:
+        return f"{name} is a {kind} tensor and should be a dense one"
+    if tensor.shape != own.shape:
+        return f"{name} is {tuple(tensor.shape)} and should be {tuple(own.shape)}"
+    if (tensor.is_floating_point(), tensor.is_complex()) != (own.is_floating_point(), own.is_complex()):
+        return f"{name} is {_type_of(tensor)} and should be {_type_of(own)}"
+    return ""
+
+
+def _unusual_kind(tensor: Tensor) -> str:
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_meta:
+        return "meta"
+    if tensor.is_quantized:
+        return "quantised"
+    return "" if tensor.layout == torch.strided else "sparse"
+
+
+def _type_of(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

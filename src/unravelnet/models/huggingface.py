@@ -1,0 +1,221 @@
+"""Models of transformers, from a directory or from the cache of what was downloaded before.
+
+A directory is data: code that lies in it is never run (`trust_remote_code=False` at every call), and nothing is
+downloaded. Without weights on this machine a model is made from its configuration, with random ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unravelnet._extras import require
+from unravelnet.errors import CheckpointError, ModelError
+from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
+from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
+from unravelnet.models.libraries import IMAGENET_SIZE
+from unravelnet.models.weights import refuse
+from unravelnet.network import Inputs
+
+_log = logging.getLogger("unravelnet.models")
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+_HEADS = (
+    "AutoModelForCausalLM",
+    "AutoModelForMaskedLM",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForImageClassification",
+    "AutoModelForSequenceClassification",
+    "AutoModel",
+)
+_NO_CODE = (
+    "Code from the directory of a model is never run. If you trust it, make the model in a Python file of your own and "
+    "give FILE.py:FACTORY."
+)
+
+
+def from_transformers(name: str, wish: Wish) -> Found:
+    """Load a model of transformers from a local directory or its cache; from its configuration if that is all.
+
+    `name`: a directory with config.json, or a name that has been downloaded before. Raises ModelError where
+    there is none or it needs code of its own, CheckpointError where weights are damaged, DataError where it does not
+    take the kind of data.
+    """
+    transformers = require("transformers", f"The model hf:{name}")
+    with _quiet(transformers):
+        config = read_config(transformers, name)
+        head = _head(transformers, config)
+        found = _stored(head, name, config) or _drawn(head, name, config, wish)
+    takes_text = getattr(found.model, "main_input_name", "input_ids") == "input_ids"
+    wish.check_takes(f"hf:{name}", "text" if takes_text else "images")
+    with explained(f"hf:{name} does not say what inputs it takes"):
+        example = _token_example(config, wish) if takes_text else _image_example(config, wish)
+    return Found(
+        found.model.float().eval(), found.name, (example,), found.is_random, found.missing, found.unknown
+    )
+
+
+@contextlib.contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Let transformers work without progress bars and remarks, and give its settings back."""
+    logging = transformers.utils.logging
+    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_bars:
+            logging.enable_progress_bar()
+
+
+def read_config(transformers: Any, name: str) -> Any:
+    """Read the configuration of a model in a directory or in the cache.
+
+    Raises ModelError where there is none, it cannot be used, or the model needs code of its own.
+    """
+    directory = Path(name).expanduser()
+    is_directory = directory.is_dir()
+    if is_directory and not (directory / "config.json").is_file():
+        raise ModelError(
+            f"There is no config.json in {name}. Give a directory that transformers saved a model in."
+        )
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            str(directory) if is_directory else name, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever stands in the file
+        if "custom code" in str(error):
+            raise ModelError(
+                f"hf:{name} needs code of its own (auto_map in config.json). {_NO_CODE}"
+            ) from error
+        if is_directory:
+            raise ModelError(f"{directory / 'config.json'} cannot be used: {reason_of(error)}.") from error
+        raise ModelError(
+            f"There is no directory {name}, and no model of that name was downloaded before. Nothing is downloaded "
+            f"here; get it with: hf download {name}"
+        ) from error
+    if getattr(config, "quantization_config", None):
+        raise ModelError(
+            f"hf:{name} holds quantised weights (quantization_config in config.json), which are not taken apart. Give "
+            "the model that it was made from."
+        )
+    return config
+
+
+def vocabulary_size(config: Any) -> int | None:
+    """Say how many tokens a model knows; None for a model of images."""
+    return _whole_number(config, "vocab_size")
+
+
+def longest_sequence(config: Any) -> int | None:
+    """Say how many tokens a model takes at once; None where that is not known."""
+    return _whole_number(config, "max_position_embeddings")
+
+
+def _whole_number(config: Any, name: str) -> int | None:
+    for part in (config, config.get_text_config()):
+        value = getattr(part, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def _head(transformers: Any, config: Any) -> Any:
+    """Choose the class of model: the one that the configuration names, or the first that it can have."""
+    architectures = config.architectures if isinstance(config.architectures, list) else []
+    for architecture in architectures:
+        named = getattr(transformers, architecture, None) if isinstance(architecture, str) else None
+        if isinstance(named, type) and isinstance(config, getattr(named, "config_class", None) or ()):
+            return named
+    for name in _HEADS:
+        head = getattr(transformers, name)
+        if type(config) in head._model_mapping:
+            if architectures:
+                _log.info("transformers has no model %s; it is read by %s.", listed(architectures), name)
+            return head
+    raise ModelError(
+        f"transformers has no model for a configuration of type {config.model_type!r}. Give one that it can make "
+        "by AutoModel."
+    )
+
+
+def _stored(head: Any, name: str, config: Any) -> Found | None:
+    """Load the weights that are on this machine; None where there are none."""
+    directory = Path(name).expanduser()
+    is_directory = directory.is_dir()
+    if is_directory and not any(any(directory.glob(pattern)) for pattern in _WEIGHT_FILES):
+        return None
+    if (directory / "custom_generate").exists():
+        # Older versions of transformers run it without asking.
+        raise ModelError(f"hf:{name} brings code of its own (custom_generate). {_NO_CODE}")
+    try:
+        with explained(f"The weights in {name} are damaged or of another model", CheckpointError):
+            model, loaded = head.from_pretrained(
+                str(directory) if is_directory else name,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                # What does not fit is refused here, with names.
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+    except CheckpointError as error:
+        if isinstance(error.__cause__, OSError) and not is_directory:
+            return None  # the configuration is in the cache and the weights are not
+        raise
+    misshapen = [
+        f"{tensor} is {tuple(stored)} and should be {tuple(own)}"
+        for tensor, stored, own in sorted(loaded["mismatched_keys"])
+    ]
+    if misshapen:
+        raise refuse(name, model, {"of another form": misshapen})
+    missing, unknown = sorted(loaded["missing_keys"]), sorted(loaded["unexpected_keys"])
+    return Found(model, f"hf:{name}", missing=tuple(missing), unknown=tuple(unknown))
+
+
+def _drawn(head: Any, name: str, config: Any, wish: Wish) -> Found:
+    """Make a model from its configuration, with random weights."""
+    if wish.n_classes is not None:
+        config.num_labels = wish.n_classes
+    with explained(f"hf:{name} cannot be made from its config.json"):
+        # The class of one architecture takes no such option: it is a part of transformers itself.
+        is_own = hasattr(head, "_from_config")
+        model: nn.Module = (
+            head._from_config(config) if is_own else head.from_config(config, trust_remote_code=False)
+        )
+    return Found(model, f"hf:{name}", is_random=True)
+
+
+def _image_example(config: Any, wish: Wish) -> Example:
+    """Make inputs for a model of images."""
+    if wish.input_shape is not None:
+        return Example(image_batch(wish.input_shape), wish.origin)
+    vision = getattr(config, "vision_config", config)
+    side = getattr(vision, "image_size", IMAGENET_SIZE)
+    height, width = (side, side) if isinstance(side, int) else side
+    return Example(image_batch((getattr(vision, "num_channels", 3), height, width)), "from its config.json")
+
+
+def _token_example(config: Any, wish: Wish) -> Example:
+    """Make inputs for a model of text; a dict where a decoder needs its own."""
+    length, origin = min(N_TOKENS, longest_sequence(config) or N_TOKENS), "a short text"
+    if wish.input_shape is not None:
+        length, origin = wish.input_shape[-1], wish.origin
+    n_words = vocabulary_size(config)
+    if n_words is None:
+        raise ModelError(
+            "The configuration of a model for text names no size of its vocabulary (vocab_size)."
+        )
+    tokens = token_batch(length, n_words)
+    inputs: Inputs = tokens
+    if getattr(config, "is_encoder_decoder", False):
+        inputs = {"input_ids": tokens, "decoder_input_ids": tokens}
+    return Example(inputs, origin)
