@@ -147,7 +147,7 @@ FORMS: dict[str, object] = {
     },
     "deep.pth": {"run": {"last": {"weights": STATE}}},
     "more.pth": {**STATE, "rotary.inv_freq": torch.ones(3)},
-    "numbers.pth": {**STATE, 7: torch.ones(1)},
+    "numbers.pth": dict[object, object](STATE) | {7: torch.ones(1)},
     "itself.pth": holding_itself(),
     "half.pth": {name: tensor.clone() for name, tensor in STATE.items()},
 }

@@ -219,7 +219,9 @@ def test_what_is_left_out_is_listed(kind: type[nn.Module], n_found: int, reason:
     "example", ["text", {}, torch.tensor(1.0), torch.zeros(0, 8), {"x": [torch.ones(2, 8)]}]
 )
 def test_examples_that_are_none_are_told(example: object) -> None:
-    with pytest.raises((CaptureError, DataError), match=r"The example|hold no tensor|must be Tensor, not list"):
+    with pytest.raises(
+        (CaptureError, DataError), match=r"The example|hold no tensor|must be Tensor, not list"
+    ):
         un.unravel(made(awkward.Shared), example)
 
 
