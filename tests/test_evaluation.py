@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import nn
 
 import unravelnet as un
 from unravelnet import evaluation as engine
-from unravelnet.errors import DataError, EvaluationError, RouteError
+from unravelnet.errors import DataError, EvaluationError, RouteError, StoreError
 from unravelnet.evaluation import EvaluationInterrupted, walk
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.record import ResultsStore
@@ -220,6 +222,69 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same_table(tmp_path: Pa
     assert calls == [], "a finished trial is never measured twice"
     for table in (resumed, again):
         assert table.to_pandas().equals(unbroken.to_pandas())
+
+
+def commands(net: UnraveledNetwork) -> list[dict[str, Any]]:
+    """Studies that share routes, and stop at different points."""
+    singles, draws = un.studies.delete_each(net), un.studies.delete_many(net, [2, 3], repeats=2, seed=1)
+    return [
+        {"routes": singles, "until_ci": 0.1},
+        {"routes": [*draws, *singles[1:3]], "until_ci": 0.1},
+        {"routes": [singles[0], singles[1]], "until_ci": 0.1},
+        {"routes": [singles[2], *draws[:1]], "until_ci": 0.1},
+        {"routes": singles[3:], "limit": 30},
+    ]
+
+
+def run(net: UnraveledNetwork, command: dict[str, Any], store: ResultsStore | None, stop: int = 0) -> Any:
+    """Run a command, or only `stop` batches of it."""
+    progress = Stop(stop) if stop else None
+    with contextlib.suppress(EvaluationInterrupted):
+        return un.evaluate(net, data=data(200), batch_size=8, store=store, progress=progress, **command)
+
+
+def test_a_table_depends_on_its_command_and_not_on_what_the_store_holds(tmp_path: Path) -> None:
+    net = small_net()
+    listed = commands(net)
+    alone = [run(net, command, None) for command in listed]
+    ends = [row["n_images"] for table in alone for row in table.where(route="0-5")]
+    assert len(set(ends)) == 3, "the intact network is measured for different lengths"
+    for order in itertools.permutations(range(len(listed)), 2):
+        with ResultsStore(tmp_path / "".join(map(str, order))) as store:
+            # The first is killed after some batches, and goes on at the end.
+            run(net, listed[order[0]], store, stop=1 + sum(order) % 7)
+            for place in reversed(order):
+                assert run(net, listed[place], store) == alone[place], (order, place)
+
+
+def test_a_damaged_row_is_measured_again_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    net, xy = small_net(), data()
+    trials = un.studies.delete_each(net)
+    with ResultsStore(tmp_path) as store:
+        whole = un.evaluate(net, trials, xy, store=store)
+        store._connection.execute("update trials set sums = '{}' where route = ?", [str(trials[2].route)])
+        store._connection.commit()
+        calls = count_branches(net)
+        again = un.evaluate(net, trials, xy, store=store)
+        assert len(calls) > 0
+        assert again == whole
+        assert "holds 1 damaged result, which will be measured again" in caplog.text
+        caplog.clear()
+        assert un.evaluate(net, trials, xy, store=store) == whole
+    assert caplog.text == ""
+
+
+def test_sums_of_another_form_are_explained(tmp_path: Path) -> None:
+    net, xy = small_net(), data()
+    with ResultsStore(tmp_path) as store:
+        un.evaluate(net, [net.full_route], xy, store=store)
+        record = store.progress(
+            trial for (trial,) in store._connection.execute("select trial_id from trials")
+        )
+        store._connection.execute("delete from trials")
+        store.commit(replace(one, sums={"n_predictions": 1}) for one in record.values())
+        with pytest.raises(StoreError, match=r"holds other sums for the route 0-5 .* Move the file away"):
+            un.evaluate(net, [net.full_route], xy, store=store)
 
 
 def test_another_network_with_the_same_weights_is_measured_anew(tmp_path: Path) -> None:

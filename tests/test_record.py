@@ -574,14 +574,6 @@ def test_a_damaged_store_is_explained(tmp_path):
         store.progress([f"t{i}" for i in range(2000)])
 
 
-def test_sums_that_were_tampered_with_are_explained(tmp_path):
-    with ResultsStore(tmp_path) as store:
-        store.commit([a_trial("a1")])
-        store._connection.execute("update trials set sums = '{'")
-        with pytest.raises(StoreError, match="it is damaged"):
-            store.progress(["a1"])
-
-
 @pytest.mark.parametrize("statement", ["create table other (x)", "pragma user_version = 99"])
 def test_a_store_of_another_program_or_version_is_explained_and_kept(statement, tmp_path):
     other = sqlite3.connect(tmp_path / "results.sqlite")

@@ -28,11 +28,12 @@ from unravelnet.data.source import Batch, part_of
 from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
+from unravelnet.ledger import SUMS, Ledger, Tally, settings_by_route
 from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
 from unravelnet.network import State, UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName
 from unravelnet.reach import unreached_modules
-from unravelnet.record import ResultsStore, Row, Table, TrialProgress, canonical_text, trial_id
+from unravelnet.record import ResultsStore, Row, Table
 from unravelnet.route import Route
 from unravelnet.studies import Trial
 from unravelnet.targets import IGNORED_TARGET
@@ -41,8 +42,6 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _Key = TypeVar("_Key")
 _log = logging.getLogger(__name__)
 
-# What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
-_SUMS = ("total", "squares", "difference", "difference_squares")
 # On two cores, streams of this many images stay near the processor and fill its vectors.
 _BATCH_SIZE = {"cpu": 128, "cuda": 1024}
 
@@ -133,7 +132,7 @@ def evaluate(
     # A stream would have to be read twice, once to name it; only a store needs the name.
     is_named = store is not None or not isinstance(batches, StreamedBatches)
     fingerprint = batches.fingerprint() if is_named else ""
-    ledger = _Ledger(store, net.fingerprint(), fingerprint, canonical_text(settings))
+    ledger = Ledger(store, net.fingerprint(), fingerprint, settings_by_route(list(sweep.tallies), settings))
     facts: Row = {
         "output": str(measured),
         "seed": seed,
@@ -265,73 +264,6 @@ def _intervals(metric: Metric, sums: Sequence[float], n: int, confidence: float)
     )
 
 
-@dataclass
-class _Tally:
-    """What has been measured of one route: sums of shape (metrics, 4), and over how much."""
-
-    sums: Tensor
-    n_predictions: int = 0
-    n_images: int = 0
-    n_not_finite: int = 0
-    complete: bool = False
-
-    def add(self, sums: Tensor, n_predictions: int, n_images: int, n_not_finite: int) -> None:
-        self.sums += sums
-        self.n_predictions += n_predictions
-        self.n_images += n_images
-        self.n_not_finite += n_not_finite
-
-
-@dataclass(frozen=True)
-class _Ledger:
-    """Keeps tallies in a results store, if there is one."""
-
-    store: ResultsStore | None
-    network: str
-    data: str
-    settings: str
-
-    def id_of(self, route: Route) -> str:
-        return trial_id(self.network, self.data, route, self.settings)
-
-    def load(self, tallies: dict[Route, _Tally]) -> None:
-        """Fill tallies with what the store knows."""
-        if self.store is None:
-            return
-        known = self.store.progress(self.id_of(route) for route in tallies)
-        for route, tally in tallies.items():
-            record = known.get(self.id_of(route))
-            if record is not None:
-                sums = dict(record.sums)
-                tally.n_predictions = int(sums.pop("n_predictions"))
-                tally.n_not_finite = int(sums.pop("n_not_finite"))
-                tally.n_images, tally.complete = record.n_seen, record.complete
-                tally.sums = torch.tensor(list(sums.values()), dtype=torch.float64).view_as(tally.sums)
-
-    def save(self, tallies: dict[Route, _Tally], metrics: Sequence[Metric]) -> None:
-        """Commit tallies in one transaction."""
-        if self.store is None:
-            return
-        names = [f"{metric.name}_{part}" for metric in metrics for part in _SUMS]
-        self.store.commit(
-            TrialProgress(
-                self.id_of(route),
-                self.network,
-                self.data,
-                str(route),
-                self.settings,
-                tally.n_images,
-                tally.complete,
-                {
-                    "n_predictions": tally.n_predictions,
-                    "n_not_finite": tally.n_not_finite,
-                    **dict(zip(names, tally.sums.flatten().tolist(), strict=True)),
-                },
-            )
-            for route, tally in tallies.items()
-        )
-
-
 class _Sweep:
     """Goes through the batches with all routes that are not finished yet."""
 
@@ -351,11 +283,13 @@ class _Sweep:
         self.rule = rule
         self.data_name = data_name
         self.tallies = {
-            route: _Tally(torch.zeros(len(metrics), len(_SUMS), dtype=torch.float64)) for route in routes
+            route: Tally(torch.zeros(len(metrics), len(SUMS), dtype=torch.float64)) for route in routes
         }
 
-    def run(self, batches: Batches, ledger: _Ledger, progress: Progress | None) -> None:
-        ledger.load(self.tallies)
+    def run(self, batches: Batches, ledger: Ledger, progress: Progress | None) -> None:
+        ledger.load(self.tallies, self.metrics)
+        # Other calls may have brought all others to the point where this one left the intact network.
+        self._finish_some()
         unfinished = self._unfinished()
         if not unfinished:
             return
@@ -384,7 +318,7 @@ class _Sweep:
             tally.complete = True
         ledger.save(unfinished, self.metrics)
 
-    def _unfinished(self) -> dict[Route, _Tally]:
+    def _unfinished(self) -> dict[Route, Tally]:
         return {route: tally for route, tally in self.tallies.items() if not tally.complete}
 
     def _measure(self, batch: Batch, start: int) -> int:
@@ -454,15 +388,22 @@ class _Sweep:
 
     def _finish_some(self) -> None:
         """Stop the routes that are known well enough; the intact network goes on as long as any other does."""
-        others = {route: tally for route, tally in self._unfinished().items() if route != self.intact}
-        for tally in others.values():
-            sums = tally.sums[0].tolist()
-            tally.complete = self.rule.is_met(self.metrics[0], sums, tally.n_predictions)
-        if self.rule.until_ci is not None and all(tally.complete for tally in others.values()):
-            intact = self.tallies[self.intact]
-            intact.complete = bool(others) or self.rule.is_met(
-                self.metrics[0], intact.sums[0].tolist(), intact.n_predictions
-            )
+        if self.rule.until_ci is None:
+            return
+        intact = self.tallies[self.intact]
+        others = [tally for tally in self.tallies.values() if tally is not intact]
+        for tally in others:
+            tally.complete = tally.complete or self._is_known(tally)
+        # A store may have known others from the start, and the intact network less well than they are known.
+        longest = max((tally.n_images for tally in others), default=0)
+        intact.complete = (
+            intact.n_images >= longest and all(tally.complete for tally in others)
+            if others
+            else self._is_known(intact)
+        )
+
+    def _is_known(self, tally: Tally) -> bool:
+        return self.rule.is_met(self.metrics[0], tally.sums[0].tolist(), tally.n_predictions)
 
     # -- rows --
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from unravelnet import table_file, table_view
+from unravelnet import store_file, table_file, table_view
 from unravelnet.errors import StoreError, unknown_name
 from unravelnet.files import replacing
 from unravelnet.route import Route
@@ -29,26 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_SCHEMA_VERSION = 1
-_VERSION_AND_TABLES = "select user_version, (select count(*) from sqlite_master) from pragma_user_version"
-_SCHEMA = """
-create table trials (
-    trial_id text primary key,
-    network text not null,
-    data text not null,
-    route text not null,
-    settings text not null,
-    n_seen integer not null,
-    complete integer not null,
-    sums text not null
-) without rowid
-"""
-_COMMIT = """
-insert into trials values (?, ?, ?, ?, ?, ?, ?, ?)
-on conflict (trial_id) do update set
-    n_seen = excluded.n_seen, complete = excluded.complete, sums = excluded.sums
-where not trials.complete
-"""
+_log = logging.getLogger(__name__)
+
 _REASON_OF_SQLITE_ERROR = {
     sqlite3.SQLITE_BUSY: "another process is writing to it; let that run end, or give this one its own",
     sqlite3.SQLITE_FULL: "the disk is full; free some space and run the same command again to go on",
@@ -260,8 +243,8 @@ class ResultsStore:
     {'wrong': 7.0}
 
     `directory` is made if needed. `wait_seconds`: how long to wait for another process that writes. Others
-    may read while one writes. Raises StoreError where the file is damaged, locked, of another program or
-    version, or the disk is full.
+    may read while one writes. Every row has a checksum. Raises StoreError where the file is damaged,
+    locked, of another program or version, or the disk is full.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, wait_seconds: float = 30.0) -> None:
@@ -276,7 +259,7 @@ class ResultsStore:
             self._connection = sqlite3.connect(self.path, timeout=wait_seconds)
         try:
             with self._explained():
-                self._prepare()
+                store_file.prepare(self._connection, self.path)
         except BaseException:
             self._connection.close()
             raise
@@ -292,61 +275,56 @@ class ResultsStore:
         self._connection.close()
 
     def progress(self, trial_ids: Iterable[str]) -> dict[str, TrialProgress]:
-        """Look up what is known of these trials, by their ids; unknown ones are left out."""
+        """Look up what is known of these trials, by their ids; unknown and damaged ones are left out.
+
+        Damaged ones are counted in a warning of the log.
+        """
         # One JSON text for all ids: SQLite limits the number of separate parameters.
-        query = "select * from trials where trial_id in (select value from json_each(?))"
+        wanted = [json.dumps(list(trial_ids))]
         with self._explained():
-            rows = self._connection.execute(query, [json.dumps(list(trial_ids))]).fetchall()
+            rows = self._connection.execute(store_file.READ, wanted).fetchall()
+            (n_damaged,) = self._connection.execute(store_file.COUNT_DAMAGED, wanted).fetchone()
             records = [_record(row) for row in rows]
+        if n_damaged:
+            _log.warning(
+                "%s holds %d damaged %s, which will be measured again.",
+                self.path,
+                n_damaged,
+                "result" if n_damaged == 1 else "results",
+            )
         return {record.trial_id: record for record in records}
 
     def commit(self, records: Iterable[TrialProgress]) -> None:
         """Write these records in one transaction: all of them or, if anything goes wrong, none.
 
-        A partial record is replaced; a complete one never changes.
+        A partial record is replaced, and a damaged one; a complete one never changes. Raises StoreError where the
+        file was removed meanwhile.
         """
         rows = [
             (r.trial_id, r.network, r.data, r.route, r.settings, r.n_seen, r.complete, _sums_text(r.sums))
             for r in records
         ]
         with self._explained(), self._connection:
-            self._connection.executemany(_COMMIT, rows)
-
-    def _prepare(self) -> None:
-        connection = self._connection
-        # In one statement: another process may be making the table just now.
-        version, n_tables = connection.execute(_VERSION_AND_TABLES).fetchone()
-        if version != _SCHEMA_VERSION and (version or n_tables):
-            raise StoreError(
-                f"{self.path} is not a results store of this version of unravelnet (it says {version}, "
-                f"expected {_SCHEMA_VERSION}). Give another directory, or use the version that wrote it."
-            )
-        # Refused while another process opens the file, which then does the same.
-        with suppress(sqlite3.OperationalError):
-            connection.execute("pragma journal_mode = wal")
-        # Safe against a killed process; a power cut may lose the last commits, and never damages the file.
-        connection.execute("pragma synchronous = normal")
-        if version == 0:
-            with connection:
-                connection.execute("begin immediate")
-                # Looking again under the lock: of two processes that start at once only one makes the table.
-                if connection.execute(_VERSION_AND_TABLES).fetchone() == (0, 0):
-                    connection.execute(_SCHEMA)
-                    connection.execute(f"pragma user_version = {_SCHEMA_VERSION}")
+            self._connection.executemany(store_file.WRITE, map(store_file.with_checksum, rows))
+        if not self.path.exists():
+            # The system keeps a removed file for those who have it open, and for nobody else.
+            raise StoreError(f"The results store {self.path} was removed while it was written to. Run again.")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn an error of SQLite into a sentence."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (
+            sqlite3.Error,
+            UnicodeError,
+        ) as error:  # messages of SQLite quote what is damaged, UTF-8 or not
             # The lower byte is the kind of error; higher ones give detail.
             code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-            reason = _REASON_OF_SQLITE_ERROR.get(code, str(error))
-            raise StoreError(f"The results store {self.path} cannot be used: {reason}.") from error
-        except json.JSONDecodeError as error:
-            reason = _REASON_OF_SQLITE_ERROR[sqlite3.SQLITE_CORRUPT]
-            raise StoreError(f"The results store {self.path} cannot be used: {reason}.") from error
+            reason = _REASON_OF_SQLITE_ERROR.get(code)
+            if reason is None and isinstance(error, sqlite3.OperationalError | UnicodeError):
+                reason = f"it is damaged, or of another program; move it away to start anew ({error})"
+            raise StoreError(f"The results store {self.path} cannot be used: {reason or error}.") from error
 
 
 def _record(row: Sequence[Any]) -> TrialProgress:
