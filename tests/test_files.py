@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from unravelnet.files import replacing
+from unravelnet.errors import PathError
+from unravelnet.files import replacing, usable_path, writable_directory, writable_file
 
 
 def names_in(directory):
@@ -54,3 +55,62 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     with replacing(tmp_path / "ours") as temporary:
         temporary.touch()
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+# -- paths --
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("~nosuchuser/runs", "'~nosuchuser/runs' begins with the home directory of an unknown user"),
+        ("", "'' names nothing"),
+        ("  ", "names nothing"),
+        ("a\0b", "names nothing"),
+        ("caf\udce9", r"is not written in UTF-8\. Rename"),
+        ("x" * 300, "File name too long. Give a shorter name"),
+        ("deep/" * 1000, "File name too long. Give a shorter name"),
+    ],
+)
+@pytest.mark.parametrize("use", [usable_path, writable_directory, writable_file])
+def test_what_can_be_no_path_is_refused(text, phrase, use):
+    with pytest.raises(PathError, match=phrase) as caught:
+        use(text)
+    assert len(str(caught.value)) < 250
+
+
+def test_links_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    with pytest.raises(PathError, match="leads back to itself"):
+        writable_directory(tmp_path / "one" / "runs")
+
+
+def test_a_home_directory_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert usable_path("~/runs") == tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("file", "Not a directory"),
+        ("file/below", "Not a directory"),
+        (f"new/{'x' * 300}/below", "File name too long"),
+        ("/proc/none/such", "/proc/none/such' cannot be written to"),
+        ("/dev/full/x", "Not a directory"),
+    ],
+)
+def test_directories_that_cannot_be_written_to_are_refused(tmp_path, name, phrase):
+    (tmp_path / "file").touch()
+    with pytest.raises(PathError, match=phrase):
+        writable_directory(tmp_path / name)
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_asking_for_a_directory_makes_none(tmp_path):
+    assert writable_directory(tmp_path / "new" / "deep") == tmp_path / "new" / "deep"
+    assert writable_file(tmp_path / "new" / "page.md") == tmp_path / "new" / "page.md"
+    assert names_in(tmp_path) == []
+    with pytest.raises(PathError, match=r"is a directory\. Give the name of a file"):
+        writable_file(tmp_path)

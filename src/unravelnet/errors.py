@@ -52,6 +52,10 @@ class UnknownNameError(UnravelError):
     """A name is not one of the known ones."""
 
 
+class PathError(UnravelError):
+    """The name of a file or directory cannot be used for what it was given for."""
+
+
 class CostError(UnravelError):
     """Something was asked for that is larger, or takes longer, than anybody can mean."""
 

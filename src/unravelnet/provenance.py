@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
+from unravelnet.files import usable_path
 from unravelnet.record import whole_file
 
 # The packages whose version can change a number.
@@ -74,7 +75,7 @@ def write_run(directory: str | os.PathLike[str], facts: Mapping[str, Any]) -> Pa
     Values that JSON does not know, such as paths, are written as text. Raises StoreError where the file
     cannot be written.
     """
-    target = Path(directory) / _FILE_NAME
+    target = usable_path(directory) / _FILE_NAME
     text = json.dumps(dict(facts), indent=2, ensure_ascii=False, default=str)
     with whole_file(target) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -90,7 +91,7 @@ def read_run(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises StoreError where there is no `run.json`, or it is damaged.
     """
-    source = Path(directory) / _FILE_NAME
+    source = usable_path(directory) / _FILE_NAME
     try:
         facts = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

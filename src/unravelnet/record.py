@@ -22,7 +22,7 @@ import numpy as np
 
 from unravelnet import store_file, table_file, table_view
 from unravelnet.errors import StoreError, unknown_name
-from unravelnet.files import replacing
+from unravelnet.files import reason, replacing, usable_path
 from unravelnet.route import Route
 from unravelnet.table_file import Row, Value, fits_int64
 
@@ -156,7 +156,7 @@ class Table:
         `load_table` gives an equal table back. Raises StoreError for another suffix and where the file cannot
         be written.
         """
-        target = Path(path)
+        target = usable_path(path)
         table_file.check_suffix(target)
         with whole_file(target) as temporary:
             table_file.write(self.columns, self.rows, temporary)
@@ -169,7 +169,7 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     In a CSV file of another program an empty cell is the empty text in a column of texts, in other columns None.
     Raises StoreError where there is no such file, or it cannot be read as a table.
     """
-    columns, rows = table_file.read(Path(path))
+    columns, rows = table_file.read(usable_path(path))
     return Table(rows, columns)
 
 
@@ -189,8 +189,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise StoreError(
-            f"{os.fspath(path)} cannot be written: {error.strerror or error}. Nothing half-written was left "
-            "behind; check the free space and the permissions of its directory."
+            f"{os.fspath(path)} cannot be written, and nothing half-written was left behind: {reason(error)}"
         ) from error
 
 
@@ -248,7 +247,7 @@ class ResultsStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, wait_seconds: float = 30.0) -> None:
-        self.path = Path(directory) / "results.sqlite"
+        self.path = usable_path(directory) / "results.sqlite"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -32,6 +32,7 @@ from unravelnet.checkpoint import Checkpoint
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.record import Table
@@ -91,7 +92,7 @@ def train(
             f"The weights after the epochs {plan.keep_epochs} are to be kept, and there is no directory to keep them "
             "in. Give one: out=DIRECTORY."
         )
-    training = _Training(net, training_data, batches, plan, None if out is None else Path(out))
+    training = _Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
     with training.borrowing_network():
         while training.epoch < plan.epochs:
             training.run_epoch(progress, on_batch)

@@ -24,6 +24,7 @@ from unravelnet.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
 from unravelnet.data import Batches, load
 from unravelnet.decay import Decay, fit_decay, predicted_length, theory_weights
 from unravelnet.errors import CheckpointError, EvaluationError
+from unravelnet.files import usable_path
 from unravelnet.gradient import module_measures, path_gradients
 from unravelnet.gradient.measurement import open_batches
 from unravelnet.network import UnraveledNetwork
@@ -104,7 +105,7 @@ def over_training(
             f"The data, a {type(data).__name__}, can be read once, and every checkpoint needs it. Give a list of its "
             "batches."
         )
-    directory = Path(directory)
+    directory = usable_path(directory)
     net = zoo.load(directory)
     error_rates = _error_rates(directory)
     options: dict[str, Any] = {

@@ -235,3 +235,51 @@ def test_numbers_that_nobody_can_mean_are_misuse(call, tmp_path, words, phrase):
     assert phrase in ran.err
     assert ran.status == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# -- paths --
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [
+        (["lesion", "zoo:resnet8", "--data", "digits", "--out", "~nosuchuser/x"], "unknown user"),
+        (
+            ["lesion", "zoo:resnet8", "--data", "digits", "--out", LONG],
+            "File name too long. Give a shorter name.",
+        ),
+        (["paths", "zoo:resnet8", "--data", "digits", "--out", f"a/{LONG}/b"], "File name too long"),
+        (["paths", "zoo:resnet8", "--data", "digits", "--out", "/etc/hostname"], "Not a directory"),
+        (["train", "resnet8", "--data", "digits", "--out", "caf\udce9"], "not written in UTF-8"),
+        (["train", "resnet8", "--data", "digits", "--out", ""], "'' names nothing"),
+        (["reproduce", "--out", "/dev/null/x"], "Not a directory"),
+        (["reproduce", "--data", "~nosuchuser/data"], "unknown user"),
+        (["reproduce", "--data", LONG], "File name too long"),
+        (["report", "~nosuchuser"], "unknown user"),
+        (["report", "caf\udce9"], "not written in UTF-8"),
+        (["report", "x", "--markdown", f"{LONG}.md"], "File name too long"),
+        (["report", "x", "--markdown", "."], "is a directory. Give the name of a file."),
+        (["inspect", "~nosuchuser/net"], "unknown user"),
+        (["inspect", LONG], "File name too long"),
+        (["inspect", "~nosuchuser/my.py:f"], "unknown user"),
+        (["inspect", "hf:~nosuchuser/gpt2"], "unknown user"),
+        (["inspect", "zoo:resnet8", "--weights", "~nosuchuser/w.pt"], "unknown user"),
+        (["lesion", "zoo:resnet8", "--data", "~nosuchuser/images"], "unknown user"),
+        (["lesion", "zoo:resnet8", "--data", "caf\udce9"], "not written in UTF-8"),
+    ],
+)
+def test_paths_that_cannot_be_used_are_misuse(call, tmp_path, monkeypatch, words, phrase):
+    monkeypatch.setattr("unravelnet.evaluation.evaluate", None)  # nothing is measured
+    ran = call(*words)
+    assert_one_sentence(ran)
+    assert phrase in ran.err
+    assert "space" not in ran.err
+    assert ran.status == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_directory_is_expanded_on_the_command_line(call, monkeypatch, trained, tmp_path):
+    monkeypatch.setenv("HOME", str(trained.parent))
+    assert call("inspect", "~/net", "--json").status == 0

@@ -27,6 +27,7 @@ from unravelnet.cli.options import (
 from unravelnet.cli.progress import batch_bar
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
+from unravelnet.files import writable_directory
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
@@ -92,7 +93,11 @@ def lesion(
     allow_missing: AllowMissingOption = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep tables and sums here, and go on from what is there."),
+        typer.Option(
+            metavar="DIR",
+            parser=writable_directory,
+            help="Keep tables and sums here, and go on from what is there.",
+        ),
     ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,

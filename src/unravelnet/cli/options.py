@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unravelnet.costs import LARGEST_SEED, check_shape
+from unravelnet.files import usable_path
 
 
 class PrecisionName(StrEnum):
@@ -36,7 +37,9 @@ SeedOption = Annotated[
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Load these weights first: safetensors, or what torch.save wrote (tensors only)."
+        metavar="FILE",
+        parser=usable_path,
+        help="Load these weights first: safetensors, or what torch.save wrote (tensors only).",
     ),
 ]
 WeightsKeyOption = Annotated[

@@ -26,6 +26,7 @@ from unravelnet.cli.path_results import show
 from unravelnet.cli.progress import batch_bar
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
+from unravelnet.files import writable_directory
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
@@ -116,7 +117,10 @@ def paths(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the tables here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", parser=writable_directory, help="Keep the tables here."),
+    ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
 ) -> None:

@@ -10,19 +10,23 @@ import typer
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import JsonOption
 from unravelnet.cli.output import print_json, print_line
+from unravelnet.files import usable_path, writable_file
 
 
 def report(
     directory: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="A directory that reproduce, or lesion or paths with --out, wrote."
+            metavar="DIR",
+            parser=usable_path,
+            help="A directory that reproduce, or lesion or paths with --out, wrote.",
         ),
     ],
     markdown: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=writable_file,
             help="Write the claims, the trained networks and the conditions to this file as well.",
         ),
     ] = None,

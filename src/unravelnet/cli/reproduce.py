@@ -13,6 +13,7 @@ from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
+from unravelnet.files import writable_directory
 
 _AS_BEFORE = "[default: as in the run that is in DIR, else by the networks and the size of the images]"
 
@@ -23,6 +24,7 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="DIR",
+            parser=writable_directory,
             help="Where everything goes. [default: runs/NAME-OF-DATA, for a quick run runs/NAME-OF-DATA-quick]",
         ),
     ] = None,
@@ -93,7 +95,7 @@ def reproduce(
     """
     from unravelnet.reproduction.directory import default_directory
 
-    directory = out or default_directory(data, quick=bool(quick))
+    directory = out or writable_directory(default_directory(data, quick=bool(quick)))
     kept = f"All that was finished is in {directory}; the same command goes on from there."
     with interruptible(kept):
         from unravelnet.reproduction import reproduce as run

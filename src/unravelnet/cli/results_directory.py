@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unravelnet.errors import StoreError
+from unravelnet.files import usable_path
 
 if TYPE_CHECKING:
     from unravelnet.network import UnraveledNetwork
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # The commands that share a directory; each leaves its name in run.json, with the model that it measured.
 _COMMANDS = ("lesion", "paths")
+# Of the directory of a network's tables, whose specification may be longer than a name may be.
+_MOST_CHARACTERS = 80
 Command = Literal["lesion", "paths"]
 
 
@@ -77,9 +80,9 @@ def _measured_before(directory: Path) -> dict[str, str]:
 
 def _free_name(specification: str, fingerprint: str, entries: Mapping[str, Mapping[str, object]]) -> str:
     """Name a network after its specification; another network of that name keeps its own."""
-    path = Path(specification)
+    path = usable_path(specification)
     text = path.resolve().name if path.is_dir() else specification
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "network"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:_MOST_CHARACTERS].strip("-.") or "network"
     number, candidate = 1, name
     while candidate in entries and entries[candidate].get("fingerprint") != fingerprint:
         number += 1

@@ -13,6 +13,7 @@ from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOpt
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import training_bar
 from unravelnet.errors import ModelError
+from unravelnet.files import writable_directory
 from unravelnet.training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ def train(
             metavar="DATA", help=f"Trained on its training split, validated on its test split: {DATA_HELP}"
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where checkpoints, history and the network go.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", parser=writable_directory, help="Where checkpoints, history and the network go."
+        ),
+    ],
     epochs: Annotated[
         int, typer.Option(metavar="N", help="Passes over the training data.", min=1)
     ] = _PLAN.epochs,
@@ -129,8 +135,6 @@ def train(
     with interruptible(
         f"What was trained up to the last full epoch is in {out}; the same command goes on from there."
     ):
-        # Now, and not after the first epoch, if it cannot be.
-        out.mkdir(parents=True, exist_ok=True)
         from unravelnet.data import load
         from unravelnet.training import train as run
 

@@ -20,6 +20,7 @@ from unravelnet.data.encoded import ColourFoundError, EncodedImages
 from unravelnet.data.image_data import ImageData, channel_statistics
 from unravelnet.data.repository import Labelled, looks_like_path, read_splits
 from unravelnet.errors import DataError, unknown_name
+from unravelnet.files import usable_path
 from unravelnet.targets import numbered_classes
 
 Split = Literal["train", "test"]
@@ -95,7 +96,7 @@ def divide(targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _load_images(specification: str, split: str, max_bytes: int | None) -> ImageData:
-    path = Path(specification).expanduser()
+    path = usable_path(specification)
     _check_exists(specification, path)
     name = path.resolve().name if path.is_dir() else specification
     splits = None if path.is_dir() else read_splits(specification)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.errors import DataError, unknown_name
+from unravelnet.files import usable_path
 
 if TYPE_CHECKING:
     import datasets
@@ -46,7 +46,7 @@ def read_splits(specification: str) -> dict[str, Labelled]:
     `specification`: a local directory, or a name on the hub, with the configuration behind a colon where
     there are several ("ufldl-stanford/svhn:cropped_digits"). Raises DataError or UnknownNameError.
     """
-    is_local = Path(specification).expanduser().is_dir()
+    is_local = usable_path(specification).is_dir()
     found = _open_directory(specification) if is_local else _open_name(specification)
     splits = {}
     for split, candidates in _SPLITS.items():
@@ -69,7 +69,7 @@ def looks_like_path(specification: str) -> bool:
 def _open_directory(specification: str) -> Mapping[str, datasets.Dataset]:
     import datasets
 
-    path = Path(specification).expanduser()
+    path = usable_path(specification)
     try:
         with _quiet():
             found = datasets.load_dataset(str(path))

@@ -18,6 +18,7 @@ from unravelnet._extras import require
 from unravelnet.data.loading import Split, check_split
 from unravelnet.data.text_data import TextData
 from unravelnet.errors import DataError
+from unravelnet.files import usable_path
 
 BYTES = "bytes"
 """The name of the tokenizer that makes every byte of a text a token."""
@@ -49,7 +50,7 @@ def load_text(
     no text or too short, or the tokenizer is damaged.
     """
     check_split(split)
-    source = Path(path).expanduser()
+    source = usable_path(path)
     training, test = divide_text(_read(source))
     chosen = training if split == "train" else test
     tokens = _bytes_of(chosen) if tokenizer is None else _tokens_of(chosen, Path(tokenizer))
@@ -72,7 +73,7 @@ def load_text(
 
 def is_text_file(specification: str) -> bool:
     """Whether a specification of data names a text file: every file does, since images come in directories."""
-    return Path(specification).expanduser().is_file()
+    return usable_path(specification).is_file()
 
 
 def divide_text(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from unravelnet.escaping import visible
+from unravelnet.files import usable_path
 from unravelnet.record import Table, whole_file
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def save_figure(
     texts, so that they can be searched and read aloud. Raises StoreError where a file cannot be written.
     """
     _write_out_unseen(figure)
-    stem = Path(directory) / name
+    stem = usable_path(directory) / name
     table = data if isinstance(data, Table) else Table(data.to_dict("records"), list(map(str, data.columns)))
     table.save(stem.with_name(f"{name}.csv"))
     _write(stem.with_name(f"{name}.png"), _png(figure))

@@ -19,6 +19,7 @@ from unravelnet.costs import check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import ModelError, UnknownNameError, unknown_name
+from unravelnet.files import usable_path
 from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, predicts_next_token
@@ -80,7 +81,7 @@ def load(
         if weights is None:
             missing = _stored_missing(found, allow_missing=allow_missing)
         else:
-            path = Path(weights).expanduser()
+            path = usable_path(weights)
             missing = load_into(
                 found.model, read_weights(path, weights_key), path, allow_missing=allow_missing
             )
@@ -155,7 +156,7 @@ def _find(specification: str, wish: Wish) -> Found:
         return _SOURCES[scheme](rest, wish)
     if specification.endswith(".py") or ".py:" in specification:
         return from_file(specification, wish)
-    path = Path(specification).expanduser()
+    path = usable_path(specification)
     if path.is_dir():
         return _from_directory(path, wish)
     if colon and "/" not in scheme:

@@ -21,6 +21,7 @@ from torch import nn
 
 from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
+from unravelnet.files import usable_path
 from unravelnet.models.examples import examples_for
 from unravelnet.models.found import Found, Wish, reason_of
 
@@ -32,7 +33,7 @@ def from_file(specification: str, wish: Wish) -> Found:
     where it went wrong.
     """
     path_text, _, factory_name = specification.rpartition(":")
-    path = Path(path_text if path_text.endswith(".py") else specification).expanduser()
+    path = usable_path(path_text if path_text.endswith(".py") else specification)
     if not path.is_file():
         raise ModelError(f"There is no file {path}. Give PATH/TO/FILE.py:FACTORY.")
     if not path_text.endswith(".py"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import nn
 
 from unravelnet._extras import require
 from unravelnet.errors import CheckpointError, ModelError
+from unravelnet.files import usable_path
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
@@ -80,7 +80,7 @@ def read_config(transformers: Any, name: str) -> Any:
 
     Raises ModelError where there is none, it cannot be used, or the model needs code of its own.
     """
-    directory = Path(name).expanduser()
+    directory = usable_path(name)
     is_directory = directory.is_dir()
     if is_directory and not (directory / "config.json").is_file():
         raise ModelError(
@@ -148,7 +148,7 @@ def _head(transformers: Any, config: Any) -> Any:
 
 def _stored(head: Any, name: str, config: Any) -> Found | None:
     """Load the weights that are on this machine; None where there are none."""
-    directory = Path(name).expanduser()
+    directory = usable_path(name)
     is_directory = directory.is_dir()
     if is_directory and not any(any(directory.glob(pattern)) for pattern in _WEIGHT_FILES):
         return None

@@ -9,6 +9,7 @@ from unravelnet._extras import require
 from unravelnet.data import TextData, load_text
 from unravelnet.data.text_loading import DEFAULT_LENGTH, N_BYTES
 from unravelnet.errors import DataError, ModelError
+from unravelnet.files import usable_path
 from unravelnet.models.huggingface import longest_sequence, read_config, vocabulary_size
 
 _TOKENIZER = "tokenizer.json"
@@ -61,7 +62,7 @@ def _reader_of(name: str) -> Reader:
 
 def _tokenizer_of(name: str) -> Path | None:
     """Find the tokenizer of a model in its directory, or in the cache of the hub."""
-    directory = Path(name).expanduser()
+    directory = usable_path(name)
     if not directory.is_dir():
         import huggingface_hub
 

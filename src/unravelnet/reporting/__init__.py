@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unravelnet.files import usable_path
 from unravelnet.record import whole_file
 from unravelnet.reporting.contents import read_run_directory
 from unravelnet.reporting.markdown import render_markdown
@@ -32,7 +33,7 @@ def report(directory: str | os.PathLike[str]) -> Path:
     same run gives the same bytes. Raises StoreError where the directory or a file in it is missing, damaged,
     or cannot be written.
     """
-    run = read_run_directory(Path(directory))
+    run = read_run_directory(usable_path(directory))
     page = render(run)
     target = run.directory / REPORT_FILE
     with whole_file(target) as temporary:
@@ -51,8 +52,8 @@ def report_markdown(directory: str | os.PathLike[str], file: str | os.PathLike[s
     `file`: where to; links to the tables are relative to it. The same run gives the same bytes. Raises StoreError
     as `report` does.
     """
-    target = Path(file)
-    page = render_markdown(read_run_directory(Path(directory)), target.parent)
+    target = usable_path(file)
+    page = render_markdown(read_run_directory(usable_path(directory)), target.parent)
     with whole_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target

@@ -26,6 +26,7 @@ from typing import Any
 from unravelnet import zoo
 from unravelnet.data import ImageData, load
 from unravelnet.evaluation import evaluate
+from unravelnet.files import writable_directory
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
 from unravelnet.record import ResultsStore, whole_file
@@ -91,7 +92,7 @@ def reproduce(
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """
     began = time.perf_counter()
-    directory = default_directory(data, quick=bool(quick)) if out is None else Path(out)
+    directory = writable_directory(default_directory(data, quick=bool(quick)) if out is None else out)
     train_data, test_data = load(data, "train"), load(data, "test")
     choice = (
         choose_networks(directory, test_data, epochs=epochs) if networks is None else Choice(tuple(networks))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
+from unravelnet.files import usable_path
 from unravelnet.network import Kind, UnraveledNetwork
 from unravelnet.record import whole_file
 
@@ -30,7 +31,7 @@ def default_directory(data: str, *, quick: bool = False) -> Path:
     >>> default_directory("path/to/cifar10", quick=True)
     PosixPath('runs/cifar10-quick')
     """
-    path = Path(data)
+    path = usable_path(data)
     # Of ".." and "." only the resolved path has a name.
     name = path.name if path.name not in ("", "..") else path.resolve().name
     return Path("runs") / f"{name or 'data'}{'-quick' if quick else ''}"

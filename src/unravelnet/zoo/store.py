@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unravelnet.errors import CheckpointError, UnravelError
-from unravelnet.files import replacing
+from unravelnet.files import replacing, usable_path
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.zoo.recipe import recipe_of
 from unravelnet.zoo.registry import create
@@ -76,7 +76,7 @@ def save(
     description = Description(
         recipe.name, recipe.options, scales, tuple(classes), tuple(mean), tuple(std), data, dict(facts or {})
     )
-    directory = Path(directory)
+    directory = usable_path(directory)
     weights = net.state_dict()
     write_weights(directory / WEIGHTS_FILE, _compacted(weights) if compact else weights)
     write_json(directory / DESCRIPTION_FILE, {"format": _FORMAT, **asdict(description)})
@@ -87,7 +87,7 @@ def load(directory: str | os.PathLike[str]) -> UnraveledNetwork:
 
     Raises CheckpointError where files are missing, damaged, or of another network.
     """
-    directory = Path(directory)
+    directory = usable_path(directory)
     description = read_description(directory)
     try:
         net = create(description.name, **description.options, seed=0)
@@ -112,8 +112,8 @@ def read_description(directory: str | os.PathLike[str]) -> Description:
 
     Raises CheckpointError where `network.json` is missing or damaged.
     """
-    path = Path(directory) / DESCRIPTION_FILE
-    content = read_json(path, missing=_missing(Path(directory)))
+    path = usable_path(directory) / DESCRIPTION_FILE
+    content = read_json(path, missing=_missing(path.parent))
     try:
         return Description(
             name=str(content["name"]),
