@@ -189,7 +189,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise StoreError(
-            f"{os.fspath(path)} cannot be written, and nothing half-written was left behind: {reason(error)}"
+            f"{os.fspath(path)} cannot be written: {reason(error)} Nothing half-written was left behind."
         ) from error
 
 
