@@ -178,3 +178,8 @@ def test_printing_shows_a_row_a_module() -> None:
     lines = repr(zoo.preact_resnet(depth=20)).splitlines()
     assert len(lines) == 2 + 9
     assert lines[5].split()[:6] == ["3", "stage2.0", "projection", "16×32×32", "32×16×16", "14432"]
+
+
+def test_downsampling_lists_the_modules_that_change_the_shape() -> None:
+    # He et al. (2016): the first unit of the second and of the third group.
+    assert zoo.preact_resnet(depth=20).downsampling == [3, 6]

@@ -182,10 +182,10 @@ class UnraveledNetwork(nn.Module):
     (1.0, 1.0)
 
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
-    multiply-accumulate operations with. `unexplained` lists additions that look like skips and were not
-    understood. `name` says what the network is, for tables and reports. `outputs` are the tensors that the network
-    returns, by name: their shapes on the example and types, without values. `input_origin` says
-    where the shape of its input was taken from.
+    multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood,
+    and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
+    `outputs` are the tensors that the network returns, by name: their shapes on the example and types, without
+    values. `input_origin` says where the shape of its input was taken from.
     """
 
     def __init__(
@@ -236,6 +236,11 @@ class UnraveledNetwork(nn.Module):
     def full_route(self) -> Route:
         """The route of the intact network."""
         return Route.full(len(self.residual_modules))
+
+    @property
+    def downsampling(self) -> list[int]:
+        """The indices of the modules whose output has another shape than their input."""
+        return [module.index for module in self.residual_modules if not module.keeps_shape]
 
     # -- running a route piece by piece, as the engine does --
 

@@ -258,9 +258,9 @@ def test_inputs_of_another_form_are_refused() -> None:
     ("kind", "phrase"),
     [
         (awkward.Recurrent, "it is recurrent"),
-        (awkward.Concatenative, "it is concatenative"),
+        (awkward.Concatenative, "concatenations: 3"),
         (awkward.DataDependent, "data-dependent control flow"),
-        (awkward.Single, "fewer than two layers"),
+        (awkward.Single, "learned layers: 1 .*, sums: 0"),
         (awkward.FixedBatch, "fixes its batch size"),
     ],
 )

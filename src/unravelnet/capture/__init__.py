@@ -7,17 +7,16 @@ model. Capturing takes about as long as a few forward passes of a small batch, p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from torch import nn
 
-from torch import fx, nn
-
+from unravelnet.capture.account import refusal
 from unravelnet.capture.assemble import assemble
 from unravelnet.capture.export import export_model
 from unravelnet.capture.forms import bare_model
-from unravelnet.capture.operations import RECURRENT, operation
+from unravelnet.capture.normal_form import in_normal_form
 from unravelnet.capture.refusals import in_sentences
 from unravelnet.capture.stream import Stream
-from unravelnet.capture.structure import Region, find_structure
+from unravelnet.capture.structure import find_structure
 from unravelnet.capture.verify import verify
 from unravelnet.errors import CaptureError
 from unravelnet.network import Inputs, UnraveledNetwork
@@ -54,37 +53,11 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     """
     model = bare_model(model)
     exported = export_model(model, example)
-    stream = Stream(exported.graph_module.graph)
+    stream = in_normal_form(Stream(exported.graph_module.graph))
     structure = find_structure(stream, stream.others())
     label = name or type(model).__name__
-    if not structure.regions or _is_concatenative(stream, structure.regions):
-        raise CaptureError(_nothing_to_remove(label, stream))
+    if not structure.regions:
+        raise CaptureError(refusal(label, stream))
     net = assemble(exported, stream, structure, label)
     verify(model, exported, net, [region.output.name for region in structure.regions])
     return net.eval()
-
-
-def _is_concatenative(stream: Stream, regions: Sequence[Region]) -> bool:
-    return all(region.skip is None for region in regions) and bool(_concatenations(stream))
-
-
-def _concatenations(stream: Stream) -> list[fx.Node]:
-    joins = [node for node in stream.nodes if operation(node) in {"cat", "stack"}]
-    return [node for node in joins if len(stream.operands(node)) > 1]
-
-
-def _nothing_to_remove(name: str, stream: Stream) -> str:
-    """Say which form of network has no removable module."""
-    operations = {operation(node) for node in stream.graph.nodes}
-    recurrent = sorted(str(o) for o in operations & RECURRENT)
-    if recurrent:
-        reason = f"it is recurrent ({', '.join(recurrent)}): its steps share one layer and cannot be removed one by one"
-    elif _concatenations(stream):
-        reason = (
-            f"it is concatenative: its layers are joined by {len(_concatenations(stream))} concatenations, "
-            "as in DenseNet and Inception, and not by additions"
-        )
-    else:
-        reason = "no addition joins an activation with a learned function of itself, and it has fewer than two layers"
-    needed = "unravelnet needs x + f(x), or plain layers in a row."
-    return f"{name} has no residual module that could be removed: {reason}. {needed}"

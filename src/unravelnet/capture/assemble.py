@@ -17,8 +17,9 @@ from torch import Tensor, fx, nn
 
 from unravelnet.capture.call import Call
 from unravelnet.capture.export import ExportedModel
+from unravelnet.capture.junctions import Region
 from unravelnet.capture.stream import Stream
-from unravelnet.capture.structure import Region, Structure
+from unravelnet.capture.structure import Structure
 from unravelnet.errors import CaptureError
 from unravelnet.network import NOTHING_HELD, Held, Inputs, ResidualModule, Segment, UnraveledNetwork
 
@@ -203,6 +204,8 @@ class _Assembly:
             return False
         if node in self.needs_input or node in self.shared or node.op == "placeholder":
             return True
+        if 0 <= owner < len(self.regions) and node in self.regions[owner].copied:
+            return False
         if node in self.module_of:
             return self.module_of[node] != owner
         return node in self.gap_of and self.gap_of[node] != -1 - owner

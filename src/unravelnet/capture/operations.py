@@ -26,6 +26,7 @@ POOLINGS = {
     *("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"),
     *("max_pool2d_with_indices", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
     *("adaptive_max_pool1d", "adaptive_max_pool2d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
+    "amax",
 }
 TRANSFORMS = {
     "fft_fft",
@@ -50,13 +51,21 @@ RESHAPES = {
     *("_unsafe_view", "view_as", "pixel_shuffle", "pixel_unshuffle", "unbind", "chunk", "split"),
     *("split_with_sizes", "getitem", operator.getitem, "cat", "stack", "identity", "lift_fresh_copy"),
 }
+SLICES = {
+    *("slice", "select", "narrow", "index_select", "unbind", "chunk", "split", "split_with_sizes"),
+    *("getitem", operator.getitem),
+}
 PADDINGS = {"pad", "constant_pad_nd", "zero_pad2d", "reflection_pad2d", "replication_pad2d"}
-SCALINGS = {"mul", "div", "neg", "add", "sub", "rsub", operator.mul, operator.truediv, operator.add}
+CONCATENATIONS = {"cat", "stack"}
+MULTIPLICATIONS = {"mul", operator.mul}
+SCALINGS = MULTIPLICATIONS | {"div", "neg", "add", "sub", "rsub", operator.truediv, operator.add}
+# Of a value they read the shape only.
+CONSTANTS = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
 UPSAMPLINGS = {
     *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d"),
     *("upsample_bicubic2d", "upsample_linear1d", "interpolate"),
 }
-AFFINE = PRODUCTS | POOLINGS | NORMALISATIONS | RESHAPES | PADDINGS | SCALINGS | UPSAMPLINGS
+AFFINE = PRODUCTS | POOLINGS | NORMALISATIONS | RESHAPES | PADDINGS | SCALINGS | UPSAMPLINGS | CONSTANTS
 AFFINE -= RECURRENT | {"embedding"}
 
 GATES = {"sigmoid", "hardsigmoid", "softmax", "_softmax", "tanh"}
@@ -72,6 +81,9 @@ def operation(node: fx.Node) -> object:
     if node.op != "call_function":
         return node.op
     if isinstance(node.target, torch._ops.OpOverload):
+        # One name stands for two operators: the maximum along a dimension, which pools, and that of two values.
+        if node.target is torch.ops.aten.max.dim:
+            return "amax"
         return node.target._schema.name.partition("::")[2]
     return node.target
 

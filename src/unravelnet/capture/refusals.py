@@ -27,7 +27,10 @@ _STEPS = {
     "call": "the example was looked at",
     "export": "its graph was read",
     "stream": "its stream was followed",
+    "normal_form": "its sums were rewritten",
+    "junctions": "its residual modules were looked for",
     "structure": "its residual modules were looked for",
+    "account": "what is no residual module was listed",
     "assemble": "its graph was cut into modules",
     "verify": "the captured network was compared with it",
 }

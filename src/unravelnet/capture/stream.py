@@ -6,7 +6,10 @@ that holds token ids, on what is looked up with them. Masks, positions and batch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
 
 import networkx as nx
 import torch
@@ -58,6 +61,26 @@ class Stream:
                 waiting += [operand for operand in self.operands(node) if operand is not entry]
         return sorted(found, key=self.position.__getitem__)
 
+    def through(self, early: fx.Node, late: fx.Node) -> list[fx.Node]:
+        """The nodes on some way from one value (left out) to a later one (included), in graph order."""
+        if self.position[early] >= self.position[late]:
+            return []
+        reached = {early}
+        for node in self.between(early, late):
+            if not reached.isdisjoint(self.operands(node)):
+                reached.add(node)
+        return sorted(reached - {early}, key=self.position.__getitem__) if late in reached else []
+
+    @property
+    def main_road(self) -> list[fx.Node]:
+        """The values that everything passes through, in order."""
+        road = []
+        node: object = self.dominator.get(END)
+        while isinstance(node, fx.Node):
+            road.append(node)
+            node = self.dominator.get(node)
+        return road[::-1]
+
     def is_learned(self, node: fx.Node) -> bool:
         """Whether a node multiplies the stream with learned weights."""
         return operation(node) in PRODUCTS and any(
@@ -77,14 +100,22 @@ class Stream:
         return flow
 
     def _sources(self) -> list[fx.Node]:
-        """Find the first activations: the main input, or what is looked up with it."""
+        """Find the first activations: the main input, or what is looked up with it.
+
+        What is gathered from an activation by computed indices, as the tokens of an expert, is no new one.
+        """
         if _is_float(self.main):
             return [self.main]
         dependent = _descendants([self.main])
         looked_up = [
-            n for n in dependent if _is_float(n) and operation(n) in {"embedding", "index", "linear"}
+            n
+            for n in dependent
+            if _is_float(n)
+            and operation(n) in {"embedding", "index", "linear"}
+            and not any(_is_float(operand) for operand in n.all_input_nodes[1:])
         ]
-        return [n for n in looked_up if not any(_is_float(operand) for operand in n.all_input_nodes[1:])]
+        behind = _descendants(user for node in looked_up for user in node.users)
+        return [node for node in looked_up if node not in behind]
 
     def others(self) -> list[Stream]:
         """The streams of the other inputs that pass through learned weights."""
@@ -102,6 +133,20 @@ def shape_of(node: fx.Node) -> tuple[object, ...] | None:
     return tuple(map(str, value.shape)) if isinstance(value, Tensor) else None
 
 
+def module_path(node: fx.Node) -> tuple[str, ...]:
+    """The path of the user's submodule that a node comes from."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values()]
+    return tuple(part for part in paths[-1].split(".") if part) if paths else ()
+
+
+def source_line(node: fx.Node) -> str:
+    """Name the line of code that a node comes from, as in "line 12 of model.py"; empty if it is not known."""
+    places = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    own = [place for place in places if "torch" not in PurePath(place[0]).parts] or places
+    return f"line {own[-1][1]} of {PurePath(own[-1][0]).name}" if own else ""
+
+
 def _is_tensor(node: fx.Node) -> bool:
     return isinstance(node.meta.get("val"), Tensor)
 
@@ -109,12 +154,13 @@ def _is_tensor(node: fx.Node) -> bool:
 def _is_float(node: fx.Node) -> bool:
     value = node.meta.get("val")
     if value is None and node.op == "get_attr":
-        value = _attribute(node)
+        value = attribute(node)
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _attribute(node: fx.Node) -> object:
-    value: object = node.graph.owning_module
+def attribute(node: fx.Node) -> Any:
+    """Give the parameter, buffer or constant that a node reads."""
+    value: Any = node.graph.owning_module
     for part in str(node.target).split("."):
         value = getattr(value, part)
     return value

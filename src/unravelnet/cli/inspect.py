@@ -102,7 +102,10 @@ def _print(description: dict[str, Any]) -> None:
     )
     print_line(f"Checked: {description['verified']}.")
     print_line()
-    columns = ("index", "name", "kind", "input", "output", "parameters", "share", "MACs", "share", "chain")
+    columns = (
+        *("index", "name", "kind", "input", "output", "parameters", "parameters share"),
+        *("MACs", "MACs share", "chain"),
+    )
     print_table("", columns, [_row(module) for module in description["modules"]])
     print_line()
     chains = _chains(description["chains"])

@@ -57,7 +57,7 @@ def describe_network(
         "role": role,
         "n_modules": len(net.residual_modules),
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "downsampling": [module.index for module in net.residual_modules if not module.keeps_shape],
+        "downsampling": net.downsampling,
         "n_classes": n_classes,
         "structure": _structure(net),
         **facts,
