@@ -46,6 +46,7 @@ FLOORS = {
         "capture",
         "checkpoint",
         "data",
+        "devices",
         "ensembles",
         "evaluation",
         "fused_normalisation",

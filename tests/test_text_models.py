@@ -16,9 +16,10 @@ from unravelnet._extras import require
 from unravelnet.data import ImageData, TextData, load, load_text
 from unravelnet.errors import DataError, ModelError
 from unravelnet.evaluation import evaluate
+from unravelnet.gradient import path_gradients
 from unravelnet.models import check_fits, load_data, load_subject
 from unravelnet.models import load as load_model
-from unravelnet.models.fit import predicts_next_token
+from unravelnet.models.fit import n_predicted_positions
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
@@ -67,6 +68,24 @@ def sees_everything():
 
 def few():
     return Words(n_words=100)
+
+
+class WithLoss(Words):
+    def __init__(self, last_only=False):
+        super().__init__()
+        self.last_only = last_only
+
+    def forward(self, tokens, targets=None):
+        x = self.blocks(self.embedding(tokens))
+        return self.head(x[:, [-1]] if self.last_only else x), None
+
+
+def with_loss():
+    return WithLoss()
+
+
+def last_only():
+    return WithLoss(last_only=True)
 
 
 def small_head():
@@ -204,16 +223,36 @@ def test_a_causal_model_without_a_head_predicts_nothing(tmp_path, poem):
 
 
 @pytest.mark.parametrize(
-    ("factory", "predicts"), [("Words", True), ("sees_everything", False), ("small_head", False)]
+    ("factory", "n_positions"),
+    [("Words", 12), ("with_loss", 12), ("last_only", 1), ("sees_everything", 0), ("small_head", 0)],
 )
-def test_prediction_is_told_by_what_a_network_does(file, poem, factory, predicts):
+def test_prediction_is_told_by_what_a_network_does(file, poem, factory, n_positions):
     text = load_text(poem, length=12)
     net = load_model(f"{file}:{factory}", data=text)
     assert len(net.residual_modules) == 2
-    assert predicts_next_token(net, text) is predicts
+    assert n_predicted_positions(net, text) == n_positions
     _, found = load_subject(f"{file}:{factory}", str(poem))
     assert isinstance(found, TextData)
-    assert (found.targets is not None) is predicts
+    assert (found.targets is not None) is bool(n_positions)
+
+
+@pytest.mark.parametrize("factory", ["with_loss", "last_only"])
+def test_models_with_a_loss_beside_their_logits_are_measured(file, poem, factory, caplog):
+    with caplog.at_level("INFO", logger="unravelnet"):
+        net, text = load_subject(f"{file}:{factory}", str(poem))
+    assert isinstance(text, TextData)
+    assert text.targets is not None
+    assert ("at 1 of 64 positions" in caplog.text) is (factory == "last_only")
+    row = evaluate(net, [net.full_route], text, metrics=("loss",))[0]
+    with torch.no_grad():
+        logits = net(text.sequences)[0]
+    # Where the logits are, the next token of the text is what is predicted.
+    targets = load_text(poem).targets[:, -logits.shape[1] :]
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()).item()
+    assert row["loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["n_predictions"] == targets.numel()
+    spectrum = path_gradients(net, text, limit=2)
+    assert spectrum[0]["gradient_error"] < 1e-4
 
 
 # -- misfits --

@@ -18,7 +18,8 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from torch.utils import _pytree as pytree
 
-from unravelnet.errors import EvaluationError, unknown_name
+from unravelnet.devices import usable_device
+from unravelnet.errors import unknown_name
 from unravelnet.network import Inputs, UnraveledNetwork, in_evaluation_mode
 
 Precision = Literal["float32", "bfloat16"]
@@ -90,16 +91,10 @@ def _device_of(net: nn.Module) -> torch.device:
 
 
 def _find_device(net: nn.Module, device: torch.device | str | None) -> torch.device:
-    if device is None:
-        own = _device_of(net)
-        return torch.device("cuda") if own.type == "cpu" and torch.cuda.is_available() else own
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise EvaluationError(
-            f"The device {str(device)!r} cannot be used: {str(error).partition(chr(10))[0]} "
-            "Leave the device out to choose one automatically."
-        ) from error
+    if device is not None:
+        return usable_device(device)
+    own = _device_of(net)
+    return torch.device("cuda") if own.type == "cpu" and torch.cuda.is_available() else usable_device(own)
 
 
 def _optimised(net: UnraveledNetwork, device: torch.device) -> UnraveledNetwork:

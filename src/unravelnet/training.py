@@ -31,6 +31,7 @@ from unravelnet import provenance, zoo
 from unravelnet.checkpoint import Checkpoint
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
+from unravelnet.devices import usable_device
 from unravelnet.errors import CheckpointError, TrainingError
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
@@ -462,12 +463,7 @@ def _with_learning_rate(plan: TrainingPlan, net: UnraveledNetwork) -> TrainingPl
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(
-            f"The device {name!r} cannot be used: {_first_line(error)} Give 'auto', 'cpu' or 'cuda'."
-        ) from error
+    return usable_device(name, otherwise="Give 'auto', 'cpu' or 'cuda'.", error=TrainingError)
 
 
 def _on_device(inputs: Inputs, device: torch.device, *, channels_last: bool) -> Inputs:

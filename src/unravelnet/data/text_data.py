@@ -29,7 +29,8 @@ class TextData:
 
     `sequences`: int64 [N, L]. `targets`: of the same shape, with -100 where no token is to be predicted, or None
     for a network that predicts none. `vocabulary_size`: how many tokens there can be. `tokenizer`: what made the
-    tokens: "bytes", or the name of a tokenizer. Raises DataError for data that is empty or of another form.
+    tokens: "bytes", or the name of a tokenizer. `n_predicted`: at how many positions at its end a sequence has
+    predictions; None: at all. Raises DataError for data that is empty or of another form.
     """
 
     sequences: Tensor
@@ -37,6 +38,7 @@ class TextData:
     name: str
     vocabulary_size: int
     tokenizer: str = ""
+    n_predicted: int | None = None
     unit: ClassVar[str] = "sequences"
 
     def __post_init__(self) -> None:
@@ -127,12 +129,15 @@ class TextData:
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Give sequences with their targets."""
-        return self.sequences[indices], None if self.targets is None else self.targets[indices]
+        if self.targets is None:
+            return self.sequences[indices], None
+        first = 0 if self.n_predicted is None else self.length - self.n_predicted
+        return self.sequences[indices], self.targets[indices, first:]
 
     def take(self, indices: Tensor) -> TextData:
         """Choose sequences by their positions."""
-        sequences, targets = self.batch(indices)
-        return replace(self, sequences=sequences, targets=targets)
+        targets = None if self.targets is None else self.targets[indices]
+        return replace(self, sequences=self.sequences[indices], targets=targets)
 
     def subset(self, limit: int, *, seed: int = 0) -> TextData:
         """Draw `limit` sequences without replacement; they keep their order, and a smaller limit gives a part.
@@ -146,6 +151,10 @@ class TextData:
         chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:limit]
         return self.take(chosen.sort().values)
 
+    def at_end(self, n_predicted: int) -> TextData:
+        """Give the same sequences for a network that predicts at so many positions of their ends only."""
+        return replace(self, n_predicted=n_predicted)
+
     def without_targets(self) -> TextData:
         """Give the same sequences for a network that predicts no tokens."""
         return replace(self, targets=None)
@@ -157,7 +166,8 @@ class TextData:
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(json.dumps(["text", list(self.sequences.shape), self.targets is not None]).encode())
+        form = ["text", list(self.sequences.shape), self.targets is not None]
+        digest.update(json.dumps(form if self.n_predicted is None else [*form, self.n_predicted]).encode())
         for tensor in (self.sequences, self.targets):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)

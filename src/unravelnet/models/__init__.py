@@ -15,14 +15,14 @@ from pathlib import Path
 
 from unravelnet import zoo
 from unravelnet.capture import unravel
-from unravelnet.costs import check_shape
+from unravelnet.costs import check_seed, check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import ModelError, UnknownNameError, unknown_name
 from unravelnet.files import usable_path
 from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
-from unravelnet.models.fit import check_fits, predicts_next_token
+from unravelnet.models.fit import check_fits, n_predicted_positions
 from unravelnet.models.found import Example, Found, Wish, drawn_from_seed, explained, say_missing, say_random
 from unravelnet.models.huggingface import from_transformers
 from unravelnet.models.libraries import from_timm, from_torchvision
@@ -73,6 +73,7 @@ def load(
     """
     if input_shape is not None:
         check_shape(input_shape)
+    check_seed(seed)
     wish = _wish(input_shape, data, seed)
     with explained(f"{specification} cannot be used"), drawn_from_seed(seed):
         found = _find(specification, wish)
@@ -117,17 +118,32 @@ def load_subject(
 ) -> tuple[UnraveledNetwork, ImageData | TextData]:
     """Load a network and data that fits it, both as specified on the command line.
 
-    A text has its next tokens as targets, unless the network predicts none. `needs_classes`, `output`:
-    see `check_fits`.
-    Raises as `load_data`, `load` and `check_fits`.
+    A text has its next tokens as targets, at those positions where the network predicts them. `needs_classes` and
+    `output`: see `check_fits`. Raises as `load_data`, `load` and `check_fits`.
     """
     loaded = load_data(model, data)
     net = load(model, data=loaded, weights=weights, weights_key=weights_key, allow_missing=allow_missing)
     check_fits(net, loaded, needs_classes=needs_classes, output=output)
-    if isinstance(loaded, TextData) and not predicts_next_token(net, loaded, output):
-        _log.info("%s predicts no next tokens, so %s has no targets for it.", net.name, loaded.name)
-        loaded = loaded.without_targets()
+    if isinstance(loaded, TextData):
+        loaded = _with_targets_of(net, loaded, output)
     return net, loaded
+
+
+def _with_targets_of(net: UnraveledNetwork, text: TextData, output: OutputName) -> TextData:
+    """Keep those targets of a text that a network predicts."""
+    n_positions = n_predicted_positions(net, text, output)
+    if n_positions == text.length:
+        return text
+    if not n_positions:
+        _log.info("%s predicts no next tokens, so %s has no targets for it.", net.name, text.name)
+        return text.without_targets()
+    _log.info(
+        "%s gives logits at the end of a sequence only, and is measured there: at %d of %d positions.",
+        net.name,
+        n_positions,
+        text.length,
+    )
+    return text.at_end(n_positions)
 
 
 def _wish(input_shape: Shape | None, data: ImageData | TextData | None, seed: int) -> Wish:

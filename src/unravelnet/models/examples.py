@@ -34,14 +34,16 @@ def examples_for(model: nn.Module, wish: Wish) -> tuple[Example, ...]:
     if wish.is_text:
         assert wish.input_shape is not None, "a text has sequences of a length"
         tokens = token_batch(wish.input_shape[-1], min(_N_FIRST_TOKENS, wish.vocabulary_size or 1))
-        return (Example(tokens, wish.origin),)
+        return (Example(tokens, f"tokens, {wish.origin}"),)
     n_words = _n_words(model)
     if wish.input_shape is not None:
         given = Example(image_batch(wish.input_shape), wish.origin)
         if n_words and len(wish.input_shape) == 1 and not wish.data_name:
-            return Example(token_batch(wish.input_shape[0], n_words), wish.origin), given
+            return Example(token_batch(wish.input_shape[0], n_words), f"tokens, {wish.origin}"), given
         return (given,)
-    of_tokens = [Example(token_batch(N_TOKENS, n_words), "tokens for its embedding")] if n_words else []
+    of_tokens = (
+        [Example(token_batch(N_TOKENS, n_words), "tokens, as its first layer embeds")] if n_words else []
+    )
     shapes = {**_declared_shape(model)}
     for shape in _USUAL_SHAPES:
         shapes.setdefault(shape, f"the first that it takes of {' and '.join(map(shape_text, _USUAL_SHAPES))}")

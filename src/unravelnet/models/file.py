@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from unravelnet._extras import repair_torchvision
@@ -41,7 +42,7 @@ def from_file(specification: str, wish: Wish) -> Found:
             f"{specification} does not say what makes the model. Give {specification}:FACTORY; the file defines: "
             f"{', '.join(_defined(path)) or 'nothing'}."
         )
-    with _importing(path):
+    with _settings_left_alone(), _importing(path):
         model = _made(_imported(path), factory_name, path)
     return Found(model, f"{path.name}:{factory_name}", examples_for(model, wish))
 
@@ -154,6 +155,23 @@ def _importing(path: Path) -> Iterator[None]:
         for place in places:
             with contextlib.suppress(ValueError):  # the file may have changed the path itself
                 sys.path.remove(place)
+
+
+@contextlib.contextmanager
+def _settings_left_alone() -> Iterator[None]:
+    """Give torch back the settings that a file may change for the whole process."""
+    dtype, has_gradients, device = (
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.get_default_device(),
+    )
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(has_gradients)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device.type == "cpu" else device)
 
 
 def _nodes(path: Path) -> list[ast.AST]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CaptureError, DataError
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
-from unravelnet.output import Output, OutputName
+from unravelnet.output import Output, OutputName, tensors_of
 
 # What networks raise on inputs that they were not made for.
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)
@@ -26,8 +26,7 @@ def check_fits(
     """Raise DataError unless a network takes these images, or this text, and has an output for each class.
 
     `needs_classes`: whether predictions will be compared with the targets of images. `output`: which tensor holds
-    them, as for `evaluate`. Whether a network predicts
-    the tokens of a text is for `predicts_next_token` to say.
+    them, as for `evaluate`. Whether a network predicts the tokens of a text is for `n_predicted_positions` to say.
     """
     if isinstance(data, TextData):
         _check_takes_text(net, data)
@@ -37,27 +36,34 @@ def check_fits(
             _check_has_classes(net, data, output)
 
 
-def predicts_next_token(net: UnraveledNetwork, text: TextData, output: OutputName = None) -> bool:
-    """Whether a network gives, at every token, logits of the token that comes next.
+def n_predicted_positions(net: UnraveledNetwork, text: TextData, output: OutputName = None) -> int:
+    """Count the positions of a sequence, from its end, at which a network gives logits of the token that comes next.
 
-    It must have an output for every token, and must not see what it predicts: the outputs before
-    the last token may not change with it. Embedding models fail the one, masked language models the other.
+    All of them for most language models, one for those that give the last only, none for others: there must be
+    logits for every token, and they must not see what they predict, so that those before the last position may not
+    change with the last token. Embedding models fail the one, masked language models the other.
     """
     tokens = text.sequences[:1]
     returned = _run(net, tokens)
     chosen = Output.of(output)
     logits = chosen.pick(returned)
-    if not chosen.key and not isinstance(returned, Tensor) and not hasattr(returned, "logits"):
-        return False
-    if logits.shape[:-1] != tokens.shape or logits.shape[-1] <= text.largest_token:
-        return False
+    if not chosen.key and not _has_logits(returned):
+        return 0
+    is_of_tokens = logits.dim() == 3 and 1 <= logits.shape[1] <= text.length
+    if not is_of_tokens or logits.shape[-1] <= text.largest_token:
+        return 0
     changed = tokens.clone()
     # Another token, and one that is surely known.
     changed[:, -1] = 0 if tokens[0, -1] else text.sequences.max()
     earlier = slice(None, -1)
-    return torch.allclose(
-        logits[:, earlier], chosen.pick(_run(net, changed))[:, earlier], rtol=1e-4, atol=1e-5
-    )
+    others = chosen.pick(_run(net, changed))
+    is_causal = torch.allclose(logits[:, earlier], others[:, earlier], rtol=1e-4, atol=1e-5)
+    return logits.shape[1] if is_causal else 0
+
+
+def _has_logits(returned: Any) -> bool:
+    """Whether the first tensor that a model returns may be logits: it is called so, or has no name."""
+    return isinstance(returned, Tensor | tuple | list) or "logits" in tensors_of(returned)
 
 
 def _check_takes_images(net: UnraveledNetwork, images: ImageData) -> None:

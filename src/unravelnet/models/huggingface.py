@@ -206,9 +206,9 @@ def _image_example(config: Any, wish: Wish) -> Example:
 
 def _token_example(config: Any, wish: Wish) -> Example:
     """Make inputs for a model of text; a dict where a decoder needs its own."""
-    length, origin = min(N_TOKENS, longest_sequence(config) or N_TOKENS), "a short text"
+    length, origin = min(N_TOKENS, longest_sequence(config) or N_TOKENS), "tokens, a short text"
     if wish.input_shape is not None:
-        length, origin = wish.input_shape[-1], wish.origin
+        length, origin = wish.input_shape[-1], f"tokens, {wish.origin}"
     n_words = vocabulary_size(config)
     if n_words is None:
         raise ModelError(

@@ -6,6 +6,7 @@ Nothing is downloaded: models are made from their description, with random weigh
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any
 
 from unravelnet._extras import require
@@ -13,6 +14,7 @@ from unravelnet.models.examples import image_batch
 from unravelnet.models.found import Example, Found, Wish, explained, no_such_model
 from unravelnet.network import Shape, shape_text
 
+_log = logging.getLogger("unravelnet.models")
 IMAGENET_SIZE = 224
 
 
@@ -35,7 +37,9 @@ def from_torchvision(name: str, wish: Wish) -> Found:
     with explained(f"torchvision:{name} cannot be made"):
         model = models.get_model(name, **options)
     usual = (3, *_torchvision_size(models, name))
-    return Found(model, f"torchvision:{name}", (_example(usual, wish),), is_random=True)
+    return Found(
+        model, f"torchvision:{name}", (_example(f"torchvision:{name}", usual, wish),), is_random=True
+    )
 
 
 def _torchvision_size(models: Any, name: str) -> tuple[int, int]:
@@ -67,12 +71,21 @@ def from_timm(name: str, wish: Wish) -> Found:
     )
     with explained(failing):
         model = timm.create_model(architecture, pretrained=False, **options)
-    return Found(model, f"timm:{architecture}", (_example(usual_shape, wish),), is_random=True)
+    return Found(
+        model, f"timm:{architecture}", (_example(f"timm:{architecture}", usual_shape, wish),), is_random=True
+    )
 
 
-def _example(usual: Shape, wish: Wish) -> Example:
-    """Take the shape that is wished for, and say what would have been usual; else the usual one."""
+def _example(name: str, usual: Shape, wish: Wish) -> Example:
+    """Take the shape that is wished for, and remark where another is usual; else the usual one."""
     if wish.input_shape is None:
         return Example(image_batch(usual), "its usual size")
-    remark = "" if wish.input_shape == usual else f"; usual is {shape_text(usual)}"
-    return Example(image_batch(wish.input_shape), wish.origin + remark)
+    if wish.input_shape != usual:
+        _log.info(
+            "%s is used at inputs of %s, %s; its usual size is %s.",
+            name,
+            shape_text(wish.input_shape),
+            wish.origin,
+            shape_text(usual),
+        )
+    return Example(image_batch(wish.input_shape), wish.origin)
