@@ -49,14 +49,15 @@ def test_weights_of_epochs_are_kept(call, tmp_path):
     assert "keep_epochs is 2; give epochs from 0 to 1" in ran.err
 
 
-def test_progress_is_shown_on_a_terminal_only(monkeypatch, capsys):
+def test_progress_is_a_bar_on_a_terminal_only(monkeypatch, capsys):
     from unravelnet.cli.progress import training_bar
     from unravelnet.training import TrainingStatus
 
     status = TrainingStatus(3, 4, 5, 10, 0.5, 0.25, 1234.0, 75.0)
     with training_bar("net") as show:
         show(status)
-    assert capsys.readouterr() == ("", "")
+    line = "net: 62%, 1 min 15 s left, epoch 3 of 4, error 25.0%, loss 0.500, 1234 images/s\n"
+    assert capsys.readouterr() == ("", line)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("TERM", "xterm")
@@ -64,5 +65,5 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, capsys):
         show(status)
     shown = capsys.readouterr()
     assert shown.out == ""
-    for part in ("epoch 3/4", "error 25.0%", "loss 0.500", "1234 images/s", "1 min 15 s left", "62%"):
+    for part in ("epoch 3 of 4", "error 25.0%", "loss 0.500", "1234 images/s", "1 min 15 s left", "62%"):
         assert part in shown.err

@@ -18,6 +18,7 @@ from unravelnet.cli.options import (
     shape_of,
 )
 from unravelnet.cli.output import print_json, print_line, print_table
+from unravelnet.cli.progress import working
 
 if TYPE_CHECKING:
     from unravelnet.network import ResidualModule, UnraveledNetwork
@@ -46,14 +47,15 @@ def inspect(
     """
     from unravelnet.models import load, load_data
 
-    net = load(
-        model,
-        data=None if data is None else load_data(model, data),
-        input_shape=shape_of(input_shape),
-        weights=weights,
-        weights_key=weights_key,
-        allow_missing=allow_missing,
-    )
+    with working(f"opening {model}"):
+        net = load(
+            model,
+            data=None if data is None else load_data(model, data),
+            input_shape=shape_of(input_shape),
+            weights=weights,
+            weights_key=weights_key,
+            allow_missing=allow_missing,
+        )
     description = describe(net)
     if as_json:
         print_json(description)

@@ -24,7 +24,7 @@ from unravelnet.cli.options import (
     names,
     whole_numbers,
 )
-from unravelnet.cli.progress import batch_bar
+from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
 from unravelnet.files import writable_directory
@@ -120,7 +120,7 @@ def lesion(
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
-    with interruptible("Nothing had been measured yet."):
+    with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         options: dict[str, Any] = {
             "weights": weights,
             "weights_key": weights_key,
@@ -136,15 +136,21 @@ def lesion(
                 out, net, command="lesion", specification=model, n_classes=data_set.n_classes
             )
     how = _How(output, precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
+    from unravelnet.evaluation import EvaluationInterrupted
+
     tables: dict[str, Table] = {}
     try:
         for name, trials in plans.items():
-            tables[name] = _measure(subject, name, trials, how, out)
-            if results is not None:
-                results.save(tables[name], name)
-    except _StoppedError as stopped:
-        show({**tables, name: stopped.table}, net, subject.metrics, form, data_set.unit)
-        raise InterruptionError(f"Interrupted. {_what_is_kept(out)}") from stopped
+            with interruptible(_what_is_kept(out)):
+                tables[name] = _measure(subject, name, trials, how, out)
+                if results is not None:
+                    results.save(tables[name], name)
+    except InterruptionError as interruption:
+        if isinstance(interruption.__cause__, EvaluationInterrupted):
+            tables[name] = interruption.__cause__.table
+        if tables:
+            show(tables, net, subject.metrics, form, data_set.unit)
+        raise
     show(tables, net, subject.metrics, form, data_set.unit)
 
 
@@ -179,39 +185,28 @@ class _How:
     seed: int
 
 
-class _StoppedError(Exception):
-    """Ctrl-C during a study; `table` holds what was measured of it."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__()
-        self.table = table
-
-
 def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: Path | None) -> Table:
-    from unravelnet.evaluation import EvaluationInterrupted, evaluate
+    from unravelnet.evaluation import evaluate
     from unravelnet.record import ResultsStore
 
     opened: contextlib.AbstractContextManager[ResultsStore | None] = (
         contextlib.nullcontext() if out is None else ResultsStore(out)
     )
     with opened as store, batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
-        try:
-            return evaluate(
-                subject.net,
-                trials,
-                subject.data,
-                metrics=[metric.name for metric in subject.metrics],
-                output=how.output,
-                precision=how.precision,
-                batch_size=how.batch_size,
-                limit=how.limit,
-                until_ci=how.until_ci,
-                seed=how.seed,
-                store=store,
-                progress=bar,
-            )
-        except EvaluationInterrupted as interrupted:
-            raise _StoppedError(interrupted.table) from interrupted
+        return evaluate(
+            subject.net,
+            trials,
+            subject.data,
+            metrics=[metric.name for metric in subject.metrics],
+            output=how.output,
+            precision=how.precision,
+            batch_size=how.batch_size,
+            limit=how.limit,
+            until_ci=how.until_ci,
+            seed=how.seed,
+            store=store,
+            progress=bar,
+        )
 
 
 def _studies(text: str) -> list[str]:

@@ -23,7 +23,7 @@ from unravelnet.cli.options import (
     names,
 )
 from unravelnet.cli.path_results import show
-from unravelnet.cli.progress import batch_bar
+from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
 from unravelnet.files import writable_directory
@@ -140,7 +140,7 @@ def paths(
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen = _methods(method)
-    with interruptible("Nothing had been measured yet."):
+    with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         options: dict[str, Any] = {
             "weights": weights,
             "weights_key": weights_key,
@@ -164,14 +164,16 @@ def paths(
     tables: dict[str, Table] = {}
     try:
         for name, measure in _measurements(chosen, lengths, with_modules=modules).items():
-            with batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
-                tables[name] = measure(subject.net, subject.data, **asdict(how), progress=bar)
-            if results is not None:
-                results.save(tables[name], name)
-    except KeyboardInterrupt as interruption:
+            with interruptible(_what_is_kept(tables, out)):
+                with batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
+                    table = measure(subject.net, subject.data, **asdict(how), progress=bar)
+                if results is not None:
+                    results.save(table, name)
+                tables[name] = table
+    except InterruptionError:
         if tables:
             show(tables, subject.net, subject.data, form)
-        raise InterruptionError(f"Interrupted. {_what_is_kept(tables, out)}") from interruption
+        raise
     show(tables, subject.net, subject.data, form)
 
 

@@ -10,6 +10,7 @@ import typer
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import JsonOption
 from unravelnet.cli.output import print_json, print_line
+from unravelnet.cli.progress import working
 from unravelnet.files import usable_path, writable_file
 
 
@@ -42,7 +43,10 @@ def report(
     from unravelnet.reporting import report as write_report
     from unravelnet.reporting import report_markdown
 
-    with interruptible(f"The tables in {directory} are as they were."):
+    with (
+        interruptible(f"The tables in {directory} are as they were."),
+        working(f"writing the report of {directory}"),
+    ):
         written = {"report": write_report(directory)}
         if markdown is not None:
             written["markdown"] = report_markdown(directory, markdown)

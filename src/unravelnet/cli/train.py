@@ -11,7 +11,7 @@ import typer
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
 from unravelnet.cli.output import print_json, print_line
-from unravelnet.cli.progress import training_bar
+from unravelnet.cli.progress import training_bar, working
 from unravelnet.errors import ModelError
 from unravelnet.files import writable_directory
 from unravelnet.training_plan import TrainingPlan
@@ -138,7 +138,8 @@ def train(
         from unravelnet.data import load
         from unravelnet.training import train as run
 
-        images, test_images = load(data, "train"), load(data, "test")
+        with working(f"loading {data}"):
+            images, test_images = load(data, "train"), load(data, "test")
         net = _make(network, images, seed)
         with training_bar(net.name) as show:
             history = run(net, images, plan=plan, out=out, validation=test_images, on_batch=show)
