@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 import unravelnet
 from tests.cli.conftest import assert_one_sentence
-from unravelnet.cli import interruption
+from unravelnet.cli import interruption, streams
 from unravelnet.cli.guard import without_traceback
 from unravelnet.cli.interruption import InterruptionError, interruptible
 
@@ -283,3 +284,45 @@ def test_paths_that_cannot_be_used_are_misuse(call, tmp_path, monkeypatch, words
 def test_a_home_directory_is_expanded_on_the_command_line(call, monkeypatch, trained, tmp_path):
     monkeypatch.setenv("HOME", str(trained.parent))
     assert call("inspect", "~/net", "--json").status == 0
+
+
+# -- nothing but results on standard output --
+
+CHATTY = """
+import os
+from torch import nn
+
+print("a line while the file is read")
+os.system("echo a line of another process")
+
+
+class Chatty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        print("a line in the forward pass")
+        return x + self.layer(x).relu()
+
+
+def make():
+    print("a line of the factory")
+    return nn.Sequential(Chatty(), Chatty())
+"""
+
+
+def test_what_others_print_is_kept_out_of_the_results(tmp_path):
+    (tmp_path / "chatty.py").write_text(CHATTY)
+    ran = in_a_shell(f"UNRAVELNET inspect {tmp_path}/chatty.py:make --input-shape 4 --json")
+    assert json.loads(ran.stdout)["n_modules"] == 2
+    for line in ("while the file is read", "of another process", "in the forward pass", "of the factory"):
+        assert f"a line {line}" in ran.stderr
+
+
+def test_results_go_where_standard_output_was(call, capsys):
+    with streams.results_apart():
+        print("said by others")
+        streams.write("a result\n")
+    print("said later")
+    assert capsys.readouterr() == ("a result\nsaid later\n", "said by others\n")

@@ -15,6 +15,7 @@ from unravelnet.cli.paths import paths
 from unravelnet.cli.remarks import libraries_quiet
 from unravelnet.cli.report import report
 from unravelnet.cli.reproduce import reproduce
+from unravelnet.cli.streams import results_apart
 from unravelnet.cli.train import train
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ for command, short_help in (
     (train, "Train a network, all of it or random routes."),
     (report, "Write the report of a run again."),
 ):
-    app.command(short_help=short_help)(command)
+    app.command(short_help=short_help)(results_apart()(command))
 
 
 def _version(wanted: bool) -> None:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unravelnet.cli.streams import write
+from unravelnet.cli.streams import width, write
 from unravelnet.escaping import for_json, for_terminal
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
-
-# Where nobody looks at a terminal, lines may be as long as they are.
-_UNLIMITED = 10_000
 
 
 def print_json(value: Any) -> None:
@@ -51,9 +46,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         )
     for row in cells:
         drawn.add_row(*(Text(for_terminal(cell)) for cell in row))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     text = io.StringIO()
-    Console(file=text, width=width).print(drawn)
+    Console(file=text, width=width()).print(drawn)
     if title:
         print_line(title)
     # rich fills every line up to the width of the table.

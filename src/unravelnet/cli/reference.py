@@ -17,7 +17,8 @@ _INTRODUCTION = """# Command line
 Made from the commands by `python -m unravelnet.cli.reference > docs/cli.md`.
 
 What a command finds goes to standard output, as text or, with `--json`, as one JSON value (what is not a number is
-`null` there). Progress, remarks and errors go to standard error; progress is shown on a terminal only.
+`null` there). Progress, remarks and errors go to standard error, and so does whatever a model or a library prints. Progress is a bar
+on a terminal, and elsewhere a line every ten seconds.
 Characters in names that a terminal would obey are written out: `\\x1b`. Rows of `--csv` are in the form of table
 files, which [the glossary](glossary.md#table-files) describes.
 

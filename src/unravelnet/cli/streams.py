@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import IO
+from collections.abc import Iterator
+from typing import TextIO
 
 from unravelnet.errors import UnravelError
 
 _FIRST_FREE = 3
+# Where nobody looks at a terminal, lines may be as long as they are.
+_UNLIMITED = 10_000
+# Where results go while something else is where standard output was.
+_results: TextIO | None = None
 
 
 class OutputError(UnravelError):
@@ -45,15 +50,59 @@ def check_output() -> None:
         )
 
 
+@contextlib.contextmanager
+def results_apart() -> Iterator[None]:
+    """Let only `write` reach standard output; what models, libraries and their processes print goes to standard error.
+
+    Without it a single print in somebody's file would break `--json`.
+    """
+    global _results
+    check_output()
+    before, printed = _results, sys.stdout
+    with contextlib.ExitStack() as stack:
+        _results = _moved(printed, stack)
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        try:
+            yield
+        finally:
+            _results = before
+
+
+def _moved(stream: TextIO, stack: contextlib.ExitStack) -> TextIO:
+    """Give standard output another number, and its own to standard error until the stack is closed."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return stream  # no file of the system, so that no other process prints there
+    stream.flush()
+    file = open(os.dup(number), "w", encoding=stream.encoding, errors="backslashreplace")  # noqa: SIM115, PTH123
+    stack.enter_context(file)
+    os.dup2(sys.stderr.fileno(), number)
+    stack.callback(os.dup2, file.fileno(), number)
+    return file
+
+
+def width() -> int:
+    """Say how many characters a line of results may have."""
+    stream = _results or sys.stdout
+    if not stream.isatty():
+        return _UNLIMITED
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+
+
 def write(text: str) -> None:
     """Write text to standard output. Raises OutputError where that fails, ReaderGoneError where nobody reads on."""
     check_output()
+    stream = _results or sys.stdout
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except BrokenPipeError as error:
+        abandon(stream)
         raise ReaderGoneError from error
     except OSError as error:
+        abandon(stream)
         raise OutputError(f"Standard output cannot be written to: {error.strerror or error}.") from error
 
 
@@ -66,7 +115,7 @@ def note(text: str) -> None:
         abandon(sys.stderr)
 
 
-def abandon(stream: IO[str] | None) -> None:
+def abandon(stream: TextIO | None) -> None:
     """Send what is left in a stream to nowhere, so that the end of the process does not try it again."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
