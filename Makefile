@@ -27,6 +27,7 @@ clean:
 
 # $(call install,EXTRAS): the constraints are in effect for everything, torch included.
 define install
+	@echo 'Installing into .venv; the first time this takes some minutes.' >&2
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.$(1)' > .venv/install.log 2>&1 \
 	    || { cat .venv/install.log >&2; exit 1; }

@@ -24,6 +24,7 @@ from unravelnet.evaluation import evaluate
 from unravelnet.record import load_table
 from unravelnet.reproduction import NetworkPlan, RunProgress, n_passes, reproduce
 from unravelnet.reproduction import clock as clocks
+from unravelnet.reproduction.choice import choose_networks
 from unravelnet.reproduction.clock import Clock
 from unravelnet.reproduction.plan import NETWORKS
 from unravelnet.reproduction.settings import settle
@@ -53,7 +54,7 @@ SMALL = (
         "vgg", "Plain-8", "vgg", "plain8", studies=("delete_each",), measurements=("layer_responses",)
     ),
 )
-OPTIONS = {"epochs": 2, "images": 300, "repeats": 6, "seed": 3}
+OPTIONS = {"quick": True, "epochs": 2, "images": 300, "repeats": 6, "seed": 3}
 # The same in a process that can be killed.
 SCRIPT = """
 import sys
@@ -71,6 +72,12 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture
+def _no_report(monkeypatch):
+    # It is made from the tables, and takes as long as they do.
+    monkeypatch.setattr("unravelnet.reproduction.report", lambda directory: directory / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +135,8 @@ def test_the_tables_are_those_of_the_saved_networks(unbroken):
 def test_gradients_are_those_of_training_images_in_the_saved_network(unbroken):
     net = zoo.load(unbroken / "networks" / "resnet")
     table = load_table(unbroken / "tables" / "resnet" / "path_gradients_exact.csv")
-    images = load("digits", "train").subset(64, seed=3)
-    inputs, targets = images.batch(torch.arange(64))
+    images = load("digits", "train").subset(16, seed=3)
+    inputs, targets = images.batch(torch.arange(16))
     x = start = net.stem(inputs).detach().requires_grad_()
     for module in net.residual_modules:
         x = module(x)
@@ -192,6 +199,7 @@ def test_a_second_call_measures_and_trains_nothing(unbroken, monkeypatch):
     assert (unbroken / "report.html").read_text() == page
 
 
+@pytest.mark.usefixtures("_no_report")
 def test_what_is_left_out_is_as_before(unbroken, monkeypatch):
     monkeypatch.setattr("unravelnet.evaluation.walk", None)
     path = reproduce("digits", unbroken, networks=SMALL, seed=3)
@@ -283,6 +291,7 @@ def kill_once(directory: Path, is_time: Callable[[], bool]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.usefixtures("_no_report")
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_tables(tmp_path, unbroken):
     first = tmp_path / "networks" / "resnet"
@@ -307,6 +316,29 @@ def test_the_networks_are_those_of_the_paper():
     assert sum(parameter.numel() for parameter in resnet.parameters()) == 1_730_522
 
 
+def test_small_images_have_networks_that_start_at_their_skips(tmp_path):
+    for side, expected in ((8, [True, True, False]), (32, [False, False, False])):
+        found = choose_networks(tmp_path, images(100, side), epochs=3).networks
+        assert [network.zero_init_residual for network in found] == expected
+        assert [network.zoo_name for network in found] == [network.zoo_name for network in NETWORKS]
+
+
+@pytest.mark.usefixtures("_no_report")
+def test_the_plan_of_a_network_reaches_its_weights_and_its_training(tmp_path):
+    plan = NetworkPlan(
+        *("resnet", "ResNet-14", "resnet", "preact-resnet14"),
+        studies=(),
+        measurements=(),
+        learning_rate=1e-9,
+        zero_init_residual=True,
+    )
+    reproduce("digits", tmp_path, epochs=1, networks=[plan])
+    net = zoo.load(tmp_path / "networks" / "resnet")
+    # At such a rate the branches are still as they began: at zero.
+    assert all(module.branch.conv2.weight.abs().max() < 1e-6 for module in net.residual_modules)
+    assert net.stem.weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.2)
+
+
 def images(n, side) -> ImageData:
     return ImageData.of(torch.zeros(n, 3, side, side, dtype=torch.uint8), torch.arange(n) % 10, name="blank")
 
@@ -314,7 +346,8 @@ def images(n, side) -> ImageData:
 @pytest.mark.parametrize(
     ("n", "side", "given", "expected"),
     [
-        (450, 8, {}, (15, 450, 450)),
+        (450, 8, {}, (10, 250, 125)),
+        (450, 8, {"images": 450}, (10, 450, 225)),
         (3000, 32, {}, (30, 2000, 250)),
         (100, 32, {}, (30, 100, 100)),
         (3000, 32, {"images": 2800, "epochs": 2}, (2, 2800, 350)),
@@ -353,24 +386,45 @@ def test_the_clock_counts_only_work_that_is_done(monkeypatch):
     clock = Clock([("first", 60.0), ("second", 30.0), ("third", 10.0)], heard.append)
     clock.begin("first")  # was finished by an earlier run: nothing is noted
     clock.begin("second")
-    assert (heard[-1].share, heard[-1].seconds_left) == (0.6, None)
+    # Nothing is measured yet, so what is left takes what it is expected to.
+    assert heard[-1].share == 0.6
+    assert heard[-1].seconds_left == pytest.approx(40)
     clock.advance(0.5)  # goes on from its middle
     now[0] = 5.0
     clock.advance(0.75)
-    # 7.5 units of work took 5 seconds; 7.5 + 10 are left.
-    assert heard[-1].seconds_left == pytest.approx(5 * 17.5 / 7.5)
+    # 7.5 seconds of work took 5; of the run 2 % count as if they had taken what was expected; 7.5 + 10 are left.
+    assert heard[-1].seconds_left == pytest.approx(17.5 * (2 + 5) / (2 + 7.5))
     assert heard[-1].share == pytest.approx((60 + 22.5) / 100)
     assert (heard[-1].number, heard[-1].n_parts, heard[-1].part_share) == (2, 3, 0.75)
 
 
+def test_what_is_left_is_said_at_once_and_then_measured(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: now[0])
+    heard: list[RunProgress] = []
+    clock = Clock([("only", 100.0)], heard.append)
+    clock.begin("only")
+    assert heard[-1].seconds_left == 100.0
+    # Three times as slow as expected: after a half as much is left as has gone by.
+    for percent in range(51):
+        now[0] = 3.0 * percent
+        clock.advance(percent / 100)
+    assert heard[-1].seconds_left == pytest.approx(150, rel=0.03)
+
+
+@pytest.mark.usefixtures("_no_report")
 def test_progress_of_a_run_rises_to_the_end(tmp_path):
     heard: list[RunProgress] = []
     reproduce(
-        "digits", tmp_path, epochs=1, images=50, repeats=1, networks=SMALL[:1], on_progress=heard.append
+        *("digits", tmp_path),
+        **{**OPTIONS, "epochs": 1, "images": 50, "repeats": 1},
+        networks=SMALL[:1],
+        on_progress=heard.append,
     )
     shares = [progress.share for progress in heard]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
+    assert heard[0].seconds_left > 0
     parts = [f"ResNet-14: {part}" for part in ("training", "delete each", "delete many", "reorder")]
     measured = [f"ResNet-14: {name.replace('_', ' ')}" for name in (*MEASURED, "over_training")]
     last = ["ResNet-14: remove skip each", *measured, "report"]

@@ -22,9 +22,10 @@ from unravelnet.errors import EvaluationError, StoreError, TrainingError
 from unravelnet.evaluation import evaluate
 from unravelnet.intervals import rate_interval
 from unravelnet.record import load_table
-from unravelnet.reproduction import NETWORKS, SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
+from unravelnet.reproduction import SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
 from unravelnet.reproduction.at_test_time import N_ROUTES, branches_scaled, with_statistics_of
 from unravelnet.reproduction.choice import choose_networks
+from unravelnet.reproduction.plan import SMALL_NETWORKS
 from unravelnet.reproduction.settings import settle
 from unravelnet.reproduction.trained_networks import ShippedNetwork
 from unravelnet.route import Route
@@ -425,9 +426,12 @@ def test_shipped_networks_are_taken_for_the_data_they_were_tested_on(tmp_path, m
     assert "not trained again" in choice.remarks[0]
     assert choice.remarks[1] == "Not shipped, and left out: tiny-vgg."
     trained = choose_networks(tmp_path, test_data, epochs=4)
-    assert (trained.networks, trained.remarks) == (NETWORKS, ("Networks are trained for 4 epochs each.",))
+    assert (trained.networks, trained.remarks) == (
+        SMALL_NETWORKS,
+        ("Networks are trained for 4 epochs each.",),
+    )
     other = choose_networks(tmp_path, test_data.subset(100, seed=0), epochs=None)
-    assert other.networks == NETWORKS
+    assert other.networks == SMALL_NETWORKS
     assert "trained here" in other.remarks[0]
 
 
@@ -497,7 +501,7 @@ def test_the_shipped_networks_are_those_of_the_papers():
     ],
 )
 def test_a_quick_run_has_fewer_of_everything(tmp_path, monkeypatch, given, expected):
-    monkeypatch.setattr("unravelnet.reproduction.settings._is_small", lambda data: False)
+    monkeypatch.setattr("unravelnet.reproduction.settings.is_small", lambda data: False)
     digits = load("digits", "train")
     many = digits.subset(1000, seed=0)
     monkeypatch.setattr(type(many), "__len__", lambda self: 10_000)

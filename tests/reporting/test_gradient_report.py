@@ -180,7 +180,7 @@ def test_a_small_network_has_a_report(tmp_path):
 
 def test_a_run_that_only_splits_gradients_has_no_chapters_about_lesions(tmp_path):
     studies = {"path_gradients_exact": gradient_tables.exact()}
-    page = Page(report(runs.write(tmp_path / "run", [(runs.RESNET, studies)])).read_text())
+    page = reported(tmp_path, [(runs.RESNET, studies)])
     assert "The gradient by path length" in page.text
     for title in (
         "Deleting each module",

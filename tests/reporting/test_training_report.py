@@ -6,7 +6,7 @@ import pytest
 
 from tests.figures import tables
 from tests.reporting import runs, trainings
-from tests.reporting.pages import Page, reported
+from tests.reporting.pages import Page, reported, without_drawings
 from unravelnet.figures.groups import trained_groups
 from unravelnet.record import Table, load_table
 from unravelnet.reporting import report
@@ -35,7 +35,8 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(directory):
-    return Page(report(directory).read_text(encoding="utf-8"))
+    with without_drawings():
+        return Page(report(directory).read_text(encoding="utf-8"))
 
 
 def test_the_chapter_stands_behind_the_others(page):
@@ -134,9 +135,9 @@ def test_seeds_are_said_to_be_there_or_not(tmp_path, page):
 
 
 def test_a_run_without_comparisons_has_no_such_chapter_and_no_such_claims(tmp_path):
-    directory = runs.write(tmp_path / "run", runs.whole_run()[:1])
-    assert "trained-networks" not in Page(report(directory).read_text(encoding="utf-8")).ids
-    assert all(claim.chapter != "trained-networks" for claim in all_claims(read_run_directory(directory)))
+    assert "trained-networks" not in reported(tmp_path, runs.whole_run()[:1]).ids
+    judged = all_claims(read_run_directory(tmp_path / "run"))
+    assert all(claim.chapter != "trained-networks" for claim in judged)
 
 
 def test_without_the_table_of_trainings_responses_are_still_compared(tmp_path):

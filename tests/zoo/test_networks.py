@@ -12,6 +12,7 @@ from torch import nn
 from unravelnet import zoo
 from unravelnet.errors import ModelError, UnknownNameError
 from unravelnet.route import Route
+from unravelnet.zoo.recipe import recipe_of
 
 DIGITS = (1, 8, 8)
 
@@ -47,6 +48,21 @@ def test_depth_1202_builds_and_runs():
     assert len(net.residual_modules) == 600
     with torch.no_grad():
         assert net(torch.zeros(1, 3, 8, 8)).shape == (1, 10)
+
+
+def test_a_network_that_starts_at_its_skips_computes_them():
+    net = zoo.preact_resnet(20, input_shape=DIGITS, zero_init_residual=True, seed=0).eval()
+    x = torch.randn(5, *DIGITS, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(net(x), net(x, Route.full(9).delete(*range(9))))
+    # By fan-in the variance of a rectified unit's weight is 2 over its 1 · 3 · 3 inputs.
+    assert net.stem.weight.var().item() == pytest.approx(2 / 9, rel=0.3)
+
+
+def test_a_start_at_the_skips_is_not_part_of_the_recipe():
+    # As the seed is not: the weights are stored, and a stored network loads as before.
+    recipes = [recipe_of(zoo.preact_resnet(20, zero_init_residual=start)) for start in (False, True)]
+    assert recipes[0] == recipes[1]
 
 
 def test_vgg15_has_15_weight_layers_of_128_channels():

@@ -13,6 +13,8 @@ from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
+from unravelnet.cli.streams import note
+from unravelnet.escaping import for_terminal
 from unravelnet.files import writable_directory
 
 _AS_BEFORE = "[default: as in the run that is in DIR, else by the networks and the size of the images]"
@@ -42,7 +44,7 @@ def reproduce(
         typer.Option(
             metavar="N",
             help="Train networks, for so many epochs each. [default: as in the run that is in DIR, else shipped "
-            "networks where there are some for DATA, and 15 or 30 epochs where there are none]",
+            "networks where there are some for DATA, and 10 or 30 epochs where there are none]",
             min=1,
         ),
     ] = None,
@@ -50,9 +52,9 @@ def reproduce(
         int | None,
         typer.Option(
             metavar="N",
-            help="Test images for the studies that change one module at a time. Where they are large, a random draw "
-            "takes an eighth of so many, from 250 to 1,000: 1,000 give an error rate within 2 to 3 points. "
-            f"{_AS_BEFORE}",
+            help="Test images for the studies that change one module at a time. A random draw takes half of them where "
+            "they are small. Where they are large, it takes an eighth, from 250 to 1,000: 1,000 give an error rate "
+            f"within 2 to 3 points. {_AS_BEFORE}",
             min=1,
         ),
     ] = None,
@@ -93,6 +95,8 @@ def reproduce(
     unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
     unravelnet reproduce --out runs/digits --json
     """
+    # Before torch is imported, which takes seconds.
+    note(f"Repeats the paper on {for_terminal(data)}. How long that takes follows when the data is read.")
     from unravelnet.reproduction.directory import default_directory
 
     directory = out or writable_directory(default_directory(data, quick=bool(quick)))

@@ -29,6 +29,9 @@ _DEFAULTS: Mapping[str, Any] = {
     "downsampling": (),
     "n_classes": None,
     "epochs": None,
+    "n_train_images": None,
+    "input_shape": (),
+    "zero_init_residual": False,
     "n_parameters": None,
     "structure": "",
 }
@@ -40,7 +43,7 @@ class StudiedNetwork:
 
     `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
     only responses and errors are shown. `downsampling`: indices of the modules that change the shape. `structure`:
-    its kinds of skips and of normalisation.
+    its kinds of skips and of normalisation. `input_shape`, `n_train_images`, `zero_init_residual`: of its training.
     """
 
     name: str
@@ -52,6 +55,9 @@ class StudiedNetwork:
     n_classes: int | None = None
     epochs: int | None = None
     structure: str = ""
+    n_train_images: int | None = None
+    input_shape: tuple[int, ...] = ()
+    zero_init_residual: bool = False
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
@@ -144,6 +150,9 @@ def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
         n_classes=known["n_classes"],
         epochs=known["epochs"],
         structure=str(known["structure"]),
+        n_train_images=known["n_train_images"],
+        input_shape=tuple(known["input_shape"]),
+        zero_init_residual=bool(known["zero_init_residual"]),
         tables=_read_tables(directory / TABLES_DIRECTORY / name),
     )
 

@@ -23,6 +23,7 @@ from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.inline import inline_svg
 from unravelnet.reporting.sentences import listed
+from unravelnet.reporting.small_images import on_small_images
 from unravelnet.reporting.verdict_table import all_claims, tally, untested
 
 FIGURES_DIRECTORY = "figures"
@@ -101,6 +102,7 @@ def render(run: Run) -> str:
         subtitle=subtitle(run),
         rule=RULE if run.trained_networks is not None else "",
         tally=tally(judged),
+        on_small_images=on_small_images(run),
         claims=judged,
         untested=untested(run),
         thresholds=ON_THRESHOLDS,

@@ -43,6 +43,7 @@ from unravelnet.reproduction.directory import (
 )
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
 from unravelnet.reproduction.settings import Settings, begin, end, settle
+from unravelnet.reproduction.speed import seconds_per_pass
 from unravelnet.route import Mode
 from unravelnet.studies import Trial
 from unravelnet.training import HISTORY_FILE, TrainingStatus, train
@@ -55,6 +56,7 @@ METRICS = ("error_rate", "loss")
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
 _COST_OF_TRAINING = 4.0
 _LAST_PART = "report"
+_SECONDS_OF_REPORT = 10.0
 
 
 def reproduce(
@@ -83,10 +85,10 @@ def reproduce(
     networks that are trained here.
     `epochs`: of each training. `quick`: the same studies on fewer images, draws and counts, with wider intervals.
     `images`: test images for the studies that change one module at a time (random draws, of which there are many,
-    use fewer where images are large: an eighth, from 250 to 1,000); `repeats`: draws for each count of deletions or
-    swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its difference to
-    the intact network, is at most this, and takes as many of the images as that needs; `precision`: of training and
-    studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the provenance.
+    use fewer: half where images are small, else an eighth, from 250 to 1,000); `repeats`: draws for each count of
+    deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
+    difference to the intact network, is at most this, and takes as many of the images as that needs; `precision`: of
+    training and studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the provenance.
     `on_progress`: called often with how far it is. What was chosen is logged.
 
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
@@ -112,9 +114,8 @@ def reproduce(
     is_new = begin(directory, settings, command)
     for remark in choice.remarks:
         _log.info(remark)
-    write_networks(directory, [subject.description(test_data) for subject in subjects])
-    parts = [part for subject in subjects for part in subject.costs(len(train_data))]
-    clock = Clock([*parts, *trained_networks.costs(shipped, settings), (_LAST_PART, 0.0)], on_progress)
+    write_networks(directory, [subject.description(train_data, test_data) for subject in subjects])
+    clock = Clock(_expected_seconds(subjects, shipped, settings, train_data), on_progress)
     with ResultsStore(directory) as store:
         for subject in subjects:
             subject.prepare(directory, train_data, test_data, clock)
@@ -128,7 +129,26 @@ def reproduce(
     clock.begin(_LAST_PART)
     if is_new:
         end(directory, time.perf_counter() - began)
-    return report(directory)
+    page = report(directory)
+    clock.advance(1.0)
+    return page
+
+
+def _expected_seconds(
+    subjects: Sequence[_Subject],
+    shipped: Sequence[trained_networks.ShippedNetwork],
+    settings: Settings,
+    train_data: ImageData,
+) -> list[tuple[str, float]]:
+    """List the parts with the time that they will take, by how long one pass takes now."""
+    first = subjects[0].net
+    of_pass = seconds_per_pass(first, train_data, precision=settings.precision)
+    costs = [
+        *(part for subject in subjects for part in subject.costs(len(train_data))),
+        *trained_networks.costs(shipped, settings),
+    ]
+    parts = [(title, macs * of_pass / first.total_macs) for title, macs in costs]
+    return [*parts, (_LAST_PART, _SECONDS_OF_REPORT)]
 
 
 @dataclass(frozen=True)
@@ -227,21 +247,26 @@ class _Subject:
             tables.pop(other).save(table_path(directory, self.network.name, other))
         tables[name].save(last)
 
-    def description(self, data: ImageData) -> dict[str, Any]:
+    def description(self, train_data: ImageData, test_data: ImageData) -> dict[str, Any]:
         """Describe the network for the report."""
         return describe_network(
             self.net,
             name=self.network.name,
             title=self.network.title,
             role=self.network.role,
-            n_classes=data.n_classes,
-            **self._origin(),
+            n_classes=test_data.n_classes,
+            input_shape=list(test_data.image_shape),
+            **self._origin(train_data),
         )
 
-    def _origin(self) -> dict[str, Any]:
+    def _origin(self, train_data: ImageData) -> dict[str, Any]:
         """Say how the network was trained, as far as it is known."""
         if not self.network.pretrained:
-            return {"epochs": self.settings.epochs}
+            return {
+                "epochs": self.settings.epochs,
+                "n_train_images": len(train_data),
+                "zero_init_residual": self.network.zero_init_residual,
+            }
         facts = zoo.read_description(zoo.pretrained_directory(self.network.pretrained)).facts
         return {"epochs": facts["training"]["epochs"], "pretrained": self.network.pretrained}
 
@@ -251,8 +276,9 @@ class _Subject:
 
 def _untrained(network: NetworkPlan, settings: Settings, data: ImageData) -> UnraveledNetwork:
     settings.training(network)  # raises now, and not after the first training, where it cannot be
+    start = {"zero_init_residual": True} if network.zero_init_residual else {}
     return zoo.create(
-        network.zoo_name, n_classes=data.n_classes, input_shape=data.image_shape, seed=settings.seed
+        network.zoo_name, n_classes=data.n_classes, input_shape=data.image_shape, seed=settings.seed, **start
     )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.errors import StoreError
-from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduction.settings import found_settings
+from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, SMALL_NETWORKS, NetworkPlan
+from unravelnet.reproduction.settings import found_settings, is_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,13 @@ def choose_networks(directory: Path, test_data: ImageData, *, epochs: int | None
         kind = "quick run" if found.get("quick") else "run"
         networks = _networks_of(found.get("networks"), directory)
         return Choice(networks, (f"Goes on with the {kind} in {directory}.",))
+    trained = SMALL_NETWORKS if is_small(test_data) else NETWORKS
     if epochs is not None:
-        return Choice(NETWORKS, (f"Networks are trained for {epochs} epochs each.",))
+        return Choice(trained, (f"Networks are trained for {epochs} epochs each.",))
     there = set(zoo.pretrained_for(test_data.fingerprint()))
     shipped = tuple(network for network in SHIPPED_NETWORKS if network.pretrained in there)
     if not shipped:
-        return Choice(NETWORKS, (f"No networks for {test_data.name} are shipped: they are trained here.",))
+        return Choice(trained, (f"No networks for {test_data.name} are shipped: they are trained here.",))
     remark = (
         f"The networks for {test_data.name} are shipped and not trained again; --epochs N trains new ones."
     )

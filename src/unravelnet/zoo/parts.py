@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -140,6 +140,19 @@ def initialise(net: nn.Module) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def start_at_the_skips(stem: nn.Conv2d, branches: Iterable[nn.Module]) -> None:
+    """Let every branch begin at zero, and draw the stem by fan-in, which gives the stream the scale of the images.
+
+    By fan-out a stem that reads one channel is drawn four times as small, and the first branch soon carries the
+    stream. Zero branches: Goyal et al. 2017, `zero_init_residual` of torchvision; here it is the last convolution
+    that begins at zero, for nothing follows it in a pre-activation branch.
+    """
+    nn.init.kaiming_normal_(stem.weight, mode="fan_in", nonlinearity="relu")
+    for branch in branches:
+        *_, last = (layer for layer in branch.modules() if isinstance(layer, nn.Conv2d))
+        nn.init.zeros_(last.weight)
 
 
 @contextlib.contextmanager

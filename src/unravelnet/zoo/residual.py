@@ -29,6 +29,7 @@ from unravelnet.zoo.parts import (
     preactivated,
     seeded,
     skip_for,
+    start_at_the_skips,
 )
 from unravelnet.zoo.recipe import Recipe, assemble
 
@@ -44,6 +45,7 @@ def preact_resnet(
     n_classes: int = 10,
     input_shape: Sequence[int] = CIFAR_SHAPE,
     block: Block = "basic",
+    zero_init_residual: bool = False,
     seed: int | None = None,
 ) -> UnraveledNetwork:
     """Make a pre-activation residual network: normalisation and ReLU lead every convolution of a branch.
@@ -54,19 +56,24 @@ def preact_resnet(
 
     A projection is a 1×1 convolution without bias that reads the raw stream. `depth`: weight layers.
     `shortcut`: "A" zero padding, "B" projections where shapes change, "C" projections everywhere. `widths`:
-    channels of each stage. `input_shape`: channels, height, width. `seed`: draw the weights from it and leave
+    channels of each stage. `input_shape`: channels, height, width. `zero_init_residual`: every branch starts at zero,
+    so that before its training the network is its skips. `seed`: draw the weights from it and leave
     the global generator alone. Depth 110 has 1,730,522 parameters and the 54 modules of Veit et al. (2016).
     Source: He et al. 2016. Raises ModelError for an impossible depth, width or input shape.
     """
     plan = _Plan("preact-resnet", depth, shortcut, tuple(widths), n_classes, tuple(input_shape), block)
     with seeded(seed):
-        return assemble(
+        stem = convolution(plan.input_shape[0], plan.widths[0], 3)
+        net = assemble(
             plan.recipe(),
-            convolution(plan.input_shape[0], plan.widths[0], 3),
+            stem,
             [_preact_module(plan, place) for place in plan.places()],
             pooling_head(plan.n_features, n_classes, normalisation=True),
             input_shape=plan.input_shape,
         )
+        if zero_init_residual:
+            start_at_the_skips(stem, [module.branch for module in net.residual_modules])
+        return net
 
 
 def resnet(
