@@ -53,6 +53,7 @@ FLOORS = {
         "gradient",
         "inference",
         "ledger",
+        "memory_layout",
         "metrics",
         "models",
         "network",

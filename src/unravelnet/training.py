@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from unravelnet import checkpoint as checkpoints
 from unravelnet import provenance, zoo
@@ -35,7 +34,8 @@ from unravelnet.devices import usable_device
 from unravelnet.errors import CheckpointError, TrainingError
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
-from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.memory_layout import Layout, choose_layout, lay, place
+from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.record import Table
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, training_targets
@@ -143,24 +143,22 @@ class _Training:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
-                self._place_network()
+                self._scale_branches()
                 self._check_output()
                 self.optimiser = self._make_optimiser()
                 if found is not None:
                     self._restore(found)
                 self._open_epochs(is_new=found is None)
                 self.started, self.epochs_before = time.perf_counter(), self.epoch
-                with fused_normalisations(self.net) if self.is_fused else contextlib.nullcontext():
+                fused = fused_normalisations(self.net) if self.is_fused else contextlib.nullcontext()
+                with self.layout.in_use(), fused:
                     yield
             finally:
-                _to(self.net, home, torch.contiguous_format)
+                lay(self.net, Layout(channels_last=False), home)
                 self.net.zero_grad(set_to_none=True)
                 self.net.eval()
 
-    def _place_network(self) -> None:
-        _to(
-            self.net, self.device, torch.channels_last if self.plan.channels_last else torch.contiguous_format
-        )
+    def _scale_branches(self) -> None:
         scales = self.sampler.branch_scales(len(self.modules), always=self.always)
         for module, scale in zip(self.modules, scales, strict=True):
             # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
@@ -186,9 +184,7 @@ class _Training:
         self.net.eval()
         try:
             with torch.no_grad(), self._in_precision():
-                self.n_outputs = self._logits(self.data.probe()).shape[1]
-                for size in {self.plan.image_size_at(epoch) for epoch in range(self.plan.epochs)} - {None}:
-                    self._logits(self.data.probe(size))
+                self.layout = choose_layout(self._run_once, channels_last=self.plan.channels_last)
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrainingError(
                 f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with "
@@ -196,6 +192,21 @@ class _Training:
             ) from error
         self.data.check_labels(self.n_outputs, self.title)
         self._check_last_size()
+        if self.plan.channels_last and not self.layout.channels_last:
+            _log.info(
+                "%s is trained in the default memory layout%s, which takes somewhat longer than channels last: in that "
+                "oneDNN overruns memory in the gradients of its strided 1x1 convolutions with few channels.",
+                self.title,
+                "" if self.layout.uses_onednn else " and without oneDNN",
+            )
+
+    def _run_once(self, layout: Layout) -> None:
+        """Lay the network out and run it on images of every size."""
+        self.layout = layout
+        lay(self.net, layout, self.device)
+        self.n_outputs = self._logits(self.data.probe()).shape[1]
+        for size in {self.plan.image_size_at(epoch) for epoch in range(self.plan.epochs)} - {None}:
+            self._logits(self.data.probe(size))
 
     def _check_last_size(self) -> None:
         size, own = (
@@ -284,8 +295,7 @@ class _Training:
         return self.sampler.sample(len(self.modules), self.route_generator, always=self.always)
 
     def _logits(self, batch: Batch, route: Route | None = None) -> Tensor:
-        inputs = _on_device(batch[0], self.device, channels_last=self.plan.channels_last)
-        output = self.net(inputs, route)
+        output = self.net(place(batch[0], self.layout, self.device), route)
         logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             form = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
@@ -464,24 +474,6 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return usable_device(name, otherwise="Give 'auto', 'cpu' or 'cuda'.", error=TrainingError)
-
-
-def _on_device(inputs: Inputs, device: torch.device, *, channels_last: bool) -> Inputs:
-    """Move inputs of any form; images go channels last where asked."""
-
-    def place(value: object) -> object:
-        if not isinstance(value, Tensor):
-            return value
-        if channels_last and value.dim() == 4:
-            return value.to(device, memory_format=torch.channels_last)
-        return value.to(device)
-
-    return cast(Inputs, tree_map(place, inputs))
-
-
-def _to(net: UnraveledNetwork, device: torch.device, memory_format: torch.memory_format) -> None:
-    # Annotated by torch for one of the two at a time, and documented for both.
-    cast(Any, net).to(device=device, memory_format=memory_format)
 
 
 def _first_line(error: Exception) -> str:
