@@ -764,10 +764,18 @@ def colour_images():
     [
         (lambda: colour_images(), TrainingError, "cannot take the images of paint.*channels"),
         (lambda: tensors(1), DataError, "has one image"),
-        (lambda: tensors(dtype=torch.float32), DataError, "one integer label an image.*torch.float32"),
+        (
+            lambda: tensors(dtype=torch.float32),
+            DataError,
+            "real numbers .float32., and classes are whole numbers",
+        ),
         (lambda: tensors()[0], DataError, "the targets of tensors are none"),
-        (lambda: (tensors()[0], torch.full((8,), 10)), DataError, "has the label 10, .* has 10 classes"),
-        (lambda: (tensors()[0], torch.full((8,), -1)), DataError, "has the label -1"),
+        (
+            lambda: (tensors()[0], torch.full((8,), 10)),
+            DataError,
+            "label of image 0 of tensors is 10; classes are numbered 0 to 9",
+        ),
+        (lambda: (tensors()[0], torch.full((8,), -1)), DataError, "label of image 0 of tensors is -1"),
         (lambda: DataLoader(TensorDataset(*tensors())), DataError, "cannot be trained on a DataLoader"),
         (lambda: "digts", UnknownNameError, "Did you mean 'digits'"),
     ],
