@@ -146,6 +146,10 @@ def test_an_import_from_beyond_the_package_says_how_to_mend_it(tmp_path):
         ("def make():\n    return [1]\n", "returned a list; expected a torch.nn.Module"),
         ("def make():\n    return make()\n", "failed: RecursionError"),
         (
+            "class Stop(BaseException): pass\ndef make():\n    raise Stop('now')\n",
+            r"failed: Stop: now \(line 3\)",
+        ),
+        (
             "from torch import nn\nclass make(nn.Module):\n    def forward(self, x, y):\n        return x + y\n",
             r"takes 2 inputs \(x, y\), and one is given here\. In Python, un\.unravel",
         ),
@@ -160,16 +164,17 @@ def test_a_file_that_ends_or_fails_is_an_error_of_the_user(tmp_path, capsys, tex
     assert capsys.readouterr().out == ""
 
 
-def test_what_a_file_prints_is_no_result(tmp_path, capsys):
+def test_what_a_file_prints_is_no_result(tmp_path, capfd):
     path = tmp_path / "mine.py"
     path.write_text(
         IMAGES.replace("x = self.stem(x)", "print('forwards')\n        x = self.stem(x)")
-        + "\nprint('imported')\n\ndef make():\n    print('made')\n    return Net()\n"
+        + "\nimport os\nprint('imported')\nos.system('echo echoed')\n"
+        + "\n\ndef make():\n    print('made')\n    os.write(1, b'written')\n    return Net()\n"
     )
     assert run(["inspect", f"{path}:make", "--json"]) == 0
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert json.loads(printed.out)["n_modules"] == 1
-    assert all(word in printed.err for word in ("imported", "made", "forwards"))
+    assert all(word in printed.err for word in ("imported", "echoed", "made", "written", "forwards"))
 
 
 def test_weights_that_numpy_and_python_draw_are_the_same_each_time(tmp_path):
@@ -235,6 +240,15 @@ def test_inspect_says_the_size_and_where_it_comes_from(tmp_path, capsys):
         printed = capsys.readouterr()
         assert status == (0 if said else 2)
         assert said is None or said in printed.out.splitlines()[0]
+
+
+def test_a_model_with_lazy_layers_gets_its_sizes(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        f"{IMAGES}\n\ndef make():\n    net = Net()\n    net.stem = nn.LazyConv2d(4, 3, padding=1)\n    return net\n"
+    )
+    net = un.load(f"{path}:make", input_shape=(5, 8, 8))
+    assert net.total_macs == (5 * 4 + 4 * 4) * 9 * 64
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (3, 100_000, 100_000)])

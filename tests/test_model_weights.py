@@ -401,6 +401,13 @@ def test_missing_weights_are_refused_or_said_in_every_row(file, tmp_path, caplog
     assert net.fingerprint() == load(f"{file}:Net", weights=path, allow_missing=True).fingerprint()
 
 
+def test_a_key_without_a_file_is_refused(file):
+    with pytest.raises(
+        CheckpointError, match="--weights-key ema chooses among the weights of a file, and none is given"
+    ):
+        load(f"{file}:Net", weights_key="ema")
+
+
 def test_a_zoo_network_takes_no_weights_of_another(tmp_path):
     path = tmp_path / "other.pt"
     torch.save(zoo.resnet(14, input_shape=(1, 8, 8)).state_dict(), path)

@@ -151,12 +151,14 @@ def test_a_torchvision_model_is_torchvisions_own():
 
 
 @needs_timm
-def test_a_timm_model_takes_the_size_and_channels_of_the_data():
+def test_a_timm_model_takes_the_size_and_channels_of_the_data(caplog):
     timm = require("timm", "this test")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = timm.create_model("vit_tiny_patch16_224", img_size=(32, 32), in_chans=1, num_classes=7).eval()
-    net = load("timm:vit_tiny_patch16_224", data=images((1, 32, 32), n_classes=7))
+    with caplog.at_level("INFO", logger="unravelnet"):
+        net = load("timm:vit_tiny_patch16_224", data=images((1, 32, 32), n_classes=7))
+    assert "is used at inputs of 1×32×32, as in noise; its usual size is 3×224×224." in caplog.text
     torch.testing.assert_close(net(batch(1, 32, 32)), model(batch(1, 32, 32)))
     assert len(net.residual_modules) == 24
 

@@ -18,7 +18,7 @@ from unravelnet.capture import unravel
 from unravelnet.costs import check_seed, check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
-from unravelnet.errors import ModelError, UnknownNameError, unknown_name
+from unravelnet.errors import CheckpointError, ModelError, UnknownNameError, unknown_name
 from unravelnet.files import usable_path
 from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
@@ -79,6 +79,10 @@ def load(
         found = _find(specification, wish)
         check_kind(found)
         example = choose_example(found, data)
+        if weights is None and weights_key is not None:
+            raise CheckpointError(
+                f"--weights-key {weights_key} chooses among the weights of a file, and none is given: --weights FILE."
+            )
         if weights is None:
             missing = _stored_missing(found, allow_missing=allow_missing)
         else:

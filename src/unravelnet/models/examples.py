@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from unravelnet.costs import MOST_PIXELS
 from unravelnet.models.found import Example, Wish
 from unravelnet.network import Shape, shape_text
 
@@ -103,5 +104,5 @@ def _sides(size: object) -> tuple[int, int] | None:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         return None
     height, width = pair
-    is_size = all(type(side) is int and side > 0 for side in pair)
+    is_size = all(type(side) is int and 0 < side <= MOST_PIXELS for side in pair)
     return (height, width) if is_size else None

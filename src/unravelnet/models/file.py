@@ -66,7 +66,9 @@ def _imported(path: Path) -> ModuleType:
         if not folders or path.name != "__init__.py":
             name = f"{name}.{path.stem.replace('.', '_')}" if folders else name
             module = _run(importlib.util.spec_from_file_location(name, path))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit and the like are no end of ours
         _forget(name.partition(".")[0])
         raise ModelError(
             f"{path} cannot be imported: {_what_happened(error, path)}{_mending(error, path)}"
@@ -131,7 +133,9 @@ def _made(module: ModuleType, factory_name: str, path: Path) -> nn.Module:
         )
     try:
         model = found()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ModelError(
             f"{factory_name}() of {path} failed: {_what_happened(error, path)} It is called without arguments and "
             "must return a torch.nn.Module."
@@ -191,7 +195,11 @@ def _defined(path: Path) -> list[str]:
 
 def _what_happened(error: BaseException, path: Path) -> str:
     """Name the error and the last line of the user's file that it passed through."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == path.absolute()
+    ]
     if isinstance(error, SyntaxError) and error.lineno:
         place = f" (line {error.lineno})"
     else:

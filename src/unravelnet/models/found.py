@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
 import random
 import re
 import sys
@@ -22,6 +23,7 @@ from unravelnet.errors import DataError, ModelError, UnknownNameError, UnravelEr
 from unravelnet.network import Inputs, Shape
 
 _log = logging.getLogger("unravelnet.models")
+_STDOUT, _STDERR = 1, 2
 _LONGEST_REASON = 200
 _N_SHOWN = 3
 _LONGEST_NAME = 100
@@ -118,12 +120,24 @@ def explained(sentence: str, kind: type[UnravelError] = ModelError) -> Iterator[
     unravelnet.errors.ModelError: a.py cannot be read: ValueError: invalid literal for int() with base 10: 'three'.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _output_to_standard_error():
             yield
-    except (UnravelError, MemoryError):
+    except (UnravelError, MemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # sys.exit and the like are no end of ours
         raise kind(f"{sentence}: {reason_of(error)}.") from error
+
+
+@contextlib.contextmanager
+def _output_to_standard_error() -> Iterator[None]:
+    """Send what is printed to standard error, also by libraries and processes that do not print through Python."""
+    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as given_back:
+        with contextlib.suppress(OSError):  # one of the two is closed
+            kept = os.dup(_STDOUT)
+            given_back.callback(os.close, kept)
+            given_back.callback(os.dup2, kept, _STDOUT)
+            os.dup2(_STDERR, _STDOUT)
+        yield
 
 
 def reason_of(error: BaseException) -> str:
@@ -164,7 +178,9 @@ def failure_on(model: nn.Module, example: Inputs) -> BaseException | None:
         model.eval()
         try:
             model(*args, **kwargs)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit and the like are no end of ours
             return error
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ _HEADS = (
     "AutoModelForSequenceClassification",
     "AutoModel",
 )
+_NAME_ON_HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _NO_CODE = (
     "Code from the directory of a model is never run. If you trust it, make the model in a Python file of your own and "
     "give FILE.py:FACTORY."
@@ -97,9 +99,10 @@ def read_config(transformers: Any, name: str) -> Any:
             ) from error
         if is_directory:
             raise ModelError(f"{directory / 'config.json'} cannot be used: {reason_of(error)}.") from error
+        hint = f"; get it with: hf download {name}" if _NAME_ON_HUB.fullmatch(name) else ""
         raise ModelError(
             f"There is no directory {name}, and no model of that name was downloaded before. Nothing is downloaded "
-            f"here; get it with: hf download {name}"
+            f"here{hint}."
         ) from error
     if getattr(config, "quantization_config", None):
         raise ModelError(

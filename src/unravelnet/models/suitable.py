@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
+from unravelnet.capture.call import arguments
 from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CheckpointError, ModelError
 from unravelnet.models.found import Example, Found, failure_on, listed, reason_of
@@ -52,6 +55,7 @@ def choose_example(found: Found, data: ImageData | TextData | None) -> Example:
     """Choose the first example that a model takes. Raises ModelError, with each attempt, where it takes none."""
     failures = []
     for example in found.examples:
+        _give_sizes(found.model, example)
         error = failure_on(found.model, example.inputs)
         if error is None:
             return example
@@ -60,6 +64,14 @@ def choose_example(found: Found, data: ImageData | TextData | None) -> Example:
     raise ModelError(
         f"{found.name} does not run on inputs of {' nor of '.join(failures)}. {_mending(found.model, data)}"
     )
+
+
+def _give_sizes(model: nn.Module, example: Example) -> None:
+    """Run a model with lazy layers once, which gives them their sizes; what fails is told when it is tried again."""
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        args, kwargs = arguments(example.inputs)
+        with contextlib.suppress(Exception), torch.no_grad():
+            model.eval()(*args, **kwargs)
 
 
 def _mending(model: nn.Module, data: ImageData | TextData | None) -> str:
