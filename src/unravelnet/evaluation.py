@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -226,11 +226,12 @@ def _children(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> It
     modes = {step.mode for step, _, _ in steps}
     skip = None if modes == {"branch"} else module.take_skip(state.x, state.held)
     branch = None if modes == {"skip"} else module.take_branch(state.x, state.held)
+    behind = module.state_behind(state, state.x)
     for step, first, last in steps:
         taken_skip = None if step.mode == "branch" else skip
         taken_branch = None if step.mode == "skip" else branch
         x = module.join(taken_skip, taken_branch, state.held)
-        yield _Span(State(x, state.chain, state.held), depth + 1, first, last)
+        yield _Span(replace(behind, x=x), depth + 1, first, last)
 
 
 # -- sums --

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -55,11 +55,16 @@ class Segment(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a route stands: the stream `x`, the chain it is in, and the other live values by name."""
+    """Where a route stands: the stream `x`, the chain it is in, and the other live values by name.
+
+    `held` are what later parts need; `tapped` what visited modules have told of their inside, for outputs beside
+    the logits.
+    """
 
     x: Any
     chain: int = 0
     held: Held = field(default_factory=dict)
+    tapped: Held = field(default_factory=dict)
 
 
 class ResidualModule(nn.Module):
@@ -73,7 +78,8 @@ class ResidualModule(nn.Module):
     `branch`, `skip` and `after` are callables on the stream; `skip` is None for a plain layer, whose deletion
     is the identity. `branch_scale` multiplies the branch in evaluation mode only: what is trained with branches
     present at random scales each by its survival probability at test time (stochastic depth, Huang et al. 2016).
-    `chain` counts the chains of the network; `inner` are the residual modules inside the branch.
+    `chain` counts the chains of the network; `inner` are the residual modules inside the branch. `tap` computes, from
+    the module's input and in every mode, what outputs beside the logits need of its inside (attention maps, gates).
     `index`, the shapes, `n_parameters` and `macs` are filled in when the module becomes part of a network.
     """
 
@@ -87,9 +93,11 @@ class ResidualModule(nn.Module):
         chain: int = 0,
         branch_scale: float = 1.0,
         inner: Sequence[ResidualModule] = (),
+        tap: Segment | None = None,
     ) -> None:
         super().__init__()
         self.branch = branch
+        self.tap = tap
         self.skip = skip
         self.after = nn.Identity() if after is None else after
         self.name = name
@@ -156,6 +164,11 @@ class ResidualModule(nn.Module):
             # What comes alone is a value that other routes read, too.
             joined = joined.clone()
         return run_part(self.after, joined, held)
+
+    def state_behind(self, state: State, x: Tensor) -> State:
+        """Give the state behind the module: `x` is its output, `state` where the route stood before it."""
+        tapped = {} if self.tap is None else self.tap(state.x, state.held)
+        return replace(state, x=x, tapped={**state.tapped, **tapped})
 
     def __str__(self) -> str:
         shapes = f"{shape_text(self.input_shape)} → {shape_text(self.output_shape)}"
@@ -256,7 +269,7 @@ class UnraveledNetwork(nn.Module):
         """Take one step of a route, with the transitions that lead to its module."""
         module = self.residual_modules[step.module]
         state = self.move_to_chain(state, module.chain)
-        return State(module(state.x, step.mode, state.held), state.chain, state.held)
+        return module.state_behind(state, module(state.x, step.mode, state.held))
 
     def move_to_chain(self, state: State, chain: int) -> State:
         """Run the transitions between the chain that the state is in and a later one."""
@@ -264,15 +277,15 @@ class UnraveledNetwork(nn.Module):
             transition = self.transitions[number]
             if isinstance(transition, Segment):
                 x, held = transition(state.x, state.held)
-                state = State(x, number + 1, held)
+                state = replace(state, x=x, chain=number + 1, held=held)
             else:
-                state = State(transition(state.x), number + 1, state.held)
+                state = replace(state, x=transition(state.x), chain=number + 1)
         return state
 
     def leave(self, state: State) -> Any:
         """Run the transitions that are left and the head: the output of the network."""
         state = self.move_to_chain(state, len(self.transitions))
-        return run_part(self.head, state.x, state.held)
+        return run_part(self.head, state.x, {**state.held, **state.tapped})
 
     # -- what fits where --
 
@@ -389,7 +402,8 @@ class UnraveledNetwork(nn.Module):
                 state = self.move_to_chain(state, module.chain)
             module.input_shape = tuple(state.x.shape[1:])
             with _Macs() as module_macs:
-                state = self.advance(state, Step(module.index))
+                x = module(state.x, "both", state.held)
+            state = module.state_behind(state, x)
             module.output_shape = tuple(state.x.shape[1:])
             module.macs = module_macs.count // n_examples
             total += transition_macs.count + module_macs.count

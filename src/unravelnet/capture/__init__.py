@@ -53,7 +53,7 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     """
     model = bare_model(model)
     exported = export_model(model, example)
-    stream = in_normal_form(Stream(exported.graph_module.graph))
+    stream = in_normal_form(Stream(exported.graph_module.graph, logits_place=exported.logits_place))
     structure = find_structure(stream, stream.others())
     label = name or type(model).__name__
     if not structure.regions:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import fx
 from torch._ops import HigherOrderOperator
 
-from unravelnet.capture.junctions import Region, is_affine, is_partial, leaks, learns
+from unravelnet.capture.junctions import Region, is_affine, is_partial, leaks, learns, told_of
 from unravelnet.capture.operations import (
     CONCATENATIONS,
     MULTIPLICATIONS,
@@ -41,6 +41,7 @@ _READ_ELSEWHERE = "a value inside its branch is read elsewhere too"
 _FOREIGN = "its branch also reads a value that does not come from its skip"
 _IDLE_BRANCH = "the weights lie in its skip, and its branch holds none"
 _CROSSING = "the way around it crosses that of another sum"
+_TOLD = "it is made of values from inside a residual module, for an output beside the logits"
 _HIDDEN = "its operators are hidden in a block of their own (torch.no_grad, torch.autocast or torch.cond)"
 _OTHER_INPUT = "it depends on another input only, and residual modules are looked for behind the main input"
 _MULTIPLIED = "it multiplies a value by a learned function of it, and only sums are taken apart"
@@ -108,8 +109,10 @@ def _sums(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
     """Say of each sum that is no junction and no part of one why it is none."""
     understood = {region.junction for region in regions}
     understood |= {node for region in regions for node in region.interior if is_partial(node, region)}
-    sums = [node for node in stream.graph.nodes if node in stream and is_sum(node)]
-    return [_sum(stream, node) for node in sums if node not in understood]
+    told = told_of(stream, regions)
+    sums = [node for node in stream.graph.nodes if node in stream and is_sum(node) and node not in understood]
+    findings = [_sum(stream, node) for node in sums]
+    return [replace(f, kind=_TOLD, detail="") if f.is_like_skip and f.node in told else f for f in findings]
 
 
 def _sum(stream: Stream, node: fx.Node) -> Finding:

@@ -15,80 +15,27 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from unravelnet.capture.call import Call
 from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.junctions import Region
-from unravelnet.capture.stream import Stream
+from unravelnet.capture.segments import GraphSegment, Head, Stem, Tap, Transition
+from unravelnet.capture.stream import Stream, descendants
 from unravelnet.capture.structure import Structure
 from unravelnet.errors import CaptureError
-from unravelnet.network import NOTHING_HELD, Held, Inputs, ResidualModule, Segment, UnraveledNetwork
-
-
-class GraphSegment(Segment):
-    """A piece of the graph as a function of the stream and of held values."""
-
-    def __init__(self, graph: fx.GraphModule, reads: Sequence[str]) -> None:
-        super().__init__()
-        self.graph = graph
-        self.reads = tuple(reads)
-
-    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> Any:
-        missing = [name for name in self.reads if name not in held]
-        if missing:
-            raise CaptureError(
-                f"This part reads {', '.join(missing)} beside the stream, which other parts of the network "
-                "compute. Pass them as its second argument: `net.enter(inputs).held`."
-            )
-        return self.graph(x, *(held[name] for name in self.reads))
-
-
-class Transition(GraphSegment):
-    """A gap between two chains: the stream of the next chain, and what is held from here on."""
-
-    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], holds: Sequence[str]) -> None:
-        super().__init__(graph, reads)
-        self.holds = tuple(holds)
-
-    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> tuple[Tensor, Held]:
-        stream, *values = super().forward(x, held)
-        return stream, dict(zip(self.holds, values, strict=True))
-
-
-class Stem(Segment):
-    """The first gap: from the inputs of the model to the first stream."""
-
-    def __init__(self, graph: fx.GraphModule, call: Call, holds: Sequence[str]) -> None:
-        super().__init__()
-        self.graph = graph
-        self.call = call
-        self.holds = tuple(holds)
-
-    def forward(self, inputs: Inputs) -> tuple[Tensor, Held]:
-        stream, *values = self.graph(*self.call.leaves(inputs))
-        return stream, dict(zip(self.holds, values, strict=True))
-
-
-class Head(GraphSegment):
-    """The last gap: from the last stream to the outputs in the model's own form."""
-
-    def __init__(self, graph: fx.GraphModule, reads: Sequence[str], call: Call) -> None:
-        super().__init__(graph, reads)
-        self.call = call
-
-    def forward(self, x: Tensor, held: Held = NOTHING_HELD) -> Any:
-        return self.call.output(super().forward(x, held))
+from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
 @dataclass
 class _Piece:
     """A piece before it is built: what it computes from the stream value `x`, and what else it reads.
 
-    `owner` tells the module (an index) or the gap (a negative number) that a piece belongs to.
+    `owner` tells the module (an index) or the gap (a negative number) that a piece belongs to. A piece gives its
+    outputs as a tuple, or their sum.
     """
 
     owner: int
     x: fx.Node | None
     outputs: list[Any]
+    is_tuple: bool
     nodes: list[fx.Node] = field(default_factory=list)
     reads: list[fx.Node] = field(default_factory=list)
 
@@ -109,6 +56,8 @@ class _Assembly:
             for index, region in enumerate(self.regions)
             for node in (*region.interior, region.junction, *region.after)
         }
+        self.tapped = self._tapped()
+        self.beside = self._beside()
         self.gap_of = self._gaps()
         self.needs_input = self._needing_input()
         self.shared: set[fx.Node] = set()
@@ -121,10 +70,27 @@ class _Assembly:
         gap_of: dict[fx.Node, int] = {}
         for node in self.stream.graph.nodes:
             if node in self.stream and node not in self.module_of:
-                gap_of[node] = max(
+                earliest = max(
                     (self._available_from(o, gap_of) for o in self.stream.operands(node)), default=0
                 )
+                gap_of[node] = len(self.regions) if node in self.beside else earliest
         return gap_of
+
+    def _tapped(self) -> dict[int, list[fx.Node]]:
+        """List by module what outputs beside the logits read of its inside."""
+        tapped: dict[int, list[fx.Node]] = {}
+        for node, index in sorted(self.module_of.items(), key=lambda item: self.stream.position[item[0]]):
+            readers = [user for user in node.users if user in self.stream or user.op == "output"]
+            is_told = any(self.module_of.get(reader) != index for reader in readers)
+            if is_told and node is not self.regions[index].output:
+                tapped.setdefault(index, []).append(node)
+        return tapped
+
+    def _beside(self) -> set[fx.Node]:
+        """Find what is tapped, and what is made of it for outputs beside the logits: the head computes that."""
+        tapped = {node for nodes in self.tapped.values() for node in nodes}
+        readers = {user for node in tapped for user in node.users if user in self.stream}
+        return tapped | descendants(readers - self.stream.leads_to_logits)
 
     def _available_from(self, node: fx.Node, gap_of: dict[fx.Node, int]) -> int:
         return self.module_of[node] + 1 if node in self.module_of else gap_of[node]
@@ -156,31 +122,42 @@ class _Assembly:
 
     def _pieces(self) -> list[_Piece]:
         pieces = [self._gap_piece(gap, []) for gap in range(len(self.regions) + 1)]
+        pieces += self._pieces_beside().values()
         for index, region in enumerate(self.regions):
             pieces += [p for p in self._module_pieces(index, region).values() if p is not None]
         return pieces
 
     def _module_pieces(self, owner: int, region: Region) -> dict[str, _Piece | None]:
         has_skip = region.skip is not None and region.skip is not region.entry
+        tapped = self.tapped.get(owner)
         return {
             "branch": self._piece(owner, region.entry, list(region.branch)),
             "skip": self._piece(owner, region.entry, [region.skip]) if has_skip else None,
             "after": self._piece(owner, region.junction, [region.output]) if region.after else None,
+            "tap": self._piece(owner, region.entry, tapped, is_tuple=True) if tapped else None,
         }
 
     def _gap_piece(self, gap: int, holds: Sequence[fx.Node]) -> _Piece:
         """Describe gap number `gap`: everything that runs before module `gap`, and after the one before."""
         x = self.regions[gap - 1].output if gap > 0 else None
         if gap == len(self.regions):
-            output = next(node for node in self.stream.graph.nodes if node.op == "output")
-            outputs = list(output.args[0]) if isinstance(output.args[0], tuple | list) else [output.args[0]]
+            outputs = [None if output in self.beside else output for output in self.stream.outputs]
         else:
             outputs = [self.regions[gap].entry, *holds]
-        return self._piece(-1 - gap, x, outputs)
+        return self._piece(-1 - gap, x, outputs, is_tuple=True)
 
-    def _piece(self, owner: int, x: fx.Node | None, outputs: list[Any]) -> _Piece:
+    def _pieces_beside(self) -> dict[int, _Piece]:
+        """Describe by their places the outputs that tell of the inside of modules."""
+        last = len(self.regions)
+        return {
+            place: self._piece(-1 - last, self.regions[-1].output, [output], is_tuple=True)
+            for place, output in enumerate(self.stream.outputs)
+            if output in self.beside
+        }
+
+    def _piece(self, owner: int, x: fx.Node | None, outputs: list[Any], is_tuple: bool = False) -> _Piece:
         """Collect what a piece computes itself and what it reads, back from its outputs."""
-        piece = _Piece(owner, x, outputs)
+        piece = _Piece(owner, x, outputs, is_tuple)
         seen: set[fx.Node] = set()
         waiting = [output for output in outputs if isinstance(output, fx.Node)]
         while waiting:
@@ -225,7 +202,12 @@ class _Assembly:
         return UnraveledNetwork(
             Stem(self._build(self._gap_piece(0, live[0])), self.exported.call, _names(live[0])),
             modules,
-            Head(self._build(head), _names(head.reads), self.exported.call),
+            Head(
+                self._build(head),
+                _names(head.reads),
+                self.exported.call,
+                {place: self._segment(piece) for place, piece in self._pieces_beside().items()},
+            ),
             transitions=[self._transition(gap, live[gap]) for gap in starts[1:]],
             example=self.exported.example,
             name=name,
@@ -239,7 +221,8 @@ class _Assembly:
         is_joint = [gap > 0 and self._is_joint(gap) for gap in range(len(self.regions))]
         chains = [sum(not joint for joint in is_joint[1 : index + 1]) for index in range(len(self.regions))]
         live: dict[int, list[fx.Node]] = {}
-        needed = set(self._gap_piece(len(self.regions), []).reads)
+        ends = [self._gap_piece(len(self.regions), []), *self._pieces_beside().values()]
+        needed = {node for piece in ends for node in piece.reads} - self.beside
         for gap in reversed(range(len(self.regions))):
             needed |= {node for piece in parts[gap].values() if piece for node in piece.reads}
             if not is_joint[gap]:
@@ -276,17 +259,16 @@ class _Assembly:
         return Transition(self._build(piece), _names(piece.reads), _names(holds))
 
     def _module(self, region: Region, pieces: dict[str, _Piece | None], chain: int) -> ResidualModule:
-        parts = {role: self._segment(piece) for role, piece in pieces.items()}
-        branch = parts["branch"]
-        assert branch is not None
-        skip = None if region.skip is None else parts["skip"] or nn.Identity()
+        parts = {role: self._segment(piece) for role, piece in pieces.items() if piece is not None}
+        skip = None if region.skip is None else parts.get("skip", nn.Identity())
         module = ResidualModule(
-            branch,
+            parts["branch"],
             skip,
-            parts["after"],
+            parts.get("after"),
             name=region.name,
             chain=chain,
             inner=[self._inner(inner) for inner in region.inner],
+            tap=parts.get("tap"),
         )
         module.input_shape, module.output_shape = _sizes(region.entry), _sizes(region.output)
         return module
@@ -302,8 +284,10 @@ class _Assembly:
         finally:
             self.module_of.update(outside)
 
-    def _segment(self, piece: _Piece | None) -> GraphSegment | None:
-        return None if piece is None else GraphSegment(self._build(piece), _names(piece.reads))
+    def _segment(self, piece: _Piece) -> GraphSegment:
+        graph, reads = self._build(piece), _names(piece.reads)
+        is_tap = piece.is_tuple and piece.owner >= 0
+        return Tap(graph, reads, _names(piece.outputs)) if is_tap else GraphSegment(graph, reads)
 
     def _build(self, piece: _Piece) -> fx.GraphModule:
         """Copy the nodes of a piece into a graph module that holds the parameters it uses."""
@@ -337,9 +321,9 @@ def _argument(graph: fx.Graph, name: str) -> fx.Node:
 
 
 def _result(graph: fx.Graph, piece: _Piece, copies: dict[fx.Node, fx.Node]) -> Any:
-    """State what a piece returns: the sum of a branch's terms, one value, or the tuple of a gap's."""
+    """State what a piece returns: the sum of a branch's terms, one value, or a tuple."""
     outputs = [copies[o] if isinstance(o, fx.Node) else o for o in piece.outputs]
-    if piece.owner < 0:
+    if piece.is_tuple:
         return tuple(outputs)
     total = outputs[0]
     for term in outputs[1:]:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.errors import CaptureError
+from unravelnet.errors import CaptureError, EvaluationError
 from unravelnet.network import Inputs, first_tensor
+from unravelnet.output import Output
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Call:
     def output(self, leaves: Iterable[Any]) -> Any:
         """Put output values into the model's own form."""
         return pytree.tree_unflatten(list(leaves), self.output_spec)
+
+    def logits_place(self, leaves: list[Any]) -> int | None:
+        """Say which of the output values is what is measured unless a user names another one; None: none is."""
+        try:
+            logits = Output().pick(self.output(leaves))
+        except EvaluationError:
+            return None
+        return next(place for place, leaf in enumerate(leaves) if leaf is logits)
 
     def leaves(self, inputs: Inputs) -> list[Any]:
         """Flatten inputs into the order of the graph's placeholders.

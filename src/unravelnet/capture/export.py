@@ -30,6 +30,14 @@ class ExportedModel:
     call: Call
     example: Inputs
 
+    @property
+    def logits_place(self) -> int | None:
+        """Which of the graph's outputs are the logits; None where none can be."""
+        output = next(node for node in self.graph_module.graph.nodes if node.op == "output")
+        leaves = output.args[0] if isinstance(output.args[0], tuple | list) else [output.args[0]]
+        values = [leaf.meta.get("val") if isinstance(leaf, fx.Node) else leaf for leaf in leaves]
+        return self.call.logits_place(values)
+
 
 def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     """Export a model in evaluation mode, with its batch size left open.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from torch import fx
 
 from unravelnet.capture.operations import AFFINE, GATES, PRODUCTS, is_sum, operation
-from unravelnet.capture.stream import Stream, shape_of
+from unravelnet.capture.stream import Stream, descendants, shape_of
 
 
 @dataclass(eq=False)
@@ -61,7 +61,19 @@ def junction_regions(stream: Stream) -> list[Region]:
                 region = _region_of(stream, entry, node, found) if is_closed(stream, entry, node) else None
                 if region is not None:
                     found[node] = region
-    return sorted(found.values(), key=lambda region: stream.position[region.junction])
+    regions = sorted(found.values(), key=lambda region: stream.position[region.junction])
+    told = told_of(stream, regions)
+    return [region for region in regions if region.junction not in told]
+
+
+def told_of(stream: Stream, regions: Iterable[Region]) -> set[fx.Node]:
+    """Find what outputs beside the logits make of values from inside the modules that lead to the logits.
+
+    It runs with the head, so no residual module can be in it.
+    """
+    inside = {node for r in regions if r.junction in stream.leads_to_logits for node in r.interior}
+    readers = [user for node in inside for user in node.users if user in stream]
+    return descendants(user for user in readers if user not in stream.leads_to_logits)
 
 
 def _all_leads_to(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
@@ -89,8 +101,8 @@ def leaks(stream: Stream, nodes: Iterable[fx.Node], junction: fx.Node) -> list[t
     return [
         (node, user)
         for node in sorted(inside - {junction}, key=stream.position.__getitem__)
-        for user in node.users
-        if user not in inside and (user in stream or user.op == "output")
+        for user in stream.readers(node, on_the_way_of=junction)
+        if user not in inside
     ]
 
 

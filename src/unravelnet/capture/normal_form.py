@@ -37,7 +37,7 @@ def in_normal_form(stream: Stream) -> Stream:
     if not n_rewritten:
         return stream
     stream.graph.eliminate_dead_code()
-    return Stream(stream.graph)
+    return Stream(stream.graph, logits_place=stream.logits_place)
 
 
 @dataclass(frozen=True)

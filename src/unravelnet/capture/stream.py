@@ -26,22 +26,35 @@ class Stream:
     `dominator[n]`: the last value that everything on the way from the input to n passes through.
     `post_dominator[n]`: the first value that everything on the way from n to the output passes through.
     `main`: the input that the stream begins with; by default the one with most learned layers behind it.
+    `logits_place`: which of the outputs are the logits. Of a value that leads to them, its ways to other outputs do
+    not count; None: all outputs count alike. `leads_to_logits`: the values that do.
     """
 
-    def __init__(self, graph: fx.Graph, main: fx.Node | None = None) -> None:
+    def __init__(
+        self, graph: fx.Graph, main: fx.Node | None = None, *, logits_place: int | None = None
+    ) -> None:
         self.graph = graph
+        self.logits_place = logits_place
         self.position = {node: place for place, node in enumerate(graph.nodes)}
-        self.with_parameters = _descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
-        self.on_input = _descendants(n for n in graph.nodes if n.op == "placeholder")
+        self.with_parameters = descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
+        self.on_input = descendants(n for n in graph.nodes if n.op == "placeholder")
         self.inputs = [node for node in graph.nodes if node.op == "placeholder" and _is_tensor(node)]
         self.main = main or max(self.inputs, key=self._n_learned_after)
         self.sources = self._sources()
-        reached = _descendants(self.sources)
+        reached = descendants(self.sources)
         output = next(node for node in graph.nodes if node.op == "output")
+        self.outputs = list(output.args[0]) if isinstance(output.args[0], tuple | list) else [output.args[0]]
         self.nodes = reached & _ancestors([n for n in output.all_input_nodes if n in reached])
-        flow = self._flow([n for n in output.all_input_nodes if n in self.nodes])
+        logits = None if logits_place is None else self.outputs[logits_place]
+        self.logits = logits if logits in self.nodes else None
+        self.leads_to_logits = _ancestors([self.logits]) & self.nodes if self.logits else self.nodes
+        flow = self._flow(self.nodes, [n for n in output.all_input_nodes if n in self.nodes])
         self.dominator = nx.immediate_dominators(flow, START)
         self.post_dominator = nx.immediate_dominators(flow.reverse(copy=False), END)
+        if self.logits:
+            way = self._flow(self.leads_to_logits, [self.logits])
+            self.dominator[END] = self.logits
+            self.post_dominator |= nx.immediate_dominators(way.reverse(copy=False), END)
 
     def __contains__(self, node: object) -> bool:
         return node in self.nodes
@@ -87,14 +100,23 @@ class Stream:
             operand in self.with_parameters and operand not in self.nodes for operand in node.all_input_nodes
         )
 
+    def readers(self, node: fx.Node, *, on_the_way_of: fx.Node) -> list[fx.Node]:
+        """The nodes on the stream, and the output, that read a value, as far as they count for another one.
+
+        For a value that leads to the logits, what leads to other outputs only does not count.
+        """
+        if self.logits and on_the_way_of in self.leads_to_logits:
+            return [user for user in node.users if user in self.leads_to_logits]
+        return [user for user in node.users if user in self.nodes or user.op == "output"]
+
     def mixes_positions(self, node: fx.Node) -> bool:
         """Whether a node combines values at several positions: pooling, attention, convolution."""
         return operation(node) in POSITION_MIXERS
 
-    def _flow(self, ends: list[fx.Node]) -> nx.DiGraph:
+    def _flow(self, nodes: set[fx.Node], ends: list[fx.Node]) -> nx.DiGraph:
         flow = nx.DiGraph()
-        flow.add_edges_from((START, source) for source in self.sources if source in self.nodes)
-        flow.add_edges_from((operand, node) for node in self.nodes for operand in self.operands(node))
+        flow.add_edges_from((START, source) for source in self.sources if source in nodes)
+        flow.add_edges_from((operand, node) for node in nodes for operand in self.operands(node))
         flow.add_edges_from((end, END) for end in ends)
         flow.add_nodes_from((START, END))
         return flow
@@ -106,7 +128,7 @@ class Stream:
         """
         if _is_float(self.main):
             return [self.main]
-        dependent = _descendants([self.main])
+        dependent = descendants([self.main])
         looked_up = [
             n
             for n in dependent
@@ -114,16 +136,20 @@ class Stream:
             and operation(n) in {"embedding", "index", "linear"}
             and not any(_is_float(operand) for operand in n.all_input_nodes[1:])
         ]
-        behind = _descendants(user for node in looked_up for user in node.users)
+        behind = descendants(user for node in looked_up for user in node.users)
         return [node for node in looked_up if node not in behind]
 
     def others(self) -> list[Stream]:
         """The streams of the other inputs that pass through learned weights."""
         behind = [node for node in self.inputs if node is not self.main and self._n_learned_after(node)]
-        return [stream for node in behind if (stream := Stream(self.graph, node)).nodes]
+        return [
+            stream
+            for node in behind
+            if (stream := Stream(self.graph, node, logits_place=self.logits_place)).nodes
+        ]
 
     def _n_learned_after(self, node: fx.Node) -> int:
-        reached = _descendants([node])
+        reached = descendants([node])
         return sum(operation(n) in PRODUCTS and n in self.with_parameters for n in reached)
 
 
@@ -131,6 +157,11 @@ def shape_of(node: fx.Node) -> tuple[object, ...] | None:
     """The shape of a node's value, with names for open sizes; None where it is not one tensor."""
     value = node.meta.get("val")
     return tuple(map(str, value.shape)) if isinstance(value, Tensor) else None
+
+
+def descendants(roots: Iterable[fx.Node]) -> set[fx.Node]:
+    """Give some nodes with all that is computed from them; sizes carry no values on."""
+    return _closure(roots, lambda node: node.users)
 
 
 def module_path(node: fx.Node) -> tuple[str, ...]:
@@ -164,10 +195,6 @@ def attribute(node: fx.Node) -> Any:
     for part in str(node.target).split("."):
         value = getattr(value, part)
     return value
-
-
-def _descendants(roots: Iterable[fx.Node]) -> set[fx.Node]:
-    return _closure(roots, lambda node: node.users)
 
 
 def _ancestors(roots: Iterable[fx.Node]) -> set[fx.Node]:
