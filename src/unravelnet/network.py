@@ -383,7 +383,7 @@ class UnraveledNetwork(nn.Module):
         )
         lines = [title, table.to_string(index=False)]
         if self.unexplained:
-            lines += ["not understood:", *(f"  {line}" for line in self.unexplained)]
+            lines += ["not understood, or left out:", *(f"  {line}" for line in self.unexplained)]
         return "\n".join(lines)
 
     @torch.no_grad()

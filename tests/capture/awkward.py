@@ -319,6 +319,66 @@ class OwnStatistics(nn.Module):
         return x + self.norm(y).relu()
 
 
+class Conditioned(nn.Module):
+    """A denoiser of (t, x): most layers lie behind the time t, and the residual modules behind x."""
+
+    answer = ("identity", "identity")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(6)))
+        self.scales = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(2))
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(2))
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        t = self.time(t)
+        for layer, scale in zip(self.layers, self.scales, strict=True):
+            x = x + layer(x * (1 + scale(t))).relu()
+        return x
+
+
+class Bytes(nn.Module):
+    """Images of whole numbers, which are no ids."""
+
+    answer = ("identity",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.layer = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x.float() / 255)
+        return x + self.layer(x).relu()
+
+
+class Bag(nn.Module):
+    """The stream begins with the mean of what is looked up."""
+
+    answer = ("identity",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.layer = nn.EmbeddingBag(11, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        return x + self.layer(x).relu()
+
+
+class Waves(nn.Module):
+    """Complex inputs."""
+
+    answer = ("identity",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.view_as_real(x).flatten(1)
+        return y + self.layer(y).relu()
+
+
 IMAGES_4, IMAGES_8, IMAGES_3 = (torch.randn(3, c, 8, 8) for c in (4, 8, 3))
 VECTORS, TOKENS = torch.randn(3, WIDTH), torch.randn(3, 4, WIDTH)
 
@@ -340,6 +400,10 @@ CASES: list[tuple[type[nn.Module], object]] = [
     (Plain, IMAGES_3),
     (Subtracted, IMAGES_4),
     (ChangesItsInput, VECTORS),
+    (Conditioned, {"t": VECTORS.flip(0), "x": VECTORS}),
+    (Bytes, torch.arange(3 * 3 * 4 * 4, dtype=torch.uint8).view(3, 3, 4, 4)),
+    (Bag, torch.arange(12).view(3, 4) % 11),
+    (Waves, torch.randn(3, WIDTH // 2, dtype=torch.complex64)),
 ]
 
 

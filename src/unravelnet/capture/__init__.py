@@ -54,10 +54,10 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     model = bare_model(model)
     exported = export_model(model, example)
     stream = in_normal_form(Stream(exported.graph_module.graph, logits_place=exported.logits_place))
-    structure = find_structure(stream, stream.others())
+    structure = find_structure([stream, *stream.others()])
     label = name or type(model).__name__
     if not structure.regions:
-        raise CaptureError(refusal(label, stream))
-    net = assemble(exported, stream, structure, label)
+        raise CaptureError(refusal(label, structure.stream))
+    net = assemble(exported, structure, label)
     verify(model, exported, net, [region.output.name for region in structure.regions])
     return net.eval()

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.junctions import Region
 from unravelnet.capture.segments import GraphSegment, Head, Stem, Tap, Transition
-from unravelnet.capture.stream import Stream, descendants
+from unravelnet.capture.stream import descendants
 from unravelnet.capture.structure import Structure
 from unravelnet.errors import CaptureError
 from unravelnet.network import ResidualModule, UnraveledNetwork
@@ -40,15 +40,15 @@ class _Piece:
     reads: list[fx.Node] = field(default_factory=list)
 
 
-def assemble(exported: ExportedModel, stream: Stream, structure: Structure, name: str) -> UnraveledNetwork:
+def assemble(exported: ExportedModel, structure: Structure, name: str) -> UnraveledNetwork:
     """Build the network from the graph and the regions found in it."""
-    return _Assembly(exported, stream, structure).network(name)
+    return _Assembly(exported, structure).network(name)
 
 
 class _Assembly:
-    def __init__(self, exported: ExportedModel, stream: Stream, structure: Structure) -> None:
+    def __init__(self, exported: ExportedModel, structure: Structure) -> None:
         self.exported = exported
-        self.stream = stream
+        self.stream = structure.stream
         self.structure = structure
         self.regions = structure.regions
         self.module_of = {

@@ -24,8 +24,8 @@ _WHOLE = (0, _END, 1)
 
 
 def in_normal_form(stream: Stream) -> Stream:
-    """Rewrite the graph of a stream in place; give the stream of the new graph."""
-    on_stream, n_rewritten = set(stream.nodes), 0
+    """Rewrite the graph of a stream, and of those of other inputs, in place; give the stream of the new graph."""
+    on_stream, n_rewritten = set(stream.nodes).union(*(other.nodes for other in stream.others())), 0
     for node in list(stream.graph.nodes):
         rule = _RULES.get(operation(node))
         value = rule(_Site(node, on_stream)) if rule is not None and node in on_stream else None

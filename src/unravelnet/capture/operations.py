@@ -17,7 +17,8 @@ ADDITIONS = {"add", operator.add}
 PRODUCTS = {
     *("conv1d", "conv2d", "conv3d", "convolution", "_convolution"),
     *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
-    *("linear", "addmm", "mm", "bmm", "baddbmm", "matmul", "mv", "einsum", "bilinear", "embedding"),
+    *("linear", "addmm", "mm", "bmm", "baddbmm", "matmul", "mv", "einsum", "bilinear"),
+    *("embedding", "embedding_bag", "_embedding_bag"),
     *("lstm", "gru", "rnn_tanh", "rnn_relu"),
 }
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
@@ -66,7 +67,8 @@ UPSAMPLINGS = {
     *("upsample_bicubic2d", "upsample_linear1d", "interpolate"),
 }
 AFFINE = PRODUCTS | POOLINGS | NORMALISATIONS | RESHAPES | PADDINGS | SCALINGS | UPSAMPLINGS | CONSTANTS
-AFFINE -= RECURRENT | {"embedding"}
+LOOK_UPS = {"embedding", "embedding_bag", "_embedding_bag", "index"}
+AFFINE -= RECURRENT | LOOK_UPS - RESHAPES
 
 GATES = {"sigmoid", "hardsigmoid", "softmax", "_softmax", "tanh"}
 

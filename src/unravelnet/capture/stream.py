@@ -1,7 +1,7 @@
 """The part of a graph that depends on the stream, and its dominators.
 
-A value is *on the stream* when it depends on a floating-point activation: on the main input itself, or, where
-that holds token ids, on what is looked up with them. Masks, positions and batch sizes are off the stream.
+A value is *on the stream* when it depends on an activation: on the main input itself, or, where that holds token
+ids, on what is looked up with them. Masks, positions and batch sizes are off the stream.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import networkx as nx
 import torch
 from torch import Tensor, fx
 
-from unravelnet.capture.operations import POSITION_MIXERS, PRODUCTS, operation
+from unravelnet.capture.operations import LOOK_UPS, POSITION_MIXERS, PRODUCTS, operation
 
 START, END = "start", "end"
 
@@ -122,7 +122,7 @@ class Stream:
         return flow
 
     def _sources(self) -> list[fx.Node]:
-        """Find the first activations: the main input, or what is looked up with it.
+        """Find the first activations: the main input, or what is looked up with it where that holds ids.
 
         What is gathered from an activation by computed indices, as the tokens of an expert, is no new one.
         """
@@ -133,11 +133,11 @@ class Stream:
             n
             for n in dependent
             if _is_float(n)
-            and operation(n) in {"embedding", "index", "linear"}
+            and operation(n) in LOOK_UPS
             and not any(_is_float(operand) for operand in n.all_input_nodes[1:])
         ]
         behind = descendants(user for node in looked_up for user in node.users)
-        return [node for node in looked_up if node not in behind]
+        return [node for node in looked_up if node not in behind] or [self.main]
 
     def others(self) -> list[Stream]:
         """The streams of the other inputs that pass through learned weights."""
@@ -186,7 +186,7 @@ def _is_float(node: fx.Node) -> bool:
     value = node.meta.get("val")
     if value is None and node.op == "get_attr":
         value = attribute(node)
-    return isinstance(value, Tensor) and value.is_floating_point()
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def attribute(node: fx.Node) -> Any:

@@ -17,28 +17,35 @@ from unravelnet.capture.stream import Stream, module_path, shape_of
 
 @dataclass(frozen=True)
 class Structure:
-    """The outermost residual modules in execution order, and the sums that look like one and are none."""
+    """The outermost residual modules in execution order, and the sums that look like one and are none.
 
+    `stream`: the one that they are on.
+    """
+
+    stream: Stream
     regions: list[Region]
     unexplained: list[str]
 
 
-def find_structure(stream: Stream, others: Sequence[Stream] = ()) -> Structure:
+def find_structure(streams: Sequence[Stream]) -> Structure:
     """Find the residual modules of a graph; for a network without any, its plain layers.
 
-    `others`: the streams of further inputs, whose modules are listed and not taken apart.
+    `streams`: one of each input with learned layers behind it, the one with most layers first. The one with most
+    residual modules is taken apart: in (x, t) of a diffusion model, t has most layers behind it and x the modules.
+    Those of the others are listed.
     """
-    regions = junction_regions(stream)
-    behind_others = {region.junction for other in others for region in junction_regions(other)}
+    found = {stream: junction_regions(stream) for stream in streams}
+    stream, regions = max(found.items(), key=lambda item: len(item[1]))
+    behind_others = {region.junction for others in found.values() for region in others}
     elsewhere = sorted(behind_others - stream.nodes, key=stream.position.__getitem__)
     if regions:
         outermost = _nest(regions)
         _attach_after(stream, outermost)
         _name(stream, regions)
-        return Structure(outermost, unexplained(stream, regions, elsewhere))
+        return Structure(stream, outermost, unexplained(stream, regions, elsewhere))
     layers = _plain_regions(stream)
     _name(stream, layers)
-    return Structure(layers, left_out(stream, layers, elsewhere))
+    return Structure(stream, layers, left_out(stream, layers, elsewhere))
 
 
 def _nest(regions: Sequence[Region]) -> list[Region]:

@@ -122,7 +122,7 @@ def _print(description: dict[str, Any]) -> None:
     if not description["unexplained"]:
         print_line("Not understood: nothing.")
         return
-    print_line("Not understood, and left inside the modules or between them:")
+    print_line("Not understood, or left out; it stays inside the modules or between them:")
     for line in description["unexplained"]:
         print_line(f"  {line}")
 
