@@ -55,6 +55,7 @@ FLOORS = {
         "ledger",
         "memory_layout",
         "metrics",
+        "misfit",
         "models",
         "network",
         "output",

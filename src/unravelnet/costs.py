@@ -100,6 +100,8 @@ def check_seed(seed: int) -> None:
     unravelnet.errors.CostError: The seed 18,446,744,073,709,551,616 is out of range. Give a whole number from 0 to
     9,223,372,036,854,775,807.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise CostError(f"The seed {seed!r} is no int. Give a whole number from 0 to {LARGEST_SEED:,}.")
     if not 0 <= seed <= LARGEST_SEED:
         raise CostError(
             f"The seed {_text(seed)} is out of range. Give a whole number from 0 to {LARGEST_SEED:,}."

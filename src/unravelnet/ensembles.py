@@ -27,6 +27,7 @@ from unravelnet.evaluation import walk
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import rate_interval
 from unravelnet.metrics import as_outputs, check_outputs, find_metrics
+from unravelnet.misfit import taking
 from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName
 from unravelnet.record import Row, Table
@@ -103,6 +104,11 @@ def ensemble_of_routes(
         of_routes, targets_N = _probabilities(
             benches[0], measured[0], [net.full_route, *members], batch, batches.name
         )
+        if of_routes[0].isnan().any():
+            raise EvaluationError(
+                f"The intact network gives {int(of_routes[0].isnan().any(dim=1).sum())} outputs that are not finite "
+                "(NaN or infinite) in one batch. Check its weights, and the data for NaN."
+            )
         intact.add(of_routes[:1], targets_N)
         ensembles["routes"].add(of_routes[1:], targets_N)
         if len(benches) > 1:
@@ -200,7 +206,7 @@ def _probabilities(
         places.setdefault(route, []).append(place)
     found: list[Tensor] = [torch.empty(0)] * len(routes)
     targets_N = torch.empty(0)
-    with bench.running():
+    with bench.running(), taking(bench.net, inputs, name):
         for route, returned in walk(bench.net, places, bench.place(inputs)):
             outputs = as_outputs(returned, targets.to(bench.device), output=logits, name=name)
             assert outputs.targets_N is not None, "targets were given"

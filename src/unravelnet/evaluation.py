@@ -30,8 +30,9 @@ from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.ledger import SUMS, Ledger, Tally, settings_by_route
 from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
+from unravelnet.misfit import taking
 from unravelnet.network import State, UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName
+from unravelnet.output import Output, OutputName, tensors_of
 from unravelnet.reach import unreached_modules
 from unravelnet.record import ResultsStore, Row, Table
 from unravelnet.route import Route
@@ -123,11 +124,11 @@ def evaluate(
         "precision": precision,
         "device": bench.device.type,
         "compile": compile,
-        "batch_size": size,
-        "limit": limit,
+        "batch_size": int(size),
+        "limit": None if limit is None else int(limit),
         "until_ci": until_ci,
         "confidence": confidence if until_ci is not None else None,
-        "seed": seed if is_random else None,
+        "seed": int(seed) if is_random else None,
     }
     # A stream would have to be read twice, once to name it; only a store needs the name.
     is_named = store is not None or not isinstance(batches, StreamedBatches)
@@ -331,7 +332,8 @@ class _Sweep:
         needs_targets = any(metric.needs_targets for metric in self.metrics)
         targets = targets.to(self.bench.device) if targets is not None and needs_targets else None
         n_images = len(first_tensor(inputs))
-        values, not_finite = self._values(due, inputs, targets)
+        with taking(self.bench.net, inputs, self.data_name):
+            values, not_finite = self._values(due, inputs, targets)
         intact = values[self.intact].double()
         for route in due:
             own = values[route].double()
@@ -357,8 +359,7 @@ class _Sweep:
             if route == self.intact and not_finite[route]:
                 raise EvaluationError(
                     f"The intact network gives {int(not_finite[route])} outputs that are not finite (NaN or "
-                    "infinite) in one batch: nothing can be compared with it. Check its weights and the range of "
-                    "its inputs; precision='float32' has more room than bfloat16."
+                    f"infinite) in one batch: nothing can be compared with it. {_cause_of_infinity(inputs)}"
                 )
             values[route] = values_of(self.metrics, outputs)
         return values, not_finite
@@ -452,6 +453,15 @@ def _kendall_tau(route: Route, n_modules: int) -> float:
         return route.kendall_tau()
     except RouteError:
         return math.nan
+
+
+def _cause_of_infinity(inputs: Any) -> str:
+    floating = [tensor for tensor in tensors_of(inputs).values() if tensor.is_floating_point()]
+    if not all(bool(tensor.isfinite().all()) for tensor in floating):
+        return (
+            "The inputs themselves hold NaN or infinite values: mend the data, or leave those examples out."
+        )
+    return "Check its weights and the range of its inputs; precision='float32' has more room than bfloat16."
 
 
 def _check_targets(metrics: Iterable[Metric], targets: Tensor | None) -> None:

@@ -197,8 +197,8 @@ class UnraveledNetwork(nn.Module):
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
     multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood,
     and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
-    `outputs` are the tensors that the network returns, by name: their shapes on the example and types, without
-    values. `input_origin` says where the shape of its input was taken from.
+    `inputs` and `outputs` are the tensors that the network takes and returns, by name: their shapes on the example
+    and types, without values. `input_origin` says where the shape of its input was taken from.
     """
 
     def __init__(
@@ -222,6 +222,7 @@ class UnraveledNetwork(nn.Module):
         self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
         self.input_origin = ""
         self.total_macs = 0
+        self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}
         for index, module in enumerate(self.residual_modules):
             module.index = index
@@ -409,7 +410,7 @@ class UnraveledNetwork(nn.Module):
             total += transition_macs.count + module_macs.count
         with _Macs() as head_macs:
             returned = self.leave(state)
-        self.outputs = {name: tensor.to("meta") for name, tensor in tensors_of(returned).items()}
+        self.outputs = _forms(returned)
         self.total_macs = (total + head_macs.count) // n_examples
 
 
@@ -505,6 +506,11 @@ def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _forms(values: Any) -> dict[str, Tensor]:
+    """List tensors by name, with shape and type and without values."""
+    return {name: tensor.to("meta") for name, tensor in tensors_of(values).items()}
 
 
 def _computation_of(part: nn.Module) -> str:

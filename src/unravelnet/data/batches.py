@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence, Sized
 
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from unravelnet.costs import MOST_EXAMPLES_AT_A_TIME, check_number
+from unravelnet.data.drawing import check_count
+from unravelnet.data.guard import reading
 from unravelnet.data.loading import load
 from unravelnet.data.source import Batch, Source, hash_batches, n_examples, open_source, part_of, split_batch
 from unravelnet.errors import DataError
@@ -109,7 +112,7 @@ class StreamedBatches(Batches):
 
     def __iter__(self) -> Iterator[Batch]:
         seen = 0
-        for item in self.stream:
+        for item in _items_of(self.stream, self.name):
             batch = split_batch(item)
             if self.limit is not None:
                 batch = part_of(batch, 0, self.limit - seen)
@@ -147,6 +150,18 @@ class StreamedBatches(Batches):
             )
 
 
+def _items_of(stream: Iterable[object], name: str) -> Iterator[object]:
+    """Go through a stream; what its own code raises says which batch it was."""
+    items = iter(stream)
+    for number in itertools.count():
+        with reading(f"Batch {number} of {name}", "Mend the data set, or what makes its batches."):
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
+
+
 def as_batches(
     data: object,
     *,
@@ -166,12 +181,15 @@ def as_batches(
     specification, which is drawn from by `shuffle_seed` (0 if None). `shuffle_seed`: the seed of a random
     order. Raises DataError where the data is empty, has fewer images than the limit, or cannot be shuffled.
     """
+    check_count(batch_size, "batch_size")
+    if limit is not None:
+        check_count(limit, "limit")
     if batch_size < 1:
         raise DataError(f"A batch of {batch_size} images cannot be made; give batch_size=1 or more.")
     check_number(batch_size, MOST_EXAMPLES_AT_A_TIME, "images at a time")
     if limit is not None and limit < 1:
         raise DataError(f"{limit} images were asked for; give limit=1 or more, or None for all.")
-    if isinstance(data, str):
+    if isinstance(data, str | os.PathLike):
         data = load(data, "test", limit=limit, seed=shuffle_seed or 0)
     source = open_source(data)
     if source is not None:

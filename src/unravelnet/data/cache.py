@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ def directory_key(directory: Path) -> str:
     """Identify what a directory holds by paths, sizes and times of its files, without reading them."""
     directory = directory.resolve()
     files = sorted(str(path) for path in directory.rglob("*") if path.is_file())
-    return _hash(b"\n".join([str(directory).encode(), *map(file_stamp, files)]))
+    return _hash(b"\n".join([os.fsencode(directory), *map(file_stamp, files)]))
 
 
 def content_key(*digests: str) -> str:

@@ -6,25 +6,33 @@ batch is decoded anew: slower, at any size.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unravelnet.data.guard import reading
 from unravelnet.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
     from PIL import Image
 
+# What images are made of in practice. Pillow knows many more, and hands PostScript to another program.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
+# Pixels of 16 bits and more, which a conversion to bytes would cut off at 255.
+_DEEP_MODES = ("I", "F")
+# A quarter of a gibibyte as bytes in colour; larger images are damaged or meant to fill the memory.
+_MOST_PIXELS = 2**28 // 3
 # Images that one thread decodes at a stretch: small enough to share work, large enough to pay for the call.
 _STRETCH = 64
 
@@ -120,39 +128,59 @@ class EncodedImages:
                 f"The images of {self.name} differ in form: the first is grey, number {place} has colours. "
                 "Convert them to one form first."
             )
-        try:
+        with self._reading(place):
             decoded = np.asarray(image.convert("RGB" if self.is_colour else "L"))
-        except (OSError, ValueError, SyntaxError) as error:
-            raise self._damaged(place, error) from error
         return decoded.reshape(*decoded.shape[:2], -1).transpose(2, 0, 1)
 
     def _open(self, place: int) -> Image.Image:
+        """Read the head of an image: its size and form."""
         from PIL import Image, UnidentifiedImageError
 
-        cell = self.cells[place].as_py()
-        if not cell or not (cell.get("bytes") or cell.get("path")):
-            raise DataError(f"Image number {place} of {self.name} is missing: its cell is empty.")
-        try:
-            if cell.get("bytes"):
-                return Image.open(io.BytesIO(cell["bytes"]))
-            return Image.open(io.BytesIO(Path(cell["path"]).read_bytes()))
-        except (OSError, UnidentifiedImageError) as error:
-            raise self._damaged(place, error) from error
+        with self._reading(place):
+            content = _content(self.cells[place].as_py() or {})
+            try:
+                image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            except UnidentifiedImageError:  # which speaks of an address in memory
+                raise ValueError(f"it is none of {', '.join(_FORMATS)}") from None
+        if image.width * image.height > _MOST_PIXELS:
+            raise DataError(
+                f"{self._title(place)} has {image.height}×{image.width} pixels; at most {_MOST_PIXELS:,} are "
+                "read. Bring the images to the size that a network takes."
+            )
+        if image.mode.partition(";")[0] in _DEEP_MODES:
+            raise DataError(
+                f"{self._title(place)} has more than 8 bits a pixel (mode {image.mode}). Convert the images to 8 bits "
+                "first, in the way that keeps what is seen in them."
+            )
+        return image
 
-    def _damaged(self, place: int, error: Exception) -> DataError:
+    def _reading(self, place: int) -> contextlib.AbstractContextManager[None]:
+        return reading(self._title(place), "Remove or restore it.", cannot="be decoded")
+
+    def _title(self, place: int) -> str:
         path = (self.cells[place].as_py() or {}).get("path") or "no file name"
-        return DataError(
-            f"Image number {place} of {self.name} ({path}) cannot be decoded: {error}. Remove or restore it."
-        )
+        return f"Image number {place} of {self.name} ({path})"
+
+
+def _content(cell: dict[str, Any]) -> bytes:
+    """Give the bytes of an image, from its cell or its file."""
+    if cell.get("bytes"):
+        return bytes(cell["bytes"])
+    if not cell.get("path"):
+        raise ValueError("its cell is empty")
+    # A pipe or a device would never end.
+    if not Path(cell["path"]).is_file():
+        raise ValueError("there is no such file")
+    return Path(cell["path"]).read_bytes()
 
 
 def file_stamp(path: str) -> bytes:
     """Describe a file by path, size and time of change, without reading it."""
     try:
         status = Path(path).stat()
-    except OSError:
-        return path.encode()
-    return f"{path} {status.st_size} {status.st_mtime_ns}".encode()
+    except (OSError, ValueError):
+        return os.fsencode(path)
+    return os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}")
 
 
 def _as_numpy(indices: Tensor | slice | Sequence[int]) -> np.ndarray | slice:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unravelnet.data.drawing import draw
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.errors import DataError
 from unravelnet.targets import class_targets, numbered_classes
@@ -128,14 +129,7 @@ class ImageData:
 
         Raises DataError where there are fewer images.
         """
-        if not 1 <= limit <= len(self):
-            raise DataError(
-                f"{limit} images of {self.name} were asked for, and it has {len(self)}; ask for 1 to "
-                f"{len(self)}."
-            )
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(self), generator=generator)[:limit]
-        return self.take(chosen.sort().values)
+        return self.take(draw(len(self), limit, seed, unit=self.unit, name=self.name))
 
     def fingerprint(self) -> str:
         """Hash images, targets and normalisation: the identity of the data in the results store."""

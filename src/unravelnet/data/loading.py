@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from unravelnet.data import cache
 from unravelnet.data.encoded import ColourFoundError, EncodedImages
+from unravelnet.data.guard import reading
 from unravelnet.data.image_data import ImageData, channel_statistics
 from unravelnet.data.repository import Labelled, looks_like_path, read_splits
 from unravelnet.errors import DataError, unknown_name
@@ -36,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def load(
-    specification: str,
+    specification: str | os.PathLike[str],
     split: Split = "test",
     *,
     limit: int | None = None,
@@ -55,7 +57,17 @@ def load(
     missing, empty, mislabelled, damaged or of several sizes, and UnknownNameError for an unknown name.
     """
     check_split(split)
-    data = _digits(split) if specification == DIGITS else _load_images(specification, split, max_bytes)
+    if not isinstance(specification, str | os.PathLike):
+        raise DataError(
+            f"Data is loaded from a directory or by the name of a data set; got a value of type "
+            f"{type(specification).__name__}."
+        )
+    specification = os.fspath(specification)
+    if specification == DIGITS:
+        data = _digits(split)
+    else:
+        with reading(reprlib.repr(specification), "Give another directory, or another data set."):
+            data = _load_images(specification, split, max_bytes)
     return data if limit is None else data.subset(limit, seed=seed)
 
 

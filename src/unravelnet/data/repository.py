@@ -6,18 +6,23 @@ Local data never touches the network. Nothing is executed that comes with a data
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unravelnet.data.encoded import EncodedImages
+from unravelnet.data.guard import reading
 from unravelnet.errors import DataError, unknown_name
 from unravelnet.files import usable_path
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow
 
 # Short names that people use, and where the hub keeps them.
 HUB_NAMES = {
@@ -70,19 +75,30 @@ def _open_directory(specification: str) -> Mapping[str, datasets.Dataset]:
     import datasets
 
     path = usable_path(specification)
-    try:
-        with _quiet():
+    _check_links(path)
+    way_out = "Give Parquet files with images and labels, or images in one folder a class."
+    with _quiet(), reading(f"The directory {specification}", way_out):
+        try:
             found = datasets.load_dataset(str(path))
-    except FileNotFoundError as error:
-        raise DataError(
-            f"There are no data files in {specification}: expected Parquet files with images and labels, or "
-            "images in one folder a class."
-        ) from error
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(
-            f"The directory {specification} cannot be read as a data set: {_one_line(error)}"
-        ) from error
+        except FileNotFoundError as error:
+            is_pattern = bool(set(path.name) & set("*?[]"))
+            why = (
+                ": its name has one of the characters * ? [ ], which stand for others in patterns"
+                * is_pattern
+            )
+            raise DataError(f"There are no data files in {specification}{why}. {way_out}") from error
     return dict(found)
+
+
+def _check_links(path: Path) -> None:
+    """Raise DataError where a folder inside is a link: `datasets` would leave its images out without a word."""
+    for parent, folders, _ in os.walk(path):
+        link = next((Path(parent, name) for name in sorted(folders) if Path(parent, name).is_symlink()), None)
+        if link is not None:
+            raise DataError(
+                f"The folder {link.relative_to(path)} in {path} is a link, and links to folders are not followed. Put "
+                "the folder itself there; links to single files are followed."
+            )
 
 
 def _open_name(specification: str) -> Mapping[str, datasets.Dataset]:
@@ -90,13 +106,12 @@ def _open_name(specification: str) -> Mapping[str, datasets.Dataset]:
 
     name, _, configuration = specification.partition(":")
     name = HUB_NAMES.get(name, name)
-    try:
-        with _quiet(), _without_waiting(name):
-            found = datasets.load_dataset(name, configuration or None)
-    except (datasets.exceptions.DatasetNotFoundError, ConnectionError) as error:
-        raise _not_found(specification, error) from error
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"The data set {specification!r} cannot be opened: {_one_line(error)}") from error
+    with _quiet(), reading(f"The data set {specification!r}", "Give another, or a directory."):
+        try:
+            with _without_waiting(name):
+                found = datasets.load_dataset(name, configuration or None)
+        except (datasets.exceptions.DatasetNotFoundError, ConnectionError) as error:
+            raise _not_found(specification, error) from error
     return dict(found)
 
 
@@ -116,7 +131,8 @@ def _quiet() -> Iterator[None]:
     had_bars = datasets.are_progress_bars_disabled() is False
     verbosity = datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    # Its errors come as exceptions as well.
+    datasets.logging.set_verbosity(logging.CRITICAL + 1)
     try:
         yield
     finally:
@@ -169,12 +185,21 @@ def _read_table(table: datasets.Dataset, name: str) -> Labelled:
     image_columns = [column for column, kind in features.items() if isinstance(kind, datasets.Image)]
     if not image_columns:
         raise DataError(f"{name} has no column of images. Its columns: {', '.join(features)}.")
-    targets, classes = _labels(table, name)
     cells = table.with_format("arrow").data.column(image_columns[0])
+    targets, classes = _labels(table, name, cells)
     return Labelled(EncodedImages(cells, name=name), targets, classes)
 
 
-def _labels(table: datasets.Dataset, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _why_unlabelled(cells: pyarrow.ChunkedArray) -> str:
+    """Say that images are in one folder, where they are: two or more make labels."""
+    paths = [cell["path"] for cell in cells.to_pylist() if cell and cell["path"]]
+    folders = {Path(path).parent.name for path in paths}
+    return f": all images are in one folder, {folders.pop()}" if len(folders) == 1 else ""
+
+
+def _labels(
+    table: datasets.Dataset, name: str, cells: pyarrow.ChunkedArray
+) -> tuple[np.ndarray, tuple[str, ...]]:
     import datasets
 
     features = table.features
@@ -182,8 +207,8 @@ def _labels(table: datasets.Dataset, name: str) -> tuple[np.ndarray, tuple[str, 
     columns = [column for column in (*_LABEL_COLUMNS, *class_columns) if column in features]
     if not columns:
         raise DataError(
-            f"{name} has no column of labels. Expected one called {', '.join(_LABEL_COLUMNS)}, or images in "
-            f"one folder a class; its columns: {', '.join(features)}."
+            f"{name} has no column of labels{_why_unlabelled(cells)}. Expected one called {', '.join(_LABEL_COLUMNS)}, "
+            f"or images in folders, one for each of two classes or more; its columns: {', '.join(features)}."
         )
     column = columns[0]
     labels = table.data.column(column)
@@ -204,7 +229,3 @@ def _labels(table: datasets.Dataset, name: str) -> tuple[np.ndarray, tuple[str, 
         raise DataError(f"{name} has no labels: they are all {targets[0]}. Take a split that is labelled.")
     names = getattr(features[column], "names", None) or ()
     return targets.astype(np.int64), tuple(names)
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())[:300]

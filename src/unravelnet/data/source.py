@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
+from unravelnet.data.guard import reading
 from unravelnet.data.image_data import ImageData
 from unravelnet.data.text_data import TextData
 from unravelnet.errors import DataError
@@ -69,7 +70,15 @@ class TensorSource:
         self.inputs = inputs
         self.targets = targets
         self.name = name
-        lengths = {len(tensor) for tensor in _tensors({"inputs": inputs, "targets": targets}).values()}
+        tensors = _tensors({"inputs": inputs, "targets": targets})
+        if not tensors or min(tensor.dim() for tensor in tensors.values()) < 1:
+            raise DataError(
+                f"The inputs, a {type(inputs).__name__}, hold {'a single number' if tensors else 'no tensor'}. Give "
+                "tensors, or numpy arrays, whose first dimension counts the images."
+            )
+        for key, tensor in tensors.items():
+            _check_form(tensor, key.strip("/"))
+        lengths = {len(tensor) for tensor in tensors.values()}
         if len(lengths) > 1:
             raise DataError(
                 f"Inputs and targets differ in length: {', '.join(map(str, sorted(lengths)))}. "
@@ -101,13 +110,16 @@ class DatasetSource:
         return len(cast(Sequence[Any], self.dataset))
 
     def gather(self, indices: Tensor) -> Batch:
-        try:
-            return split_batch(default_collate([self.dataset[int(index)] for index in indices]))
-        except TypeError as error:
-            raise DataError(
-                f"The items of {self.name} cannot be put together to batches: {error} "
-                "Let its transform turn them into tensors."
-            ) from error
+        items = []
+        for index in indices:
+            with reading(f"Item {int(index)} of {self.name}", "Mend the data set, or leave the item out."):
+                items.append(self.dataset[int(index)])
+        with reading(
+            f"The items of {self.name}",
+            "Let its transform turn them into tensors of one shape.",
+            cannot="be put together to batches",
+        ):
+            return split_batch(default_collate(items))
 
     def fingerprint(self, order: Tensor) -> str:
         return hash_batches(self.gather(part) for part in order.split(_HASHED_AT_ONCE))
@@ -134,13 +146,34 @@ def _open(data: object) -> Source | None:
     if isinstance(data, Dataset):
         return DatasetSource(data)
     if isinstance(data, Tensor | np.ndarray):
-        return TensorSource(torch.as_tensor(data), None)
+        return TensorSource(as_tensors(data), None)
     if isinstance(data, Mapping):
-        return TensorSource(cast(Inputs, data), None)
+        return TensorSource(as_tensors(data), None)
     if isinstance(data, tuple | list) and _is_pair(data):
-        inputs = torch.as_tensor(data[0]) if isinstance(data[0], np.ndarray) else data[0]
-        return TensorSource(inputs, torch.as_tensor(data[1]))
+        return TensorSource(as_tensors(data[0]), as_tensors(data[1]))
     return None
+
+
+def as_tensors(value: Any) -> Any:
+    """Turn the numpy arrays of nested inputs into tensors. Raises DataError for what holds no numbers."""
+    if isinstance(value, np.ndarray):
+        with reading("An array", "Give arrays of numbers."):
+            return torch.as_tensor(value)
+    if isinstance(value, Mapping):
+        return {key: as_tensors(part) for key, part in value.items()}
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        return type(value)(as_tensors(part) for part in value)
+    return value
+
+
+def _check_form(tensor: Tensor, key: str) -> None:
+    """Raise DataError where the images of a tensor cannot be taken out one by one."""
+    forms = {"meta": tensor.is_meta, "quantised": tensor.is_quantized, "nested": tensor.is_nested}
+    form = next((name for name, is_so in forms.items() if is_so), None)
+    if form is not None or tensor.layout != torch.strided:
+        raise DataError(
+            f"The tensor {key} is {form or 'sparse'}; give an ordinary one, which holds a value at every place."
+        )
 
 
 def _is_pair(data: Sequence[object]) -> bool:
@@ -149,7 +182,7 @@ def _is_pair(data: Sequence[object]) -> bool:
     inputs = data[0]
     if isinstance(data, list):
         # [images, labels] is a pair; [images, images] are two batches.
-        is_labels = not torch.as_tensor(data[1]).is_floating_point() and data[1].ndim == 1
+        is_labels = not as_tensors(data[1]).is_floating_point() and data[1].ndim == 1
         return is_labels and isinstance(inputs, Tensor | np.ndarray) and inputs.ndim > 1
     return isinstance(inputs, Tensor | np.ndarray | Mapping) or bool(_tensors({"inputs": inputs}))
 

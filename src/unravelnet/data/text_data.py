@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unravelnet.data.drawing import draw
 from unravelnet.errors import DataError
 from unravelnet.targets import IGNORED_TARGET
 
@@ -144,12 +145,7 @@ class TextData:
 
         Raises DataError where there are fewer.
         """
-        if not 1 <= limit <= len(self):
-            raise DataError(
-                f"{limit} sequences of {self.name} were asked for, and it has {len(self)}; ask for 1 to {len(self)}."
-            )
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:limit]
-        return self.take(chosen.sort().values)
+        return self.take(draw(len(self), limit, seed, unit=self.unit, name=self.name))
 
     def at_end(self, n_predicted: int) -> TextData:
         """Give the same sequences for a network that predicts at so many positions of their ends only."""

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.loss import Loss
+from unravelnet.misfit import taking
 from unravelnet.network import (
     Inputs,
     ResidualModule,
@@ -296,6 +297,11 @@ def record(net: UnraveledNetwork, inputs: Inputs, route: Route | None = None) ->
     To be called inside `fixed(net)`. `route`: the full one if None. Raises RouteError where it does not fit.
     """
     route = net.full_route if route is None else net.check(route)
+    with taking(net, inputs):
+        return _record(net, inputs, route)
+
+
+def _record(net: UnraveledNetwork, inputs: Inputs, route: Route) -> Recording:
     given, leaves = _with_leaf(inputs)
     with torch.enable_grad():
         entered = net.enter(given)

@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unravelnet.gradient.measurement import facts_of, open_batches
+from unravelnet.misfit import taking
 from unravelnet.network import (
     Inputs,
     State,
@@ -146,7 +147,7 @@ def _row(position: int, place: _Place, response: _Response) -> Row:
 
 def _run(net: UnraveledNetwork, inputs: Inputs, watch: _Watch) -> None:
     """Run the intact network, telling the watch which part of it is running."""
-    with watch.inside(net.stem, "stem"):
+    with taking(net, inputs), watch.inside(net.stem, "stem"):
         state = net.enter(inputs)
     for module in net.residual_modules:
         state = _move(net, state, module.chain, watch)
