@@ -70,7 +70,10 @@ def main() -> None:
     print(next(line.strip() for line in torch.__config__.show().splitlines() if "MKL-DNN" in line))
     for isa in ("AVX2", "DEFAULT"):
         for n_channels in (1, 2, 3, 4, 6, 7, 8, 12, 16):
-            print(f"{isa:8} in_channels={n_channels:<3} {outcome(isa, n_channels, 'channels_last', True)}", flush=True)
+            print(
+                f"{isa:8} in_channels={n_channels:<3} {outcome(isa, n_channels, 'channels_last', True)}",
+                flush=True,
+            )
         print(f"{isa:8} in_channels=4   contiguous: {outcome(isa, 4, 'contiguous_format', True)}")
         print(f"{isa:8} in_channels=4   channels last, oneDNN off: {outcome(isa, 4, 'channels_last', False)}")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.data.conftest import write_images
-from unravelnet.data import cache, load
+from unravelnet import models
+from unravelnet.data import cache, load, load_text
 from unravelnet.data.loading import divide
 from unravelnet.errors import DataError, UnknownNameError
 
@@ -341,7 +344,7 @@ def test_a_folder_with_too_few_images_to_divide_is_explained(tmp_path, pixels):
         load(str(tmp_path / "few"))
 
 
-@pytest.mark.parametrize("name", ["", "./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "nowhere/"])
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "nowhere/"])
 def test_a_missing_directory_is_explained(name):
     with pytest.raises(DataError, match="There is no directory"):
         load(name)
@@ -349,8 +352,14 @@ def test_a_missing_directory_is_explained(name):
 
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(
+        DataError, match=r"is a file.* Give unravelnet\.data\.load_text\('.*notes\.txt'"
+    ) as caught:
         load(str(tmp_path / "notes.txt"))
+    call = re.search(r"unravelnet\.data\.load_text\((.*?), tokenizer", str(caught.value)).group(1)
+    (tmp_path / "notes.txt").write_text("hello " * 500)
+    assert len(load_text(ast.literal_eval(call))) == 4
+    assert callable(models.load_data)
 
 
 def test_an_unknown_split_is_explained():

@@ -127,17 +127,16 @@ def _load_images(specification: str, split: str, max_bytes: int | None) -> Image
 
 
 def _check_exists(specification: str, path: Path) -> None:
-    if specification and path.is_dir():
+    if path.is_dir():
         return
     if path.is_file():
         raise DataError(
             f"{specification} is a file; images are loaded from a directory or by the name of a data set, a text by "
-            "`load_text`."
+            f"`load_text`. Give unravelnet.data.load_text({specification!r}, tokenizer=FILE), without tokenizer for a "
+            f"model that reads bytes, or unravelnet.models.load_data(MODEL, {specification!r}), as MODEL reads it."
         )
-    if not specification or looks_like_path(specification):
-        raise DataError(
-            f"There is no directory {specification or '(empty name)'}. Give one that has data in it."
-        )
+    if looks_like_path(specification):
+        raise DataError(f"There is no directory {specification}. Give one that has data in it.")
 
 
 def _budget(max_bytes: int | None) -> int:
