@@ -64,7 +64,7 @@ def collect(command: Sequence[str] | None = None, **facts: Any) -> dict[str, Any
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": _cores(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         **facts,
     }
 
@@ -150,7 +150,8 @@ def _cores() -> int | None:
     return os.cpu_count()
 
 
-def _memory_bytes() -> int | None:
+def memory_bytes() -> int | None:
+    """Say how much memory this machine has; None where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

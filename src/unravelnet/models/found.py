@@ -150,7 +150,9 @@ def reason_of(error: BaseException) -> str:
     """
     if isinstance(error, SystemExit):
         return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
+    first, *rest = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().split("\n")
+    # What a first line announces stands in the next.
+    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
     kind = type(error).__name__
     return f"{kind}: {text[:_LONGEST_REASON].rstrip('. ')}" if text else kind
 

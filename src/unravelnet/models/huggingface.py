@@ -16,13 +16,15 @@ import torch
 from torch import nn
 
 from unravelnet._extras import require
-from unravelnet.errors import CheckpointError, ModelError
+from unravelnet.costs import MOST_LAYERS, check_number
+from unravelnet.errors import CheckpointError, CostError, ModelError
 from unravelnet.files import usable_path
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
 from unravelnet.models.weights import refuse
 from unravelnet.network import Inputs
+from unravelnet.provenance import memory_bytes
 
 _log = logging.getLogger("unravelnet.models")
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -52,6 +54,7 @@ def from_transformers(name: str, wish: Wish) -> Found:
     with _quiet(transformers):
         config = read_config(transformers, name)
         head = _head(transformers, config)
+        _check_memory(head, name, config)
         found = _stored(head, name, config) or _drawn(head, name, config, wish)
     takes_text = getattr(found.model, "main_input_name", "input_ids") == "input_ids"
     wish.check_takes(f"hf:{name}", "text" if takes_text else "images")
@@ -104,11 +107,14 @@ def read_config(transformers: Any, name: str) -> Any:
             f"There is no directory {name}, and no model of that name was downloaded before. Nothing is downloaded "
             f"here{hint}."
         ) from error
-    if getattr(config, "quantization_config", None):
+    if getattr(config, "quantization_config", None) is not None:
         raise ModelError(
             f"hf:{name} holds quantised weights (quantization_config in config.json), which are not taken apart. Give "
             "the model that it was made from."
         )
+    for key, value in config.to_dict().items():
+        if "layer" in key and isinstance(value, int):
+            check_number(value, MOST_LAYERS, f"layers ({key} in config.json)")
     return config
 
 
@@ -149,6 +155,29 @@ def _head(transformers: Any, config: Any) -> Any:
     )
 
 
+def _check_memory(head: Any, name: str, config: Any) -> None:
+    """Raise CostError where the parameters of a model are larger than the memory of this machine."""
+    n_bytes = 0
+    # What is wrong with a configuration is told when it is used.
+    with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        n_bytes = 4 * sum(parameter.numel() for parameter in _made(head, config).parameters())
+    available = memory_bytes()
+    if available is not None and n_bytes > available:
+        raise CostError(
+            f"hf:{name} has {n_bytes / 2**30:.1f} GiB of parameters as float32, and this machine has "
+            f"{available / 2**30:.1f} GiB of memory. Give a smaller model."
+        )
+
+
+def _made(head: Any, config: Any) -> nn.Module:
+    # The class of one architecture takes no such option: it is a part of transformers itself.
+    is_own = hasattr(head, "_from_config")
+    model: nn.Module = (
+        head._from_config(config) if is_own else head.from_config(config, trust_remote_code=False)
+    )
+    return model
+
+
 def _stored(head: Any, name: str, config: Any) -> Found | None:
     """Load the weights that are on this machine; None where there are none."""
     directory = usable_path(name)
@@ -159,7 +188,7 @@ def _stored(head: Any, name: str, config: Any) -> Found | None:
         # Older versions of transformers run it without asking.
         raise ModelError(f"hf:{name} brings code of its own (custom_generate). {_NO_CODE}")
     try:
-        with explained(f"The weights in {name} are damaged or of another model", CheckpointError):
+        with explained(f"The weights in {name} are damaged or do not fit its config.json", CheckpointError):
             model, loaded = head.from_pretrained(
                 str(directory) if is_directory else name,
                 config=config,
@@ -189,11 +218,7 @@ def _drawn(head: Any, name: str, config: Any, wish: Wish) -> Found:
     if wish.n_classes is not None:
         config.num_labels = wish.n_classes
     with explained(f"hf:{name} cannot be made from its config.json"):
-        # The class of one architecture takes no such option: it is a part of transformers itself.
-        is_own = hasattr(head, "_from_config")
-        model: nn.Module = (
-            head._from_config(config) if is_own else head.from_config(config, trust_remote_code=False)
-        )
+        model = _made(head, config)
     return Found(model, f"hf:{name}", is_random=True)
 
 
