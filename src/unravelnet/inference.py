@@ -155,7 +155,8 @@ def _is_call(node: object, target: object) -> bool:
 def _fold_pair(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
     weight_node, bias_node = convolution.args[1], convolution.args[2] if len(convolution.args) > 2 else None
     operands = [weight_node, bias_node, *norm.args[1:5]]
-    uses_own_statistics = norm.args[5] is not False or operands[-1] is None
+    follows_mode = _is_constant(norm.args[5])
+    uses_own_statistics = not (norm.args[5] is False or follows_mode) or operands[-1] is None
     if uses_own_statistics or not all(operand is None or _is_constant(operand) for operand in operands):
         return
     weight, bias, scale, shift, mean, variance = (_constant(module, operand) for operand in operands)

@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -25,7 +25,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from unravelnet.errors import CheckpointError, DataError, RouteError
+from unravelnet.errors import CheckpointError, DataError, RouteError, TrainingError
 from unravelnet.output import tensors_of
 from unravelnet.route import Mode, Route, Step
 
@@ -39,7 +39,7 @@ Held = Mapping[str, Tensor]
 
 NOTHING_HELD: Held = {}
 # Attributes that say something of a network and change nothing of what it computes.
-_WORDS = {"name", "training", "unexplained", "input_origin"}
+_WORDS = {"name", "training", "training_obstacle", "unexplained", "input_origin"}
 
 
 class Segment(nn.Module):
@@ -198,7 +198,8 @@ class UnraveledNetwork(nn.Module):
     multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood,
     and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
     `inputs` and `outputs` are the tensors that the network takes and returns, by name: their shapes on the example
-    and types, without values. `input_origin` says where the shape of its input was taken from.
+    and types, without values. `input_origin` says where the shape of its input was taken from. `training_obstacle`
+    says why a captured network cannot be put into training mode, where it cannot.
     """
 
     def __init__(
@@ -221,6 +222,7 @@ class UnraveledNetwork(nn.Module):
         self.unexplained = tuple(unexplained)
         self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
         self.input_origin = ""
+        self.training_obstacle = ""
         self.total_macs = 0
         self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}
@@ -240,6 +242,15 @@ class UnraveledNetwork(nn.Module):
         for step in steps:
             state = self.advance(state, step)
         return self.leave(state)
+
+    def train(self, mode: bool = True) -> Self:
+        """Put the network into training mode, or out of it.
+
+        Raises TrainingError where the network was captured and does in training mode what its graph does not show.
+        """
+        if mode and self.training_obstacle:
+            raise TrainingError(self.training_obstacle)
+        return super().train(mode)
 
     @property
     def input_shape(self) -> Shape:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from unravelnet import checkpoint as checkpoints
 from unravelnet import provenance, zoo
@@ -83,6 +83,8 @@ def train(
     TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, and
     DataError for bad data.
     """
+    if net.training_obstacle:
+        raise TrainingError(net.training_obstacle)
     plan = _with_learning_rate((plan or TrainingPlan()).changed(options), net)
     training_data = TrainingData.open(data, plan)
     if validation is None and isinstance(data, str):
@@ -140,6 +142,7 @@ class _Training:
         """Place network and random state for training, and give both back afterwards."""
         found = self._found()
         home = next(self.net.parameters()).device
+        buffers = [(module, dict(module._buffers)) for module in self.net.modules()]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
@@ -155,6 +158,7 @@ class _Training:
                     yield
             finally:
                 lay(self.net, Layout(channels_last=False), home)
+                _give_back(buffers)
                 self.net.zero_grad(set_to_none=True)
                 self.net.eval()
 
@@ -474,6 +478,16 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return usable_device(name, otherwise="Give 'auto', 'cpu' or 'cuda'.", error=TrainingError)
+
+
+def _give_back(buffers: list[tuple[nn.Module, dict[str, Tensor | None]]]) -> None:
+    """Put what became of buffers into the tensors that they were: a captured network shares them with its model."""
+    for module, before in buffers:
+        for name, buffer in before.items():
+            now = module._buffers[name]
+            if buffer is not None and now is not None and now is not buffer:
+                buffer.copy_(now)
+                module._buffers[name] = buffer
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import io
+import pickle
 import types
 from collections.abc import Callable
 from typing import Any
@@ -298,3 +301,21 @@ def test_a_refusal_prints_nothing_but_itself(capfd: pytest.CaptureFixture[str]) 
     with pytest.raises(CaptureError, match=r"data-dependent control flow in forward, line \d+ "):
         un.unravel(Decides(), X)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_network_is_copied_and_not_pickled() -> None:
+    net = un.unravel(two_blocks(), X)
+    twin = copy.deepcopy(net)
+    assert torch.equal(twin(X), net(X))
+    assert not {id(p) for p in twin.parameters()} & {id(p) for p in net.parameters()}
+    for save in (pickle.dumps, lambda net: torch.save(net, io.BytesIO())):
+        with pytest.raises(
+            CaptureError, match=r"cannot be pickled.* torch\.save\(net\.state_dict\(\), FILE\)"
+        ):
+            save(net)
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    other = un.unravel(nn.Sequential(Block(), Block()), X)
+    other.load_weights(torch.load(file))
+    assert torch.equal(other(X), net(X))

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.junctions import Region
+from unravelnet.capture.modes import follow_modes
 from unravelnet.capture.segments import GraphSegment, Head, Stem, Tap, Transition
 from unravelnet.capture.stream import descendants
 from unravelnet.capture.structure import Structure
@@ -302,12 +303,13 @@ class _Assembly:
             if node not in copies:
                 copies[node] = graph.node_copy(node, copies.__getitem__)
         graph.output(_result(graph, piece, copies))
+        held = follow_modes(graph)
         attributes = {
             n.target: _attribute(self.exported.graph_module, n.target)
             for n in graph.nodes
-            if n.op == "get_attr"
+            if n.op == "get_attr" and n.target not in held
         }
-        return fx.GraphModule(attributes, graph)
+        return fx.GraphModule({**attributes, **held}, graph)
 
     def _placeholders(self) -> list[fx.Node]:
         return [node for node in self.stream.graph.nodes if node.op == "placeholder"]

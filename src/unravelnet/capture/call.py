@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,13 @@ class Call:
     def __deepcopy__(self, memo: object) -> Call:
         # It never changes, so that copies of a network may share it.
         return self
+
+    def __reduce__(self) -> str:
+        raise CaptureError(
+            "A captured network cannot be pickled, because it holds checks of its inputs that torch.export compiled. "
+            "Save its weights, torch.save(net.state_dict(), FILE), and load them into the network that unravel makes "
+            "of the model again: net.load_weights(torch.load(FILE)). copy.deepcopy(net) works."
+        )
 
     def output(self, leaves: Iterable[Any]) -> Any:
         """Put output values into the model's own form."""
@@ -109,10 +116,15 @@ def check_example(example: Inputs) -> None:
 
 def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:
     """Take rows of a batch, with repetition, from every tensor that has the batch as its first dimension."""
+    return each_with_batch(inputs, lambda leaf: leaf[rows])
+
+
+def each_with_batch(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    """Change every tensor that has the batch as its first dimension."""
     batch_size = first_tensor(inputs).shape[0]
 
-    def take(leaf: Any) -> Any:
+    def changed(leaf: Any) -> Any:
         has_batch = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch_size
-        return leaf[rows] if has_batch else leaf
+        return change(leaf) if has_batch else leaf
 
-    return pytree.tree_map(take, dict(inputs) if isinstance(inputs, Mapping) else inputs)
+    return pytree.tree_map(changed, dict(inputs) if isinstance(inputs, Mapping) else inputs)

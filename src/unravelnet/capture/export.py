@@ -16,10 +16,14 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from unravelnet.capture.call import Call, arguments, check_example, with_batch
-from unravelnet.capture.operations import RESHAPES, operation
+from unravelnet.capture.modes import mark, modules_that_pass_on, note_modes
+from unravelnet.capture.operations import RESHAPES, argument_of, operation
 from unravelnet.capture.refusals import check_runs, fixed_batch_size, not_exported
 from unravelnet.capture.untouched import left_as_it_was, quiet
 from unravelnet.network import Inputs, first_tensor
+
+# Reshapes that make no view: they copy, or hand their input on as a whole.
+_HAND_ON = {"clone", "cat", "stack", "dropout", "feature_dropout", "_to_copy"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,17 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     names, kwargs = tuple(kwargs), {**kwargs, **constants}
     leaves, spec = pytree.tree_flatten((args, kwargs))
     check_runs(model, arguments(given), (args, kwargs))
+    passing = modules_that_pass_on(model, args, kwargs)
     with left_as_it_was(model), quiet():
         model.eval()
+        mark(passing)
         _with_plain_signature(model, args, kwargs)
         try:
             program, graph_module, guards = _read(model, args, kwargs)
         except Exception as error:
             raise not_exported(model, error) from error
     _check_batch_is_open(graph_module)
+    note_modes(graph_module.graph, model, passing)
     fixed = {place: leaf for place, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)}
     call = Call(names, constants, spec, program.call_spec.out_spec, fixed, guards)
     return ExportedModel(graph_module, call, example)
@@ -130,6 +137,7 @@ def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, 
     if not _without_inplace(graph_module):
         # Writes into views need the general way, which also takes some composite operators apart.
         graph_module = program.run_decompositions({}).module()
+        _with_one_normalisation(graph_module.graph)
     guards = getattr(graph_module, "_guards_fn", None)
     for node in list(graph_module.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
@@ -155,7 +163,10 @@ def _without_inplace(graph_module: fx.GraphModule) -> bool:
             continue
         target = node.args[0]
         functional = _functional_form(node)
-        if functional is None or not isinstance(target, fx.Node) or _shares_memory(target):
+        if functional is None or not isinstance(target, fx.Node):
+            return False
+        # Dropout in place writes nothing in evaluation mode.
+        if _shares_memory(target) and argument_of(node, "train") is not False:
             return False
         node.target = functional
         later = {user for user in target.users if user is not node and _stands_after(user, node)}
@@ -175,17 +186,24 @@ def _functional_form(node: fx.Node) -> Any:
 
 
 def _shares_memory(node: fx.Node) -> bool:
-    """Whether a value is a view of another one, or another one is a view of it."""
-    is_view = operation(node) in RESHAPES or node.op == "get_attr"
-    return is_view or any(operation(user) in RESHAPES for user in node.users if _is_view_maker(user))
-
-
-def _is_view_maker(node: fx.Node) -> bool:
-    return operation(node) not in {"clone", "cat", "stack", "dropout", "feature_dropout", "_to_copy"}
+    """Whether a value that is read elsewhere is a view of this one, or this one a view of such."""
+    hands_on = operation(node) in _HAND_ON and len(node.all_input_nodes[0].users) == 1
+    is_view = operation(node) in RESHAPES and not hands_on
+    return (
+        is_view or node.op == "get_attr" or any(operation(user) in RESHAPES - _HAND_ON for user in node.users)
+    )
 
 
 def _stands_after(node: fx.Node, other: fx.Node) -> bool:
     return other < node
+
+
+def _with_one_normalisation(graph: fx.Graph) -> None:
+    """Give batch normalisation its flag for training mode back, which taking operators apart has removed."""
+    for node in graph.nodes:
+        if operation(node) == "_native_batch_norm_legit_no_training":
+            node.target = torch.ops.aten.native_batch_norm.default
+            node.args = (*node.args[:5], False, *node.args[5:])
 
 
 def _without_copies(graph: fx.Graph) -> None:

@@ -7,6 +7,7 @@ general kind, a non-linear one, so that an unknown operator never makes somethin
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import torch
 from torch import fx
@@ -94,3 +95,33 @@ def is_sum(node: fx.Node) -> bool:
     """Whether a node adds two values without scaling either."""
     is_scaled = node.kwargs.get("alpha", 1) != 1
     return operation(node) in ADDITIONS and not is_scaled and len(node.args) == 2
+
+
+def argument_of(node: fx.Node, name: str) -> object:
+    """Read an argument of an ATen operator by its name, the default where it is not given; None without one.
+
+    >>> dropout = fx.Graph().call_function(torch.ops.aten.dropout.default, (None, 0.5, True))
+    >>> argument_of(dropout, "train"), argument_of(dropout, "dropout_p")
+    (True, None)
+    """
+    found = _place_of(node, name)
+    if found is None:
+        return None
+    place, argument = found
+    return node.args[place] if place < len(node.args) else node.kwargs.get(name, argument.default_value)
+
+
+def set_argument(node: fx.Node, name: str, value: fx.Node) -> None:
+    """Set an argument of an ATen operator by its name."""
+    found = _place_of(node, name)
+    assert found is not None, f"{node.target} has no argument {name}"
+    if found[0] < len(node.args):
+        node.update_arg(found[0], value)
+    else:
+        node.update_kwarg(name, value)
+
+
+def _place_of(node: fx.Node, name: str) -> tuple[int, Any] | None:
+    assert isinstance(node.target, torch._ops.OpOverload)
+    arguments = enumerate(node.target._schema.arguments)
+    return next(((place, argument) for place, argument in arguments if argument.name == name), None)

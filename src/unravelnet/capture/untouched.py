@@ -21,7 +21,7 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
     attributes = [(module, _snapshot(vars(module))) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with _random_state_kept():
+    with random_state_kept():
         try:
             yield
         finally:
@@ -36,7 +36,8 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
+    """Give back the state of every generator that a model may draw from."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:

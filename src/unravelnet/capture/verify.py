@@ -6,71 +6,171 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.capture.call import arguments, with_batch
+from unravelnet.capture.call import arguments, each_with_batch, with_batch
 from unravelnet.capture.export import ExportedModel
+from unravelnet.capture.modes import followed_parts
+from unravelnet.capture.operations import argument_of, operation
 from unravelnet.capture.refusals import fixed_batch_size
-from unravelnet.capture.untouched import left_as_it_was
+from unravelnet.capture.structure import module_path
+from unravelnet.capture.training_mode import TrainingComparison
+from unravelnet.capture.trial import awake, drawn_like
+from unravelnet.capture.untouched import left_as_it_was, seed_everything
 from unravelnet.errors import CaptureError
-from unravelnet.network import UnraveledNetwork
+from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.route import Step
 
 # Kernels may choose another order of summation; float32 keeps about seven digits.
 TOLERANCE = 1e-5
+# Statistics of three images amplify that.
+TOLERANCE_IN_TRAINING = 1e-4
 
 
 @torch.no_grad()
 def verify(
     model: nn.Module, exported: ExportedModel, net: UnraveledNetwork, output_names: Sequence[str]
 ) -> None:
-    """Check that a network gives the model's own output, on the example and on another batch size.
+    """Check that a network gives the model's own output: two batch sizes, drawn inputs, every branch awake.
 
+    What it does not follow in training mode is noted in the network.
     `output_names`: the value of the graph that each residual module hands on. Raises CaptureError where an
-    output differs by more than 1e-5 of the largest one, with the first residual module that differs.
+    output differs by more than 1e-5 of the largest one, with the first residual module that differs, and where
+    the model draws its output at random.
     """
     net.eval()
-    for rows in ([0, 1], [1, 0, 1]):
-        inputs = with_batch(exported.example, rows)
-        args, kwargs = arguments(inputs)
-        with left_as_it_was(model):
-            model.eval()
-            expected = _run(model, args, {**kwargs, **exported.call.constants}, len(rows))
-        # Made anew: a model may change its inputs in place.
-        inputs = with_batch(exported.example, rows)
-        difference = relative_difference(net(inputs), expected)
-        if not difference <= TOLERANCE:
-            raise CaptureError(
-                f"The captured network differs from the model by {difference:.1e} (relative) on a batch of "
-                f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute "
-                "something from the batch as a whole, or at random, in evaluation mode."
-            )
+    inputs = _compare(model, exported, net, [0, 1], output_names)
+    with awake(net, inputs):
+        inputs = _compare(model, exported, net, [1, 0, 1], output_names)
+        net.training_obstacle = _training_obstacle(model, exported, net, inputs)
 
 
-def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], batch_size: int) -> Any:
+def _training_obstacle(
+    model: nn.Module, exported: ExportedModel, net: UnraveledNetwork, inputs: Inputs
+) -> str:
+    def run(which: nn.Module) -> Any:
+        if which is net:
+            return net(_copied(inputs))
+        args, kwargs = arguments(_copied(inputs))
+        return model(*args, **kwargs, **exported.call.constants)
+
+    def differ(first: Any, second: Any) -> bool:
+        return not relative_difference(first, second) <= TOLERANCE_IN_TRAINING
+
+    graph = exported.graph_module.graph
+    has_control_flow = any(isinstance(node.target, torch._ops.HigherOrderOperator) for node in graph.nodes)
+    followed = followed_parts(graph)
+    return TrainingComparison(model, net, run, differ, followed, not has_control_flow).obstacle()
+
+
+def _compare(
+    model: nn.Module,
+    exported: ExportedModel,
+    net: UnraveledNetwork,
+    rows: list[int],
+    output_names: Sequence[str],
+) -> Inputs:
+    """Compare network and model on one batch, and return that."""
+    inputs, expected = _tried(model, exported, rows)
+    _check_finite(model, expected)
+    again = _output(model, exported, inputs, seed=1)
+    if not relative_difference(again, expected) <= TOLERANCE:
+        raise _random_model(model, exported.graph_module)
+    difference = relative_difference(net(_copied(inputs)), expected)
+    if not difference <= TOLERANCE:
+        raise CaptureError(
+            f"The captured network differs from {type(model).__name__} by {difference:.1e} (relative) on a batch of "
+            f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute "
+            "something from the batch as a whole, or change from one call to the next."
+        )
+    return inputs
+
+
+def _tried(model: nn.Module, exported: ExportedModel, rows: list[int]) -> tuple[Inputs, Any]:
+    """Find a batch that the model takes, drawn or else the example's own, and the model's output for it."""
+    drawn = drawn_like(exported.example, rows)
     try:
-        return model(*args, **kwargs)
+        output = _output(model, exported, drawn)
+        if not any(bool(leaf.isnan().any()) for leaf in _tensors(output)):
+            return drawn, output
+    except Exception:  # not every value is an input: the example's own are
+        pass
+    own = with_batch(exported.example, rows)
+    try:
+        return own, _output(model, exported, own)
     except Exception as error:
-        raise fixed_batch_size(batch_size, str(error).partition("\n")[0]) from error
+        raise fixed_batch_size(len(rows), str(error).partition("\n")[0]) from error
+
+
+def _output(model: nn.Module, exported: ExportedModel, inputs: Inputs, seed: int = 0) -> Any:
+    args, kwargs = arguments(_copied(inputs))
+    with left_as_it_was(model):
+        seed_everything(seed)
+        model.eval()
+        return model(*args, **kwargs, **exported.call.constants)
+
+
+def _copied(inputs: Inputs) -> Inputs:
+    # A model may change its inputs in place.
+    return each_with_batch(inputs, torch.clone)
+
+
+def _check_finite(model: nn.Module, output: Any) -> None:
+    """Raise where weights that are no numbers make the output none, too."""
+    if all(bool(leaf.isfinite().all()) for leaf in _tensors(output)):
+        return
+    damaged = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
+    if damaged:
+        raise CaptureError(
+            f"The weights of {type(model).__name__} are damaged: {damaged[0]} holds NaN or infinite values"
+            f"{f', as do {len(damaged) - 1} others' if damaged[1:] else ''}. Load weights that are whole, or train "
+            "again with a lower learning rate."
+        )
+
+
+def _random_model(model: nn.Module, graph_module: fx.GraphModule) -> CaptureError:
+    places = list(dict.fromkeys(_place(node) for node in graph_module.graph.nodes if _draws(node)))
+    by = f" by {', '.join(places)}" if places else ""
+    return CaptureError(
+        f"{type(model).__name__} computes at random, in evaluation mode{by}: two runs on the same inputs differ, so "
+        "no lesion of it could be told from chance. Draw in training mode only, as functional.dropout does with "
+        "training=self.training."
+    )
+
+
+def _place(node: fx.Node) -> str:
+    return f"{operation(node)} in {'.'.join(module_path(node)) or 'its own forward'}"
+
+
+def _draws(node: fx.Node) -> bool:
+    """Whether an operator draws random numbers, with the arguments that it has here."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return False
+    is_off = any(argument_of(node, name) in (False, 0) for name in ("train", "training", "dropout_p", "p"))
+    return torch.Tag.nondeterministic_seeded in node.target.tags and not is_off
 
 
 def relative_difference(first: Any, second: Any) -> float:
     """Measure the largest difference between two outputs, relative to the largest value of the second."""
-    pairs = zip(_tensors(first), _tensors(second), strict=True)
-    return max((_distance(a.float(), b.float()) for a, b in pairs), default=float("nan"))
+    ours, theirs = _tensors(first), _tensors(second)
+    if len(ours) != len(theirs):
+        return float("inf")
+    return max((_distance(a, b) for a, b in zip(ours, theirs, strict=True)), default=float("nan"))
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
     if a.shape != b.shape:
         return float("inf")
-    if torch.equal(a, b):
-        return 0.0
-    # Infinite values, as in masked logits, must be the same ones.
+    if a.is_complex() or b.is_complex():
+        a, b = torch.view_as_real(a.to(torch.complex64)), torch.view_as_real(b.to(torch.complex64))
+    a, b = a.float(), b.float()
+    # Infinite values, as in masked logits, and NaN must be the same ones.
     finite = b.isfinite()
-    if not torch.equal(a[~finite], b[~finite]):
+    if not torch.allclose(a[~finite], b[~finite], equal_nan=True):
         return float("inf")
-    return (a - b)[finite].abs().max().item() / max(b[finite].abs().max().item(), 1e-30)
+    largest = (a - b)[finite].abs().max().item() if finite.any() else 0.0
+    return largest / max(b[finite].abs().max().item(), 1e-30) if largest else 0.0
 
 
 def _tensors(output: Any) -> list[Tensor]:
@@ -83,8 +183,8 @@ def _first_difference(
 ) -> str:
     """Name the first residual module whose output is not that of the exported graph."""
     recorder = _Recorder(exported.graph_module)
-    recorder.run(*exported.call.leaves(inputs), enable_io_processing=False)
-    state = net.enter(inputs)
+    recorder.run(*exported.call.leaves(_copied(inputs)), enable_io_processing=False)
+    state = net.enter(_copied(inputs))
     for module, name in zip(net.residual_modules, output_names, strict=True):
         state = net.advance(state, Step(module.index))
         if not relative_difference(state.x, recorder.values[name]) <= TOLERANCE:
@@ -92,13 +192,13 @@ def _first_difference(
     return "every residual module agrees, the head does not"
 
 
-class _Recorder(torch.fx.Interpreter):
+class _Recorder(fx.Interpreter):
     """Runs a graph and keeps every value; used only to explain a failure."""
 
-    def __init__(self, graph_module: torch.fx.GraphModule) -> None:
+    def __init__(self, graph_module: fx.GraphModule) -> None:
         super().__init__(graph_module)
         self.values: dict[str, Any] = {}
 
-    def run_node(self, n: torch.fx.Node) -> Any:
+    def run_node(self, n: fx.Node) -> Any:
         self.values[n.name] = super().run_node(n)
         return self.values[n.name]
