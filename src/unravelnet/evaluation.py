@@ -33,7 +33,7 @@ from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_
 from unravelnet.misfit import taking
 from unravelnet.network import State, UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName, tensors_of
-from unravelnet.reach import unreached_modules
+from unravelnet.reach import changed_in_vain
 from unravelnet.record import ResultsStore, Row, Table
 from unravelnet.route import Route
 from unravelnet.studies import Trial
@@ -368,25 +368,17 @@ class _Sweep:
         return as_outputs(returned, targets, intact_NC, output=self.output, name=self.data_name)
 
     def _remark_on_reach(self, inputs: Any) -> None:
-        """Say where modules are changed that the measured output does not depend on; with one output it does."""
+        """Say where modules are changed that the measured output does not depend on; one that is alone does."""
         net = self.bench.net
-        if len(net.outputs) < 2:
-            return
-        unreached = unreached_modules(net, self.bench.place(inputs))
-        full = self.intact.steps
-        changed = {step.module for route in self.tallies for step in set(route.steps) ^ set(full)}
-        vain = sorted(changed & set(unreached[self.output.key]))
-        if vain:
-            others = [name for name, modules in unreached.items() if not set(vain) & set(modules)]
-            choice = f"; of the others, {', '.join(others)} do" if others else ""
-            _log.warning(
-                "The output %s of %s, which is measured, does not depend on residual modules %s: changing them costs "
-                'nothing%s. Choose with output="NAME".',
-                self.output.key,
-                net.name or "the network",
-                ", ".join(map(str, vain)),
-                choice,
-            )
+        if len(net.outputs) > 1:
+            changed = {
+                step.module for route in self.tallies for step in set(route.steps) ^ set(self.intact.steps)
+            }
+            inputs = self.bench.place(inputs)
+            with taking(net, inputs, self.data_name):
+                remark = changed_in_vain(net, inputs, self.output.key, changed)
+            if remark:
+                _log.warning(remark)
 
     def _finish_some(self) -> None:
         """Stop the routes that are known well enough; the intact network goes on as long as any other does."""
