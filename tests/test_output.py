@@ -258,3 +258,22 @@ def test_an_ensemble_averages_the_output_that_is_named(images: torch.Tensor) -> 
     )
     with pytest.raises(EvaluationError, match="no classes for error_rate"):
         un.ensemble_of_routes(network(lambda first, z: z.mean((1, 2, 3))), data, n_routes=2)
+
+
+def test_an_output_that_a_route_does_not_compute_is_told(images: torch.Tensor) -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            x = x + self.a(x).relu()
+            gate = torch.tanh(self.b(x))
+            return self.head(x + gate), gate
+
+    x = torch.randn(6, 8)
+    net = un.unravel(Gated().eval(), x)
+    with pytest.raises(
+        EvaluationError, match="The output 1 is not computed on a route: it tells of the inside"
+    ):
+        un.evaluate(net, [un.Route.parse("0")], x, metrics=["cosine"], output=1)

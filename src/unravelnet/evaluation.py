@@ -25,7 +25,7 @@ from unravelnet.costs import MOST_ROUTES, at_most, check_half_width, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, part_of
-from unravelnet.errors import EvaluationError, RouteError
+from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
 from unravelnet.inference import Bench, Precision
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.ledger import SUMS, Ledger, Tally, settings_by_route
@@ -365,7 +365,13 @@ class _Sweep:
         return values, not_finite
 
     def _outputs(self, returned: Any, targets: Tensor | None, intact_NC: Tensor | None = None) -> Outputs:
-        return as_outputs(returned, targets, intact_NC, output=self.output, name=self.data_name)
+        try:
+            return as_outputs(returned, targets, intact_NC, output=self.output, name=self.data_name)
+        except UnknownNameError as error:
+            raise EvaluationError(
+                f"The output {self.output.key} is not computed on a route: it tells of the inside of a residual module "
+                "that the route leaves out. Choose another output, or routes that keep this module."
+            ) from error
 
     def _remark_on_reach(self, inputs: Any) -> None:
         """Say where modules are changed that the measured output does not depend on; one that is alone does."""
