@@ -153,6 +153,13 @@ def test_tied_weights_are_not_missing(gpt2):
     assert load(f"hf:{gpt2}").name == f"hf:{gpt2}"
 
 
+def test_stored_tensors_of_no_use_are_said(gpt2, caplog):
+    change_weights(gpt2, lambda w: w.update({"transformer.extra": torch.ones(2)}))
+    with caplog.at_level("INFO", logger="unravelnet"):
+        load(f"hf:{gpt2}")
+    assert "that the model does not have are left out: transformer.extra." in caplog.text
+
+
 def test_a_head_that_was_never_stored_is_missing(tmp_path):
     directory = save_model(tmp_path / "headless", kind="GPT2Model", tie_word_embeddings=False)
     change_config(directory, architectures=["GPT2ForSequenceClassification"], num_labels=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -161,6 +162,14 @@ def test_a_timm_model_takes_the_size_and_channels_of_the_data(caplog):
     assert "is used at inputs of 1×32×32, as in noise; its usual size is 3×224×224." in caplog.text
     torch.testing.assert_close(net(batch(1, 32, 32)), model(batch(1, 32, 32)))
     assert len(net.residual_modules) == 24
+
+
+@needs_timm
+def test_torchvision_and_timm_import_after_the_repair():
+    # In a process of its own: here, the repair was done long ago.
+    words = "import unravelnet; unravelnet.repair_torchvision(); import timm; print(timm.is_model('resnet18'))"
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr
 
 
 @needs_timm

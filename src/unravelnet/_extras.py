@@ -37,6 +37,8 @@ def require(package: str, feature: str) -> ModuleType:
 def repair_torchvision() -> None:
     """Make torchvision importable beside a torch build that its compiled operators do not fit.
 
+    >>> repair_torchvision()  # before `import torchvision`, `import timm`, `import transformers`
+
     The published wheels of torchvision are linked against CUDA. Beside a CPU-only torch its operators do not
     load, and `import torchvision` then stops where it registers meta kernels for `nms` and `qnms`, although
     no classification model uses either. Declaring the two schemas lets the import go on. Nothing is done

@@ -23,7 +23,16 @@ from unravelnet.files import usable_path
 from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, n_predicted_positions
-from unravelnet.models.found import Example, Found, Wish, drawn_from_seed, explained, say_missing, say_random
+from unravelnet.models.found import (
+    Example,
+    Found,
+    Wish,
+    drawn_from_seed,
+    explained,
+    say_missing,
+    say_random,
+    say_unknown,
+)
 from unravelnet.models.huggingface import from_transformers
 from unravelnet.models.libraries import from_timm, from_torchvision
 from unravelnet.models.suitable import check_kind, check_numbers, choose_example
@@ -165,6 +174,8 @@ def _stored_missing(found: Found, *, allow_missing: bool) -> list[str]:
     if missing and not (allow_missing and can_go_on):
         wrong = {"missing": missing, "unknown": found.unknown}
         raise refuse(found.name, found.model, wrong, can_go_on=can_go_on)
+    if found.unknown:
+        say_unknown(found.name, found.unknown)
     return missing
 
 

@@ -173,6 +173,11 @@ def say_missing(name: str, missing: Sequence[str]) -> str:
     return f"{name} ({len(missing)} tensors missing)"
 
 
+def say_unknown(place: str, unknown: Sequence[str]) -> None:
+    """Note that weights are stored for tensors that a model does not have."""
+    _log.info("Names in %s that the model does not have are left out: %s.", place, listed(unknown))
+
+
 def failure_on(model: nn.Module, example: Inputs) -> BaseException | None:
     """Run a model on an example in evaluation mode; return what went wrong, or None."""
     args, kwargs = arguments(example)

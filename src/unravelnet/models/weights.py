@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from unravelnet.errors import CheckpointError
 from unravelnet.models.checkpoint_file import read_checkpoint
 from unravelnet.models.checkpoint_table import choose_table
-from unravelnet.models.found import listed
+from unravelnet.models.found import listed, say_unknown
 
 _log = logging.getLogger("unravelnet.models")
 
@@ -64,7 +64,7 @@ def load_into(
         found = {"missing": missing, "of another form": problems, "unknown": unknown if missing else []}
         raise refuse(path, model, found, can_go_on=bool(fitting) and not problems)
     if unknown:
-        _log.info("Names in %s that the model does not have are left out: %s.", path.name, listed(unknown))
+        say_unknown(path.name, unknown)
     model.load_state_dict(fitting, strict=False)
     return missing
 
