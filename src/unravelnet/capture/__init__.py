@@ -48,8 +48,9 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     network in tables; the class of the model by default.
 
     The network shares its parameters with the model and never changes it. It is in evaluation mode. A network
-    without residual modules is read as a row of plain layers. Before it is returned its output is compared
-    with the model's, in evaluation and in training mode; what it does not follow in the latter stands in its
+    without residual modules is read as a row of plain layers. What looks like a residual module and is none, and
+    what such a row leaves out, is listed in `unexplained`. Before it is returned its output is compared with the
+    model's, in evaluation and in training mode; what it does not follow in the latter stands in its
     `training_obstacle`.
 
     Raises CaptureError where the model cannot be exported or holds nothing to remove, with the form that stands

@@ -160,8 +160,10 @@ def _behind_entry(stream: Stream, node: fx.Node, entry: fx.Node) -> Finding:
         return Finding(node, _IDLE_BRANCH)
     if len(skips) == 2 and learns(stream, stream.between(entry, skip)):
         return Finding(node, _SIDE_BY_SIDE)
-    if _is_part(stream, entry, skip):
-        return Finding(node, _PART, f"{_shape(node)} of {_shape(entry)}")
+    sliced = _sliced(stream, entry, skip)
+    if sliced:
+        is_comparable = _shape(node).count("×") == _shape(sliced).count("×")
+        return Finding(node, _PART, f"{_shape(node)} of {_shape(sliced)}" if is_comparable else "")
     leaked = leaks(stream, stream.between(entry, node), node)
     return Finding(node, _READ_ELSEWHERE, _leak(*leaked[0])) if leaked else Finding(node, _CROSSING)
 
@@ -172,9 +174,11 @@ def _reads_whole(stream: Stream, entry: fx.Node, value: fx.Node) -> bool:
     return value is entry or any(operation(node) not in SLICES for node in readers)
 
 
-def _is_part(stream: Stream, entry: fx.Node, skip: fx.Node) -> bool:
-    is_sliced = any(operation(node) in SLICES for node in stream.between(entry, skip))
-    return is_sliced and shape_of(entry) != shape_of(skip)
+def _sliced(stream: Stream, entry: fx.Node, skip: fx.Node) -> fx.Node | None:
+    """Find the value of which a skip is a slice."""
+    slices = [node for node in stream.between(entry, skip) if operation(node) in SLICES]
+    whole = [operand for node in slices for operand in stream.operands(node) if shape_of(operand)]
+    return whole[-1] if whole and shape_of(whole[-1]) != shape_of(skip) else None
 
 
 def _operands_of(stream: Stream, nodes: Iterable[fx.Node]) -> set[fx.Node]:
