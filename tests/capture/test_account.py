@@ -38,6 +38,10 @@ def dual_path(model: Stepwise, x: Tensor, i: int) -> Tensor:
     return torch.cat([x[:, :6] + y[:, :6], y[:, 6:]], dim=1)
 
 
+def doubled(x: Tensor) -> Tensor:
+    return x + x
+
+
 REFUSED: dict[str, tuple[Step, list[str]]] = {
     "two branches": (
         lambda m, x, i: m.f[i](x).relu() + m.g[i](x).tanh(),
@@ -50,6 +54,10 @@ REFUSED: dict[str, tuple[Step, list[str]]] = {
     "broadcast": (
         lambda m, x, i: x + m.f[i](x).relu().mean(1, keepdim=True),
         ["sums: 2", r"its values have different shapes \(8 and 1\)"],
+    ),
+    "doubling": (
+        lambda m, x, i: torch.maximum(x, doubled(m.f[i](x))),
+        ["sums: 2", "add in .* adds a value to itself"],
     ),
     "concatenation": (
         lambda m, x, i: torch.cat([x[:, :4], m.f[i](x).relu()[:, :4]], dim=1),

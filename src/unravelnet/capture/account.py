@@ -29,7 +29,8 @@ N_LINES = 24
 """How many lines a network lists at most; what is alike shares a line."""
 _N_IN_MESSAGE = 10
 
-_ALONE = "only one of its values depends on the input"
+_ALONE = "only one of its values is computed from an activation"
+_TWICE = "it adds a value to itself"
 _SOURCES = "its values come from different sources"
 _UNLEARNED = "no learned weights lie between its values and the last value that they share"
 _TWO_BRANCHES = "neither of its values is a skip: both are nonlinear functions of what they share"
@@ -80,7 +81,7 @@ def left_out(stream: Stream, regions: Sequence[Region], elsewhere: Iterable[fx.N
         for node in sorted(stream.nodes - held - set(stream.main_road), key=stream.position.__getitem__)
         if stream.is_learned(node)
     ]
-    sums = [f for f in _sums(stream, []) if f.kind not in {_ALONE, _SOURCES, _UNLEARNED}]
+    sums = [f for f in _sums(stream, []) if f.kind not in {_ALONE, _TWICE, _SOURCES, _UNLEARNED}]
     others = [Finding(node, _OTHER_INPUT) for node in elsewhere]
     joins = [*sums, *_other_joins(stream), *_concatenations(stream), *_recurrent(stream), *_hidden(stream)]
     return _lines([*joins, *beside, *others], N_LINES)
@@ -88,15 +89,21 @@ def left_out(stream: Stream, regions: Sequence[Region], elsewhere: Iterable[fx.N
 
 def refusal(name: str, stream: Stream) -> str:
     """Say that a network has no residual module, what it has instead, and why each sum is no junction."""
-    sums, concatenations = _sums(stream, []), _concatenations(stream)
+    sums, concatenations = _sums(stream, []), _several_side_by_side(stream)
     n_layers = sum(map(stream.is_learned, stream.nodes))
     in_row = sum(map(stream.is_learned, stream.main_road))
-    looked_at = [*sums, *_other_joins(stream), *concatenations, *_recurrent(stream), *_hidden(stream)]
+    looked_at = [
+        *sums,
+        *_other_joins(stream),
+        *_concatenations(stream),
+        *_recurrent(stream),
+        *_hidden(stream),
+    ]
     looked_at.sort(key=lambda finding: not finding.is_like_skip)
     text = (
         f"{name} has no residual module that could be removed. Expected: a sum x + f(x) with learned weights in f, "
-        f"or a network that is mostly a row of learned layers. Found: learned layers: {n_layers} (on the way that "
-        f"every value passes: {in_row}), sums: {len(sums)}, concatenations: {len(concatenations)}."
+        f"or a network that is mostly a row of learned layers. Found behind the input: learned layers: {n_layers} "
+        f"(on the way that every value passes: {in_row}), sums: {len(sums)}, concatenations: {len(concatenations)}."
     )
     lines = _lines(looked_at, _N_IN_MESSAGE)
     return "\n  ".join([f"{text} What was looked at:", *lines]) if lines else text
@@ -118,7 +125,8 @@ def _sums(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
 def _sum(stream: Stream, node: fx.Node) -> Finding:
     operands = stream.operands(node)
     if len(operands) < 2:
-        return Finding(node, _ALONE, is_like_skip=False)
+        is_twice = len(operands) == 1 and node.args[0] is node.args[1]
+        return Finding(node, _TWICE if is_twice else _ALONE, is_like_skip=False)
     for early, late in (operands, operands[::-1]):
         inside = stream.through(early, late)
         if learns(stream, inside):
@@ -211,13 +219,17 @@ def _has_way_around(stream: Stream, node: fx.Node) -> bool:
 
 def _concatenations(stream: Stream) -> list[Finding]:
     """Find the concatenations of several values with learned weights in one of them."""
-    found = [node for node in _of_operations(stream, CONCATENATIONS) if len(stream.operands(node)) > 1]
+    found = _several_side_by_side(stream)
     return [
         Finding(node, _CONCATENATED)
         for node in found
         if not isinstance(entry := stream.dominator.get(node), fx.Node)
         or learns(stream, stream.between(entry, node))
     ]
+
+
+def _several_side_by_side(stream: Stream) -> list[fx.Node]:
+    return [node for node in _of_operations(stream, CONCATENATIONS) if len(stream.operands(node)) > 1]
 
 
 def _recurrent(stream: Stream) -> list[Finding]:
