@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from unravelnet.capture.call import each_with_batch
 from unravelnet.network import Inputs, UnraveledNetwork
-from unravelnet.route import Step
 
 # A weight below this, or a branch that adds less than this share of its stream, could be wrong unseen.
 _SILENT_WEIGHT, _SILENT_BRANCH = 1e-2, 1e-4
@@ -74,7 +73,8 @@ def _wake_branches(net: UnraveledNetwork, inputs: Inputs, redraw: Callable[[nn.P
         if branch.abs().max() <= _SILENT_BRANCH * skip.abs().max():
             for parameter in filter(_is_weight, module.branch.parameters()):
                 redraw(parameter)
-        state = net.advance(state, Step(module.index))
+            branch = module.take_branch(state.x, state.held)
+        state = module.state_behind(state, module.join(skip, branch, state.held))
 
 
 def _is_weight(parameter: nn.Parameter) -> bool:
