@@ -358,6 +358,14 @@ def test_weights_of_another_model_cannot_be_gone_on_with(tmp_path):
         load_into(small_net(), misshapen, tmp_path, allow_missing=True)
 
 
+def test_a_few_equal_names_are_no_second_set_of_weights(tmp_path):
+    foreign = {f"{part}.2.{name}": torch.zeros(2) for part in "ab" for name in ("weight", "bias")}
+    with pytest.raises(
+        CheckpointError, match=r"does not hold the weights of this Sequential: missing: 0\.weight"
+    ):
+        load_into(small_net(), foreign, tmp_path)
+
+
 def test_a_tied_tensor_may_be_missing(tmp_path):
     class Tied(nn.Module):
         def __init__(self):

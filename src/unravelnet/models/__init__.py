@@ -88,17 +88,7 @@ def load(
         found = _find(specification, wish)
         check_kind(found)
         example = choose_example(found, data)
-        if weights is None and weights_key is not None:
-            raise CheckpointError(
-                f"--weights-key {weights_key} chooses among the weights of a file, and none is given: --weights FILE."
-            )
-        if weights is None:
-            missing = _stored_missing(found, allow_missing=allow_missing)
-        else:
-            path = usable_path(weights)
-            missing = load_into(
-                found.model, read_weights(path, weights_key), path, allow_missing=allow_missing
-            )
+        missing = _with_weights(found, weights, weights_key, allow_missing=allow_missing)
         check_numbers(found)
         is_captured = isinstance(found.model, UnraveledNetwork)
         net = found.model if is_captured else unravel(found.model, example.inputs, name=found.name)
@@ -165,6 +155,20 @@ def _wish(input_shape: Shape | None, data: ImageData | TextData | None, seed: in
     if isinstance(data, TextData):
         return Wish(input_shape or (data.length,), None, data.vocabulary_size, data.name, seed)
     return Wish(input_shape or data.image_shape, data.n_classes, None, data.name, seed)
+
+
+def _with_weights(
+    found: Found, weights: str | Path | None, key: str | None, *, allow_missing: bool
+) -> list[str]:
+    """Load the weights that are given, if any; list the tensors that have no stored values."""
+    if weights is not None:
+        path = usable_path(weights)
+        return load_into(found.model, read_weights(path, key), path, allow_missing=allow_missing)
+    if key is not None:
+        raise CheckpointError(
+            f"--weights-key {key} chooses among the weights of a file, and none is given: --weights FILE."
+        )
+    return _stored_missing(found, allow_missing=allow_missing)
 
 
 def _stored_missing(found: Found, *, allow_missing: bool) -> list[str]:
