@@ -24,6 +24,7 @@ FLOORS = {
     "plain data": {
         "costs",
         "decay",
+        "directory_lock",
         "door",
         "escaping",
         "figures",
@@ -63,6 +64,7 @@ FLOORS = {
         "targets",
         "training",
         "training_data",
+        "training_directory",
         "training_dynamics",
         "zoo",
     },

@@ -24,6 +24,7 @@ from unravelnet.zoo.store import read_json, read_weights, write_json, write_weig
 DIRECTORY = "checkpoint"
 EPOCHS_DIRECTORY = "epochs"
 _INDEX = "checkpoint.json"
+INDEX_FILE = f"{DIRECTORY}/{_INDEX}"
 _FORMAT = 1
 
 
@@ -57,7 +58,7 @@ def write(directory: Path, checkpoint: Checkpoint) -> None:
     Raises CheckpointError where that fails; the one before is intact then.
     """
     place = directory / DIRECTORY
-    name = f"state-{checkpoint.epoch:04d}.safetensors"
+    name = _state_name(checkpoint.epoch)
     write_weights(place / name, checkpoint.tensors)
     content = {
         "format": _FORMAT,
@@ -67,9 +68,14 @@ def write(directory: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "route_generator": checkpoint.route_generator,
     }
-    write_json(place / _INDEX, content)
-    for old in place.iterdir():
-        if old.name not in (name, _INDEX):
+    write_json(directory / INDEX_FILE, content)
+    remove_others(directory, checkpoint.epoch)
+
+
+def remove_others(directory: Path, epoch: int) -> None:
+    """Remove every checkpoint but that after an epoch, also what a killed process left of one."""
+    for old in (directory / DIRECTORY).iterdir():
+        if old.name not in (_state_name(epoch), _INDEX):
             with contextlib.suppress(OSError):  # a file too many does no harm
                 old.unlink()
 
@@ -90,7 +96,7 @@ def read(directory: Path) -> Checkpoint | None:
 
     Raises CheckpointError where it is damaged.
     """
-    path = directory / DIRECTORY / _INDEX
+    path = directory / INDEX_FILE
     if not path.exists():
         return None
     content = read_json(path, missing=f"There is no {path}.")
@@ -143,6 +149,10 @@ def forget_epochs(directory: Path) -> None:
     """Remove the weights that an earlier training kept in this directory."""
     for epoch in epochs_kept(directory):
         _epoch_path(directory, epoch).unlink(missing_ok=True)
+
+
+def _state_name(epoch: int) -> str:
+    return f"state-{epoch:04d}.safetensors"
 
 
 def _epoch_path(directory: Path, epoch: int) -> Path:

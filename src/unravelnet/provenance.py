@@ -19,7 +19,7 @@ from typing import Any
 
 from unravelnet.errors import StoreError
 from unravelnet.files import usable_path
-from unravelnet.record import whole_file
+from unravelnet.record import read_json, whole_file
 
 # The packages whose version can change a number.
 _PACKAGES = (
@@ -93,11 +93,9 @@ def read_run(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """
     source = usable_path(directory) / _FILE_NAME
     try:
-        facts = json.loads(source.read_text(encoding="utf-8"))
+        facts = read_json(source)
     except FileNotFoundError as error:
         raise StoreError(f"There is no {_FILE_NAME} in {directory}: no run has written there.") from error
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{source} cannot be read: {error}. {_MEND}") from error
     if not isinstance(facts, dict):
         raise StoreError(f"{source} does not hold the facts of a run. {_MEND}")
     return facts

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import numpy as np
 
 from unravelnet import store_file, table_file, table_view
-from unravelnet.errors import StoreError, unknown_name
+from unravelnet.errors import StoreError, one_line, unknown_name
 from unravelnet.files import reason, replacing, usable_path
 from unravelnet.route import Route
 from unravelnet.table_file import Row, Value, fits_int64
@@ -190,6 +190,18 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(
             f"{os.fspath(path)} cannot be written: {reason(error)} Nothing half-written was left behind."
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of JSON. Raises StoreError where it is damaged, FileNotFoundError where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {one_line(error)} Move it away, or write it anew."
         ) from error
 
 

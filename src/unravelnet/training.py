@@ -26,26 +26,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unravelnet import checkpoint as checkpoints
-from unravelnet import provenance, zoo
+from unravelnet import provenance, training_directory, zoo
 from unravelnet.checkpoint import Checkpoint
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.devices import usable_device
-from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.directory_lock import locked
+from unravelnet.errors import CheckpointError, StoreError, TrainingError
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
 from unravelnet.memory_layout import Layout, choose_layout, lay, place
 from unravelnet.network import UnraveledNetwork, first_tensor
-from unravelnet.record import Table
+from unravelnet.record import Table, load_table
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, training_targets
+from unravelnet.training_directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.recipe import recipe_or_none
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
 
 _log = logging.getLogger(__name__)
 
-HISTORY_FILE = "history.csv"
 _EVALUATION_BATCH = 250
 # vgg15 without normalisation on digits stays at chance with 0.05 and learns with 0.02 and less.
 _RATE_WITHOUT_NORMALISATION = 0.01
@@ -80,8 +81,8 @@ def train(
     history and the finished network; a training found there goes on, and a finished one is loaded at once. The
     weights after the epochs of `keep_epochs` stay in its folder `epochs`, a file each.
     `progress` wraps the mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises
-    TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, and
-    DataError for bad data.
+    TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, run or
+    network; StoreError where another process trains in `out`; and DataError for bad data.
     """
     if net.training_obstacle:
         raise TrainingError(net.training_obstacle)
@@ -96,10 +97,12 @@ def train(
             "in. Give one: out=DIRECTORY."
         )
     training = _Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
-    with training.borrowing_network():
-        while training.epoch < plan.epochs:
-            training.run_epoch(progress, on_batch)
-    training.finish()
+    alone = contextlib.nullcontext() if training.out is None else locked(training.out, wait_seconds=0)
+    with alone:
+        with training.borrowing_network():
+            while training.epoch < plan.epochs:
+                training.run_epoch(progress, on_batch)
+        training.finish()
     return training.table()
 
 
@@ -151,7 +154,7 @@ class _Training:
                 self.optimiser = self._make_optimiser()
                 if found is not None:
                     self._restore(found)
-                self._open_epochs(is_new=found is None)
+                self._open_directory(is_new=found is None)
                 self.started, self.epochs_before = time.perf_counter(), self.epoch
                 fused = fused_normalisations(self.net) if self.is_fused else contextlib.nullcontext()
                 with self.layout.in_use(), fused:
@@ -389,7 +392,17 @@ class _Training:
         route_generator = dict(self.route_generator.bit_generator.state)
         state = Checkpoint(self.identity, self.epoch, self.history, route_generator, tensors)
         checkpoints.write(self.out, state)
-        self.table().save(self.out / HISTORY_FILE)
+        self._write_history()
+        training_directory.check_there(self.out)
+
+    def _write_history(self) -> None:
+        if self.out is None:
+            return
+        path = self.out / HISTORY_FILE
+        with contextlib.suppress(StoreError):  # missing or damaged
+            if load_table(path) == self.table():
+                return
+        self.table().save(path)
 
     def _restore(self, found: Checkpoint) -> None:
         place = f"the checkpoint in {self.out}"
@@ -411,12 +424,19 @@ class _Training:
         self.epoch, self.history = found.epoch, list(found.history)
         self.was_finished = self.epoch == self.plan.epochs
 
-    def _open_epochs(self, *, is_new: bool) -> None:
-        """Keep the weights that are there now, if they are to be kept; say which of the earlier ones were not."""
+    def _open_directory(self, *, is_new: bool) -> None:
+        """Claim the directory, and bring it to where the training is: history and kept weights.
+
+        Says which weights should have been kept earlier and were not.
+        """
         if self.out is None:
             return
+        training_directory.claim(self.out, self.provenance)
         if is_new:
             checkpoints.forget_epochs(self.out)
+        else:  # a process that was killed may have left the history an epoch behind, and the checkpoint before
+            self._write_history()
+            checkpoints.remove_others(self.out, self.epoch)
         kept = checkpoints.epochs_kept(self.out)
         if self.epoch not in kept:
             self._keep_weights()
@@ -436,8 +456,8 @@ class _Training:
     def finish(self) -> None:
         """Write the trained network and how it came about, unless they are there."""
         is_from_zoo = recipe_or_none(self.net) is not None
-        last_file = DESCRIPTION_FILE if is_from_zoo else WEIGHTS_FILE
-        if self.out is None or (self.was_finished and (self.out / last_file).exists()):
+        files = (WEIGHTS_FILE, DESCRIPTION_FILE) if is_from_zoo else (WEIGHTS_FILE,)
+        if self.out is None or (self.was_finished and all((self.out / name).exists() for name in files)):
             return
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         times = {"started_utc": self.provenance["time_utc"], "time_utc": ended}
@@ -446,6 +466,7 @@ class _Training:
             zoo.save(self.net, self.out, facts={"training": asdict(self.plan)}, **self.data.facts())
         else:
             write_weights(self.out / WEIGHTS_FILE, self.net.state_dict())
+        training_directory.check_there(self.out)
 
     def table(self) -> Table:
         """Return the history as a table."""

@@ -20,7 +20,9 @@ from unravelnet.escaping import for_terminal
 
 _MISUSE, _FAILURE = 2, 1
 # What the machine refuses, whatever the user asked for.
-_MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE})
+_MACHINE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.EAGAIN}
+)
 _NO_SPACE = os.strerror(errno.ENOSPC)
 _MACHINE_SQLITE_ERRORS = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY})
 _TRACEBACK = "--traceback"

@@ -17,16 +17,16 @@ _INTRODUCTION = """# Command line
 Made from the commands by `python -m unravelnet.cli.reference > docs/cli.md`.
 
 What a command finds goes to standard output, as text or, with `--json`, as one JSON value (what is not a number is
-`null` there). Progress, remarks and errors go to standard error, and so does whatever a model or a library prints. Progress is a bar
-on a terminal, and elsewhere a line every ten seconds.
+`null` there). Progress, remarks and errors go to standard error, and so does whatever a model or a library
+prints. Progress is a bar on a terminal, and elsewhere a line every ten seconds.
 Characters in names that a terminal would obey are written out: `\\x1b`. Rows of `--csv` are in the form of table
 files, which [the glossary](glossary.md#table-files) describes.
 
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | the machine failed (a full disk, a damaged one, a results store that another process is writing to), or an \
-error was not foreseen |
+| 1 | the machine failed (a full disk, a damaged one, a results store or directory that another process writes to), \
+or an error was not foreseen |
 | 2 | misuse or bad input; one sentence says what was given, what was expected and how to mend it |
 | 130 | interrupted by Ctrl-C; a sentence says what is kept |
 

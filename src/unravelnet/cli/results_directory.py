@@ -38,31 +38,48 @@ class ResultsDirectory:
         specification: str,
         n_classes: int | None,
     ) -> None:
+        from unravelnet.directory_lock import locked
+
+        self.directory = directory
+        self._tables: list[Path] = []
+        facts: dict[str, str] = {command: specification}
+        with locked(directory):
+            self.name = self._enter(net, specification, n_classes, facts)
+
+    def _enter(
+        self, net: UnraveledNetwork, specification: str, n_classes: int | None, facts: Mapping[str, str]
+    ) -> str:
+        """Enter the network into the directory beside those that are there, and return its name."""
         from unravelnet.provenance import collect, write_run
         from unravelnet.reproduction.directory import describe_network, read_networks, write_networks
 
-        measured = _measured_before(directory)
-        self.directory = directory
+        measured = _measured_before(self.directory)
         fingerprint = net.fingerprint()
-        entries = {str(entry.get("name")): entry for entry in read_networks(directory)}
-        self.name = _free_name(specification, fingerprint, entries)
+        entries = {str(entry.get("name")): entry for entry in read_networks(self.directory)}
+        name = _free_name(specification, fingerprint, entries)
         has_skips = any(module.skip is not None for module in net.residual_modules)
-        entries[self.name] = describe_network(
+        entries[name] = describe_network(
             net,
-            name=self.name,
+            name=name,
             title=net.name,
             role="resnet" if has_skips else "vgg",
             n_classes=n_classes,
             fingerprint=fingerprint,
         )
-        write_run(directory, collect(["unravelnet", *sys.argv[1:]], **{**measured, command: specification}))
-        write_networks(directory, list(entries.values()))
+        write_run(self.directory, collect(["unravelnet", *sys.argv[1:]], **{**measured, **facts}))
+        write_networks(self.directory, list(entries.values()))
+        return name
 
     def save(self, table: Table, study: str) -> None:
-        """Save the table of a study."""
-        from unravelnet.reproduction.directory import table_path
+        """Save the table of a study. Raises StoreError where something was removed since the command began."""
+        from unravelnet.reproduction.directory import NETWORKS_FILE, table_path
 
-        table.save(table_path(self.directory, self.name, study))
+        path = table_path(self.directory, self.name, study)
+        table.save(path)
+        self._tables.append(path)
+        for written in (self.directory / "run.json", self.directory / NETWORKS_FILE, *self._tables):
+            if not written.exists():
+                raise StoreError(f"{written} was removed while the command went on. Run it again.")
 
 
 def _measured_before(directory: Path) -> dict[str, str]:

@@ -9,15 +9,14 @@ tables/trained_networks.csv               one row a trained network and way to t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
 from unravelnet.provenance import read_run
-from unravelnet.record import Table, load_table
+from unravelnet.record import Table, load_table, read_json
 
 NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
@@ -112,14 +111,12 @@ def read_run_directory(directory: Path) -> Run:
 
 def _read_networks_file(path: Path) -> list[Any]:
     try:
-        networks = json.loads(path.read_text(encoding="utf-8"))
+        networks = read_json(path)
     except FileNotFoundError as error:
         raise StoreError(
             f"{path.parent} holds no run: {path.name} is missing. Give the directory that "
             "`unravelnet reproduce --out DIR` wrote."
         ) from error
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}.") from error
     if not isinstance(networks, list):
         raise StoreError(f"{path} does not hold a JSON list of networks.")
     return networks
@@ -127,35 +124,65 @@ def _read_networks_file(path: Path) -> list[Any]:
 
 def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
     source = directory / NETWORKS_FILE
-    missing = [
-        key for key in ("name", "role", "n_modules") if not isinstance(entry, dict) or key not in entry
-    ]
-    if missing:
-        raise StoreError(f"An entry of {source} has no {missing[0]!r}: {str(entry)[:80]}.")
-    known = {"title": entry["name"], **_DEFAULTS, **entry}
-    name, role = str(known["name"]), str(known["role"])
-    if Path(name).name != name or name in (".", ".."):
+    given = entry if isinstance(entry, dict) else {}
+    for key in ("name", "role", "n_modules"):
+        if key not in given:
+            raise StoreError(f"An entry of {source} has no {key!r}: {str(entry)[:80]}.")
+    known = {**_DEFAULTS, "title": str(given["name"]), **given}
+    for key, is_valid in _IS_VALID.items():
+        if not is_valid(known[key]):
+            raise StoreError(f"The {key} of a network in {source} cannot be {str(known[key])[:80]!r}.")
+    name, role = known["name"], known["role"]
+    if Path(name).name != name or name in (".", "..") or "\0" in name:
         raise StoreError(f"The name {name!r} in {source} cannot be the name of a directory of tables.")
     if role not in ROLES:
         raise StoreError(
             f"The network {name} in {source} has the role {role!r}; expected {', '.join(ROLES)}."
         )
-    return StudiedNetwork(
-        name=name,
-        title=str(known["title"]),
-        role=role,
-        n_modules=int(known["n_modules"]),
-        n_parameters=known["n_parameters"],
-        downsampling=tuple(known["downsampling"]),
-        n_classes=known["n_classes"],
-        epochs=known["epochs"],
-        structure=str(known["structure"]),
-        n_train_images=known["n_train_images"],
-        input_shape=tuple(known["input_shape"]),
-        zero_init_residual=bool(known["zero_init_residual"]),
-        tables=_read_tables(directory / TABLES_DIRECTORY / name),
-    )
+    values: dict[str, Any] = {
+        key: tuple(known[key]) if isinstance(known[key], list) else known[key] for key in _IS_VALID
+    }
+    return StudiedNetwork(**values, tables=_read_tables(directory / TABLES_DIRECTORY / name))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number_or_none(value: object) -> bool:
+    return value is None or _is_number(value)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_list_of_numbers(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_number, value))
+
+
+# What an entry of networks.json may hold.
+_IS_VALID: Mapping[str, Callable[[object], bool]] = {
+    "name": _is_text,
+    "title": _is_text,
+    "role": _is_text,
+    "n_modules": _is_number,
+    "n_parameters": _is_number_or_none,
+    "downsampling": _is_list_of_numbers,
+    "n_classes": _is_number_or_none,
+    "epochs": _is_number_or_none,
+    "structure": _is_text,
+    "n_train_images": _is_number_or_none,
+    "input_shape": _is_list_of_numbers,
+    "zero_init_residual": _is_truth,
+}
 
 
 def _read_tables(directory: Path) -> dict[str, Table]:
-    return {path.stem: load_table(path) for path in sorted(directory.glob("*.csv")) if path.name[0] != "."}
+    # A directory is that of a network whose name ends so.
+    files = [path for path in sorted(directory.glob("*.csv")) if path.name[0] != "." and path.is_file()]
+    return {path.stem: load_table(path) for path in files}

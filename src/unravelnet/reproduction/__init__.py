@@ -88,8 +88,8 @@ def reproduce(
     use fewer: half where images are small, else an eighth, from 250 to 1,000); `repeats`: draws for each count of
     deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
     difference to the intact network, is at most this, and takes as many of the images as that needs; `precision`: of
-    training and studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the provenance.
-    `on_progress`: called often with how far it is. What was chosen is logged.
+    training and studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the
+    provenance. `on_progress`: called often with how far it is. What was chosen is logged.
 
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """

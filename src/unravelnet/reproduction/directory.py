@@ -15,7 +15,7 @@ from typing import Any
 from unravelnet.errors import StoreError
 from unravelnet.files import usable_path
 from unravelnet.network import Kind, UnraveledNetwork
-from unravelnet.record import whole_file
+from unravelnet.record import read_json, whole_file
 
 NETWORKS_FILE = "networks.json"
 _WORDS_OF_KIND: dict[Kind, str] = {
@@ -82,13 +82,9 @@ def read_networks(directory: Path) -> list[dict[str, Any]]:
     """Read the entries of networks.json; none where there is no such file. Raises StoreError for a damaged one."""
     path = directory / NETWORKS_FILE
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} cannot be read: {error}. Move it away, or give another directory."
-        ) from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise StoreError(f"{path} does not list networks. Move it away, or give another directory.")
     return entries

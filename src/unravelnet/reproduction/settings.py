@@ -18,6 +18,7 @@ import torch
 from unravelnet import studies
 from unravelnet.costs import check_half_width
 from unravelnet.data import ImageData
+from unravelnet.directory_lock import locked
 from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
 from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
@@ -198,11 +199,14 @@ def _draw_images(images: int, *, is_half: bool) -> int:
 
 def begin(directory: Path, settings: Settings, command: Sequence[str] | None) -> bool:
     """Write down what is about to be done, unless the directory says so already; return whether it did not."""
-    is_new = not found_settings(directory)
-    if is_new:
-        facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
-        write_run(directory, collect(command, **facts))
-    return is_new
+    facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
+    with locked(directory):
+        # Another process may have begun since the settings were settled.
+        found = found_settings(directory)
+        _check_same(directory, found, settings)
+        if not found:
+            write_run(directory, collect(command, **facts))
+    return not found
 
 
 def end(directory: Path, seconds: float) -> None:
