@@ -708,7 +708,9 @@ def test_keeping_weights_changes_nothing_of_a_training(tmp_path):
 
 
 def test_a_new_training_forgets_the_weights_of_an_older_one(tmp_path):
-    train(small(), some_digits(), out=tmp_path, **settings(keep_epochs="all"))
+    with pytest.raises(Stop):
+        train(small(), some_digits(), out=tmp_path, on_batch=stop_at(4, 1), **settings(keep_epochs="all"))
+    assert checkpoint.epochs_kept(tmp_path) == [0, 1, 2, 3]
     shutil.rmtree(tmp_path / "checkpoint")
     train(small(), some_digits(), out=tmp_path, **settings(seed=1, keep_epochs="3"))
     assert checkpoint.epochs_kept(tmp_path) == [3, 4]
