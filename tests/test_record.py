@@ -166,6 +166,19 @@ def test_names_in_a_table_are_no_html_in_notebooks(payload):
     assert page.text.count(payload) == 2
 
 
+def test_what_cannot_be_told_apart_by_its_hash_is_shown():
+    assert "[1, 2]" in repr(Table([{"a": [1, 2]}, {"a": {"b": 3}}]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "phrase"),
+    [([[1, 2]], "not of type list"), (["ab"], "not of type str"), ([{1: 2}], "is a text, and not 1")],
+)
+def test_rows_that_are_none_are_explained(rows, phrase):
+    with pytest.raises(StoreError, match=phrase):
+        Table(rows)
+
+
 def test_names_in_a_table_do_not_move_the_cursor():
     shown = repr(Table([{"a\x1b[2J": "b\x9b1m\u202e"}]))
     assert shown.isprintable() or set(shown) - set(filter(str.isprintable, shown)) == {"\n"}

@@ -164,6 +164,12 @@ def test_files_that_are_no_tables_are_explained(content, phrase, tmp_path):
         load_table(tmp_path / "t.csv")
 
 
+def test_byte_order_marks_and_blank_lines_of_other_programs_are_no_content(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfepoch,loss\r\n1,0.5\r\n\r\n2,\r\n\r\n")
+    assert load_table(tmp_path / "t.csv") == Table([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": None}])
+    assert_comes_back(Table([{"\ufeffa": "\ufeff=1"}]), tmp_path / "u.csv")
+
+
 def test_deep_lists_in_a_foreign_file_are_texts(tmp_path):
     (tmp_path / "t.csv").write_text("a\n" + "[" * 100_000 + "\n")
     assert load_table(tmp_path / "t.csv")["a"] == ["[" * 100_000]

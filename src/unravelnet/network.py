@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from unravelnet.errors import CheckpointError, DataError, RouteError, TrainingError
+from unravelnet.escaping import for_terminal
 from unravelnet.output import tensors_of
 from unravelnet.route import Mode, Route, Step
 
@@ -396,7 +397,8 @@ class UnraveledNetwork(nn.Module):
         lines = [title, table.to_string(index=False)]
         if self.unexplained:
             lines += ["not understood, or left out:", *(f"  {line}" for line in self.unexplained)]
-        return "\n".join(lines)
+        # Names are the model's, and a terminal shows them.
+        return "\n".join(map(for_terminal, "\n".join(lines).split("\n")))
 
     @torch.no_grad()
     def _measure(self, example: Inputs) -> None:

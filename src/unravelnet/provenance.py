@@ -38,7 +38,7 @@ _PACKAGES = (
     "safetensors",
     "ray",
 )
-_FILE_NAME = "run.json"
+FACTS_FILE = "run.json"
 _MEND = "Move it away, or run again to write it anew."
 
 
@@ -75,7 +75,7 @@ def write_run(directory: str | os.PathLike[str], facts: Mapping[str, Any]) -> Pa
     Values that JSON does not know, such as paths, are written as text. Raises StoreError where the file
     cannot be written.
     """
-    target = usable_path(directory) / _FILE_NAME
+    target = usable_path(directory) / FACTS_FILE
     text = json.dumps(dict(facts), indent=2, ensure_ascii=False, default=str)
     with whole_file(target) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -91,11 +91,11 @@ def read_run(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises StoreError where there is no `run.json`, or it is damaged.
     """
-    source = usable_path(directory) / _FILE_NAME
+    source = usable_path(directory) / FACTS_FILE
     try:
         facts = read_json(source)
     except FileNotFoundError as error:
-        raise StoreError(f"There is no {_FILE_NAME} in {directory}: no run has written there.") from error
+        raise StoreError(f"There is no {FACTS_FILE} in {directory}: no run has written there.") from error
     if not isinstance(facts, dict):
         raise StoreError(f"{source} does not hold the facts of a run. {_MEND}")
     return facts

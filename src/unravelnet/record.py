@@ -58,10 +58,13 @@ class Table:
     one has None there. Iterating gives rows. `table[3]` is the row at position 3, a dict; `table["error_rate"]`
     is a column, a list; `table[:10]` is a table of the first ten rows. Two tables are equal if they have the same
     columns and values; NaN equals NaN. Terminals and notebooks show a short form, which says what it leaves out.
+    Raises StoreError for rows that are no mappings of texts.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         given = list(rows)
+        for row in given:
+            _check_row(row)
         found = dict.fromkeys(name for row in given for name in row)
         self.columns: tuple[str, ...] = tuple(found if columns is None else columns)
         self.rows: tuple[Row, ...] = tuple(
@@ -353,6 +356,16 @@ def _sums_text(sums: Mapping[str, float]) -> str:
 def _plain(value: Any) -> Value:
     """Turn a numpy scalar into the Python value that it stands for."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_row(row: object) -> None:
+    if not isinstance(row, Mapping):
+        raise StoreError(
+            f"A row of a table is a mapping of names to values, and not of type {type(row).__name__}."
+        )
+    for name in row:
+        if not isinstance(name, str):
+            raise StoreError(f"The name of a column is a text, and not {name!r}.")
 
 
 def _is_missing(value: Value) -> bool:

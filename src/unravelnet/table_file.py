@@ -41,6 +41,8 @@ _SUFFIXES = (".csv", ".parquet")
 _MARK = "'"
 # What a spreadsheet takes for the start of a formula, also in full width, and the white space it skips before one.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Other programs put it at the start of a file.
+_BYTE_ORDER_MARK = "\ufeff"
 # A number or a truth value among texts.
 _BOXED = re.compile(r"\[(true|false|NaN|-?Infinity|-?\d[\d.eE+-]*)\]")
 # File names that are no UTF-8 hold halves of surrogate pairs.
@@ -137,7 +139,11 @@ def _needs_mark(text: str) -> bool:
     if text.startswith(_MARK):
         core = text.lstrip(_MARK)
         return _is_read_as_number(core) or _needs_mark(core)
-    return text.startswith(_FORMULAS) or text == "null" or _BOXED.fullmatch(text) is not None
+    return (
+        text.startswith((*_FORMULAS, _BYTE_ORDER_MARK))
+        or text == "null"
+        or _BOXED.fullmatch(text) is not None
+    )
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
@@ -159,10 +165,12 @@ def _lines(path: Path) -> list[list[str]]:
     # Texts may be longer than the limit that the module has by default for all its users.
     limit = csv.field_size_limit(_LONGEST_TEXT)
     try:
-        with path.open(encoding="utf-8", errors=_SURROGATES, newline="") as file:
-            return list(csv.reader(file, strict=True))
+        with path.open(encoding="utf-8-sig", errors=_SURROGATES, newline="") as file:
+            lines = list(csv.reader(file, strict=True))
     finally:
         csv.field_size_limit(limit)
+    # Blank lines are no rows, unless a table has no columns.
+    return [cells for cells in lines if cells or not lines[0]]
 
 
 def _values(name: str, cells: list[str]) -> list[Value]:

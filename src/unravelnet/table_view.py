@@ -32,7 +32,7 @@ def as_html(frame: pd.DataFrame) -> str:
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     """Choose columns, those in which rows differ first, and leave them in their order."""
-    by_interest = sorted(frame, key=lambda name: frame[name].nunique(dropna=False) <= 1)
+    by_interest = sorted(frame, key=lambda name: len(set(map(repr, frame[name]))) <= 1)
     chosen = set(by_interest[:_MOST_COLUMNS])
     return frame[[name for name in frame if name in chosen]]
 

@@ -13,7 +13,6 @@ from unravelnet.errors import TrainingError
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE
 
 HISTORY_FILE = "history.csv"
-_FACTS_FILE = "run.json"
 
 
 def claim(directory: Path, facts: Mapping[str, Any]) -> None:
@@ -23,10 +22,11 @@ def claim(directory: Path, facts: Mapping[str, Any]) -> None:
     is removed where its checkpoint was: it is trained anew. Raises TrainingError where the directory holds a run of
     another kind, or a network that this training has not made.
     """
-    found = provenance.read_run(directory) if (directory / _FACTS_FILE).exists() else None
+    found = provenance.read_run(directory) if (directory / provenance.FACTS_FILE).exists() else None
     if found is not None and "training" not in found:
         raise TrainingError(
-            f"{directory} holds a run of another kind, whose {_FACTS_FILE} would be lost. Give another directory."
+            f"{directory} holds a run of another kind, whose {provenance.FACTS_FILE} would be lost. Give another "
+            "directory."
         )
     network = [directory / name for name in (DESCRIPTION_FILE, WEIGHTS_FILE) if (directory / name).exists()]
     if (directory / INDEX_FILE).exists():
@@ -45,7 +45,9 @@ def claim(directory: Path, facts: Mapping[str, Any]) -> None:
 
 def check_there(directory: Path) -> None:
     """Raise TrainingError where something of a training was removed while it went on."""
-    missing = [name for name in (_FACTS_FILE, INDEX_FILE, HISTORY_FILE) if not (directory / name).exists()]
+    missing = [
+        name for name in (provenance.FACTS_FILE, INDEX_FILE, HISTORY_FILE) if not (directory / name).exists()
+    ]
     if missing:
         raise TrainingError(
             f"{directory / missing[0]} was removed while the training went on. Train again, in a directory that "

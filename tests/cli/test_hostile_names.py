@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cli.conftest import assert_one_sentence
+from unravelnet import zoo
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 from unravelnet.cli.remarks import libraries_quiet
 from unravelnet.record import Table
@@ -98,3 +99,10 @@ def test_remarks(capsys):
     with libraries_quiet():
         logging.getLogger("unravelnet.somewhere").warning("The layer %s is odd.", PAYLOAD)
     assert capsys.readouterr().err == f"The layer {SEEN} is odd.\n"
+
+
+def test_a_network_in_a_terminal():
+    net = zoo.preact_resnet(8, input_shape=(1, 8, 8))
+    net.name = net.residual_modules[1].name = PAYLOAD
+    assert_no_terminal_obeys(repr(net))
+    assert repr(net).count(SEEN.partition("\\r")[0]) == 2

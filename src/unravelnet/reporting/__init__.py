@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unravelnet.errors import StoreError
 from unravelnet.files import usable_path
+from unravelnet.provenance import FACTS_FILE
 from unravelnet.record import whole_file
 from unravelnet.reporting.contents import read_run_directory
 from unravelnet.reporting.markdown import render_markdown
@@ -38,6 +40,8 @@ def report(directory: str | os.PathLike[str]) -> Path:
     target = run.directory / REPORT_FILE
     with whole_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    if not (run.directory / FACTS_FILE).exists():
+        raise StoreError(f"{run.directory} was removed while its report was written. Run again.")
     return target
 
 
