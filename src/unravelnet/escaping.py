@@ -33,6 +33,8 @@ def for_terminal(text: str) -> str:
     >>> for_terminal("conv\x1b[2J")
     'conv\\x1b[2J'
     """
+    if text.isprintable():  # nearly always, and much quicker to see
+        return text
     return "".join(_written_out(sign) if _is_unseen(sign) else sign for sign in text)
 
 
@@ -79,7 +81,12 @@ def for_json(text: str) -> str:
     >>> for_json('"\x9b"')
     '"\\u009b"'
     """
-    return "".join(json.dumps(sign)[1:-1] if _is_unseen(sign) and sign != "\n" else sign for sign in text)
+    return "\n".join(
+        line
+        if line.isprintable()
+        else "".join(json.dumps(sign)[1:-1] if _is_unseen(sign) else sign for sign in line)
+        for line in text.split("\n")
+    )
 
 
 def _is_unseen(sign: str) -> bool:
