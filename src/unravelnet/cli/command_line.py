@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from unravelnet.cli.report import report
 from unravelnet.cli.reproduce import reproduce
 from unravelnet.cli.streams import results_apart
 from unravelnet.cli.train import train
+from unravelnet.errors import UnforeseenError
 
 app = typer.Typer(
     name="unravelnet",
@@ -26,15 +28,33 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+def _by_itself(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command end by its own will only, and with nothing but its results on standard output."""
+
+    @functools.wraps(command)
+    def run(*args: object, **options: object) -> None:
+        with results_apart():
+            try:
+                command(*args, **options)
+            except SystemExit as error:
+                raise UnforeseenError(
+                    f"{command.__name__} was ended by code that it ran, which called sys.exit({error.code!r})."
+                ) from error
+
+    return run
+
+
 for command, short_help in (
-    (reproduce, "The paper, end to end: train, delete, reorder, report."),
-    (inspect, "What are the residual modules of a model?"),
-    (lesion, "What does it cost to delete, reorder, cut skips?"),
-    (paths, "Which lengths of paths carry the gradient?"),
-    (train, "Train a network, all of it or random routes."),
+    (reproduce, "Repeat the studies of the paper and write a report."),
+    (inspect, "List the residual modules of a model."),
+    (lesion, "Delete and reorder modules, remove skips, measure the error."),
+    (paths, "Split the gradient by path length."),
+    (train, "Train a zoo network, on all of it or on random routes."),
     (report, "Write the report of a run again."),
 ):
-    app.command(short_help=short_help)(results_apart()(command))
+    app.command(short_help=short_help)(_by_itself(command))
 
 
 def _version(wanted: bool) -> None:
@@ -60,17 +80,17 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Open any residual network and see it as a collection of paths of many lengths.
+    """Open any residual network and study it as a collection of paths of many lengths.
 
     \b
-    unravelnet reproduce                               the paper, end to end, on the digits
+    unravelnet reproduce                               the studies of the paper, on the digits
     unravelnet inspect torchvision:resnet50            the residual modules of a model
-    unravelnet lesion runs/net --data digits           what each module is worth
+    unravelnet lesion runs/net --data digits           the error without each module
     unravelnet paths runs/net --data digits            the gradient by path length
     unravelnet train resnet20 --data digits --out runs/net
-    unravelnet report runs/digits                      the report of a run, made again
+    unravelnet report runs/digits                      the report of a run, written again
 
-    Each command explains itself: unravelnet COMMAND --help.
+    unravelnet COMMAND --help explains a command.
     """
 
 

@@ -64,8 +64,8 @@ def _end(error: BaseException, words: Sequence[str], *, with_traceback: bool) ->
         _give_up_output()
     if _is_reader_gone(error):
         return 0
-    if isinstance(error, SystemExit) and "_UNRAVELNET_COMPLETE" in os.environ:
-        raise error  # so ends a request of the shell for completions
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else _FAILURE  # so end the options about completion
     if with_traceback and not isinstance(error, typer.TyperException):
         lines = "".join(traceback.format_exception(error)).rstrip().split("\n")
         note("\n".join(map(for_terminal, lines)))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unravelnet.cli.completion import complete_data
 from unravelnet.cli.options import (
-    DATA_OR_TEXT_HELP,
+    DATA_FORMS,
+    TEXT_HELP,
     AllowMissingOption,
     JsonOption,
     ModelArgument,
@@ -29,14 +31,20 @@ def inspect(
     input_shape: ShapeOption = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help=f"Take shape and number of classes from it: {DATA_OR_TEXT_HELP}"),
+        typer.Option(
+            metavar="DATA",
+            autocompletion=complete_data,
+            help=f"Take the input shape and the number of classes from this data: {DATA_FORMS}. {TEXT_HELP}",
+        ),
     ] = None,
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the residual modules of a model: shapes, parameters, operations, chains, what was not understood.
+    """List the residual modules of a model, with their shapes, parameters, operations and chains.
+
+    Additions that were not understood are listed below them.
 
     \b
     unravelnet inspect torchvision:resnet50

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unravelnet.cli.completion import METRICS, complete_names
 from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.lesion_results import show
 from unravelnet.cli.options import (
-    DATA_OR_TEXT_HELP,
     AllowMissingOption,
+    CsvOption,
+    DataOption,
     JsonOption,
+    LimitOption,
     ModelArgument,
     OutputOption,
     PrecisionName,
@@ -47,27 +50,26 @@ STUDIES = {
 
 def lesion(
     model: ModelArgument,
-    data: Annotated[str, typer.Option(metavar="DATA", help=f"What to measure on: {DATA_OR_TEXT_HELP}")],
+    data: DataOption,
     study: Annotated[
-        str, typer.Option(metavar="NAMES", help=f"One or several of {', '.join(STUDIES)}.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            autocompletion=complete_names(STUDIES),
+            help=f"Studies to run, separated by commas: {', '.join(STUDIES)}.",
+        ),
     ] = "delete-each",
     metrics: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
-            help="error_rate, top5_error_rate, loss; or, against the intact network and without labels, agreement, "
-            "kl_divergence, cosine, squared_error.",
+            autocompletion=complete_names(METRICS),
+            help="Metrics, separated by commas: error_rate, top5_error_rate, loss. These need no labels and compare "
+            "with the intact network: agreement, kl_divergence, cosine, squared_error.",
         ),
     ] = "error_rate",
     output: OutputOption = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Measure on this many images (or sequences), drawn by the seed. [default: all]",
-            min=1,
-        ),
-    ] = None,
+    limit: LimitOption = None,
     precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = (
         PrecisionName.float32
     ),
@@ -75,18 +77,26 @@ def lesion(
         float | None,
         typer.Option(
             metavar="WIDTH",
-            help="Stop a route once half its interval is this narrow, such as 0.005.",
+            help="Stop measuring a route when half the width of its 95 % interval is at most WIDTH, such as 0.005.",
             min=0.0,
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(metavar="N", help="Random draws for each count.", min=1)] = 10,
+    repeats: Annotated[
+        int, typer.Option(metavar="N", help="Number of random draws for each count.", min=1)
+    ] = 10,
     counts: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="How many modules to delete, or pairs of modules to swap.")
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Numbers of modules to delete, or of pairs of modules to swap, separated by commas.",
+        ),
     ] = "1,2,3,5",
     seed: SeedOption = 0,
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Images at a time. [default: chosen for the device]", min=1),
+        typer.Option(
+            metavar="N", help="Number of images in a batch. [default: chosen for the device]", min=1
+        ),
     ] = None,
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
@@ -96,13 +106,15 @@ def lesion(
         typer.Option(
             metavar="DIR",
             parser=writable_directory,
-            help="Keep tables and sums here, and go on from what is there.",
+            help="Directory for tables and partial results. Results that are in it already are used.",
         ),
     ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
+    as_csv: CsvOption = False,
 ) -> None:
-    """Measure what deleting, reordering and cutting skips does to the error of a model. Nothing is trained.
+    """Measure how deleting modules, reordering modules and removing skips change the error of a model.
+
+    Nothing is trained.
 
     \b
     unravelnet lesion runs/net --data digits
@@ -114,7 +126,8 @@ def lesion(
     unravelnet lesion hf:path/to/gpt2 --data book.txt --metrics loss --limit 100
     unravelnet lesion my_model.py:two_heads --data path/to/images --metrics squared_error --output 1
 
-    With --out, a run that was stopped goes on when it is called again, and unravelnet report DIR makes a page.
+    With --out, an interrupted run continues when the same command is called again, and unravelnet report DIR writes a
+    page about it.
     """
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")

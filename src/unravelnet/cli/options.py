@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unravelnet.cli.completion import complete_data, complete_model
 from unravelnet.costs import LARGEST_SEED, check_shape
 from unravelnet.files import usable_path
 
@@ -19,38 +20,59 @@ class PrecisionName(StrEnum):
     bfloat16 = "bfloat16"
 
 
-MODEL_HELP = (
-    "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
-    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that train wrote."
+DATA_FORMS = (
+    "digits (built in), a directory that the datasets library opens, a directory with one folder of images per class, "
+    "or a name on the Hugging Face hub"
 )
-DATA_HELP = (
-    "digits (built in), a directory that the datasets library opens or with one folder of images a class, or a "
-    "name on the Hugging Face hub."
-)
-DATA_OR_TEXT_HELP = f"{DATA_HELP[:-1]}; for a language model a text file, of which the last tenth is taken."
+TEXT_HELP = "For a language model, give a text file; its last tenth is used."
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        autocompletion=complete_model,
+        help="A model: zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, "
+        "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory written by train.",
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DATA",
+        autocompletion=complete_data,
+        help=f"Data to measure on: {DATA_FORMS}. {TEXT_HELP}",
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Measure on N images or sequences, drawn at random with the seed. [default: all]",
+        min=1,
+    ),
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 SeedOption = Annotated[
-    int, typer.Option(metavar="N", help="Determines every random choice.", min=0, max=LARGEST_SEED)
+    int, typer.Option(metavar="N", help="Seed of every random choice.", min=0, max=LARGEST_SEED)
 ]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
         parser=usable_path,
-        help="Load these weights first: safetensors, or what torch.save wrote (tensors only).",
+        help="Load these weights first: a safetensors file, or a file that torch.save wrote, with tensors only.",
     ),
 ]
 WeightsKeyOption = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="Which of several sets of weights in FILE, such as teacher."),
+    typer.Option(metavar="KEY", help="The set of weights to use if FILE holds several, such as teacher."),
 ]
 AllowMissingOption = Annotated[
     bool,
     typer.Option(
         "--allow-missing",
-        help="Go on where weights lack some tensors, and say so in every row. [default: refuse]",
+        help="Continue if the weights lack some tensors, and say so in every row. [default: refuse]",
     ),
 ]
 OutputOption = Annotated[
@@ -64,7 +86,10 @@ OutputOption = Annotated[
 ]
 ShapeOption = Annotated[
     str | None,
-    typer.Option(metavar="C,H,W", help="Shape of one input, such as 3,224,224; for text its length."),
+    typer.Option(
+        metavar="C,H,W",
+        help="Shape of one input, such as 3,224,224. For a language model, give the length of the text.",
+    ),
 ]
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unravelnet.cli.completion import complete_names
 from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.options import (
-    DATA_OR_TEXT_HELP,
     AllowMissingOption,
+    CsvOption,
+    DataOption,
     JsonOption,
+    LimitOption,
     ModelArgument,
     OutputOption,
     SeedOption,
@@ -59,72 +62,73 @@ class LossName(StrEnum):
 
 def paths(
     model: ModelArgument,
-    data: Annotated[str, typer.Option(metavar="DATA", help=f"What to measure on: {DATA_OR_TEXT_HELP}")],
+    data: DataOption,
     method: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
-            help="One or several of exact (the vector sum of all paths of a length), rms (root mean square over all "
-            "paths), sampled (random paths, as in the paper).",
+            autocompletion=complete_names(METHODS),
+            help="Methods, separated by commas: exact (the vector sum of all paths of a length), rms (the root mean "
+            "square over all paths), sampled (random paths, as in the paper).",
         ),
     ] = "exact",
     modules: Annotated[
         bool,
         typer.Option(
-            "--modules", help="Also measure each module: its effective depth, its branch against its stream."
+            "--modules",
+            help="Also measure each module: its effective depth, and its branch relative to its stream.",
         ),
     ] = False,
     draws: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Random paths of each length and image for exact, sets of random signs for rms, random paths of each "
-            "length for sampled. [default: 1, 8, 1000]",
+            help="Number of random draws. For exact: paths per length and image; for rms: sets of random signs; for "
+            "sampled: paths per length. [default: 1, 8, 1000]",
             min=0,
         ),
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Leave out paths of more modules. [default: none]", min=0),
+        typer.Option(
+            metavar="N", help="Leave out paths through more than N modules. [default: no limit]", min=0
+        ),
     ] = None,
-    at: Annotated[AtName, typer.Option(help="The gradient at the output of the stem, or at the input.")] = (
-        AtName.stem
-    ),
+    at: Annotated[
+        AtName, typer.Option(help="Take the gradient at the output of the stem, or at the input.")
+    ] = (AtName.stem),
     per: Annotated[
-        PerName, typer.Option(help="The gradient of each image's loss, or of the mean loss of a batch.")
+        PerName, typer.Option(help="Take the gradient of each image's loss, or of the mean loss of a batch.")
     ] = PerName.image,
     loss: Annotated[
         LossName | None,
         typer.Option(
-            help="Whose gradient; squared_norm is of the output. [default: cross_entropy where there are targets, "
-            "else squared_norm]"
+            help="Loss whose gradient is split. squared_norm is the squared norm of the output. [default: "
+            "cross_entropy if there are targets, else squared_norm]"
         ),
     ] = None,
     output: OutputOption = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Measure on this many images (or sequences), drawn by the seed. [default: all]",
-            min=1,
-        ),
-    ] = None,
+    limit: LimitOption = None,
     seed: SeedOption = 0,
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Images at a time. [default: 128, fewer where memory asks]", min=1),
+        typer.Option(
+            metavar="N",
+            help="Number of images in a batch. [default: 128, or fewer if memory is short]",
+            min=1,
+        ),
     ] = None,
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", parser=writable_directory, help="Keep the tables here."),
+        typer.Option(metavar="DIR", parser=writable_directory, help="Directory for the tables."),
     ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")] = False,
+    as_csv: CsvOption = False,
 ) -> None:
-    """Split the gradient of a model by the length of the paths it comes along. Nothing is trained.
+    """Split the gradient of a model by path length. Nothing is trained.
 
     \b
     unravelnet paths runs/net --data digits
@@ -134,7 +138,7 @@ def paths(
     unravelnet paths hf:path/to/gpt2 --data book.txt --limit 32 --modules
     unravelnet paths runs/net --data digits --csv > rows.csv
 
-    With --out, unravelnet report DIR makes a page.
+    With --out, unravelnet report DIR writes a page about it.
     """
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")

@@ -95,7 +95,7 @@ def training_bar(name: str) -> Iterator[Callable[[TrainingStatus], None]]:
 def run_bars() -> Iterator[Callable[[RunProgress], None]]:
     """Give a function that shows a run of several parts."""
     with _shown() as show:
-        show(Status("the run begins"))
+        show(Status("reading the data, before it is known how long the run takes"))
 
         def show_run(run: RunProgress) -> None:
             part = f"part {run.number} of {run.n_parts}, {run.part}"

@@ -20,7 +20,7 @@ def report(
         typer.Argument(
             metavar="DIR",
             parser=usable_path,
-            help="A directory that reproduce, or lesion or paths with --out, wrote.",
+            help="Directory written by reproduce, or by lesion or paths with --out.",
         ),
     ],
     markdown: Annotated[
@@ -28,12 +28,12 @@ def report(
         typer.Option(
             metavar="FILE",
             parser=writable_file,
-            help="Write the claims, the trained networks and the conditions to this file as well.",
+            help="Also write the claims, the trained networks and the conditions to this Markdown file.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write DIR/report.html from what a run left in DIR: one file that needs no network.
+    """Write DIR/report.html from the tables in DIR. It is one file that needs no network connection.
 
     \b
     unravelnet report runs/digits

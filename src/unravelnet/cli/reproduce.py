@@ -9,42 +9,48 @@ from typing import Annotated
 
 import typer
 
+from unravelnet.cli.completion import complete_data
 from unravelnet.cli.interruption import interruptible
-from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
+from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
-from unravelnet.cli.streams import note
-from unravelnet.escaping import for_terminal
 from unravelnet.files import writable_directory
 
-_AS_BEFORE = "[default: as in the run that is in DIR, else by the networks and the size of the images]"
+_AS_BEFORE = "[default: as in the run in DIR, else chosen for the networks and the size of the images]"
 
 
 def reproduce(
-    data: Annotated[str, typer.Option(metavar="DATA", help=DATA_HELP)] = "digits",
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DATA",
+            autocompletion=complete_data,
+            help=f"Data to train and to measure on: {DATA_FORMS}.",
+        ),
+    ] = "digits",
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             parser=writable_directory,
-            help="Where everything goes. [default: runs/NAME-OF-DATA, for a quick run runs/NAME-OF-DATA-quick]",
+            help="Directory for all results. [default: runs/NAME-OF-DATA, or runs/NAME-OF-DATA-quick with --quick]",
         ),
     ] = None,
     quick: Annotated[
         bool | None,
         typer.Option(
             "--quick",
-            help="The same studies and the same report with wider intervals: at most 1,000 images, 250 of them a draw, "
-            "10 draws for each of 8 counts, a quarter of the gradients. Other options win. [default: as in the run "
-            "that is in DIR, else in full]",
+            help="Run the same studies with wider intervals, on at most 1,000 images, 250 images per random draw, 10 "
+            "draws for each of 8 counts and a quarter of the gradients. Options given explicitly take precedence. "
+            "[default: as in the run in DIR, else the full studies]",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Train networks, for so many epochs each. [default: as in the run that is in DIR, else shipped "
-            "networks where there are some for DATA, and 10 or 30 epochs where there are none]",
+            help="Train the networks for N epochs each. [default: as in the run in DIR, else the trained networks of "
+            "the package if there are some for DATA, else 10 or 30 epochs]",
             min=1,
         ),
     ] = None,
@@ -52,40 +58,42 @@ def reproduce(
         int | None,
         typer.Option(
             metavar="N",
-            help="Test images for the studies that change one module at a time. A random draw takes half of them where "
-            "they are small. Where they are large, it takes an eighth, from 250 to 1,000: 1,000 give an error rate "
-            f"within 2 to 3 points. {_AS_BEFORE}",
+            help="Number of test images for the studies that change one module at a time. Each random draw uses half "
+            "of them if the images are small, else an eighth, at least 250 and at most 1,000. "
+            f"{_AS_BEFORE}",
             min=1,
         ),
     ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help=f"Random draws for each count of deletions or swaps. {_AS_BEFORE}", min=1
+            metavar="N",
+            help=f"Number of random draws for each number of deletions or swaps. {_AS_BEFORE}",
+            min=1,
         ),
     ] = None,
     until_ci: Annotated[
         float | None,
         typer.Option(
             metavar="WIDTH",
-            help="Stop a random draw once half its interval is this narrow, such as 0.03, after as many images as that "
-            "needs. [default: as in the run that is in DIR, else each draw takes its images]",
+            help="Stop a random draw when half the width of its 95 % interval is at most WIDTH, such as 0.03. "
+            "[default: as in the run in DIR, else every draw uses all its images]",
             min=0.0,
         ),
     ] = None,
     precision: Annotated[
-        PrecisionName | None, typer.Option(help=f"Of training and studies. {_AS_BEFORE}")
+        PrecisionName | None, typer.Option(help=f"Precision of training and measuring. {_AS_BEFORE}")
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Repeat the lesion studies of "Residual Networks Behave Like Ensembles of Relatively Shallow Networks".
 
-    For CIFAR-10 the networks are shipped, already trained: a pre-activation ResNet-110 (54 residual modules), the
-    same trained on 23 of them at a time and with stochastic depth, a VGG-15 and others to compare. For other data, and
-    with --epochs, a ResNet-110, one with stochastic depth and a VGG-15 are trained first. Then deletes each module,
-    deletes many, reorders, removes each skip, splits gradients by path length; writes one report. Whatever is in DIR
-    already is used: a run that was stopped anywhere goes on when it is called again.
+    The networks are a pre-activation ResNet-110 (54 residual modules), the same network trained on random routes, and
+    a VGG-15. For CIFAR-10 the package brings them trained, with others to compare. For other data, and with --epochs,
+    they are trained first. The studies delete each module, delete several modules, reorder modules, remove each skip
+    and split the gradient by path length. One report shows the results. Results that are in DIR already are used: a
+    run that was interrupted continues when the same command is called again.
 
     \b
     unravelnet reproduce
@@ -95,8 +103,6 @@ def reproduce(
     unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
     unravelnet reproduce --out runs/digits --json
     """
-    # Before torch is imported, which takes seconds.
-    note(f"Repeats the paper on {for_terminal(data)}. How long that takes follows when the data is read.")
     from unravelnet.reproduction.directory import default_directory
 
     directory = out or writable_directory(default_directory(data, quick=bool(quick)))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unravelnet.cli.completion import complete_data, complete_zoo_network
 from unravelnet.cli.interruption import interruptible
-from unravelnet.cli.options import DATA_HELP, JsonOption, PrecisionName, SeedOption
+from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, SeedOption
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import training_bar, working
 from unravelnet.errors import ModelError
@@ -37,76 +38,103 @@ def train(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="NET", help="A network of the zoo, such as preact-resnet110, resnet20, vgg15."
+            metavar="NET",
+            autocompletion=complete_zoo_network,
+            help="Name of a zoo network, such as preact-resnet110, resnet20 or vgg15.",
         ),
     ],
     data: Annotated[
         str,
         typer.Option(
-            metavar="DATA", help=f"Trained on its training split, validated on its test split: {DATA_HELP}"
+            metavar="DATA",
+            autocompletion=complete_data,
+            help=f"Data to train on (its training split) and to test on (its test split): {DATA_FORMS}.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", parser=writable_directory, help="Where checkpoints, history and the network go."
+            metavar="DIR",
+            parser=writable_directory,
+            help="Directory for checkpoints, history and the trained network.",
         ),
     ],
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="Passes over the training data.", min=1)
+        int, typer.Option(metavar="N", help="Number of passes over the training data.", min=1)
     ] = _PLAN.epochs,
     routes: Annotated[
-        str, typer.Option(metavar="ROUTES", help="all, stochastic-depth:0.5, exactly:23 or uniform.")
+        str,
+        typer.Option(
+            metavar="ROUTES",
+            help="Routes of the mini-batches: all, stochastic-depth:0.5, exactly:23 or uniform.",
+        ),
     ] = _PLAN.routes,
-    schedule: Annotated[ScheduleName, typer.Option(help="Of the learning rate.")] = _SCHEDULE,
+    schedule: Annotated[ScheduleName, typer.Option(help="Schedule of the learning rate.")] = _SCHEDULE,
     learning_rate: Annotated[
         float | None,
-        typer.Option(metavar="X", help="The largest one. [default: 0.1, or 0.01 without normalisation]"),
+        typer.Option(
+            metavar="X",
+            help="Largest learning rate. [default: 0.1, or 0.01 for a network without normalisation]",
+        ),
     ] = _PLAN.learning_rate,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Images at a time.")] = _PLAN.batch_size,
-    momentum: Annotated[float, typer.Option(metavar="X", help="Of Nesterov.")] = _PLAN.momentum,
-    weight_decay: Annotated[float, typer.Option(metavar="X", help="Of all parameters.")] = _PLAN.weight_decay,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", help="Number of images in a mini-batch.")
+    ] = _PLAN.batch_size,
+    momentum: Annotated[float, typer.Option(metavar="X", help="Nesterov momentum.")] = _PLAN.momentum,
+    weight_decay: Annotated[
+        float, typer.Option(metavar="X", help="Weight decay of all parameters.")
+    ] = _PLAN.weight_decay,
     label_smoothing: Annotated[
-        float, typer.Option(metavar="X", help="From 0 to below 1.")
+        float, typer.Option(metavar="X", help="Label smoothing, from 0 to below 1.")
     ] = _PLAN.label_smoothing,
     precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = _PRECISION,
     augment: Annotated[
-        bool, typer.Option("--augment/--no-augment", help="Random crops, and flips for colour images.")
+        bool,
+        typer.Option(
+            "--augment/--no-augment", help="Augment the images by random crops, and colour images by flips."
+        ),
     ] = _PLAN.augment,
     image_sizes: Annotated[
         str,
         typer.Option(
             metavar="N,N,...",
-            help="Heights of the images over equal parts of the training, such as 16,24,32. [default: their own]",
+            help="Image heights for equal parts of the training, such as 16,24,32. [default: the height of the data]",
             show_default=False,
         ),
     ] = _PLAN.image_sizes,
     test_every: Annotated[
-        int, typer.Option(metavar="N", help="Epochs between tests; the last is always tested.", min=1)
+        int,
+        typer.Option(
+            metavar="N", help="Number of epochs between tests. The last epoch is always tested.", min=1
+        ),
     ] = _PLAN.test_every,
     fused: Annotated[
         bool | None,
         typer.Option(
             "--fused/--no-fused",
-            help="Normalisation and ReLU as one operation, for a CPU. [default: for trainings of some minutes]",
+            help="Compute normalisation and ReLU as one operation, on a CPU. [default: for trainings of some minutes]",
             show_default=False,
         ),
     ] = _PLAN.fused,
     seed: SeedOption = _PLAN.seed,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = _PLAN.device,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Device to train on: auto, cpu or cuda.")
+    ] = _PLAN.device,
     keep_epochs: Annotated[
         str,
         typer.Option(
             metavar="N,N,...",
-            help="Keep the weights after these epochs, or after all; 0 is before the first. [default: none]",
+            help="Keep the weights after these epochs, or after every epoch with all. Epoch 0 is before the training. "
+            "[default: none]",
             show_default=False,
         ),
     ] = _PLAN.keep_epochs,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, all of it or random routes through it, and keep it in a directory.
+    """Train a zoo network and save it in a directory. Mini-batches can take random routes through it.
 
-    A training that was stopped goes on from its last full epoch when it is called again; a finished one is done.
+    An interrupted training continues from its last full epoch when the same command is called again. A finished
+    training is not repeated.
 
     \b
     unravelnet train resnet20 --data digits --epochs 15 --schedule one-cycle --out runs/resnet20
