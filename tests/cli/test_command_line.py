@@ -257,7 +257,7 @@ def test_json_has_no_nan():
 
 
 def test_main_exits_with_the_status(monkeypatch):
-    monkeypatch.setattr(command_line, "run", lambda arguments: 130)
+    monkeypatch.setattr(command_line, "run", lambda arguments: 2)
     with pytest.raises(SystemExit) as exited:
         main(["report", "x"])
-    assert exited.value.code == 130
+    assert exited.value.code == 2

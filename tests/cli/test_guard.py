@@ -66,6 +66,15 @@ def test_an_unforeseen_error_is_a_sentence_and_status_1(call, monkeypatch, error
     assert ran.status == 1
 
 
+@pytest.mark.parametrize("code", [0, None, 7, "text"])
+def test_code_that_ends_the_program_is_no_success(call, monkeypatch, code):
+    reports_fail_with(monkeypatch, SystemExit(code))
+    ran = call("report", "x")
+    assert_one_sentence(ran)
+    assert f"report was ended by code that it ran, which called sys.exit({code!r})." in ran.err
+    assert ran.status == 1
+
+
 @pytest.mark.parametrize(
     "words", [("--traceback", "report", "x"), ("report", "--traceback", "x"), ("report", "x", "--traceback")]
 )

@@ -8,9 +8,7 @@ import torch are imported inside the commands, so that `--help` is quick.
 
 from __future__ import annotations
 
-import sys
-
-from unravelnet.cli.interruption import INTERRUPTED, ignore, interruptions_are_sentences, say
+from unravelnet.cli.interruption import INTERRUPTED, end, interruptions_are_sentences, say
 
 TYPE_CHECKING = False  # without `typing`, so that Ctrl-C is understood a few milliseconds earlier
 if TYPE_CHECKING:
@@ -32,5 +30,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         say("Interrupted.")
         status = INTERRUPTED
-    ignore()
-    sys.exit(status)
+    end(status)

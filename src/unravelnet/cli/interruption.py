@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -34,9 +36,15 @@ def interruptions_are_sentences() -> None:
     signal.signal(signal.SIGINT, _interrupt)
 
 
-def ignore() -> None:
-    """Let Ctrl-C pass unnoticed: the work is done, and its exit status is known."""
+def end(status: int) -> NoReturn:
+    """End the process with a status that another Ctrl-C does not change."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if status == INTERRUPTED:
+        # Python may have noted the interruption, and would then end itself by the signal and not with the status.
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 @contextlib.contextmanager
