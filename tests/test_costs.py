@@ -75,6 +75,7 @@ IMAGES = torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
             "1,000,000,000,000 draws",
         ),
         (lambda net: un.path_gradients(net, IMAGES, seed=-1), "seed -1"),
+        (lambda net: zoo.vgg15(seed=2**70), "out of range"),
         (lambda net: un.ensemble_of_routes(net, IMAGES, n_routes=10**10), "10,000,000,000 routes"),
         (lambda net: un.ensemble_of_routes(net, IMAGES, repeats=10**10), "draws of members"),
     ],

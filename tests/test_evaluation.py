@@ -363,3 +363,19 @@ def test_four_hundred_modules_need_no_recursion() -> None:
     net, xy = small_net(450, width=2), data(4)
     table = un.evaluate(net, un.studies.delete_each(net)[::50], xy)
     assert table[0]["n_modules"] == 450
+
+
+@pytest.mark.parametrize(
+    ("routes", "phrase"),
+    [
+        (Route.full(3), r"got Route\('0-2'\)\. Put a single route into a list"),
+        ("0-2", "got '0-2'"),
+        (None, "Routes must be a list; got None"),
+        (["0-2"], r"got '0-2'\. Route.parse reads a text"),
+        ([3], "must be a Route, or a Trial of a study; got 3"),
+    ],
+)
+def test_what_is_no_list_of_routes_is_told(routes, phrase):
+    net = un.zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
+    with pytest.raises(RouteError, match=phrase):
+        un.evaluate(net, routes, (torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long)))

@@ -198,3 +198,14 @@ def test_tau_of_stages_shuffled():
     assert np.mean(taus) == pytest.approx(0.70, abs=0.01)
     assert min(taus) > 0.58
     assert max(taus) < 0.83
+
+
+@pytest.mark.parametrize("probabilities", [[0.1, 0.2], [[0.1] * 4], []])
+def test_drop_probabilities_fit_the_route(probabilities):
+    with pytest.raises(RouteError, match="one for each of the 4 visits"):
+        Route.full(4).drop(probabilities, np.random.default_rng(0))
+
+
+def test_a_network_has_no_negative_number_of_modules():
+    with pytest.raises(RouteError, match="A network of -3 residual modules cannot exist"):
+        Route.full(-3)

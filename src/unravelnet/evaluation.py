@@ -108,8 +108,7 @@ def evaluate(
         )
     check_half_width(until_ci)
     check_seed(seed)
-    given = at_most(routes, MOST_ROUTES, "routes")
-    trials = [route if isinstance(route, Trial) else Trial(route) for route in given]
+    trials = _trials(routes)
     bench = Bench(net, precision=precision, device=device, compile=compile)
     size = _BATCH_SIZE.get(bench.device.type, 256) if batch_size is None else batch_size
     is_random = until_ci is not None or limit is not None
@@ -149,6 +148,21 @@ def evaluate(
     except KeyboardInterrupt:
         raise EvaluationInterrupted(sweep.table(trials, facts, confidence)) from None
     return sweep.table(trials, facts, confidence)
+
+
+def _trials(routes: Iterable[Route | Trial]) -> list[Trial]:
+    if isinstance(routes, Route | Trial | str) or not isinstance(routes, Iterable):
+        raise RouteError(
+            f"Routes must be a list; got {routes!r}. Put a single route into a list: evaluate(net, [route], data)."
+        )
+    trials = []
+    for route in at_most(routes, MOST_ROUTES, "routes"):
+        if not isinstance(route, Route | Trial):
+            raise RouteError(
+                f"A route must be a Route, or a Trial of a study; got {route!r}. Route.parse reads a text."
+            )
+        trials.append(route if isinstance(route, Trial) else Trial(route))
+    return trials
 
 
 def _checked(net: UnraveledNetwork, trials: Sequence[Trial]) -> list[Route]:

@@ -78,6 +78,8 @@ class Route:
         >>> Route.full(4)
         Route('0-3')
         """
+        if n_modules < 0:
+            raise RouteError(f"A network of {n_modules} residual modules cannot exist; give 0 or more.")
         check_number(n_modules, MOST_MODULES, "residual modules")
         return cls(tuple(Step(module) for module in range(n_modules)))
 
@@ -210,7 +212,12 @@ class Route:
         `probabilities`: the chance of deletion, one for all visits or one a visit, each in [0, 1].
         Source: stochastic depth (Huang et al. 2016), where the chance grows with depth.
         """
-        chances = np.broadcast_to(np.asarray(probabilities, dtype=float), len(self))
+        given = np.asarray(probabilities, dtype=float)
+        if given.shape not in ((), (1,), (len(self),)):
+            raise RouteError(
+                f"Give one drop probability, or one for each of the {len(self)} visits; got {given.size}."
+            )
+        chances = np.broadcast_to(given, len(self))
         if ((chances < 0) | (chances > 1)).any():
             raise RouteError(f"Drop probabilities must lie in [0, 1]; got {probabilities!r}.")
         dropped = generator.random(len(self)) < chances

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unravelnet.costs import check_seed
+
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["A", "B", "C"]
 
@@ -161,6 +163,7 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
