@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 # What images are made of in practice. Pillow knows many more, and hands PostScript to another program.
+_WAY_OUT = "Remove or restore it."
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 # Pixels of 16 bits and more, which a conversion to bytes would cut off at 255.
@@ -137,11 +138,13 @@ class EncodedImages:
         from PIL import Image, UnidentifiedImageError
 
         with self._reading(place):
-            content = _content(self.cells[place].as_py() or {})
+            content = _content(self.cells[place].as_py() or {}, self._title(place))
             try:
                 image = Image.open(io.BytesIO(content), formats=_FORMATS)
             except UnidentifiedImageError:  # which speaks of an address in memory
-                raise ValueError(f"it is none of {', '.join(_FORMATS)}") from None
+                raise DataError(
+                    f"{self._title(place)} cannot be decoded: it is none of {', '.join(_FORMATS)}. {_WAY_OUT}"
+                ) from None
         if image.width * image.height > _MOST_PIXELS:
             raise DataError(
                 f"{self._title(place)} has {image.height}×{image.width} pixels; at most {_MOST_PIXELS:,} are "
@@ -155,22 +158,22 @@ class EncodedImages:
         return image
 
     def _reading(self, place: int) -> contextlib.AbstractContextManager[None]:
-        return reading(self._title(place), "Remove or restore it.", cannot="be decoded")
+        return reading(self._title(place), _WAY_OUT, cannot="be decoded")
 
     def _title(self, place: int) -> str:
         path = (self.cells[place].as_py() or {}).get("path") or "no file name"
         return f"Image number {place} of {self.name} ({path})"
 
 
-def _content(cell: dict[str, Any]) -> bytes:
+def _content(cell: dict[str, Any], title: str) -> bytes:
     """Give the bytes of an image, from its cell or its file."""
     if cell.get("bytes"):
         return bytes(cell["bytes"])
     if not cell.get("path"):
-        raise ValueError("its cell is empty")
+        raise DataError(f"{title} cannot be decoded: its cell is empty. {_WAY_OUT}")
     # A pipe or a device would never end.
     if not Path(cell["path"]).is_file():
-        raise ValueError("there is no such file")
+        raise DataError(f"{title} cannot be decoded: there is no such file. {_WAY_OUT}")
     return Path(cell["path"]).read_bytes()
 
 
