@@ -167,7 +167,9 @@ def test_a_timm_model_takes_the_size_and_channels_of_the_data(caplog):
 @needs_timm
 def test_torchvision_and_timm_import_after_the_repair():
     # In a process of its own: here, the repair was done long ago.
-    words = "import unravelnet; unravelnet.repair_torchvision(); import timm; print(timm.is_model('resnet18'))"
+    words = (
+        "import unravelnet; unravelnet.repair_torchvision(); import timm; print(timm.is_model('resnet18'))"
+    )
     ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr
 
