@@ -124,6 +124,26 @@ def test_a_trained_directory_gives_the_same_network(tmp_path):
     assert "random" not in again.name
 
 
+def test_data_may_be_named():
+    assert load("zoo:resnet20", data="digits").input_shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.nn.Linear(2, 2),), r"this is a Linear\. .* un\.unravel\(model, example\)"),
+        ((None,), "this is a NoneType"),
+        (("zoo:resnet20", "3,32,32"), r"'3,32,32' is no row of whole numbers"),
+        (("zoo:resnet20", (3, 2.5, 2)), r"is no row of whole numbers"),
+        (("zoo:resnet20", 32), r"The input shape 32 is no row"),
+    ],
+)
+def test_arguments_of_another_form_are_explained(arguments, message):
+    specification, *shape = arguments
+    with pytest.raises(ModelError, match=message):
+        load(specification, input_shape=shape[0] if shape else None)
+
+
 def test_random_weights_are_remarked(caplog):
     with caplog.at_level("INFO", logger="unravelnet"):
         load("zoo:resnet20")

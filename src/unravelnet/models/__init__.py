@@ -55,7 +55,7 @@ _AS_TRAINED = "as it was trained"
 def load(
     specification: str,
     *,
-    data: ImageData | TextData | None = None,
+    data: ImageData | TextData | str | None = None,
     input_shape: Shape | None = None,
     weights: str | Path | None = None,
     weights_key: str | None = None,
@@ -69,20 +69,21 @@ def load(
     ('zoo:preact-resnet20 (random weights)', 9, (1, 8, 8))
 
     `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
-    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` wrote. `data`: where sizes and the number
-    of classes come from, if the model leaves them open. `input_shape`: of one input, without the batch, such as
-    (3, 224, 224); for text its length. `weights`: a file of safetensors or of `torch.save` to load before the network
-    is taken apart; `weights_key`: which of several sets of weights in it, such as "teacher". `allow_missing`: go on
-    without tensors that the weights lack, and say so in the name. `seed`: of weights that are drawn. What a Python
-    file prints goes to standard error.
+    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` wrote. `data`: where sizes and the number of
+    classes come from, if the model leaves them open; loaded data, or its name as on the command line.
+    `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a file of
+    safetensors or of `torch.save` to load before the network is taken apart; `weights_key`: which of several sets of
+    weights in it, such as "teacher". `allow_missing`: go on without tensors that the weights lack, and say so in the
+    name. `seed`: of weights that are drawn. What a Python file prints goes to standard error.
 
     Raises ModelError, UnknownNameError or MissingExtraError where there is no such model, CheckpointError where
     weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images and the
     data is a text, or the other way round.
     """
-    if input_shape is not None:
-        check_shape(input_shape)
+    _check_form(specification, input_shape)
     check_seed(seed)
+    if isinstance(data, str):
+        data = load_data(specification, data)
     wish = _wish(input_shape, data, seed)
     with explained(f"{specification} cannot be used"), drawn_from_seed(seed):
         found = _find(specification, wish)
@@ -147,6 +148,23 @@ def _with_targets_of(net: UnraveledNetwork, text: TextData, output: OutputName) 
         text.length,
     )
     return text.at_end(n_positions)
+
+
+def _check_form(specification: object, input_shape: object) -> None:
+    """Raise ModelError where a specification is no text, or a shape no row of sizes."""
+    if not isinstance(specification, str):
+        raise ModelError(
+            f"A model is specified by a text, and this is a {type(specification).__name__}. Give {FORMS}. A model that "
+            "is there already is opened by un.unravel(model, example)."
+        )
+    if input_shape is None:
+        return
+    if not isinstance(input_shape, tuple | list) or not all(type(size) is int for size in input_shape):
+        raise ModelError(
+            f"The input shape {input_shape!r} is no row of whole numbers. Give the shape of one input, such as "
+            "(3, 224, 224)."
+        )
+    check_shape(input_shape)
 
 
 def _wish(input_shape: Shape | None, data: ImageData | TextData | None, seed: int) -> Wish:
