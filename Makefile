@@ -3,8 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS_OF_ARITHMETIC := $(wildcard tests/gradient/test_*.py) $(patsubst %,tests/test_%.py,\
+    ensembles evaluation fused_normalisation inference memory_layout precision training)
 
-.PHONY: demo test benchmark lint clean
+.PHONY: demo test test-avx2 benchmark lint clean
 
 demo: .venv/ready
 	@$(BIN)/unravelnet reproduce --data digits --out demo
@@ -12,6 +14,10 @@ demo: .venv/ready
 # Two processes with one thread each: more threads than cores slow each other down.
 test: .venv/ready-to-develop
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+# Where precision and memory layout matter, as on a processor without AVX-512.
+test-avx2: .venv/ready-to-develop
+	@ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(TESTS_OF_ARITHMETIC)
 
 # On a machine that does nothing else; a quarter of an hour.
 benchmark: .venv/ready-to-develop

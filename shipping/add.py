@@ -19,7 +19,7 @@ from unravelnet import provenance, zoo
 from unravelnet.data import ImageData, load
 from unravelnet.errors import CheckpointError, DataError, ModelError
 from unravelnet.evaluation import evaluate
-from unravelnet.inference import Precision
+from unravelnet.precision import Precision
 from unravelnet.record import Table, load_table
 from unravelnet.training import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan

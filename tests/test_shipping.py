@@ -130,7 +130,8 @@ def test_the_card_says_it_all(run, shipped):
     modules = (32 + 2304 + 32 + 2304, 32 + 4608 + 64 + 9216 + 512, 64 + 18432 + 128 + 36864 + 2048)
     n_parameters = 144 + sum(modules) + 128 + 650
     for text in (
-        "\nunravelnet train preact-resnet8 --data digits --epochs 2 --batch-size 32 --schedule one-cycle --out runs/",
+        "\nunravelnet train preact-resnet8 --data digits --epochs 2 --batch-size 32 --schedule one-cycle "
+        "--precision float32 --out runs/",
         f"**{100 * facts['test']['error_rate']:.2f} %** of 450 test images",
         f"the 95 % interval (Wilson) is {100 * low:.2f} % to {100 * high:.2f} %",
         f"3 residual modules, {n_parameters:,} parameters",

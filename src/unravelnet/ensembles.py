@@ -24,12 +24,13 @@ from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
 from unravelnet.errors import EvaluationError
 from unravelnet.evaluation import walk
-from unravelnet.inference import Bench, Precision
+from unravelnet.inference import Bench
 from unravelnet.intervals import rate_interval
 from unravelnet.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.misfit import taking
 from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName
+from unravelnet.precision import Precision, PrecisionChoice, check_precision
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
 from unravelnet.route_sampler import Exactly, RouteSampler, parse_route_sampler
@@ -54,7 +55,7 @@ def ensemble_of_routes(
     repeats: int = 100,
     others: Iterable[UnraveledNetwork] = (),
     output: OutputName = None,
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     limit: int | None = None,
     batch_size: int | None = None,
     confidence: float = 0.95,
@@ -90,15 +91,17 @@ def ensemble_of_routes(
     check_routes(n_routes)
     check_number(repeats, MOST_DRAWS, "draws of members")
     check_seed(seed)
+    check_precision(precision)
     kind, members = _members(net, routes, n_routes, keep, seed)
     networks = (net, *others)
     measured = [_logits_of(network, output) for network in networks]
-    benches = [Bench(network, precision=precision, device=device) for network in networks]
+    benches = [Bench(network, device=device) for network in networks]
     ensembles: dict[Members, _Ensembles] = {"routes": _Ensembles(len(members), sizes, repeats, seed)}
     if len(benches) > 1:
         ensembles["networks"] = _Ensembles(len(benches), range(1, len(benches) + 1), repeats, seed)
     intact = _Ensembles(1, [1], 1, seed)
     batches = _open(data, batch_size, limit, seed, benches[0].device)
+    used = _choose_precision(precision, benches, batches)
     n_images = 0
     for batch in progress(batches) if progress else batches:
         of_routes, targets_N = _probabilities(
@@ -123,7 +126,7 @@ def ensemble_of_routes(
         "intact_error_rate": intact.member_error_rate,
         "n_predictions": intact.n,
         "n_images": n_images,
-        "precision": precision,
+        "precision": used,
         "seed": seed,
         "confidence": confidence,
         "network": net.fingerprint(),
@@ -139,6 +142,15 @@ def ensemble_of_routes(
         for row in own.rows(confidence)
     ]
     return Table([{**row, **facts} for row in rows])
+
+
+def _choose_precision(asked: PrecisionChoice, benches: Sequence[Bench], batches: Batches) -> Precision:
+    """Choose one precision for all networks: float32 unless every one of them takes bfloat16."""
+    chosen = [bench.choose_precision(asked, batches) for bench in benches]
+    used: Precision = "float32" if "float32" in chosen else "bfloat16"
+    for bench in benches:
+        bench.precision = used
+    return used
 
 
 def _open(data: Any, batch_size: int | None, limit: int | None, seed: int, device: torch.device) -> Batches:

@@ -26,13 +26,14 @@ from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, part_of
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
-from unravelnet.inference import Bench, Precision
+from unravelnet.inference import Bench
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
-from unravelnet.ledger import SUMS, Ledger, Tally, settings_by_route
+from unravelnet.ledger import SUMS, Ledger, Tally, precision_begun, settings_by_route
 from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
 from unravelnet.misfit import taking
 from unravelnet.network import State, UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName, tensors_of
+from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.reach import changed_in_vain
 from unravelnet.record import ResultsStore, Row, Table
 from unravelnet.route import Route
@@ -62,7 +63,7 @@ def evaluate(
     *,
     metrics: Sequence[str] = ("error_rate",),
     output: OutputName = None,
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     compile: bool = False,
@@ -87,11 +88,13 @@ def evaluate(
     and the same for its difference to the intact network on the same predictions. `output`: which tensor of what the
     network returns is measured: its name or place, as in `net.outputs`, with the dimension of its classes as in
     "out:1" where that is to be said; None: the logits, else the first one. The rows name it. `batch_size`: examples
-    at a time; chosen automatically if None. `limit`: only so many examples, drawn by `seed`. `until_ci`: examples
-    come in the random order of `seed`, and a route stops when half the width of the interval of the first
-    metric, or of its difference to the intact network, is at most this. `store`: finished trials are taken from
-    it and new sums go to it after every batch, so that an interrupted call goes on where it was. `progress`:
-    wraps the iteration over batches, as `tqdm` does.
+    at a time; chosen automatically if None. `precision`: "float32", with the same numbers on all machines of a kind;
+    "bfloat16"; "auto": that in which `store` holds this network, else bfloat16 where the machine multiplies it itself
+    and the network gains from it and tolerates it, else float32. The rows say which it was. `limit`: only so many
+    examples, drawn by `seed`. `until_ci`: examples come in the random order of `seed`, and a route stops when half the
+    width of the interval of the first metric, or of its difference to the intact network, is at most this. `store`:
+    finished trials are taken from it and new sums go to it after every batch, so that an interrupted call goes on
+    where it was. `progress`: wraps the iteration over batches, as `tqdm` does.
 
     Raises RouteError where a route does not fit the network, EvaluationError where the intact network gives no
     usable numbers or an output does not fit the metrics, DataError where targets do not;
@@ -108,8 +111,9 @@ def evaluate(
         )
     check_half_width(until_ci)
     check_seed(seed)
+    check_precision(precision)
     trials = _trials(routes)
-    bench = Bench(net, precision=precision, device=device, compile=compile)
+    bench = Bench(net, device=device, compile=compile)
     size = _BATCH_SIZE.get(bench.device.type, 256) if batch_size is None else batch_size
     is_random = until_ci is not None or limit is not None
     if isinstance(data, str):
@@ -117,10 +121,13 @@ def evaluate(
     batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
     rule = _StoppingRule(until_ci, confidence)
     sweep = _Sweep(bench, _checked(net, trials), found, measured, rule, batches.name)
+    network = net.fingerprint()
+    begun = None if store is None else precision_begun(store, network)
+    used = bench.choose_precision(precision, batches, begun=begun)
     settings = {
         "metrics": list(names),
         "output": str(measured),
-        "precision": precision,
+        "precision": used,
         "device": bench.device.type,
         "compile": compile,
         "batch_size": int(size),
@@ -132,11 +139,11 @@ def evaluate(
     # A stream would have to be read twice, once to name it; only a store needs the name.
     is_named = store is not None or not isinstance(batches, StreamedBatches)
     fingerprint = batches.fingerprint() if is_named else ""
-    ledger = Ledger(store, net.fingerprint(), fingerprint, settings_by_route(list(sweep.tallies), settings))
+    ledger = Ledger(store, network, fingerprint, settings_by_route(list(sweep.tallies), settings))
     facts: Row = {
         "output": str(measured),
         "seed": seed,
-        "precision": precision,
+        "precision": used,
         "confidence": confidence,
         "network": ledger.network,
         "network_name": net.name,

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from torch.utils import _pytree as pytree
 
+from unravelnet.data import Batches
 from unravelnet.devices import usable_device
-from unravelnet.errors import unknown_name
+from unravelnet.machine import choose_precision, few_inputs, in_precision
+from unravelnet.misfit import taking
 from unravelnet.network import Inputs, UnraveledNetwork, in_evaluation_mode
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+from unravelnet.precision import Precision, PrecisionChoice, check_precision
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -37,7 +38,8 @@ class Bench:
     torch.Size([2, 10])
 
     `net`: the network to run; inside `with bench.running():` only. `device`: chosen automatically if None: the
-    one the network is on, or CUDA where there is one. `compile`: hand branches to torch.compile, which pays
+    one the network is on, or CUDA where there is one. `precision`: "auto" is float32 until `choose_precision` is
+    called. `compile`: hand branches to torch.compile, which pays
     for long sweeps only. Raises EvaluationError for a device that is not there.
     """
 
@@ -45,12 +47,11 @@ class Bench:
         self,
         net: UnraveledNetwork,
         *,
-        precision: Precision = "float32",
+        precision: PrecisionChoice = "float32",
         device: torch.device | str | None = None,
         compile: bool = False,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise unknown_name("precision", precision, PRECISIONS)
+        check_precision(precision)
         self.precision = precision
         self.device = _find_device(net, device)
         self._is_convolutional = any(p.dim() == 4 for p in net.parameters())
@@ -65,9 +66,26 @@ class Bench:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Put the network into evaluation mode, without gradients and in the chosen precision."""
-        casts = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        with in_evaluation_mode(self.net), torch.no_grad(), casts:
+        with in_evaluation_mode(self.net), torch.no_grad(), in_precision(self.device, self.precision):
             yield
+
+    def choose_precision(
+        self, asked: PrecisionChoice, batches: Batches, *, begun: Precision | None = None
+    ) -> Precision:
+        """Run in a precision from now on and return it; "auto" is chosen by the machine, the network and the data.
+
+        `begun`: the precision of results that are to be gone on with. Raises UnknownNameError.
+        """
+
+        def run(inputs: Inputs, precision: Precision) -> Any:
+            self.precision = precision
+            with taking(self.net, inputs, batches.name):
+                return self.run(inputs)
+
+        inputs = functools.partial(few_inputs, batches)
+        chosen = choose_precision(asked, self.net, self.device, run, inputs, doing="measured", begun=begun)
+        self.precision = chosen
+        return chosen
 
     def place(self, inputs: Inputs) -> Any:
         """Move inputs to the device, images in the memory layout of the network."""

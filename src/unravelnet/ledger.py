@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from unravelnet.errors import StoreError
 from unravelnet.metrics import Metric
+from unravelnet.precision import PRECISIONS, Precision
 from unravelnet.record import ResultsStore, TrialProgress, canonical_text, trial_id
 from unravelnet.route import Route
 
@@ -94,6 +96,12 @@ class Ledger:
             )
             for route, tally in tallies.items()
         )
+
+
+def precision_begun(store: ResultsStore, network: str) -> Precision | None:
+    """Give the precision in which a store has measured a network so far; None where it has not, or in several."""
+    found = {json.loads(text).get("precision") for text in store.settings_of(network)}
+    return next((precision for precision in PRECISIONS if found == {precision}), None)
 
 
 def _names_of_sums(metrics: Sequence[Metric]) -> list[str]:

@@ -308,6 +308,11 @@ class ResultsStore:
             )
         return {record.trial_id: record for record in records}
 
+    def settings_of(self, network: str) -> list[str]:
+        """List the different settings with which a network has been measured, by its fingerprint."""
+        with self._explained():
+            return [text for (text,) in self._connection.execute(store_file.SETTINGS_OF_NETWORK, [network])]
+
     def commit(self, records: Iterable[TrialProgress]) -> None:
         """Write these records in one transaction: all of them or, if anything goes wrong, none.
 

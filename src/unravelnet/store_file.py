@@ -52,6 +52,7 @@ _OF_TRIALS = "from trials where trial_id in (select value from json_each(?))"
 READ = (
     f"select {', '.join(f'cast({name} as {_TYPES[name]})' for name in COLUMNS)} {_OF_TRIALS} and {_IS_WHOLE}"
 )
+SETTINGS_OF_NETWORK = f"select distinct cast(settings as text) from trials where network = ? and {_IS_WHOLE}"
 COUNT_DAMAGED = f"select count(*) {_OF_TRIALS} and not ({_IS_WHOLE})"
 
 

@@ -35,8 +35,10 @@ from unravelnet.directory_lock import locked
 from unravelnet.errors import CheckpointError, StoreError, TrainingError
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
+from unravelnet.machine import choose_precision, in_precision
 from unravelnet.memory_layout import Layout, choose_layout, lay, place
-from unravelnet.network import UnraveledNetwork, first_tensor
+from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.precision import PRECISIONS, Precision
 from unravelnet.record import Table, load_table
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, training_targets
@@ -126,17 +128,10 @@ class _Training:
         self.device = _device(plan.device)
         self.title = net.name or "the network"
         self.is_fused = self._decide_on_fusing()
-        self.identity = self._identity() if out else {}
+        self.identity: dict[str, Any] = {}
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self.was_finished = False
-        # Now, and not at the end: meanwhile another commit may be checked out.
-        facts: dict[str, Any] = {
-            "training": self.identity,
-            "seed": self.plan.seed,
-            "threads": torch.get_num_threads(),
-        }
-        self.provenance = provenance.collect(**facts) if out else {}
 
     # -- the network is borrowed: placed, trained, and given back where it was --
 
@@ -149,8 +144,10 @@ class _Training:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
-                self._scale_branches()
                 self._check_output()
+                self._choose_precision(found)
+                self._identify()
+                self._scale_branches()
                 self.optimiser = self._make_optimiser()
                 if found is not None:
                     self._restore(found)
@@ -190,7 +187,7 @@ class _Training:
         """Raise where the network cannot take the data, before any weight is changed."""
         self.net.eval()
         try:
-            with torch.no_grad(), self._in_precision():
+            with torch.no_grad(), in_precision(self.device, self.plan.precision):
                 self.layout = choose_layout(self._run_once, channels_last=self.plan.channels_last)
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrainingError(
@@ -206,6 +203,25 @@ class _Training:
                 self.title,
                 "" if self.layout.uses_onednn else " and without oneDNN",
             )
+
+    def _choose_precision(self, found: Checkpoint | None) -> None:
+        """Settle the precision where the plan leaves it open; a training that was begun goes on in its own."""
+        begun = None if found is None else found.identity.get("precision")
+
+        def run(inputs: Inputs, precision: Precision) -> Tensor:
+            with in_precision(self.device, precision):
+                return self._logits((inputs, None))
+
+        precision = choose_precision(
+            self.plan.precision,
+            self.net,
+            self.device,
+            run,
+            lambda: self.data.probe()[0],
+            doing="trained",
+            begun=begun if begun in PRECISIONS else None,
+        )
+        self.plan = replace(self.plan, precision=precision)
 
     def _run_once(self, layout: Layout) -> None:
         """Lay the network out and run it on images of every size."""
@@ -277,7 +293,7 @@ class _Training:
         targets = training_targets(batch[1], self.n_outputs, self.data.name)
         # Zero, not None: a parameter of a skipped branch has gradient zero, and still decays and coasts.
         self.optimiser.zero_grad(set_to_none=False)
-        with self._in_precision():
+        with in_precision(self.device, self.plan.precision):
             logits = self._logits(batch, self._draw_route())
         loss = F.cross_entropy(logits, targets.to(self.device), label_smoothing=self.plan.label_smoothing)
         value = loss.item()
@@ -311,15 +327,12 @@ class _Training:
             )
         return logits.float()
 
-    def _in_precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
-
     def _test_error_rate(self) -> float:
         if self.validation is None or not self.plan.tests_after(self.epoch + 1):
             return math.nan
         self.net.eval()
         sums = _Sums()
-        with torch.no_grad(), self._in_precision():
+        with torch.no_grad(), in_precision(self.device, self.plan.precision):
             for batch in self.validation:
                 targets = training_targets(batch[1], self.n_outputs, self.validation.name)
                 sums.add(0.0, self._logits(batch), targets)
@@ -374,10 +387,23 @@ class _Training:
         }
 
     def _found(self) -> Checkpoint | None:
+        """Read the checkpoint that is there. Raises TrainingError where it is of another training."""
         found = None if self.out is None else checkpoints.read(self.out)
         if found is not None:
-            checkpoints.check_same(found, self.identity, str(self.out))
+            own = self._identity()
+            if self.plan.precision == "auto":
+                own["precision"] = found.identity.get("precision")
+            checkpoints.check_same(found, own, str(self.out))
         return found
+
+    def _identify(self) -> None:
+        """Say what this training is, now that its precision is known."""
+        if self.out is None:
+            return
+        self.identity = self._identity()
+        # Now, and not at the end: meanwhile another commit may be checked out.
+        threads = torch.get_num_threads()
+        self.provenance = provenance.collect(training=self.identity, seed=self.plan.seed, threads=threads)
 
     def _save_state(self) -> None:
         if self.out is None:

@@ -18,14 +18,13 @@ from unravelnet.costs import (
     MOST_PIXELS,
 )
 from unravelnet.errors import TrainingError, unknown_name
+from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 
 Schedule = Literal["step", "cosine", "one-cycle"]
-Precision = Literal["float32", "bfloat16"]
 
 _USUAL_LEARNING_RATE = 0.1
 _SCHEDULES = ("step", "cosine", "one-cycle")
-_PRECISIONS = ("float32", "bfloat16")
 # He et al. 2015: the rate falls after 32,000 and 48,000 of 64,000 iterations.
 _STEPS = (0.5, 0.75)
 # He et al. 2015 warm a network of 110 layers up for about 400 iterations at a tenth of the rate.
@@ -47,7 +46,9 @@ class TrainingPlan:
     `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine"
     and "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations;
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
-    "stochastic-depth:0.5", "exactly:23" or "uniform". `augment`: random crops and flips, for image data;
+    "stochastic-depth:0.5", "exactly:23" or "uniform". `precision`: "float32", "bfloat16", or "auto": that of the
+    checkpoint where there is one, else bfloat16 where the machine multiplies it itself and the network gains from it
+    and tolerates it, else float32. `augment`: random crops and flips, for image data;
     `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `image_sizes`: heights of the
     images over equal parts of the training, such as "16,24,32": smaller ones cost less, and the last should be that
     of the data; empty: always as they are. `test_every`: epochs from one test on the validation data to the next;
@@ -67,7 +68,7 @@ class TrainingPlan:
     warmup_iterations: int | None = None
     label_smoothing: float = 0.0
     routes: str = "all"
-    precision: Precision = "float32"
+    precision: PrecisionChoice = "auto"
     channels_last: bool = True
     augment: bool = True
     pad: int | None = None
@@ -99,8 +100,7 @@ class TrainingPlan:
         self._check("pad", 0 <= (self.pad or 0) <= MOST_PIXELS, f"0 to {MOST_PIXELS:,}, or None")
         if self.schedule not in _SCHEDULES:
             raise unknown_name("schedule", self.schedule, _SCHEDULES)
-        if self.precision not in _PRECISIONS:
-            raise unknown_name("precision", self.precision, _PRECISIONS)
+        check_precision(self.precision)
         parse_route_sampler(self.routes)
         self._check("test_every", self.test_every >= 1, "1 or more")
         heights = f'heights of 1 to {MOST_PIXELS:,} pixels, as "16,24,32", or ""'

@@ -59,7 +59,7 @@ def in_process_of_its_own(*words: str, **options) -> subprocess.CompletedProcess
         ("lesion zoo:resnet20 --data digits --study delete-eech", "Did you mean 'delete-each'"),
         ("lesion zoo:resnet20 --data digits --study ,", "give one or several of delete-each"),
         ("lesion zoo:resnet20 --data digits --metrics los", "Did you mean 'loss'"),
-        ("lesion zoo:resnet20 --data digits --precision float16", "not one of 'float32', 'bfloat16'"),
+        ("lesion zoo:resnet20 --data digits --precision float16", "not one of 'auto', 'float32', 'bfloat16'"),
         ("lesion zoo:resnet20 --data digits --repeats 0", "--repeats"),
         ("lesion zoo:resnet20 --data digits --limit 9999", "9999 images of digits were asked for"),
         ("lesion zoo:resnet20 --data digits --study delete-many --counts 99", "Cannot delete 99 modules"),

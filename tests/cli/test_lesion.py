@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -23,10 +24,12 @@ from tests.cli.conftest import assert_one_sentence
 from unravelnet import studies, zoo
 from unravelnet.data import load
 from unravelnet.evaluation import evaluate
+from unravelnet.machine import machine_of
 from unravelnet.models import load as load_model
 from unravelnet.record import load_table
 from unravelnet.route import Route
 
+EXACT = ("--precision", "float32", "--json")
 SOURCE = Path(unravelnet.__file__).parents[1]
 
 
@@ -39,7 +42,28 @@ def test_the_numbers_are_those_of_the_library(call, trained):
     assert [row["route"] for row in rows] == [row["route"] for row in table]
     for name in ("error_rate", "loss", "loss_difference_low"):
         assert [row[name] for row in rows] == [row[name] for row in table]
-    assert ran.err == ""
+    assert {row["precision"] for row in rows} == {"float32"}
+    assert re.fullmatch(r"preact-resnet14 is measured in float32: .*\.\n", ran.err)
+
+
+def test_the_precision_is_said_once_and_written_down(call, trained):
+    words = (
+        "lesion",
+        trained,
+        "--data",
+        "digits",
+        "--limit",
+        60,
+        "--study",
+        "delete-each,remove-skip",
+        "--json",
+    )
+    for precision in ("float32", "bfloat16"):
+        ran = call(*words, "--precision", precision)
+        rows = [row for rows in json.loads(ran.out)["studies"].values() for row in rows]
+        assert {row["precision"] for row in rows} == {precision}
+        emulates = precision == "bfloat16" and not machine_of(torch.device("cpu")).multiplies_bfloat16
+        assert ran.err.count("about 8 times slower than float32") == emulates
 
 
 def test_every_study_has_its_table(call, trained):
@@ -108,7 +132,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_file_somebody_else_wrote_and_a_folder_of_images(call, file, folder):
     model = load_model(f"{file}:resnet20", input_shape=(3, 16, 16))
-    ran = call("lesion", f"{file}:resnet20", "--data", folder, "--study", "delete-each,reorder", "--json")
+    ran = call("lesion", f"{file}:resnet20", "--data", folder, "--study", "delete-each,reorder", *EXACT)
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)["studies"]
     # Slow reference: every route by itself, on the same images.
@@ -185,7 +209,7 @@ def test_a_directory_of_another_run_is_refused(call, trained, tmp_path):
 def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_path):
     words = [
         "lesion", str(trained), "--data", "digits", "--study", "delete-many", "--counts", "1,2,3,4",
-        "--repeats", "150", "--batch-size", "10", "--out",
+        "--repeats", "150", "--batch-size", "10", "--precision", "float32", "--out",
     ]  # fmt: skip
     store = tmp_path / "stopped" / "results.sqlite"
     process = subprocess.Popen(
@@ -201,7 +225,7 @@ def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_p
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err == (
+    assert err.endswith(
         f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'stopped'}; the same command goes on from "
         "there.\n"
     )

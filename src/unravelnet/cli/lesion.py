@@ -21,6 +21,7 @@ from unravelnet.cli.options import (
     ModelArgument,
     OutputOption,
     PrecisionName,
+    PrecisionOption,
     SeedOption,
     WeightsKeyOption,
     WeightsOption,
@@ -34,9 +35,9 @@ from unravelnet.files import writable_directory
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
-    from unravelnet.inference import Precision
     from unravelnet.metrics import Metric
     from unravelnet.network import UnraveledNetwork
+    from unravelnet.precision import PrecisionChoice
     from unravelnet.record import ResultsStore, Table
     from unravelnet.studies import Trial
 
@@ -70,9 +71,7 @@ def lesion(
     ] = "error_rate",
     output: OutputOption = None,
     limit: LimitOption = None,
-    precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = (
-        PrecisionName.float32
-    ),
+    precision: PrecisionOption = PrecisionName.auto,
     until_ci: Annotated[
         float | None,
         typer.Option(
@@ -191,7 +190,7 @@ class _How:
     """How it is measured: options of `evaluate`."""
 
     output: str | None
-    precision: Precision
+    precision: PrecisionChoice
     batch_size: int | None
     limit: int | None
     until_ci: float | None

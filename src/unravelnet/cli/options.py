@@ -16,6 +16,7 @@ from unravelnet.files import usable_path
 class PrecisionName(StrEnum):
     """Precisions that can be asked for."""
 
+    auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
 
@@ -53,6 +54,13 @@ LimitOption = Annotated[
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV and nothing else.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+PrecisionOption = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="Precision of the arithmetic. auto: that of the results in DIR; without any bfloat16 where the machine "
+        "multiplies it itself and the network gains from it and tolerates it, else float32."
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option(metavar="N", help="Seed of every random choice.", min=0, max=LARGEST_SEED)
 ]

@@ -15,10 +15,17 @@ _LOGGER = "unravelnet"
 
 
 class _Remarks(logging.Handler):
-    """Prints what the library remarks (that weights are random, for one) to standard error."""
+    """Prints what the library remarks (that weights are random, for one) to standard error, each sentence once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(for_terminal(self.format(record)))
+        sentence = self.format(record)
+        if sentence not in self.said:
+            self.said.add(sentence)
+            note(for_terminal(sentence))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import typer
 
 from unravelnet.cli.completion import complete_data
 from unravelnet.cli.interruption import interruptible
-from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, SeedOption
+from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
 from unravelnet.files import writable_directory
@@ -81,9 +81,7 @@ def reproduce(
             min=0.0,
         ),
     ] = None,
-    precision: Annotated[
-        PrecisionName | None, typer.Option(help=f"Precision of training and measuring. {_AS_BEFORE}")
-    ] = None,
+    precision: PrecisionOption = PrecisionName.auto,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +117,7 @@ def reproduce(
                 images=images,
                 repeats=repeats,
                 until_ci=until_ci,
-                precision=None if precision is None else precision.value,
+                precision=precision.value,
                 seed=seed,
                 command=["unravelnet", *sys.argv[1:]],
                 on_progress=show,

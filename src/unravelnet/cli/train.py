@@ -10,7 +10,7 @@ import typer
 
 from unravelnet.cli.completion import complete_data, complete_zoo_network
 from unravelnet.cli.interruption import interruptible
-from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, SeedOption
+from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import training_bar, working
 from unravelnet.errors import ModelError
@@ -87,7 +87,7 @@ def train(
     label_smoothing: Annotated[
         float, typer.Option(metavar="X", help="Label smoothing, from 0 to below 1.")
     ] = _PLAN.label_smoothing,
-    precision: Annotated[PrecisionName, typer.Option(help="Precision of the arithmetic.")] = _PRECISION,
+    precision: PrecisionOption = _PRECISION,
     augment: Annotated[
         bool,
         typer.Option(

@@ -130,9 +130,13 @@ class StreamedBatches(Batches):
     def fingerprint(self) -> str:
         if not self._fingerprint:
             # What can be read only once cannot be hashed first: it gets a name that it shares with nothing.
-            is_consumed = iter(self.stream) is self.stream
-            self._fingerprint = uuid.uuid4().hex[:16] if is_consumed else self._hash()
+            self._fingerprint = uuid.uuid4().hex[:16] if self.is_consumed else self._hash()
         return self._fingerprint
+
+    @property
+    def is_consumed(self) -> bool:
+        """Whether the batches can be read only once."""
+        return iter(self.stream) is self.stream
 
     def starting_at(self, n_images: int) -> StreamedBatches:
         later = StreamedBatches(self.stream, self.limit, n_images)

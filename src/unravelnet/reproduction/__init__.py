@@ -19,16 +19,17 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unravelnet import zoo
-from unravelnet.data import ImageData, load
+from unravelnet.data import ImageData, as_batches, load
 from unravelnet.evaluation import evaluate
 from unravelnet.files import writable_directory
-from unravelnet.inference import Precision
+from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.record import ResultsStore, whole_file
 from unravelnet.reporting import report
 from unravelnet.reproduction import measurements, trained_networks
@@ -56,6 +57,8 @@ METRICS = ("error_rate", "loss")
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
 _COST_OF_TRAINING = 4.0
 _LAST_PART = "report"
+# Of the data, to see whether a network tolerates bfloat16.
+_IMAGES_TO_TRY = 8
 _SECONDS_OF_REPORT = 10.0
 
 
@@ -68,7 +71,7 @@ def reproduce(
     images: int | None = None,
     repeats: int | None = None,
     until_ci: float | None = None,
-    precision: Precision | None = None,
+    precision: PrecisionChoice = "auto",
     seed: int = 0,
     networks: Sequence[NetworkPlan] | None = None,
     command: Sequence[str] | None = None,
@@ -87,9 +90,10 @@ def reproduce(
     `images`: test images for the studies that change one module at a time (random draws, of which there are many,
     use fewer: half where images are small, else an eighth, from 250 to 1,000); `repeats`: draws for each count of
     deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
-    difference to the intact network, is at most this, and takes as many of the images as that needs; `precision`: of
-    training and studies. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the
-    provenance. `on_progress`: called often with how far it is. What was chosen is logged.
+    difference to the intact network, is at most this, and takes as many of the images as that needs. `precision`: of
+    training and studies; "auto" is bfloat16 where the machine multiplies it itself and all networks gain from it and
+    tolerate it, else float32. `seed`: of weights, order, routes and draws. `command`: words of the command line, for
+    the provenance. `on_progress`: called often with how far it is. What was chosen is logged.
 
     Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
     """
@@ -105,10 +109,13 @@ def reproduce(
         "images": images,
         "repeats": repeats,
         "until_ci": until_ci,
-        "precision": precision,
+        "precision": None if precision == "auto" else precision,
     }
     settings = settle(directory, train_data, test_data, given, seed=seed, networks=choice.networks)
     subjects = [_Subject.of(network, settings, test_data) for network in choice.networks]
+    if settings.precision == "auto":
+        settings = replace(settings, precision=_choose_precision(subjects, test_data))
+        subjects = [replace(subject, settings=settings) for subject in subjects]
     is_shipped = any(network.pretrained for network in choice.networks)
     shipped = trained_networks.shipped_for(test_data) if is_shipped else []
     is_new = begin(directory, settings, command)
@@ -132,6 +139,17 @@ def reproduce(
     page = report(directory)
     clock.advance(1.0)
     return page
+
+
+def _choose_precision(subjects: Sequence[_Subject], data: ImageData) -> Precision:
+    """Choose one precision for a run: float32 unless every network takes bfloat16."""
+    batches = as_batches(data, batch_size=_IMAGES_TO_TRY)
+    chosen: Precision = "float32"
+    for subject in subjects:
+        chosen = Bench(subject.net).choose_precision("auto", batches)
+        if chosen == "float32":
+            break
+    return chosen
 
 
 def _expected_seconds(

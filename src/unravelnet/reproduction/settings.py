@@ -20,8 +20,8 @@ from unravelnet.costs import check_half_width
 from unravelnet.data import ImageData
 from unravelnet.directory_lock import locked
 from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
-from unravelnet.inference import Precision
 from unravelnet.network import UnraveledNetwork
+from unravelnet.precision import PrecisionChoice
 from unravelnet.provenance import collect, read_run, write_run
 from unravelnet.reproduction.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
 from unravelnet.studies import Trial
@@ -66,7 +66,7 @@ class Settings:
     until_ci: float | None
     gradient_images: int
     path_draws: int
-    precision: Precision
+    precision: PrecisionChoice
     seed: int
     networks: list[dict[str, Any]]
 
@@ -241,7 +241,6 @@ def _check_same(directory: Path, found: Mapping[str, Any], settings: Settings) -
 
 def _defaults(data: ImageData, *, quick: bool, is_trained: bool) -> dict[str, Any]:
     small, n = is_small(data), len(data)
-    precision = "bfloat16" if not small and _has_fast_bfloat16() else "float32"
     if not is_trained:
         epochs, images, repeats = None, n, 50
     elif small:
@@ -256,18 +255,10 @@ def _defaults(data: ImageData, *, quick: bool, is_trained: bool) -> dict[str, An
         "images": images,
         "repeats": repeats,
         "until_ci": None,
-        "precision": precision,
+        "precision": "auto",
     }
 
 
 def is_small(data: ImageData) -> bool:
     """Whether the images are smaller than those of the paper."""
     return max(data.image_shape[1:]) < _SMALL_SIDE
-
-
-def _has_fast_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slower than float32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)

@@ -7,13 +7,14 @@ import time
 import torch
 
 from unravelnet.data import ImageData
-from unravelnet.inference import Bench, Precision
+from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.precision import PrecisionChoice
 
 _N_IMAGES = 32
 
 
-def seconds_per_pass(net: UnraveledNetwork, data: ImageData, *, precision: Precision) -> float:
+def seconds_per_pass(net: UnraveledNetwork, data: ImageData, *, precision: PrecisionChoice) -> float:
     """Measure how long a forward pass of one image takes, in a batch of several.
 
     >>> from unravelnet import data, zoo
