@@ -51,6 +51,7 @@ FLOORS = {
         "devices",
         "ensembles",
         "evaluation",
+        "exporting",
         "fused_normalisation",
         "gradient",
         "inference",

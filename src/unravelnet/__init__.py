@@ -23,6 +23,7 @@ _HOME_OF_NAME = {
     "Route": "unravelnet.route",
     "Step": "unravelnet.route",
     "evaluate": "unravelnet.evaluation",
+    "export": "unravelnet.exporting",
     "ensemble_of_routes": "unravelnet.ensembles",
     "effective_depths": "unravelnet.gradient",
     "layer_responses": "unravelnet.gradient",

@@ -59,9 +59,9 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     with left_as_it_was(model), quiet():
         model.eval()
         mark(passing)
-        _with_plain_signature(model, args, kwargs)
+        with_plain_signature(model, args, kwargs)
         try:
-            program, graph_module, guards = _read(model, args, kwargs)
+            program, graph_module, guards = read_program(model, args, kwargs)
         except Exception as error:
             raise not_exported(model, error) from error
     _check_batch_is_open(graph_module)
@@ -78,7 +78,7 @@ def _constants(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {"use_cache": False} if caches and "use_cache" in accepted and "use_cache" not in kwargs else {}
 
 
-def _with_plain_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def with_plain_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Let the signature of a model's forward have a name for each input and nothing else.
 
     torch.export cannot tell the inputs of **kwargs apart, and a forward that another tool has put on the instance
@@ -99,7 +99,7 @@ def _with_plain_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mappi
     model.forward = called
 
 
-def _read(
+def read_program(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[torch.export.ExportedProgram, fx.GraphModule, nn.Module | None]:
     """Read the graph with lengths left open, or, where the model decides by them, with the batch alone."""

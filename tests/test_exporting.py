@@ -1,0 +1,134 @@
+"""An exported program gives what its route gives, holds no weight of what was deleted, and needs none of our code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import unravelnet as un
+from unravelnet import zoo
+from unravelnet.errors import DataError, RouteError, StoreError
+from unravelnet.exporting import RECEIPT, export
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + self.layer(x).relu()
+
+
+class Named(nn.Module):
+    """Takes its inputs by name, and a mask beside the stream."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(6), Block(6), Block(6)])
+
+    def forward(self, x, mask):
+        for block in self.blocks:
+            x = torch.where(mask, block(x), x)
+        return {"out": x}
+
+
+def a_plain_block_row():
+    torch.manual_seed(0)
+    return un.unravel(nn.Sequential(Block(4), Block(4), Block(4), nn.Linear(4, 2)), torch.randn(2, 4))
+
+
+def loaded(path):
+    return torch.export.load(path).module()
+
+
+@pytest.mark.parametrize("text", ["0-2", "0,1s,2", "0s,1s,2s", "2,0,1", "0,1b,2", "0,1,1,2", "0s,1,0b,2"])
+def test_a_program_gives_what_the_route_gives(text, tmp_path):
+    net, route = a_plain_block_row(), un.Route.parse(text)
+    program = loaded(export(net, route, tmp_path / "net.pt2"))
+    for batch_size in (1, 2, 7):
+        x = torch.randn(batch_size, 4)
+        torch.testing.assert_close(program(x), net(x, route))
+
+
+def test_deleted_modules_leave_no_weights(tmp_path):
+    net = zoo.preact_resnet(8, seed=0)
+    path = export(net, net.full_route.delete(0, 1), tmp_path / "net.pt2")
+    left = {tuple(p.shape) for p in torch.export.load(path).parameters()}
+    gone = {
+        tuple(p.shape)
+        for index in (0,)
+        for p in net.residual_modules[index].branch.parameters()
+        if p.dim() == 4
+    }
+    assert gone
+    assert not gone & left
+    files = {}
+    extra = {RECEIPT: ""}
+    torch.export.load(path, extra_files=extra)
+    files.update(json.loads(extra[RECEIPT]))
+    branches = sum(p.numel() for index in (0, 1) for p in net.residual_modules[index].branch.parameters())
+    assert files["n_parameters"] - files["n_parameters_left"] == branches
+    assert files["route"] == "0-1s,2"
+
+
+def test_the_network_is_left_as_it_was(tmp_path):
+    net = zoo.preact_resnet(8, seed=0)
+    net.residual_modules[0].eval()
+    before, modes = net.fingerprint(), [module.training for module in net.modules()]
+    export(net, net.full_route.delete(1), tmp_path / "net.pt2")
+    assert net.fingerprint() == before
+    assert [module.training for module in net.modules()] == modes
+    assert {True, False} == set(modes)
+
+
+def test_inputs_by_name(tmp_path):
+    example = {"x": torch.randn(2, 6), "mask": torch.tensor([[True], [False]])}
+    net = un.unravel(Named(), example)
+    route = net.full_route.delete(1)
+    with pytest.raises(DataError, match=r"cannot be drawn at random\. Give example="):
+        export(net, route, tmp_path / "net.pt2")
+    inputs = {"x": torch.randn(3, 6), "mask": torch.tensor([[True], [False], [True]])}
+    program = loaded(export(net, route, tmp_path / "net.pt2", example=example))
+    torch.testing.assert_close(program(**inputs)["out"], net(inputs, route)["out"])
+
+
+def test_the_file_needs_no_package_of_ours(tmp_path):
+    net = a_plain_block_row()
+    path = export(net, net.full_route.delete(1), tmp_path / "net.pt2")
+    code = (
+        "import sys, torch\n"
+        f"y = torch.export.load({str(path)!r}).module()(torch.ones(3, 4))\n"
+        "assert not any(name.startswith('unravelnet') for name in sys.modules)\n"
+        "print(y.tolist())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = net(torch.ones(3, 4), net.full_route.delete(1))
+    torch.testing.assert_close(torch.tensor(json.loads(run.stdout)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_another_ending_is_refused(tmp_path):
+    net = a_plain_block_row()
+    with pytest.raises(StoreError, match=r"does not end in \.pt2\. Give a file such as net\.pt2"):
+        export(net, net.full_route, tmp_path / "net.onnx")
+    with pytest.raises(RouteError, match="There is no module 3"):
+        export(net, un.Route.parse("0-9"), tmp_path / "net.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path, monkeypatch):
+    net, path = a_plain_block_row(), tmp_path / "net.pt2"
+    path.write_text("the one before")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.export, "save", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        export(net, net.full_route, path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["the one before"]
