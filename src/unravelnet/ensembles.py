@@ -22,14 +22,14 @@ from unravelnet.costs import MOST_DRAWS, check_number, check_routes, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
-from unravelnet.errors import EvaluationError
+from unravelnet.errors import DataError, EvaluationError
 from unravelnet.evaluation import walk
 from unravelnet.inference import Bench
 from unravelnet.intervals import rate_interval
 from unravelnet.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.misfit import taking
 from unravelnet.network import UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName
+from unravelnet.output import Output, OutputName, tensors_of
 from unravelnet.precision import Precision, PrecisionChoice, check_precision
 from unravelnet.record import Row, Table
 from unravelnet.route import Route
@@ -107,10 +107,10 @@ def ensemble_of_routes(
         of_routes, targets_N = _probabilities(
             benches[0], measured[0], [net.full_route, *members], batch, batches.name
         )
-        if of_routes[0].isnan().any():
-            raise EvaluationError(
-                f"The intact network gives {int(of_routes[0].isnan().any(dim=1).sum())} outputs that are not finite "
-                "(NaN or infinite) in one batch. Check its weights, and the data for NaN."
+        floating = [tensor for tensor in tensors_of(batch[0]).values() if tensor.is_floating_point()]
+        if of_routes[0].isnan().any() and not all(bool(tensor.isfinite().all()) for tensor in floating):
+            raise DataError(
+                f"Inputs of {batches.name} are not finite (NaN or infinite). Mend the data, or leave them out."
             )
         intact.add(of_routes[:1], targets_N)
         ensembles["routes"].add(of_routes[1:], targets_N)

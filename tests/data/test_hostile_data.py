@@ -139,7 +139,7 @@ def test_inputs_that_are_not_finite_are_told(net: Any, bad: float) -> None:
         EvaluationError, match=r"1 outputs that are not finite.* The inputs themselves hold NaN"
     ):
         un.evaluate(net, [net.full_route], (inputs, Y))
-    with pytest.raises(EvaluationError, match="1 outputs that are not finite"):
+    with pytest.raises(DataError, match="Inputs of tensors are not finite"):
         un.ensemble_of_routes(net, (inputs, Y), n_routes=2)
 
 
