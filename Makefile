@@ -11,9 +11,10 @@ TESTS_OF_ARITHMETIC := $(wildcard tests/gradient/test_*.py) $(patsubst %,tests/t
 demo: .venv/ready
 	@$(BIN)/unravelnet reproduce --data digits --out demo
 
-# Two processes with one thread each: more threads than cores slow each other down.
+# Two processes with one thread each: more threads than cores slow each other down. A file stays in one process, so
+# that what its tests share is made once.
 test: .venv/ready-to-develop
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 # Where precision and memory layout matter, as on a processor without AVX-512.
 test-avx2: .venv/ready-to-develop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -59,11 +60,15 @@ SHIPPED = (
 )
 
 
-def ship(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write the tiny networks to a place, and let the zoo look for shipped ones there."""
+@pytest.fixture(scope="module")
+def shipped_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Write the tiny networks to a place where the zoo looks for shipped ones, for the tests of one file."""
+    place = tmp_path_factory.mktemp("shipped")
     for name, zoo_name, routes, seed in SHIPPED:
         write_network(place / name, zoo_name, routes=routes, seed=seed, group=name.removesuffix("-seed1"))
-    monkeypatch.setattr(_ROOM, "SHIPPED_DIRECTORY", place)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(_ROOM, "SHIPPED_DIRECTORY", place)
+        yield place
 
 
 def write_network(directory: Path, zoo_name: str, *, routes: str, seed: int, group: str) -> None:
@@ -96,10 +101,14 @@ def _fit(net: UnraveledNetwork) -> None:
     """Give normalisation its statistics and the last layer its least squares: better than chance, in no time."""
     data = load("digits", "train")
     inputs, targets = data.batch(torch.arange(500))
-    net.train()
-    for _ in range(20):
-        net(inputs)
+    normalisations = [part for part in net.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in normalisations]
+    for layer in normalisations:
+        layer.momentum = None  # the statistics become those of the one batch that follows
+    net.train()(inputs)
     net.eval()
+    for layer, momentum in zip(normalisations, momenta, strict=True):
+        layer.momentum = momentum
     features: list[torch.Tensor] = []
     [*_, last] = [part for part in net.modules() if isinstance(part, torch.nn.Linear)]
     handle = last.register_forward_pre_hook(lambda _, given: features.append(given[0]))

@@ -16,9 +16,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests import shipped_networks
+from tests.shipped_networks import shipped_place
 from unravelnet import ResidualModule, UnraveledNetwork, studies, zoo
 from unravelnet.data import load
-from unravelnet.errors import EvaluationError, StoreError, TrainingError
+from unravelnet.errors import CostError, StoreError, TrainingError
 from unravelnet.evaluation import evaluate
 from unravelnet.intervals import rate_interval
 from unravelnet.record import load_table
@@ -30,6 +31,8 @@ from unravelnet.reproduction.settings import settle
 from unravelnet.reproduction.trained_networks import ShippedNetwork
 from unravelnet.route import Route
 from unravelnet.route_sampler import Exactly, StochasticDepth
+
+__all__ = ["shipped_place"]
 
 PLANS = shipped_networks.PLANS
 OPTIONS = {"networks": PLANS, "repeats": 3, "seed": 3}
@@ -65,11 +68,8 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def place(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("shipped")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        shipped_networks.ship(directory, monkeypatch)
-        yield directory
+def place(shipped_place):
+    return shipped_place
 
 
 @pytest.fixture(scope="module")
@@ -555,6 +555,6 @@ def test_draws_stop_by_their_interval(tmp_path):
 
 
 def test_an_interval_that_is_none_is_refused(tmp_path):
-    with pytest.raises(EvaluationError, match="half their interval is 0"):
+    with pytest.raises(CostError, match="half its interval is at most 0"):
         reproduce("digits", tmp_path / "run", networks=PLANS, until_ci=0)
     assert not (tmp_path / "run").exists()

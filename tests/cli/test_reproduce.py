@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests import shipped_networks
+from tests.shipped_networks import PLANS, shipped_place
 from unravelnet import zoo
 from unravelnet.evaluation import evaluate
 from unravelnet.reproduction.directory import default_directory
 
+__all__ = ["shipped_place"]
 
-@pytest.fixture(autouse=True)
-def _shipped(tmp_path_factory, monkeypatch):
-    shipped_networks.ship(tmp_path_factory.mktemp("shipped"), monkeypatch)
-    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", shipped_networks.PLANS)
+
+@pytest.fixture
+def _shipped(shipped_place, monkeypatch):
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
     monkeypatch.setattr("unravelnet.reproduction.report", lambda directory: directory / "report.html")
 
 
+@pytest.mark.usefixtures("_shipped")
 def test_shipped_networks_are_used_and_it_is_said(call, tmp_path):
     ran = call("reproduce", "--quick", "--repeats", 2, "--json")
     assert ran.status == 0
@@ -37,6 +39,7 @@ def test_shipped_networks_are_used_and_it_is_said(call, tmp_path):
     assert printed["networks"][0]["error_rate"] == error_rate
 
 
+@pytest.mark.usefixtures("_shipped")
 def test_what_was_begun_quickly_goes_on_so(call):
     call("reproduce", "--quick", "--repeats", 2, "--out", "here")
     again = call("reproduce", "--out", "here")
