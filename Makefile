@@ -9,6 +9,8 @@ TESTS_OF_ARITHMETIC := $(wildcard tests/gradient/test_*.py) $(patsubst %,tests/t
 .PHONY: demo test test-avx2 benchmark lint clean
 
 demo: .venv/ready
+	@echo 'Trains three networks on the digits of scikit-learn, takes them apart and writes demo/report.html.' >&2
+	@echo 'That takes about two minutes on two cores.' >&2
 	@$(BIN)/unravelnet reproduce --data digits --out demo
 
 # Two processes with one thread each: more threads than cores slow each other down. A file stays in one process, so

@@ -209,7 +209,7 @@ def test_a_directory_of_another_run_is_refused(call, trained, tmp_path):
 def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_path):
     words = [
         "lesion", str(trained), "--data", "digits", "--study", "delete-many", "--counts", "1,2,3,4",
-        "--repeats", "150", "--batch-size", "10", "--precision", "float32", "--out",
+        "--repeats", "60", "--batch-size", "10", "--precision", "float32", "--out",
     ]  # fmt: skip
     store = tmp_path / "stopped" / "results.sqlite"
     process = subprocess.Popen(

@@ -50,7 +50,7 @@ def reproduce(
         typer.Option(
             metavar="N",
             help="Train the networks for N epochs each. [default: as in the run in DIR, else the trained networks of "
-            "the package if there are some for DATA, else 10 or 30 epochs]",
+            "the package if there are some for DATA, else 8 or 30 epochs]",
             min=1,
         ),
     ] = None,

@@ -17,6 +17,7 @@ SWAP_COUNTS = (1, 2, 3, 5, 8, 10, 12, 15)
 _EVERY_DELETED_COUNT = tuple(range(1, 21))
 _EVERY_SWAP_COUNT = tuple(range(1, 16))
 _STUDIES_OF_RESIDUAL = ("delete_each", "delete_many", "reorder", "remove_skip_each")
+_STUDIES_OF_STOCHASTIC_DEPTH = ("delete_each", "remove_skip_each", "delete_many")
 GRADIENTS_OVER_TRAINING = "over_training"
 _MEASURED_OF_RESIDUAL = (
     "path_gradients_exact",
@@ -121,7 +122,14 @@ NETWORKS = (
 # For images smaller than the paper's. With the usual start and rate the first module of ResNet-110 carried the stream
 # (results/digits_recipes.csv).
 SMALL_NETWORKS = (
-    *(replace(network, learning_rate=0.05, zero_init_residual=True) for network in NETWORKS[:2]),
+    replace(NETWORKS[0], learning_rate=0.05, zero_init_residual=True),
+    replace(
+        _STOCHASTIC_DEPTH,
+        studies=_STUDIES_OF_STOCHASTIC_DEPTH,
+        measurements=_MEASURED_OF_RANDOM_ROUTES,
+        learning_rate=0.05,
+        zero_init_residual=True,
+    ),
     _VGG,
 )
 # At 1,400 passes a second on two cores the lesions of the first take 24 minutes; the second has fewer counts, and
@@ -137,7 +145,7 @@ SHIPPED_NETWORKS = (
     replace(
         _STOCHASTIC_DEPTH,
         pretrained="preact-resnet110-stochastic-depth-cifar10",
-        studies=("delete_each", "remove_skip_each", "delete_many"),
+        studies=_STUDIES_OF_STOCHASTIC_DEPTH,
         measurements=_MEASURED_OF_RANDOM_ROUTES,
     ),
     _EFFECTIVE_PATHS,

@@ -35,7 +35,7 @@ _SMALL_SIDE = 32
 _GRADIENT_IMAGES, _FEW_GRADIENT_IMAGES = 64, 16
 _PATH_DRAWS, _FEW_PATH_DRAWS = 1000, 100
 # Two networks of 54 modules are taken apart in a minute.
-_SMALL_EPOCHS, _SMALL_IMAGES, _SMALL_REPEATS = 10, 250, 10
+_SMALL_EPOCHS, _SMALL_IMAGES, _SMALL_REPEATS = 8, 200, 8
 _QUICK_IMAGES, _QUICK_REPEATS = 1000, 10
 # On 1,000 images an error of 10 % is known to ±1.9 points and one of 50 % to ±3.1, less than draws differ.
 _MOST_DRAW_IMAGES, _FEWEST_DRAW_IMAGES = 1000, 250
