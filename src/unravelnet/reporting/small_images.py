@@ -39,19 +39,21 @@ def _written(write: Callable[[StudiedNetwork], list[str]], network: StudiedNetwo
 def _on_protocol(network: StudiedNetwork) -> list[str]:
     _, height, width = network.input_shape
     seen = "" if network.n_train_images is None else f" on {counted(network.n_train_images, 'image')}"
-    trained = (
-        "" if network.epochs is None else f" {network.title} is trained{seen} for {network.epochs} epochs."
-    )
-    start = ""
-    if network.zero_init_residual:
-        start = (
-            " Its branches start at zero and its learning rate is low. With the usual start and so short a training, "
-            "the first modules do most of the work."
-        )
-    return [
-        f"These are not the numbers of the paper. Its images have {_PAPER_SIDE}×{_PAPER_SIDE} pixels; these have "
-        f"{height}×{width}.{trained} The paper trained on {_PAPER_IMAGES:,} images for {_PAPER_EPOCHS} epochs.{start}"
+    sentences = [
+        "These are not the paper's numbers, because the images are smaller and the training is shorter. The paper's "
+        f"images have {_PAPER_SIDE}×{_PAPER_SIDE} pixels; these have {height}×{width}."
     ]
+    if network.epochs is not None:
+        sentences.append(
+            f"{network.title} is trained{seen} for {counted(network.epochs, 'epoch')}, the paper's network on "
+            f"{_PAPER_IMAGES:,} images for {_PAPER_EPOCHS} epochs."
+        )
+    if network.zero_init_residual:
+        sentences.append(
+            "Here its branches start at zero and its learning rate is low. With the usual start, so short a training "
+            "leaves most of the work to the first modules."
+        )
+    return sentences
 
 
 def _on_single_modules(network: StudiedNetwork) -> list[str]:
