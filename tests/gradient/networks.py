@@ -32,13 +32,13 @@ class Block(nn.Module):
         return F.relu(skip + y) if self.is_post else skip + y
 
 
-class TenModules(nn.Module):
-    """Ten residual modules in two stages; the sixth halves the map and widens by a projection."""
+class EightModules(nn.Module):
+    """Eight residual modules in two stages; the fourth halves the map and widens by a projection."""
 
     def __init__(self, *, is_post):
         super().__init__()
         self.stem = nn.Conv2d(1, 3, 3, padding=1)
-        widths = [3] * 5 + [4] * 6
+        widths = [3] * 4 + [4] * 5
         self.blocks = nn.Sequential(
             *(Block(a, b, is_post=is_post, stride=1 if a == b else 2) for a, b in itertools.pairwise(widths))
         )
@@ -66,32 +66,32 @@ class TwoTowers(nn.Module):
 
 
 class FoldedPositions(nn.Module):
-    """Two modules on (batch, positions, width), then three on positions folded into the batch."""
+    """One module on (batch, positions, width), then two on positions folded into the batch."""
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(5))
+        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(3))
         self.head = nn.Linear(6, 3)
 
     def forward(self, x):
         n = x.shape[0]
-        for layer in self.layers[:2]:
+        for layer in self.layers[:1]:
             x = x + torch.tanh(layer(x))
         x = x.reshape(n * 4, 6)
-        for layer in self.layers[2:]:
+        for layer in self.layers[1:]:
             x = x + torch.tanh(layer(x))
         return self.head(x.reshape(n, 4, 6).mean(dim=1))
 
 
 class PostNormTransformer(nn.Module):
-    """Five post-norm encoder blocks: ten residual modules, each followed by a layer normalisation."""
+    """Four post-norm encoder blocks: eight residual modules, each followed by a layer normalisation."""
 
     def __init__(self):
         super().__init__()
         self.stem = nn.Linear(3, 8)
         layers = [
             nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True, norm_first=False)
-            for _ in range(5)
+            for _ in range(4)
         ]
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Linear(8, 3)
@@ -112,15 +112,15 @@ def captured(model, example):
     return net.double()
 
 
-def ten_modules(kind):
-    """Make a network of ten residual modules with data: pre-activation, post-activation or post-norm."""
-    torch.manual_seed(0)
+def eight_modules(kind):
+    """Make a network of eight residual modules with data: pre-activation, post-activation or post-norm."""
+    torch.manual_seed(1)  # with others the ReLUs behind the junctions close some paths wholly
     targets = torch.tensor([0, 2])
     if kind == "post-norm":
         inputs = torch.randn(2, 4, 3)
         return captured(PostNormTransformer(), inputs), (inputs.double(), targets)
     inputs = torch.randn(2, 1, 6, 6)
-    return captured(TenModules(is_post=kind == "post-activation"), inputs), (inputs.double(), targets)
+    return captured(EightModules(is_post=kind == "post-activation"), inputs), (inputs.double(), targets)
 
 
 def gradient_along(net, inputs, targets, code, route=None):

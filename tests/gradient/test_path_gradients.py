@@ -11,22 +11,22 @@ import unravelnet as un
 from tests.gradient.networks import (
     FoldedPositions,
     TwoTowers,
+    eight_modules,
     gradient_along,
     gradients_of_all_paths,
     linear_network,
-    ten_modules,
 )
 from unravelnet import path_gradients, studies
 from unravelnet.decay import fit_decay
-from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
+from unravelnet.errors import EvaluationError, RouteError, UnforeseenError, UnknownNameError
 
 KINDS = ("pre-activation", "post-activation", "post-norm")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def brute_force(request):
-    net, data = ten_modules(request.param)
-    assert len(net.residual_modules) == 10
+    net, data = eight_modules(request.param)
+    assert len(net.residual_modules) == 8
     return net, data, gradients_of_all_paths(net, *data)
 
 
@@ -58,7 +58,7 @@ def test_exact_in_float32_is_the_sum_over_all_paths(brute_force):
 
 def test_rms_is_within_three_standard_errors_of_all_paths(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="rms", draws=200)
+    table = path_gradients(net, data, method="rms", draws=100)
     for row, gradients in zip(table, paths, strict=True):
         expected = image_norms(gradients).square().mean().sqrt().item()
         error = 3 * row["path_gradient_rms_se"] + 1e-9 * expected
@@ -67,7 +67,7 @@ def test_rms_is_within_three_standard_errors_of_all_paths(brute_force):
 
 def test_sampled_is_within_its_error_of_all_paths(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", draws=600, confidence=0.999)
+    table = path_gradients(net, data, method="sampled", draws=300, confidence=0.999)
     for row, gradients in zip(table, paths, strict=True):
         expected = image_norms(gradients).mean().item()
         slack = 1e-9 * expected
@@ -77,8 +77,8 @@ def test_sampled_is_within_its_error_of_all_paths(brute_force):
 
 def test_sampled_per_batch_takes_one_path_for_the_batch(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", per="batch", draws=300, confidence=0.999)
-    assert table[0]["n_draws"] == 300
+    table = path_gradients(net, data, method="sampled", per="batch", draws=200, confidence=0.999)
+    assert table[0]["n_draws"] == 200
     for row, gradients in zip(table, paths, strict=True):
         # The gradient of the mean loss of both images, as one vector.
         expected = (gradients / 2).flatten(1).norm(dim=1).mean().item()
@@ -93,26 +93,26 @@ def test_coherence_is_the_sum_over_what_single_paths_have(brute_force):
         single = len(gradients) * image_norms(gradients).mean().item()
         whole = gradients.sum(dim=0).flatten(1).norm(dim=1).mean().item()
         assert row["coherence"] == pytest.approx(whole / single, rel=0.15)
-    assert table[0]["coherence"] == pytest.approx(1) == table[10]["coherence"]
+    assert table[0]["coherence"] == pytest.approx(1) == table[8]["coherence"]
 
 
 def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error(brute_force):
     net, data, paths = brute_force
     truth = [image_norms(gradients).square().mean().sqrt().item() for gradients in paths]
     inside = 0
-    for seed in range(40):
+    for seed in range(20):
         table = path_gradients(net, data, method="rms", draws=12, seed=seed)
         inside += sum(
             abs(row["path_gradient_rms"] - value) < 2 * row["path_gradient_rms_se"]
             for row, value in list(zip(table, truth, strict=True))[1:-1]
         )
     # 2 standard errors of 12 draws cover about 93 %; those of different lengths hang together.
-    assert 0.8 < inside / (40 * 9) < 0.99
+    assert 0.8 < inside / (20 * 7) < 0.99
 
 
 def test_quantiles_are_those_of_all_paths(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", draws=800)
+    table = path_gradients(net, data, method="sampled", draws=400)
     for row, gradients in zip(table, paths, strict=True):
         norms = image_norms(gradients).flatten()
         for share in (0.25, 0.75):
@@ -125,14 +125,14 @@ def test_quantiles_are_those_of_all_paths(brute_force):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda route: route.swap(1, 3).delete(2),
-        lambda route: route.remove_skip(0, 6).delete(9),
-        lambda route: route.repeat(7, 9),
-        lambda route: route.reverse(6, 9),
+        lambda route: route.swap(0, 2).delete(1),
+        lambda route: route.remove_skip(0, 5).delete(7),
+        lambda route: route.repeat(5, 7),
+        lambda route: route.reverse(4, 7),
     ],
 )
 def test_any_route_is_the_sum_over_its_paths(change):
-    net, (inputs, targets) = ten_modules("pre-activation")
+    net, (inputs, targets) = eight_modules("pre-activation")
     route = change(net.full_route)
     table = path_gradients(net, (inputs, targets), route=route, draws=0)
     found = [torch.zeros(())] * (len(route) + 1)
@@ -178,8 +178,8 @@ def test_positions_that_are_folded_into_the_batch_share_the_draws_of_their_image
     net = un.unravel(FoldedPositions(), inputs).double()
     data = (inputs.double(), targets)
     paths = gradients_of_all_paths(net, *data)
-    table = path_gradients(net, data, method="rms", draws=1500)
-    sampled = path_gradients(net, data, method="sampled", draws=3000)
+    table = path_gradients(net, data, method="rms", draws=1000)
+    sampled = path_gradients(net, data, method="sampled", draws=2000)
     for row, drawn, gradients in zip(table, sampled, paths, strict=True):
         norms = image_norms(gradients)
         expected = norms.square().mean().sqrt().item()
@@ -479,7 +479,7 @@ def test_a_network_is_given_back_after_an_exception():
     def break_down(output, targets):
         raise RuntimeError("down")
 
-    with pytest.raises(RuntimeError, match="down"):
+    with pytest.raises(UnforeseenError, match="RuntimeError: down"):
         path_gradients(net, (torch.randn(2, 4), torch.tensor([0, 1])), loss=break_down)
     assert net.training
     assert [p.requires_grad for p in net.parameters()] == [False, True]
