@@ -30,6 +30,7 @@ FLOORS = {
         "figures",
         "files",
         "intervals",
+        "kinds",
         "paths",
         "precision",
         "provenance",

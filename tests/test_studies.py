@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unravelnet import studies
+from unravelnet.costs import LARGEST_SEED
 from unravelnet.errors import RouteError, UnknownNameError
 from unravelnet.route import Route
 
@@ -124,7 +125,7 @@ def test_modules_that_change_the_shape_are_spared_on_request():
     assert everything[1].route.path_count == 1
 
 
-@given(st.sets(st.integers(0, 20)), st.integers(1, 4), st.integers(0, 2**70))
+@given(st.sets(st.integers(0, 20)), st.integers(1, 4), st.integers(0, LARGEST_SEED))
 @settings(max_examples=30)
 def test_a_draw_does_not_depend_on_the_other_counts_or_the_number_of_draws(counts, repeats, seed):
     net = three_stages()

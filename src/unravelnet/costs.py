@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from unravelnet.errors import CostError
+from unravelnet.kinds import is_whole
 
 MOST_ROUTES = 1_000_000
 MOST_DRAWS = 1_000_000
@@ -44,6 +45,7 @@ def check_routes(n_routes: int) -> None:
     unravelnet.errors.CostError: 3,000,000,000 routes are too many: at a thousandth of a second each, one image would
     take 35 days. Give at most 1,000,000, with fewer draws or fewer counts.
     """
+    _check_whole(n_routes, "number of routes")
     if n_routes > MOST_ROUTES:
         time = duration(n_routes // _ROUTES_PER_SECOND)
         raise CostError(
@@ -72,6 +74,7 @@ def check_number(number: int, most: int, what: str) -> None:
     Traceback (most recent call last):
     unravelnet.errors.CostError: 1,000,000,000,000 swaps in one route are too many. Give at most 10,000.
     """
+    _check_whole(number, f"number of {what}")
     if number > most:
         raise CostError(f"{_text(number)} {what} are too many. Give at most {most:,}.")
 
@@ -84,6 +87,10 @@ def check_shape(shape: Sequence[int]) -> None:
     unravelnet.errors.CostError: One input of 3×100000×100000 has 30,000,000,000 values, 111.7 GiB as float32. Give a
     shape of at most 268,435,456 values, 1 GiB.
     """
+    if not isinstance(shape, Sequence) or not all(is_whole(side) and side > 0 for side in shape):
+        raise CostError(
+            f"{shape!r} is no shape of an input. Give whole numbers above 0, such as (3, 224, 224)."
+        )
     n_values = math.prod(shape)
     if n_values > MOST_VALUES:
         raise CostError(
@@ -100,7 +107,7 @@ def check_seed(seed: int) -> None:
     unravelnet.errors.CostError: The seed 18,446,744,073,709,551,616 is out of range. Give a whole number from 0 to
     9,223,372,036,854,775,807.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if not is_whole(seed):
         raise CostError(f"The seed {seed!r} is no int. Give a whole number from 0 to {LARGEST_SEED:,}.")
     if not 0 <= seed <= LARGEST_SEED:
         raise CostError(
@@ -135,6 +142,11 @@ def duration(seconds: int) -> str:
             number = (2 * seconds + length) // (2 * length)
             return f"{_text(number)} {unit}{'' if number == 1 else 's'}"
     return f"{seconds} seconds"
+
+
+def _check_whole(number: object, what: str) -> None:
+    if not is_whole(number):
+        raise CostError(f"The {what} is {number!r}; give a whole number.")
 
 
 def _gibibytes(n_values: int) -> str:

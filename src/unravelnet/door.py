@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from unravelnet.errors import UnforeseenError, UnravelError, one_line
+from unravelnet.errors import ArgumentError, UnforeseenError, UnravelError, one_line
+from unravelnet.kinds import expected_kind
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -31,7 +32,8 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     unravelnet.errors.UnforeseenError: divide(dividend=1, divisor=0) met an error that was not foreseen:
     ZeroDivisionError: division by zero.
 
-    Errors of `errors.py` and of the operating system pass as they are. So do those whose class the caller defined, for
+    Where an argument is not of the kind that its annotation names, that is said instead, as an ArgumentError. Errors of
+    `errors.py` and of the operating system pass as they are. So do those whose class the caller defined, for
     they may be meant to leave a callback. The original error is the `__cause__`.
     """
     signature = inspect.signature(function)
@@ -47,6 +49,7 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         except Exception as error:
             if _is_the_callers(error):
                 raise
+            _check_kinds(bound, error)
             given = ", ".join(f"{name}={short(value)}" for name, value in bound.arguments.items())
             raise UnforeseenError(
                 f"{function.__name__}({given}) met an error that was not foreseen: {one_line(error)}"
@@ -55,6 +58,14 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     # By this name it is found again when it is unpickled.
     call.__module__ = __package__
     return call
+
+
+def _check_kinds(bound: inspect.BoundArguments, error: Exception) -> None:
+    """Raise ArgumentError where the reason of an error is an argument of a wrong kind."""
+    for name, value in bound.arguments.items():
+        expected = expected_kind(value, bound.signature.parameters[name].annotation)
+        if expected:
+            raise ArgumentError(f"{name} is {short(value)}; give {expected}.") from error
 
 
 def short(value: object) -> str:

@@ -26,13 +26,14 @@ from unravelnet.errors import DataError, EvaluationError
 from unravelnet.evaluation import walk
 from unravelnet.inference import Bench
 from unravelnet.intervals import rate_interval
+from unravelnet.kinds import is_whole
 from unravelnet.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.misfit import taking
 from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.output import Output, OutputName, tensors_of
 from unravelnet.precision import Precision, PrecisionChoice, check_precision
 from unravelnet.record import Row, Table
-from unravelnet.route import Route
+from unravelnet.route import Route, as_routes
 from unravelnet.route_sampler import Exactly, RouteSampler, parse_route_sampler
 
 Members = Literal["routes", "networks"]
@@ -175,7 +176,7 @@ def _members(
 ) -> tuple[str, list[Route]]:
     """Say what the routes are, and give them."""
     if routes is not None and not isinstance(routes, str):
-        return "given", [net.check(route) for route in routes]
+        return "given", [net.check(route) for route in as_routes(routes)]
     always = [m.index for m in net.residual_modules if not m.is_deletable]
     if routes is None:
         sampler: RouteSampler = Exactly(_n_kept(len(net.residual_modules), len(always), keep))
@@ -260,8 +261,8 @@ class _Ensembles:
     """Subsets of some members, and what they get wrong together and each by itself, summed over predictions."""
 
     def __init__(self, n_members: int, sizes: Iterable[int], repeats: int, seed: int) -> None:
-        sizes = list(sizes)
-        fitting = [size for size in sizes if 1 <= size <= n_members]
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        fitting = [size for size in sizes if is_whole(size) and 1 <= size <= n_members]
         if not fitting or repeats < 1:
             raise EvaluationError(
                 f"Ensembles cannot be made of {n_members} members in sizes {', '.join(map(str, sizes)) or 'not given'} "

@@ -60,6 +60,10 @@ class CostError(UnravelError):
     """Something was asked for that is larger, or takes longer, than anybody can mean."""
 
 
+class ArgumentError(UnravelError):
+    """An argument is not of the kind that a function takes."""
+
+
 class MissingExtraError(UnravelError):
     """A feature needs a package that is not installed."""
 

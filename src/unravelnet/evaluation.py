@@ -36,7 +36,7 @@ from unravelnet.output import Output, OutputName, tensors_of
 from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.reach import changed_in_vain
 from unravelnet.record import ResultsStore, Row, Table
-from unravelnet.route import Route
+from unravelnet.route import Route, as_route, as_routes
 from unravelnet.studies import Trial
 from unravelnet.targets import IGNORED_TARGET
 
@@ -158,18 +158,8 @@ def evaluate(
 
 
 def _trials(routes: Iterable[Route | Trial]) -> list[Trial]:
-    if isinstance(routes, Route | Trial | str) or not isinstance(routes, Iterable):
-        raise RouteError(
-            f"Routes must be a list; got {routes!r}. Put a single route into a list: evaluate(net, [route], data)."
-        )
-    trials = []
-    for route in at_most(routes, MOST_ROUTES, "routes"):
-        if not isinstance(route, Route | Trial):
-            raise RouteError(
-                f"A route must be a Route, or a Trial of a study; got {route!r}. Route.parse reads a text."
-            )
-        trials.append(route if isinstance(route, Trial) else Trial(route))
-    return trials
+    given = at_most(as_routes(routes), MOST_ROUTES, "routes")
+    return [route if isinstance(route, Trial) else Trial(as_route(route)) for route in given]
 
 
 def _checked(net: UnraveledNetwork, trials: Sequence[Trial]) -> list[Route]:

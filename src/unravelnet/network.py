@@ -28,7 +28,7 @@ from torch.utils.flop_counter import flop_registry
 from unravelnet.errors import CheckpointError, DataError, RouteError, TrainingError
 from unravelnet.escaping import for_terminal
 from unravelnet.output import tensors_of
-from unravelnet.route import Mode, Route, Step
+from unravelnet.route import Mode, Route, Step, as_route
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,7 +308,7 @@ class UnraveledNetwork(nn.Module):
         Raises RouteError with the modules that stand in the way and those that would fit.
         """
         position = _Position(self)
-        for step in route.steps:
+        for step in as_route(route).steps:
             position.visit(step)
         position.finish()
         return route

@@ -153,6 +153,6 @@ def _running_sums(weights: Sequence[float]) -> list[Fraction]:
 
 
 def _check_count(number: int, what: str) -> None:
+    check_number(number, MOST_LAYERS, what)
     if number < 0:
         raise RouteError(f"The number of {what} must be 0 or more; got {number}.")
-    check_number(number, MOST_LAYERS, what)

@@ -16,15 +16,17 @@ module is deleted), a trailing `b` the branch only (its skip is removed):
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from unravelnet.costs import MOST_MODULES, check_number
+from unravelnet.door import short
 from unravelnet.errors import RouteError
 
 Mode = Literal["both", "skip", "branch"]
@@ -50,6 +52,8 @@ class Step:
     mode: Mode = "both"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.module, Integral):
+            raise RouteError(f"A step names module {self.module!r}; give its index, a whole number.")
         if self.module < 0:
             raise RouteError(f"A step names module {self.module}; indices of modules start at 0.")
         if self.mode not in _SUFFIX_OF_MODE:
@@ -78,9 +82,9 @@ class Route:
         >>> Route.full(4)
         Route('0-3')
         """
+        check_number(n_modules, MOST_MODULES, "residual modules")
         if n_modules < 0:
             raise RouteError(f"A network of {n_modules} residual modules cannot exist; give 0 or more.")
-        check_number(n_modules, MOST_MODULES, "residual modules")
         return cls(tuple(Step(module) for module in range(n_modules)))
 
     @classmethod
@@ -90,6 +94,8 @@ class Route:
         >>> Route.parse("0-2,3s,4").steps[3]
         Step(module=3, mode='skip')
         """
+        if not isinstance(text, str):
+            raise RouteError(f"A route is read from a text, such as '0-2,3s'; got {text!r}.")
         compact = text.replace(" ", "")
         if compact == _EMPTY:
             return cls(())
@@ -172,9 +178,9 @@ class Route:
         >>> Route.full(4).delete(3).permute([0, 3, 1, 2])
         Route('0,3s,1-2')
         """
-        if sorted(order) != sorted(self.modules):
+        if not isinstance(order, Iterable) or Counter(order) != Counter(self.modules):
             raise RouteError(
-                f"The order {list(order)} is not a permutation of the modules that the route {self} visits; "
+                f"The order {order!r} is not a permutation of the modules that the route {self} visits; "
                 "give each of them once."
             )
         waiting: dict[int, list[Step]] = {}
@@ -212,13 +218,16 @@ class Route:
         `probabilities`: the chance of deletion, one for all visits or one a visit, each in [0, 1].
         Source: stochastic depth (Huang et al. 2016), where the chance grows with depth.
         """
-        given = np.asarray(probabilities, dtype=float)
+        try:
+            given = np.asarray(probabilities, dtype=float)
+        except (TypeError, ValueError):
+            raise RouteError(f"Drop probabilities are numbers; got {probabilities!r}.") from None
         if given.shape not in ((), (1,), (len(self),)):
             raise RouteError(
                 f"Give one drop probability, or one for each of the {len(self)} visits; got {given.size}."
             )
         chances = np.broadcast_to(given, len(self))
-        if ((chances < 0) | (chances > 1)).any():
+        if not ((chances >= 0) & (chances <= 1)).all():
             raise RouteError(f"Drop probabilities must lie in [0, 1]; got {probabilities!r}.")
         dropped = generator.random(len(self)) < chances
         return Route(
@@ -274,6 +283,33 @@ class Route:
                 f"0 to {len(self)}, the number of visits of the route."
             )
         return start, stop
+
+
+def as_route(value: object) -> Route:
+    """Return a value that a user gives as a route, if it is one.
+
+    >>> as_route("0-2")
+    Traceback (most recent call last):
+    unravelnet.errors.RouteError: A route must be a Route, or a Trial of a study; got '0-2'. Route.parse reads a text.
+    """
+    if isinstance(value, Route):
+        return value
+    raise RouteError(
+        f"A route must be a Route, or a Trial of a study; got {short(value)}. Route.parse reads a text."
+    )
+
+
+def as_routes(values: object) -> Iterable[Any]:
+    """Return what a user gives as a list of routes, if it can be gone through as one.
+
+    >>> as_routes("0-2")
+    Traceback (most recent call last):
+    unravelnet.errors.RouteError: Routes must be a list; got '0-2'. Put a single route into a list, as [route].
+    """
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+        return values
+    given = repr(values) if isinstance(values, Route) else short(values)
+    raise RouteError(f"Routes must be a list; got {given}. Put a single route into a list, as [route].")
 
 
 def _parse_run(run: str, text: str, room: int) -> list[Step]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import index
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, check_routes, check_seed
 from unravelnet.errors import RouteError, unknown_name
+from unravelnet.kinds import is_whole
 from unravelnet.route import Route
 
 Eligible = Literal["all", "same-shape"]
@@ -202,7 +202,14 @@ def _intact(full: Route, study: str) -> Trial:
 
 def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
     """Return the counts, each once, or say which number cannot be meant."""
-    distinct = list(dict.fromkeys(at_most(map(index, counts), MOST_ROUTES, "counts")))
+    check_routes(repeats)
+    given = at_most(counts, MOST_ROUTES, "counts") if isinstance(counts, Iterable) else [None]
+    if not all(map(is_whole, [*given, seed])):
+        raise RouteError(
+            f"A random study cannot have counts={counts!r} and seed={seed!r}. Give a list of whole numbers, such as "
+            "[1, 2, 5], and a whole number."
+        )
+    distinct = list(dict.fromkeys(map(int, given)))
     if repeats < 1 or seed < 0 or min(distinct, default=0) < 0:
         raise RouteError(
             "A random study needs counts of 0 or more, repeats of 1 or more and a seed of 0 or more; got "

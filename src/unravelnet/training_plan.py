@@ -18,6 +18,7 @@ from unravelnet.costs import (
     MOST_PIXELS,
 )
 from unravelnet.errors import TrainingError, unknown_name
+from unravelnet.kinds import expected_kind
 from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.route_sampler import RouteSampler, parse_route_sampler
 
@@ -81,6 +82,9 @@ class TrainingPlan:
     keep_epochs: str = ""
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            expected = expected_kind(getattr(self, setting.name), setting.type)
+            self._check(setting.name, not expected, expected)
         self._check_whole("epochs", 1, MOST_EPOCHS)
         self._check_whole("batch_size", 1, MOST_EXAMPLES_AT_A_TIME)
         self._check_whole("seed", 0, LARGEST_SEED)

@@ -215,7 +215,7 @@ def _order(source: Source, limit: int | None, shuffle_seed: int | None) -> Tenso
     if shuffle_seed is None:
         order = torch.arange(n)
     else:
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(shuffle_seed))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(int(shuffle_seed)))
     return order[:limit]
 
 

@@ -22,7 +22,7 @@ def draw(n: int, limit: int, seed: int, *, unit: str, name: str) -> Tensor:
     check_count(limit, "limit")
     if not 1 <= limit <= n:
         raise DataError(f"{limit} {unit} of {name} were asked for, and it has {n}; ask for 1 to {n}.")
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:limit].sort().values
+    return torch.randperm(n, generator=torch.Generator().manual_seed(int(seed)))[:limit].sort().values
 
 
 def check_count(number: object, name: str) -> None:

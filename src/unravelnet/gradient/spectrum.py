@@ -36,6 +36,7 @@ from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, re
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
 from unravelnet.inference import Bench
+from unravelnet.kinds import is_whole
 from unravelnet.network import UnraveledNetwork
 from unravelnet.output import OutputName
 from unravelnet.record import Row, Table
@@ -167,10 +168,10 @@ class _Options:
         ):
             if name not in known:
                 raise unknown_name(kind, name, known)
+        check_number(self.draws, MOST_DRAWS, "draws")
         if self.draws < (0 if self.method == "exact" else 1):
             raise EvaluationError(f"{self.draws} draws cannot be made; give draws=1 or more.")
-        check_number(self.draws, MOST_DRAWS, "draws")
-        if self.max_length is not None and self.max_length < 0:
+        if self.max_length is not None and not (is_whole(self.max_length) and self.max_length >= 0):
             raise EvaluationError(
                 f"A longest length of {self.max_length} cannot be; give max_length=0 or more."
             )
@@ -198,7 +199,7 @@ class _Measured:
     ) -> None:
         self.bench, self.route, self.options, self.max_bytes = bench, route, options, max_bytes
         self.loss, self.loss_name = loss, ""
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(int(seed))
         self.norms: dict[str, list[Tensor]] = {}
         self.counts: list[int] = []
         self.error_square = self.whole_square = 0.0

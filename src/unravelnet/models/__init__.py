@@ -224,8 +224,7 @@ def _find(specification: str, wish: Wish) -> Found:
 def _from_zoo(name: str, wish: Wish) -> Found:
     wish.check_takes(f"zoo:{name}", "images")
     if name in zoo.pretrained_names():
-        trained = zoo.pretrained(name)
-        return Found(trained, f"zoo:{name}", (_example_of(trained, _AS_TRAINED),))
+        return _trained(zoo.pretrained(name), f"zoo:{name}", wish)
     options: dict[str, object] = {"seed": wish.seed}
     if wish.n_classes is not None:
         options["n_classes"] = wish.n_classes
@@ -249,7 +248,22 @@ def _from_directory(path: Path, wish: Wish) -> Found:
         raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
     wish.check_takes(str(path), "images")
     net = zoo.load(path)
-    return Found(net, net.name, (_example_of(net, _AS_TRAINED),))
+    return _trained(net, net.name, wish)
+
+
+def _trained(net: UnraveledNetwork, name: str, wish: Wish) -> Found:
+    asked = wish.input_shape
+    # Whether it fits data that is given, `check_fits` says.
+    if asked is not None and asked != net.input_shape and not wish.data_name:
+        raise ModelError(
+            f"{name} was made for inputs of {_sides(net.input_shape)}, and {_sides(asked)} is asked for. Leave "
+            "--input-shape out."
+        )
+    return Found(net, name, (_example_of(net, _AS_TRAINED),))
+
+
+def _sides(shape: Shape) -> str:
+    return "×".join(map(str, shape))
 
 
 def _example_of(net: UnraveledNetwork, origin: str) -> Example:

@@ -100,7 +100,7 @@ def drawn_from_seed(seed: int) -> Iterator[None]:
     """
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(seed))
         np.random.seed(seed % 2**32)
         random.seed(seed)
         try:

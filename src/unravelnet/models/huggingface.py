@@ -19,6 +19,7 @@ from unravelnet._extras import require
 from unravelnet.costs import MOST_LAYERS, check_number
 from unravelnet.errors import CheckpointError, CostError, ModelError
 from unravelnet.files import usable_path
+from unravelnet.kinds import is_whole
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
@@ -113,7 +114,7 @@ def read_config(transformers: Any, name: str) -> Any:
             "the model that it was made from."
         )
     for key, value in config.to_dict().items():
-        if "layer" in key and isinstance(value, int):
+        if "layer" in key and is_whole(value):
             check_number(value, MOST_LAYERS, f"layers ({key} in config.json)")
     return config
 

@@ -63,13 +63,17 @@ def check_depth(name: str, depth: int, layers_per_step: int) -> int:
 
 def check_geometry(widths: Sequence[int], n_classes: int, input_shape: Sequence[int]) -> None:
     """Raise ModelError for widths, classes or input shapes that no network can be built for."""
-    if not widths or not all(_is_positive(width) for width in widths):
-        raise ModelError(f"The widths {tuple(widths)} do not describe stages; give one channel count each.")
+    if not isinstance(widths, Sequence) or not widths or not all(map(_is_positive, widths)):
+        raise ModelError(f"The widths {widths!r} do not describe stages; give one channel count each.")
     if not _is_positive(n_classes):
         raise ModelError(f"A network for {n_classes} classes cannot be made; give n_classes=1 or more.")
-    if len(input_shape) != 3 or not all(_is_positive(size) for size in input_shape):
+    if (
+        not isinstance(input_shape, Sequence)
+        or len(input_shape) != 3
+        or not all(map(_is_positive, input_shape))
+    ):
         raise ModelError(
-            f"The input shape {tuple(input_shape)} is not one of images; give channels, height and width, "
+            f"The input shape {input_shape!r} is not one of images; give channels, height and width, "
             "such as (3, 32, 32)."
         )
     check_number(max(widths), MOST_CHANNELS, "channels")

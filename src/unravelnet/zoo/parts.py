@@ -165,5 +165,5 @@ def seeded(seed: int | None) -> Iterator[None]:
         return
     check_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(int(seed))
         yield

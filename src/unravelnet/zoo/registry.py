@@ -23,7 +23,7 @@ _WELL_KNOWN_DEPTHS = {
     "resnet": (20, 32, 44, 56, 110, 1202),
     "plain": (20, 32, 44, 56, 110),
 }
-_NAME = re.compile(r"([a-z-]+?)(\d{1,9})")
+_NAME = re.compile(r"([a-z-]+?)([0-9]{1,9})")
 
 
 def names() -> list[str]:

@@ -61,7 +61,7 @@ def preact_resnet(
     the global generator alone. Depth 110 has 1,730,522 parameters and the 54 modules of Veit et al. (2016).
     Source: He et al. 2016. Raises ModelError for an impossible depth, width or input shape.
     """
-    plan = _Plan("preact-resnet", depth, shortcut, tuple(widths), n_classes, tuple(input_shape), block)
+    plan = _Plan("preact-resnet", depth, shortcut, widths, n_classes, input_shape, block)
     with seeded(seed):
         stem = convolution(plan.input_shape[0], plan.widths[0], 3)
         net = assemble(
@@ -94,7 +94,7 @@ def resnet(
     A projection is a 1×1 convolution with batch normalisation. Other arguments as for `preact_resnet`.
     Source: He et al. 2015, whose networks for CIFAR-10 have shortcut "A".
     """
-    plan = _Plan("resnet", depth, shortcut, tuple(widths), n_classes, tuple(input_shape), block)
+    plan = _Plan("resnet", depth, shortcut, widths, n_classes, input_shape, block)
     with seeded(seed):
         return assemble(
             plan.recipe(),
@@ -112,9 +112,9 @@ class _Plan:
     family: str
     depth: int
     shortcut: Shortcut
-    widths: tuple[int, ...]
+    widths: Sequence[int]
     n_classes: int
-    input_shape: tuple[int, ...]
+    input_shape: Sequence[int]
     block: Block
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ class _Plan:
         if self.shortcut == "A" and list(self.widths) != sorted(self.widths):
             raise ModelError(
                 f'The shortcut "A" fills new channels with zeros and cannot take any away, but the widths '
-                f'{self.widths} fall. Take shortcut "B", or widths that rise.'
+                f'{tuple(self.widths)} fall. Take shortcut "B", or widths that rise.'
             )
         self.places()
 
