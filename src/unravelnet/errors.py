@@ -44,6 +44,10 @@ class TrainingError(UnravelError):
     """A training cannot start or go on."""
 
 
+class FigureError(UnravelError):
+    """A figure cannot have the width, the colours or the texts that were chosen, or cannot be saved so."""
+
+
 class StoreError(UnravelError):
     """Results cannot be read or written."""
 

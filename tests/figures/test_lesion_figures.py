@@ -148,7 +148,7 @@ def test_remove_skip_draws_the_modules_that_both_studies_have():
     for axes, name in zip(figure.axes, ["ResNet", "other"], strict=True):
         assert points(axes, "skip removed") == ([0, 1], [0.5, 0.6])
         assert points(axes, "branch deleted") == ([0, 1], [0.1, 0.2])
-        assert name in axes.get_ylabel()
+        assert axes.get_title(loc="left") == name
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,29 @@
 """Charts of the paper: one function a figure, each from a table to a `matplotlib.figure.Figure`.
 
-    figure = figure_delete_each({"ResNet-110": table}, downsampling={"ResNet-110": [18, 36]}, n_classes=10)
-    save_figure(figure, table, "figures", "delete_each")
+A figure for a column of a paper, with fonts that publishers take:
 
-No function shows or saves what it draws, except `save_figure`. All have one look (`figures.style`). The
-mathematics of paths is in `unravelnet.paths`, the page that puts the figures in order in `unravelnet.reporting`.
+    >>> from unravelnet.record import Table
+    >>> table = Table([{"label": f"module {i}", "module": i, "error_rate": 0.1 + 0.02 * i} for i in range(9)])
+    >>> figure = figure_delete_each(
+    ...     {"our network": table},
+    ...     width=3.4,
+    ...     colours={"our network": "black"},
+    ...     labels={"Error (%)": "Test error (%)"},
+    ...     title="",
+    ...     caption="",
+    ... )
+    >>> save_figure(figure, directory / "delete_each.pdf", data=table).name
+    'delete_each.pdf'
+
+Every figure function takes these options. `width`: in inches, from 2.5 to 40. Panels that would be too narrow beside
+each other go under each other, texts break, and the height follows. `colours`: a mapping from names of series, as the
+legend has them, to colours, or a list of colours in the order of the series. `labels`: a mapping from texts of the
+figure (of titles, axes, legends and names of rows) to your own. `caption`: the line below the axes. An empty title or
+caption leaves its room to the axes. A name that the figure does not have raises FigureError with those that it has.
+
+`save_figure` writes PDF, SVG or PNG by the suffix, and the data beside it; nothing else shows or saves what is drawn.
+All figures have one look (`figures.style`). The mathematics of paths is in `unravelnet.paths`, the page that puts the
+figures in order in `unravelnet.reporting`.
 """
 
 from unravelnet.figures.ensemble import figure_ensemble

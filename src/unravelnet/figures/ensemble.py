@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
@@ -25,8 +26,10 @@ _MEASURES: Mapping[str, str] = {
 }
 
 
-@style.styled
-def figure_ensemble(table: Table, *, title: str = "Averaging the predictions of random routes") -> Figure:
+@frame.styled
+def figure_ensemble(
+    table: Table, *, title: str = "Averaging the predictions of random routes", **look: Unpack[Look]
+) -> Figure:
     """Draw the error against the number of averaged members, and how much two members differ.
 
     >>> from unravelnet.record import Table
@@ -40,20 +43,20 @@ def figure_ensemble(table: Table, *, title: str = "Averaging the predictions of 
     rows = ordered(table, by="n_members", needs=["error_rate"], wants=wants, keeps=["members"])
     parts = {str(kind): part for kind, part in rows.groupby("members", sort=False)}
     has_measures = bool(rows[list(_MEASURES)].notna().any(axis=None))
-    figure = style.new_figure(title)
-    panels = figure.subplots(1, 1 + has_measures, squeeze=False, width_ratios=[2, 1][: 1 + has_measures])[0]
+    figure = frame.new_figure(title, **look)
+    panels = frame.panels(figure, 1 + has_measures, columns=2, ratios=[2, 1][: 1 + has_measures])
     for place, (kind, part) in enumerate(parts.items()):
         _draw_errors(panels[0], part, name=_NAMES.get(kind, kind), place=place)
     _finish_errors(panels[0], rows)
     if has_measures:
-        _draw_differences(panels[1], list(parts.values()))
-    style.legend_above(panels[0])
-    style.caption(figure, f"{n_images_text(rows)}{_draws_text(rows)}; bars: {interval_text(rows)}.")
+        _draw_differences(panels[1], {_NAMES.get(kind, kind): part for kind, part in parts.items()})
+    frame.legend_above(panels[0])
+    frame.caption(figure, f"{n_images_text(rows)}{_draws_text(rows)}; bars: {interval_text(rows)}.")
     return figure
 
 
 def _draw_errors(axes: Axes, rows: pd.DataFrame, *, name: str, place: int) -> None:
-    colour, marker = style.SERIES_COLOURS[place % 6], style.SERIES_MARKERS[place % 6]
+    colour, marker = frame.colour(axes, name, place), style.SERIES_MARKERS[place % 6]
     axes.plot(rows["n_members"], rows["error_rate"], color=colour, linewidth=0.9, alpha=0.6)
     points = with_interval(rows, "error_rate")
     draw_with_bars(axes, rows["n_members"], points, colour=colour, marker=marker, label=name, size=4.4)
@@ -74,15 +77,15 @@ def _finish_errors(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_ylim(0, 1.05 * max(axes.dataLim.y1, *intact, 0.0) or 1)
 
 
-def _draw_differences(axes: Axes, parts: list[pd.DataFrame]) -> None:
+def _draw_differences(axes: Axes, parts: Mapping[str, pd.DataFrame]) -> None:
     """Draw bars, with their numbers, of how much two members differ."""
     width = 0.8 / len(parts)
-    for place, rows in enumerate(parts):
+    for place, (name, rows) in enumerate(parts.items()):
         # What is said of two members does not depend on how many are averaged; the largest set knows it best.
         values = [rows[measure].dropna().iloc[-1:] for measure in _MEASURES]
         heights = [float(value.iloc[0]) if len(value) else np.nan for value in values]
         x = np.arange(len(_MEASURES)) + (place - (len(parts) - 1) / 2) * width
-        axes.bar(x, heights, width=0.9 * width, color=style.SERIES_COLOURS[place % 6])
+        axes.bar(x, heights, width=0.9 * width, color=frame.colour(axes, name, place))
         for at, height in zip(x, heights, strict=True):
             if np.isfinite(height):
                 axes.annotate(

@@ -8,7 +8,7 @@ single paths (`path_gradient_norm`, `path_gradient_rms`), the norm of the vector
 from __future__ import annotations
 
 from math import exp, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 
 from unravelnet.decay import Decay
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, set_index_axis, show_decades, with_interval
-from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES, shade_effective
+from unravelnet.figures.path import PAPER_N_MODULES, paper_label, shade_effective
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 from unravelnet.figures.spectrum import (
     PATH_NORM,
@@ -31,13 +32,15 @@ from unravelnet.figures.spectrum import (
     sample_text,
     vector_sums,
 )
-from unravelnet.paths import share_within
 
 if TYPE_CHECKING:
     from unravelnet.record import Table
 
 _RMS = "path_gradient_rms"
 _X = "Path length (modules entered)"
+# Series, as the legend and the choice of colours name them.
+_MEAN = "mean over random paths"
+_NORMS, _SUMS = "number of paths × their mean norm", "norm of the sum of all paths of a length"
 _UNITS = {"cross_entropy": "nats"}
 _BANDS = (("q05", "q95", "90 % of the paths"), ("q25", "q75", "middle half of the paths"))
 _QUANTILES = tuple(f"{PATH_NORM}_{name}" for low, high, _ in _BANDS for name in (low, high))
@@ -45,9 +48,13 @@ _QUANTILES = tuple(f"{PATH_NORM}_{name}" for low, high, _ in _BANDS for name in 
 _LOWEST_QUANTILE = 1e-3
 
 
-@style.styled
+@frame.styled
 def figure_path_gradient(
-    table: Table, *, rms: Table | None = None, title: str = "How the gradient falls with path length"
+    table: Table,
+    *,
+    rms: Table | None = None,
+    title: str = "How the gradient falls with path length",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the norm of the gradient that arrives on single paths, over their length: Fig. 6b of the paper.
 
@@ -61,28 +68,29 @@ def figure_path_gradient(
     """
     rows = ordered(table, by="length", needs=[PATH_NORM], wants=_QUANTILES)
     squares = None if rms is None else ordered(rms, by="length", needs=[_RMS])
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
-    _draw_bands(axes, rows)
+    _draw_bands(axes, rows, style.fainter(frame.colour(axes, _MEAN)))
     fit = _draw_fit(axes, table, rows["length"])
-    _draw_norms(axes, rows, PATH_NORM, place=0, label="mean over random paths")
+    _draw_norms(axes, rows, PATH_NORM, place=0, label=_MEAN)
     if squares is not None:
         _draw_norms(axes, squares, _RMS, place=1, label="root mean square over all paths")
     style.style_axes(axes, x=_X, y=f"Gradient norm on a path\n({_unit(rows)})", grid="both")
     _set_norm_axis(axes, rows, squares)
     set_index_axis(axes, int(rows["length"].max()))
-    style.legend_above(axes, last=[label for *_, label in _BANDS])
-    style.caption(figure, f"{sample_text(rows)}; {_intervals_text(rows, squares)}. {fit}")
+    frame.legend_above(axes, last=[label for *_, label in _BANDS])
+    frame.caption(figure, f"{sample_text(rows)}; {_intervals_text(rows, squares)}. {fit}")
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_length_contribution(
     table: Table | None = None,
     *,
     exact: Table | None = None,
     share: float = 0.95,
     title: str = "Which path lengths the gradient comes from",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the share of the gradient by path length: Fig. 6c of the paper, with the exact sums on top.
 
@@ -100,33 +108,35 @@ def figure_length_contribution(
     norms = None if table is None else contributions(table)
     sums = None if exact is None else vector_sums(exact)
     shown = [spectrum for spectrum in (norms, sums) if spectrum is not None]
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
-    paper = _paper_label()
+    paper = paper_label()
     if shown[0].n_modules == PAPER_N_MODULES:
-        shade_effective(axes, label=paper)
+        shade_effective(axes)
     if norms is not None:
         _draw_contributions(axes, norms, share)
     if sums is not None:
-        label = f"norm of the sum of all paths of a length ({_range_label(sums, share)})"
-        axes.plot(sums.rows["length"], sums.rows["value"], color=style.VERMILLION, linewidth=0.9, alpha=0.6)
-        draw_with_bars(axes, sums.rows["length"], sums.rows, colour=style.VERMILLION, marker="s", label=label)
+        colour, label = frame.colour(axes, _SUMS, 1), f"{_SUMS} ({_range_label(sums, share)})"
+        axes.plot(sums.rows["length"], sums.rows["value"], color=colour, linewidth=0.9, alpha=0.6)
+        draw_with_bars(axes, sums.rows["length"], sums.rows, colour=colour, marker="s", label=label)
     # The interval of a heavy tail may reach beyond all that there is; the brackets stand above the rest.
     highest = min(1.0, max(float(spectrum.rows[["value", "high"]].max(axis=None)) for spectrum in shown))
     for place, spectrum in enumerate(shown):
-        colour = style.VERMILLION if spectrum is sums else style.BLUE
+        colour = frame.colour(axes, _SUMS, 1) if spectrum is sums else frame.colour(axes, _NORMS)
         _draw_bracket(axes, spectrum, share, colour=colour, height=(1.08 + 0.08 * place) * highest)
     style.style_axes(axes, x=_X, y="Share of the gradient (%)")
     style.show_share_as_percent(axes)
     axes.set_ylim(0, 1.25 * highest)
     set_index_axis(axes, max(spectrum.lengths[-1] for spectrum in shown))
-    style.legend_above(axes, last=[paper])
-    style.caption(figure, f"{_samples(table, exact)}. {_ranges_text(norms, sums, share)}")
+    frame.legend_above(axes, last=[paper])
+    frame.caption(figure, f"{_samples(table, exact)}. {_ranges_text(norms, sums, share)}")
     return figure
 
 
-@style.styled
-def figure_coherence(table: Table, *, title: str = "How far paths of one length pull the same way") -> Figure:
+@frame.styled
+def figure_coherence(
+    table: Table, *, title: str = "How far paths of one length pull the same way", **look: Unpack[Look]
+) -> Figure:
     """Draw the coherence of the paths of each length: the norm of their sum over the sum of their norms.
 
     >>> from unravelnet.record import Table
@@ -139,7 +149,7 @@ def figure_coherence(table: Table, *, title: str = "How far paths of one length 
     rows = ordered(table, by="length", needs=["coherence"], keeps=["path_count"])
     # Counts may be beyond every float; their logarithms are not.
     independent = [exp(-log(int(count)) / 2) for count in rows["path_count"]]
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     dashes, dots = (0, (4, 2.5)), (0, (1, 1.8))
     axes.axhline(1, color=style.INK, linewidth=1.0, linestyle=dashes, label="all paths the same way")
@@ -148,28 +158,28 @@ def figure_coherence(table: Table, *, title: str = "How far paths of one length 
         label="independent directions: 1/√(number of paths)",
     )  # fmt: skip
     axes.plot(
-        rows["length"], rows["coherence"], color=style.BLUE, marker="o", markersize=3.6, markeredgewidth=0,
-        linewidth=0.8, label="measured",
+        rows["length"], rows["coherence"], color=frame.colour(axes, "measured"), marker="o", markersize=3.6,
+        markeredgewidth=0, linewidth=0.8, label="measured",
     )  # fmt: skip
     style.style_axes(axes, x=_X, y="Coherence", grid="both")
     show_decades(axes, [1.0, *independent, *rows["coherence"]])
     set_index_axis(axes, int(rows["length"].max()))
-    style.legend_above(axes)
+    frame.legend_above(axes)
     meaning = "Coherence: norm of the sum of all paths of a length over (number of paths × mean norm of one)."
-    style.caption(figure, f"{sample_text(rows)}. {meaning}")
+    frame.caption(figure, f"{sample_text(rows)}. {meaning}")
     return figure
 
 
 # -- norms on paths --
 
 
-def _draw_bands(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_bands(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     for (low, high, label), alpha in zip(_BANDS, (0.22, 0.38), strict=True):
         ends = rows[["length", f"{PATH_NORM}_{low}", f"{PATH_NORM}_{high}"]].dropna()
         if not ends.empty:
             lengths, lower, upper = ends.to_numpy().T
             axes.fill_between(
-                lengths, lower, upper, color=style.SKY, alpha=alpha, linewidth=0, label=label, zorder=0.5
+                lengths, lower, upper, color=colour, alpha=alpha, linewidth=0, label=label, zorder=0.5
             )
 
 
@@ -179,7 +189,7 @@ def _draw_norms(axes: Axes, rows: pd.DataFrame, column: str, *, place: int, labe
     rows = rows[rows[column] > 0]
     points = with_interval(rows, column)
     points["low"] = points["low"].where(points["low"] > 0, points["value"])
-    colour, marker = style.SERIES_COLOURS[place], style.SERIES_MARKERS[place]
+    colour, marker = frame.colour(axes, label, place), style.SERIES_MARKERS[place]
     draw_with_bars(axes, rows["length"], points, colour=colour, marker=marker, label=label)
 
 
@@ -224,10 +234,10 @@ def _set_norm_axis(axes: Axes, rows: pd.DataFrame, squares: pd.DataFrame | None)
 
 def _draw_contributions(axes: Axes, norms: Spectrum, share: float) -> None:
     is_inside = norms.rows["length"].between(*norms.effective_lengths(share=share))
-    label = f"number of paths × their mean norm ({_range_label(norms, share)})"
+    label, dark = f"{_NORMS} ({_range_label(norms, share)})", frame.colour(axes, _NORMS)
     for rows, colour, name in (
-        (norms.rows[is_inside], style.BLUE, label),
-        (norms.rows[~is_inside], style.SKY, None),
+        (norms.rows[is_inside], dark, label),
+        (norms.rows[~is_inside], style.fainter(dark), None),
     ):
         axes.bar(rows["length"], rows["value"], width=0.82, color=colour, label=name)
     known = norms.rows.dropna()
@@ -246,12 +256,6 @@ def _draw_bracket(axes: Axes, spectrum: Spectrum, share: float, *, colour: str, 
 def _range_label(spectrum: Spectrum, share: float) -> str:
     low, high = spectrum.effective_lengths(share=share)
     return f"{100 * share:g} %: {low} to {high}"
-
-
-def _paper_label() -> str:
-    low, high = PAPER_EFFECTIVE_LENGTHS
-    held = style.percent(share_within(PAPER_N_MODULES, low, high))
-    return f"effective in the paper: {low} to {high}, {held} of all paths"
 
 
 def _ranges_text(norms: Spectrum | None, sums: Spectrum | None, share: float) -> str:

@@ -6,10 +6,9 @@ are drawn as they stand in the table: the axes count in percent, the data stays 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis
 from unravelnet.figures.rows import (
     Measured,
@@ -39,7 +39,7 @@ _INTACT_LABEL = "intact network"
 _GROUPS = 10
 
 
-@style.styled
+@frame.styled
 def figure_delete_each(
     tables: Mapping[str, Table],
     *,
@@ -47,6 +47,7 @@ def figure_delete_each(
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Error when deleting each module",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
 
@@ -61,26 +62,27 @@ def figure_delete_each(
     """
     studies = {name: measured(table, metric=metric, needs=["module"]) for name, table in tables.items()}
     _check_not_empty(studies)
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     for place, (name, study) in enumerate(studies.items()):
         _draw_modules(axes, study, name, place)
-        _draw_intact(axes, study, style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)])
+        _draw_intact(axes, study, frame.colour(axes, name, place))
         _ring(axes, study, (downsampling or {}).get(name, ()))
     note = _finish(axes, studies, n_classes=n_classes, metric=metric, x="Index of the deleted module")
     _set_module_axis(axes, studies)
     _legend(axes)
-    style.caption(figure, f"{_sample_text(studies, metric)}; dashed: nothing deleted.{note}")
+    frame.caption(figure, f"{_sample_text(studies, metric)}; dashed: nothing deleted.{note}")
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_delete_many(
     table: Table,
     *,
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Error when deleting several modules at random",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the error over random draws for each number of deleted modules: Fig. 5a of the paper.
 
@@ -93,7 +95,7 @@ def figure_delete_many(
     """
     study = measured(table, metric=metric, needs=["n_deleted"])
     _check_not_empty({"": study})
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     draws = {int(count): rows["value"].to_numpy() for count, rows in study.lesions.groupby("n_deleted")}
     _draw_boxes(axes, draws)
@@ -101,20 +103,21 @@ def figure_delete_many(
     note = _finish(axes, {"": study}, n_classes=n_classes, metric=metric, x=_count_label(study.lesions))
     _legend(axes)
     boxes = f"Boxes: quartiles of {_range_text([len(values) for values in draws.values()])} random draws each"
-    style.caption(
+    frame.caption(
         figure,
         f"{boxes}, whiskers: extremes, line: medians; every draw on {n_images_text(study.lesions)}.{note}",
     )
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_reorder(
     table: Table,
     *,
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Error when reordering modules",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the error against Kendall's tau between the new and the original order: Fig. 5b of the paper.
 
@@ -128,11 +131,12 @@ def figure_reorder(
     """
     study = measured(table, metric=metric, needs=["kendall_tau"])
     _check_not_empty({"": study})
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     orders = study.lesions.sort_values("kendall_tau", ascending=False, kind="stable")
+    name = "one random order"
     draw_with_bars(
-        axes, orders["kendall_tau"], orders, colour=style.BLUE, marker="o", label="one random order"
+        axes, orders["kendall_tau"], orders, colour=frame.colour(axes, name), marker="o", label=name
     )
     size = _draw_medians(axes, orders)
     _draw_intact(axes, study, style.INK)
@@ -143,11 +147,11 @@ def figure_reorder(
     axes.set_xlim(1 + 0.03 * span, orders["kendall_tau"].min() - 0.04 * span)
     _legend(axes)
     sample = _sample_text({"": study}, metric)
-    style.caption(figure, f"{len(orders)} random orders, {sample}; medians of {size} orders each.{note}")
+    frame.caption(figure, f"{len(orders)} random orders, {sample}; medians of {size} orders each.{note}")
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_remove_skip_each(
     tables: Mapping[str, tuple[Table, Table]],
     *,
@@ -155,6 +159,7 @@ def figure_remove_skip_each(
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Removing each skip against deleting each branch",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw two ways to lose half of the paths, module by module: without the skip and without the branch.
 
@@ -168,8 +173,8 @@ def figure_remove_skip_each(
     """
     pairs = {name: _common_modules(name, *both, metric=metric) for name, both in tables.items()}
     _check_not_empty({name: pair[0] for name, pair in pairs.items()})
-    figure = style.new_figure(title, height=1.2 + 2.4 * len(pairs))
-    panels = figure.subplots(len(pairs), 1, squeeze=False, sharey=True)[:, 0]
+    figure = frame.new_figure(title, height=1.2 + 2.4 * len(pairs), **look)
+    panels = frame.panels(figure, len(pairs), sharey=True)
     for axes, (name, (skips, branches)) in zip(panels, pairs.items(), strict=True):
         _draw_modules(axes, skips, "skip removed", 1)
         _draw_modules(axes, branches, "branch deleted", 0)
@@ -178,12 +183,12 @@ def figure_remove_skip_each(
         both = {"skips": skips, "branches": branches}
         note = _finish(axes, both, n_classes=n_classes, metric=metric, x="Index of the module")
         _set_module_axis(axes, both)
-        axes.set_ylabel(f"{textwrap.fill(name, 30)}\n{metric_title(metric)}")
+        frame.title_panel(axes, name)
     panels[0].set_ylim(0, max(axes.dataLim.y1 for axes in panels) * 1.05 or 1)
     _legend(panels[0])
     every = {f"{name} {place}": part for name, pair in pairs.items() for place, part in enumerate(pair)}
     text = "Either leaves half of the paths."
-    style.caption(figure, f"{text} {_sample_text(every, metric)}; dashed: intact network.{note}")
+    frame.caption(figure, f"{text} {_sample_text(every, metric)}; dashed: intact network.{note}")
     return figure
 
 
@@ -202,7 +207,7 @@ def _common_modules(name: str, skips: Table, branches: Table, *, metric: str) ->
 
 def _draw_modules(axes: Axes, study: Measured, label: str, place: int) -> None:
     rows = study.lesions.sort_values("module", kind="stable")
-    colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
+    colour = frame.colour(axes, label, place)
     axes.plot(rows["module"], rows["value"], color=colour, linewidth=0.8, alpha=0.45)
     marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
     draw_with_bars(axes, rows["module"], rows, colour=colour, marker=marker, label=label)
@@ -225,15 +230,16 @@ def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
     width = 0.6 * gap
     ends = np.array([np.percentile(values, [0, 25, 50, 75, 100]) for values in draws.values()])
     lowest, low, medians, high, highest = ends.T
-    edge: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.0}
+    colour, name = frame.colour(axes, "random draws"), "median of the draws"
+    edge: dict[str, Any] = {"color": colour, "linewidth": 1.0}
     axes.vlines([*counts, *counts], [*lowest, *high], [*low, *highest], **edge)
     caps = np.array([*counts, *counts])
     axes.hlines([*lowest, *highest], caps - width / 4, caps + width / 4, **edge)
-    axes.bar(counts, high - low, width, bottom=low, facecolor=f"{style.SKY}66", edgecolor=style.BLUE)
+    axes.bar(counts, high - low, width, bottom=low, facecolor=f"{style.fainter(colour)}66", edgecolor=colour)
     axes.hlines(
-        medians, np.array(counts) - width / 2, np.array(counts) + width / 2, color=style.BLUE, linewidth=1.8
+        medians, np.array(counts) - width / 2, np.array(counts) + width / 2, color=colour, linewidth=1.8
     )
-    axes.plot(counts, medians, color=style.VERMILLION, linewidth=1.1, label="median of the draws", zorder=4)
+    axes.plot(counts, medians, color=frame.colour(axes, name, 1), linewidth=1.1, label=name, zorder=4)
     axes.set_xlim(min(0, counts[0] - gap), counts[-1] + gap)
     axes.set_xticks(_ticks(counts))
 
@@ -244,9 +250,10 @@ def _draw_medians(axes: Axes, orders: pd.DataFrame) -> str:
     groups = [orders.iloc[part] for part in np.array_split(np.arange(len(orders)), n_groups)]
     centres = [float(group["kendall_tau"].median()) for group in groups]
     medians = [float(group["value"].median()) for group in groups]
+    name = "median of a group of orders"
     axes.plot(
-        centres, medians, color=style.VERMILLION, marker="s", markersize=4, linewidth=1.4,
-        label="median of a group of orders", zorder=4,
+        centres, medians, color=frame.colour(axes, name, 1), marker="s", markersize=4, linewidth=1.4,
+        label=name, zorder=4,
     )  # fmt: skip
     return _range_text([len(group) for group in groups])
 
@@ -283,7 +290,7 @@ def _set_module_axis(axes: Axes, studies: Mapping[str, Measured]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    style.legend_above(axes, last=(RING_LABEL, _INTACT_LABEL, _CHANCE_LABEL))
+    frame.legend_above(axes, last=(RING_LABEL, _INTACT_LABEL, _CHANCE_LABEL))
 
 
 def _sample_text(studies: Mapping[str, Measured], metric: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
@@ -31,9 +32,12 @@ _MODULE_AXIS = "Index of the module"
 _WIDE = 10
 
 
-@style.styled
+@frame.styled
 def figure_effective_depths(
-    table: Table, *, title: str = "Effective depth of each module, and the modules behind it"
+    table: Table,
+    *,
+    title: str = "Effective depth of each module, and the modules behind it",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw how many later modules the gradient of each module comes through, and how many there are.
 
@@ -47,13 +51,14 @@ def figure_effective_depths(
     """
     needs = ["n_after", "effective_depth", "share", "is_deeper"]
     rows = ordered(table, by="module", needs=needs, wants=["mean_length"])
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     axes.plot(
         rows["module"], rows["n_after"], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)),
         label="modules behind it",
     )  # fmt: skip
-    axes.plot(rows["module"], rows["effective_depth"], color=style.BLUE, linewidth=0.8, alpha=0.45)
+    colour = frame.colour(axes, "effective depth")
+    axes.plot(rows["module"], rows["effective_depth"], color=colour, linewidth=0.8, alpha=0.45)
     is_deeper = rows["is_deeper"] > 0
     for part, filled, label in (
         (rows[is_deeper], True, "effective depth, less than the modules behind"),
@@ -62,19 +67,20 @@ def figure_effective_depths(
         if not part.empty:
             points = with_interval(part, "effective_depth")
             draw_with_bars(
-                axes, part["module"], points, colour=style.BLUE, marker="o", label=label, is_filled=filled
+                axes, part["module"], points, colour=colour, marker="o", label=label, is_filled=filled
             )
     if rows["mean_length"].notna().any():
+        name = "mean length of its gradient's paths"
         axes.plot(
-            rows["module"], rows["mean_length"], color=style.GREEN, linewidth=1.0, linestyle=(0, (1, 1.5)),
-            label="mean length of its gradient's paths",
+            rows["module"], rows["mean_length"], color=frame.colour(axes, name, 2), linewidth=1.0,
+            linestyle=(0, (1, 1.5)), label=name,
         )  # fmt: skip
     style.style_axes(axes, x=_MODULE_AXIS, y="Later modules")
     axes.set_ylim(bottom=-0.02 * rows["n_after"].max() - 0.05)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     set_index_axis(axes, int(rows["module"].max()))
-    style.legend_above(axes)
-    style.caption(
+    frame.legend_above(axes)
+    frame.caption(
         figure,
         f"{n_images_text(rows)}. Effective depth: paths through at most this many later modules carry "
         f"{100 * rows['share'].iloc[0]:g} % of the gradient of a module. {int(is_deeper.sum())} of {len(rows)} "
@@ -83,9 +89,12 @@ def figure_effective_depths(
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_module_measures(
-    tables: Mapping[str, Table], *, title: str = "What each branch does to the stream and to the gradient"
+    tables: Mapping[str, Table],
+    *,
+    title: str = "What each branch does to the stream and to the gradient",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the size and direction of each branch, in panels over the index of the module.
 
@@ -101,20 +110,18 @@ def figure_module_measures(
         raise EvaluationError(
             f"No table has any of the columns {', '.join(_MEASURES)}; give the tables that module_measures returned."
         )
-    figure = style.new_figure(title, height=1.5 + 1.75 * -(-len(measures) // 2))
-    panels = figure.subplots(-(-len(measures) // 2), min(2, len(measures)), squeeze=False).ravel()
+    figure = frame.new_figure(title, height=1.5 + 1.75 * -(-len(measures) // 2), **look)
+    panels = frame.panels(figure, len(measures), columns=2)
     drawn = {name: ordered(table, by="module", wants=measures) for name, table in tables.items()}
-    for axes, measure in zip(panels, measures, strict=False):
+    for axes, measure in zip(panels, measures, strict=True):
         for place, (name, rows) in enumerate(drawn.items()):
             _draw_measure(axes, rows[rows[measure].notna()], measure, name=name, place=place)
         style.style_axes(axes, x=_MODULE_AXIS, y=_MEASURES[measure])
         set_index_axis(axes, max(int(rows["module"].max()) for rows in drawn.values()))
         _set_measure_axis(axes, measure)
-    for axes in panels[len(measures) :]:
-        axes.set_visible(False)
-    style.legend_above(panels[0], last=(RING_LABEL,))
+    frame.legend_above(panels[0], last=(RING_LABEL,))
     every = pd.concat(drawn.values())
-    style.caption(
+    frame.caption(
         figure,
         f"{n_images_text(every)} a point; bars: {interval_text(every, 'branch_to_stream')}. g: gradient of the loss "
         "at the junction; a negative cosine with it: the branch goes downhill.",
@@ -122,9 +129,9 @@ def figure_module_measures(
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_layer_responses(
-    tables: Mapping[str, Table], *, title: str = "How strongly each layer responds"
+    tables: Mapping[str, Table], *, title: str = "How strongly each layer responds", **look: Unpack[Look]
 ) -> Figure:
     """Draw the standard deviation of the responses of each layer: Fig. 7 of He et al. (2015).
 
@@ -143,8 +150,8 @@ def figure_layer_responses(
         name: ordered(table, by="position", needs=["response_std"], keeps=["measured_after"])
         for name, table in tables.items()
     }
-    figure = style.new_figure(title, height=4.9)
-    in_order, by_size = figure.subplots(2, 1)
+    figure = frame.new_figure(title, height=4.9, **look)
+    in_order, by_size = frame.panels(figure, 2)
     for place, (name, rows) in enumerate(drawn.items()):
         _draw_responses(in_order, rows, name=name, place=place, is_sorted=False)
         falling = rows.sort_values("response_std", ascending=False, kind="stable")
@@ -156,9 +163,9 @@ def figure_layer_responses(
         style.style_axes(axes, x=x, y="Standard deviation\nof the responses")
         _set_response_axis(axes, every["response_std"])
         set_index_axis(axes, last)
-    style.legend_above(in_order)
+    frame.legend_above(in_order)
     n_after = int((every["measured_after"] == _NORMALISED).sum())
-    style.caption(
+    frame.caption(
         figure,
         f"{n_images_text(every)}; over all images, channels and places. Filled: measured after the normalisation "
         f"that follows ({n_after} of {len(every)} layers); hollow: none follows, measured after the layer.",
@@ -167,7 +174,7 @@ def figure_layer_responses(
 
 
 def _draw_measure(axes: Axes, rows: pd.DataFrame, measure: str, *, name: str, place: int) -> None:
-    colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
+    colour = frame.colour(axes, name, place)
     marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
     points = with_interval(rows, measure)
     axes.plot(rows["module"], points["value"], color=colour, linewidth=0.8, alpha=0.45)
@@ -196,7 +203,7 @@ def _set_response_axis(axes: Axes, responses: pd.Series) -> None:
 
 
 def _draw_responses(axes: Axes, rows: pd.DataFrame, *, name: str, place: int, is_sorted: bool) -> None:
-    colour = style.SERIES_COLOURS[place % len(style.SERIES_COLOURS)]
+    colour = frame.colour(axes, name, place)
     marker = style.SERIES_MARKERS[place % len(style.SERIES_MARKERS)]
     is_normalised = rows["measured_after"] == _NORMALISED
     parts = [rows[is_normalised], rows[~is_normalised]]

@@ -7,7 +7,7 @@ of their beta; it knows nothing of the network but that and the number of module
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_axis, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
@@ -26,8 +27,10 @@ _MOST_CURVES = 5
 _X = "Epochs of training"
 
 
-@style.styled
-def figure_over_training(table: Table, *, title: str = "Path lengths over training") -> Figure:
+@frame.styled
+def figure_over_training(
+    table: Table, *, title: str = "Path lengths over training", **look: Unpack[Look]
+) -> Figure:
     """Draw decay, path lengths and branch sizes at the checkpoints of a training.
 
     >>> from unravelnet.record import Table
@@ -48,9 +51,9 @@ def figure_over_training(table: Table, *, title: str = "Path lengths over traini
             "the table that over_training returned."
         )
     n_rows = -(-len(panels) // 2)
-    figure = style.new_figure(title, height=1.0 + 2.2 * n_rows)
-    places = figure.subplots(n_rows, min(2, len(panels)), squeeze=False).ravel()
-    for axes, draw in zip(places, panels, strict=False):
+    figure = frame.new_figure(title, height=1.0 + 2.2 * n_rows, **look)
+    places = frame.panels(figure, len(panels), columns=2)
+    for axes, draw in zip(places, panels, strict=True):
         label = draw(axes, rows)
         style.style_axes(axes, x=_X, y=label)
         set_epoch_axis(axes, [int(epoch) for epoch in rows["epoch"]])
@@ -58,9 +61,7 @@ def figure_over_training(table: Table, *, title: str = "Path lengths over traini
         # stands in the room above the points.
         axes.set_ylim(0, 1.4 * axes.dataLim.y1 or 1)
         axes.legend(loc="upper left", fontsize=style.SMALL)
-    for axes in places[len(panels) :]:
-        axes.set_visible(False)
-    style.caption(
+    frame.caption(
         figure,
         f"{n_images_text(rows)} at each of {len(rows)} checkpoints of one training; bars: "
         f"{interval_text(rows, 'decay')}. Epoch 0: before training.",
@@ -68,12 +69,13 @@ def figure_over_training(table: Table, *, title: str = "Path lengths over traini
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_spectra_over_training(
     table: Table,
     *,
     epochs: Sequence[int] | None = None,
     title: str = "Shares of the path lengths over training",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the share of each path length at some checkpoints, beside the weights that theory expects.
 
@@ -87,8 +89,8 @@ def figure_spectra_over_training(
     rows = ordered(table, by="length", needs=["epoch", "length_share"], wants=["theory_weight"])
     chosen = _chosen(rows, epochs)
     has_theory = bool(rows["theory_weight"].notna().any())
-    figure = style.new_figure(title, height=3.5)
-    panels = figure.subplots(1, 1 + has_theory, squeeze=False, sharey=True)[0]
+    figure = frame.new_figure(title, height=3.5, **look)
+    panels = frame.panels(figure, 1 + has_theory, columns=2, sharey=True)
     columns = {"length_share": "Share by the exact sums (%)", "theory_weight": "Share by theory (%)"}
     for axes, (column, label) in zip(panels, columns.items(), strict=False):
         _draw_curves(axes, rows, column, chosen, x="length")
@@ -97,15 +99,19 @@ def figure_spectra_over_training(
         set_index_axis(axes, int(rows["length"].max()))
     # The panels share their scale, which is not known before all is drawn.
     panels[0].set_ylim(0, 1.05 * max(axes.dataLim.y1 for axes in panels) or 1)
-    style.legend_above(panels[0])
+    frame.legend_above(panels[0])
     theory = " Theory: ε² of Littwin and Wolf, with the fitted decay as β." if has_theory else ""
-    style.caption(figure, f"{n_images_text(rows)} at each checkpoint of one training.{theory}")
+    frame.caption(figure, f"{n_images_text(rows)} at each checkpoint of one training.{theory}")
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_normalisation_scales(
-    table: Table, *, epochs: Sequence[int] | None = None, title: str = "Scales of normalisation over training"
+    table: Table,
+    *,
+    epochs: Sequence[int] | None = None,
+    title: str = "Scales of normalisation over training",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the mean |γ| of each normalisation layer at some checkpoints.
 
@@ -120,14 +126,14 @@ def figure_normalisation_scales(
     chosen = _chosen(rows, epochs)
     columns = {"scale": "Mean |γ|", "scaled_norm": "Mean |γ| × norm of\nthe next convolution"}
     shown = [column for column in columns if rows[column].notna().any()]
-    figure = style.new_figure(title, height=1.1 + 1.9 * len(shown))
-    for axes, column in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
+    figure = frame.new_figure(title, height=1.1 + 1.9 * len(shown), **look)
+    for axes, column in zip(frame.panels(figure, len(shown)), shown, strict=True):
         _draw_curves(axes, rows, column, chosen, x="position", size=2.6)
         style.style_axes(axes, x="Index of the normalisation layer", y=columns[column])
         set_index_axis(axes, int(rows["position"].max()))
-    style.legend_above(figure.axes[0])
+    frame.legend_above(figure.axes[0])
     n_layers = rows["position"].nunique()
-    style.caption(
+    frame.caption(
         figure, f"{n_layers} layers, means over channels, of one training. Parameters, not measured on data."
     )
     return figure
@@ -144,11 +150,12 @@ def _draw_decay(axes: Axes, rows: pd.DataFrame) -> str:
 
 
 def _draw_mean_length(axes: Axes, rows: pd.DataFrame) -> str:
+    name = "mean by the exact sums"
     axes.fill_between(
-        rows["epoch"], rows["length_low"], rows["length_high"], color=style.SKY, alpha=0.3, linewidth=0,
-        label="range with 90 %",
+        rows["epoch"], rows["length_low"], rows["length_high"], color=style.fainter(frame.colour(axes, name)),
+        alpha=0.3, linewidth=0, label="range with 90 %",
     )  # fmt: skip
-    _draw_with_line(axes, rows, "mean_length", "mean by the exact sums", place=0)
+    _draw_with_line(axes, rows, "mean_length", name, place=0)
     return "Path length (modules)"
 
 
@@ -173,7 +180,7 @@ _PANELS: tuple[tuple[Callable[[Axes, pd.DataFrame], str], tuple[str, ...]], ...]
 
 
 def _draw_with_line(axes: Axes, rows: pd.DataFrame, column: str, label: str, *, place: int) -> None:
-    colour, marker = style.SERIES_COLOURS[place], style.SERIES_MARKERS[place]
+    colour, marker = frame.colour(axes, label, place), style.SERIES_MARKERS[place]
     axes.plot(rows["epoch"], rows[column], color=colour, linewidth=0.9, alpha=0.6)
     draw_with_bars(
         axes, rows["epoch"], with_interval(rows, column), colour=colour, marker=marker, label=label, size=4.0
@@ -188,9 +195,10 @@ def _draw_curves(
 ) -> None:
     for place, epoch in enumerate(epochs):
         curve = rows[(rows["epoch"] == epoch) & rows[column].notna()]
+        name = f"epoch {epoch}"
         axes.plot(
-            curve[x], curve[column], color=style.SERIES_COLOURS[place % 6], linewidth=1.0, markersize=size,
-            marker=style.SERIES_MARKERS[place % 6], markeredgewidth=0, label=f"epoch {epoch}",
+            curve[x], curve[column], color=frame.colour(axes, name, place), linewidth=1.0, markersize=size,
+            marker=style.SERIES_MARKERS[place % 6], markeredgewidth=0, label=name,
         )  # fmt: skip
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import Unpack
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
 from unravelnet.paths import (
     effective_lengths,
     length_distribution,
@@ -58,9 +60,9 @@ def path_survival_rows(n_modules: int, *, deleted: Sequence[int] | None = None) 
     return pd.DataFrame(rows)
 
 
-@style.styled
+@frame.styled
 def figure_path_lengths(
-    n_modules: int, *, share: float = 0.95, title: str = "How long the paths are"
+    n_modules: int, *, share: float = 0.95, title: str = "How long the paths are", **look: Unpack[Look]
 ) -> Figure:
     """Draw the distribution of path lengths: Fig. 6a of the paper.
 
@@ -72,18 +74,20 @@ def figure_path_lengths(
     rows = path_length_rows(n_modules)
     low, high = effective_lengths(path_counts(n_modules), share=share)
     inside = rows["length"].between(low, high)
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
-    colours = [style.BLUE if is_inside else style.SKY for is_inside in inside]
+    dark = frame.colour(axes, "paths")
+    colours = [dark if is_inside else style.fainter(dark) for is_inside in inside]
     axes.bar(rows["length"], rows["share"], width=0.82, color=colours)
     style.style_axes(axes, x="Path length (modules entered)", y="Share of all paths (%)")
     style.show_share_as_percent(axes)
-    axes.set_ylim(0, 1.32 * rows["share"].max())
+    axes.set_ylim(0, 1.2 * rows["share"].max())
     _mark_mean(axes, n_modules, rows["share"].max())
     if n_modules == PAPER_N_MODULES:
-        _shade_and_name_effective(axes, label_at=0.97)
+        shade_effective(axes)
+    frame.legend_above(axes)
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
-    style.caption(
+    frame.caption(
         figure,
         f"Exact: 2{style.superscript(n_modules)} paths of {n_modules} modules, Binomial({n_modules}, ½). "
         f"Dark bars: lengths {low} to {high} hold {held} of the paths.",
@@ -91,9 +95,13 @@ def figure_path_lengths(
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_path_survival(
-    n_modules: int, *, deleted: Sequence[int] | None = None, title: str = "Which paths survive deletion"
+    n_modules: int,
+    *,
+    deleted: Sequence[int] | None = None,
+    title: str = "Which paths survive deletion",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the share of paths left after deletion, over their length: Fig. 7 of the paper.
 
@@ -103,20 +111,20 @@ def figure_path_survival(
     for smaller networks. Raises RouteError where more are deleted than there are.
     """
     rows = path_survival_rows(n_modules, deleted=deleted)
-    figure = style.new_figure(title)
+    figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     for place, (count, part) in enumerate(rows[rows["share"] > 0].groupby("n_deleted")):
-        colour, marker = style.SERIES_COLOURS[place % 6], style.SERIES_MARKERS[place % 6]
         label = f"{count} of {n_modules} deleted"
+        colour, marker = frame.colour(axes, label, place), style.SERIES_MARKERS[place % 6]
         axes.plot(part["length"], part["share"], color=colour, marker=marker, markersize=3.2, label=label)
     style.style_axes(axes, x="Path length (modules entered)", y="Share of paths left", grid="both")
     style.show_powers_of_ten(axes)
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
     axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)
     if n_modules == PAPER_N_MODULES:
-        _shade_and_name_effective(axes, label_at=0.18)
-    style.legend_above(axes)
-    style.caption(
+        shade_effective(axes)
+    frame.legend_above(axes, last=[paper_label()])
+    frame.caption(
         figure,
         f"Exact: C(n − d, x) / C(n, x) of the paths of length x are left after deleting d of n = {n_modules} "
         "modules. A path is left if it enters none of them.",
@@ -135,30 +143,26 @@ def _mark_mean(axes: Axes, n_modules: int, highest: float) -> None:
     mean, deviation = n_modules / 2, sqrt(n_modules) / 2
     height = 1.1 * highest
     axes.plot(
-        [mean, mean], [0, height], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)), label="_mean"
-    )
+        [mean, mean], [0, height], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)),
+        label=f"mean {mean:g}, standard deviation {deviation:.3g}",
+    )  # fmt: skip
     axes.annotate(
         "", (mean - deviation, height), (mean + deviation, height),
         arrowprops={"arrowstyle": "|-|, widthA=0.25, widthB=0.25", "color": style.INK, "linewidth": 1.0,
                     "shrinkA": 0, "shrinkB": 0},
     )  # fmt: skip
-    axes.text(
-        mean, 1.14 * highest, f"mean {mean:g}, standard deviation {deviation:.3g}", ha="center", va="bottom",
-        fontsize=style.SMALL,
-    )  # fmt: skip
 
 
-def shade_effective(axes: Axes, *, label: str | None = None) -> None:
-    """Shade the lengths that carried the gradient in the paper. `label`: for the legend."""
+def shade_effective(axes: Axes) -> None:
+    """Shade the lengths that carried the gradient in the paper, with `paper_label` for the legend."""
     low, high = PAPER_EFFECTIVE_LENGTHS
-    axes.axvspan(low - 0.5, high + 0.5, color=style.ORANGE, alpha=0.16, linewidth=0, zorder=0, label=label)
+    axes.axvspan(
+        low - 0.5, high + 0.5, color=style.ORANGE, alpha=0.16, linewidth=0, zorder=0, label=paper_label()
+    )
 
 
-def _shade_and_name_effective(axes: Axes, *, label_at: float) -> None:
-    shade_effective(axes)
+def paper_label() -> str:
+    """Name the lengths that carried the gradient in the paper."""
     low, high = PAPER_EFFECTIVE_LENGTHS
-    held = f"{share_within(PAPER_N_MODULES, low, high):.2%}".replace("%", " %")
-    axes.text(
-        (low + high) / 2, label_at, f"effective in the paper:\nlengths {low} to {high},\n{held} of all paths",
-        ha="center", va="top", fontsize=style.SMALL, color=style.INK, transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
+    held = style.percent(share_within(PAPER_N_MODULES, low, high))
+    return f"effective in the paper: {low} to {high}, {held} of all paths"

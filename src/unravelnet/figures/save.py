@@ -1,4 +1,4 @@
-"""Figures on disk: SVG for pages and papers, PNG for slides, and the data behind them as CSV."""
+"""Figures on disk: PDF and SVG for papers and pages, PNG for slides, and the data behind them as CSV."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from unravelnet.errors import FigureError
 from unravelnet.escaping import visible
 from unravelnet.files import usable_path
 from unravelnet.record import Table, whole_file
@@ -23,36 +24,34 @@ _DOTS_PER_INCH = 200
 
 
 def save_figure(
-    figure: Figure, data: Table | pd.DataFrame, directory: str | os.PathLike[str], name: str
+    figure: Figure, file: str | os.PathLike[str], *, data: Table | pd.DataFrame | None = None
 ) -> Path:
-    """Write `name`.svg, `name`.png and the data beside them as `name`.csv; return the path of the SVG.
+    """Write a figure as PDF, SVG or PNG, by the suffix of the file; return its path.
 
     >>> from unravelnet.figures import figure_path_lengths, path_length_rows
-    >>> save_figure(figure_path_lengths(3), path_length_rows(3), directory, "path_lengths").name
-    'path_lengths.svg'
+    >>> save_figure(figure_path_lengths(3), directory / "lengths.pdf", data=path_length_rows(3)).name
+    'lengths.pdf'
 
-    Each file is written whole or not at all; the same figure gives the same bytes. Texts in the SVG stay
-    texts, so that they can be searched and read aloud. Raises StoreError where a file cannot be written.
+    `data`: what the figure shows, written beside it as CSV. Each file is written whole or not at all; the same figure
+    gives the same bytes. PDF embeds its fonts as TrueType. Texts stay texts in PDF and SVG, so that they can be
+    searched and read aloud. Raises FigureError for another suffix, StoreError where a file cannot be written.
     """
+    path = usable_path(file)
+    write = _FORMATS.get(path.suffix.lower())
+    if write is None:
+        raise FigureError(
+            f"A figure is saved as {', '.join(_FORMATS)}; the name {path.name!r} ends otherwise. Change its end."
+        )
     _write_out_unseen(figure)
-    stem = usable_path(directory) / name
-    table = data if isinstance(data, Table) else Table(data.to_dict("records"), list(map(str, data.columns)))
-    table.save(stem.with_name(f"{name}.csv"))
-    _write(stem.with_name(f"{name}.png"), _png(figure))
-    _write(stem.with_name(f"{name}.svg"), svg_text(figure, name=name).encode())
-    return stem.with_name(f"{name}.svg")
-
-
-def svg_text(figure: Figure, *, name: str) -> str:
-    """Draw a figure as SVG text, the same for the same figure and name.
-
-    `name`: becomes part of the identifiers in the SVG, so that several may stand in one page.
-    """
-    settings = {"svg.hashsalt": name, "svg.fonttype": "none"}
-    nothing = {"Date": None, "Creator": None}
-    drawn = _drawn(lambda file: figure.savefig(file, format="svg", metadata=nothing), settings).decode()
-    # Verdana is as wide as DejaVu; the others are narrower, so that nothing overlaps without either.
-    return drawn.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    content = write(figure, path.stem)
+    if data is not None:
+        table = (
+            data if isinstance(data, Table) else Table(data.to_dict("records"), list(map(str, data.columns)))
+        )
+        table.save(path.with_suffix(".csv"))
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+    return path
 
 
 def _write_out_unseen(figure: Figure) -> None:
@@ -62,7 +61,22 @@ def _write_out_unseen(figure: Figure) -> None:
             text.set_text(visible(text.get_text()))
 
 
-def _png(figure: Figure) -> bytes:
+def _svg(figure: Figure, name: str) -> bytes:
+    # The name becomes part of the identifiers, so that several drawings may stand in one page.
+    settings = {"svg.hashsalt": name, "svg.fonttype": "none"}
+    nothing = {"Date": None, "Creator": None}
+    drawn = _drawn(lambda file: figure.savefig(file, format="svg", metadata=nothing), settings)
+    # Verdana is as wide as DejaVu; the others are narrower, so that nothing overlaps without either.
+    return drawn.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
+
+
+def _pdf(figure: Figure, name: str) -> bytes:
+    # 42: TrueType. Publishers refuse the Type 3 fonts that matplotlib embeds without it.
+    nothing = {"CreationDate": None, "Creator": None, "Producer": None}
+    return _drawn(lambda file: figure.savefig(file, format="pdf", metadata=nothing), {"pdf.fonttype": 42})
+
+
+def _png(figure: Figure, name: str) -> bytes:
     return _drawn(lambda file: figure.savefig(file, format="png", dpi=_DOTS_PER_INCH), {})
 
 
@@ -74,6 +88,4 @@ def _drawn(draw: Callable[[BytesIO], None], settings: dict[Any, Any]) -> bytes:
     return file.getvalue()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+_FORMATS: dict[str, Callable[[Figure, str], bytes]] = {".pdf": _pdf, ".svg": _svg, ".png": _png}

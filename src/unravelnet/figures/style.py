@@ -1,4 +1,4 @@
-"""The one look of all figures: colours, sizes, axes, and the line below that says n and the interval.
+"""The one look of all figures: colours, sizes and axes. What stands around the axes is in `figures.frame`.
 
 Figures are plain `matplotlib.figure.Figure` objects; nothing here touches pyplot or leaves settings behind.
 Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart; series
@@ -9,16 +9,11 @@ is read in the dark.
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Callable, Sequence
-from functools import wraps
 from math import log10
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import matplotlib.style
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 INK = "#1c2128"
@@ -31,27 +26,15 @@ BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
 PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
 SERIES_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
+_FAINT_OF = {BLUE: SKY}
 
 WIDTH = 7.2
 """Inches: the text width of a printed page."""
 SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
 """Sizes of letters in points."""
 
-_CAPTION_LETTERS_PER_INCH = 17.5
-_LEGEND_LETTERS = 115
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-# Inches from the top to the title and the legend, and the height of a row of the legend.
-_TITLE_AT, _LEGEND_AT, _LEGEND_ROW = 0.09, 0.34, 0.165
-_LEGEND: dict[str, Any] = {
-    "loc": "upper left",
-    "handlelength": 1.8,
-    "columnspacing": 1.6,
-    "handletextpad": 0.6,
-    "borderpad": 0.0,
-    "borderaxespad": 0.0,
-    "labelspacing": 0.35,
-}
-_SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": NORMAL,
     "text.color": INK,
@@ -74,40 +57,6 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "patch.linewidth": 0.8,
 }
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
-
-def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Make a function that draws do so in this look, whatever the caller's settings are."""
-
-    @wraps(draw)
-    def draw_in_style(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
-        with matplotlib.style.context(["default", _SETTINGS]):
-            return draw(*args, **options)
-
-    return draw_in_style
-
-
-def new_figure(title: str, *, height: float = 3.7, width: float = WIDTH) -> Figure:
-    """Make an empty figure with its title at the top left.
-
-    `height`, `width`: inches.
-    """
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
-    figure = Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
-    figure.suptitle(
-        title,
-        x=_left(figure),
-        y=1 - _TITLE_AT / height,
-        ha="left",
-        va="top",
-        fontsize=LARGE,
-        fontweight="bold",
-    )
-    _keep_free(figure, _LEGEND_AT)
-    return figure
 
 
 def style_axes(axes: Axes, *, x: str, y: str, grid: str = "y") -> None:
@@ -132,6 +81,25 @@ def show_powers_of_ten(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"10{superscript(round(log10(value)))}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def fainter(colour: str) -> str:
+    """Give the colour of what belongs to a series and stands back behind it.
+
+    >>> fainter(BLUE) == SKY, fainter("#000000")
+    (True, '#8c8c8c')
+    """
+    return _FAINT_OF.get(colour, tinted(colour, 0.45))
+
+
+def tinted(colour: str, share: float) -> str:
+    """Mix a colour with white paper.
+
+    >>> tinted(BLUE, 0.16)
+    '#d6e8f3'
+    """
+    red, green, blue = (share * part + 1 - share for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def superscript(number: int) -> str:
@@ -159,57 +127,13 @@ def percent(share: float) -> str:
 
 
 def unbroken(text: str) -> str:
-    r"""Keep a number and its unit, and n and its number, in one line.
+    r"""Keep a number and its unit, and n or R² and its number, in one line.
 
     >>> unbroken("n = 5 images, 3 %").split(" ")
     ['n\xa0=\xa05', 'images,', '3\xa0%']
     """
-    return re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?== ?\d)|(?<=\bn =) (?=\d)|(?<=\bFig\.) (?=\d)", "\u00a0", text)
-
-
-def caption(figure: Figure, text: str) -> None:
-    """Write the line below the axes: n, the interval, and what the marks mean."""
-    width = int(figure.get_size_inches()[0] * _CAPTION_LETTERS_PER_INCH)
-    figure.supxlabel(
-        textwrap.fill(unbroken(text), width), x=_left(figure), ha="left", fontsize=SMALL, color=MUTED
+    return re.sub(
+        r"(?<=[\d⁰-⁹]) (?=%)|(?<=\bn) (?== ?\d)|(?<=\bn =) (?=\d)|(?<=R²) (?==)|(?<=R² =) (?=\d)|(?<=\bFig\.) (?=\d)",
+        "\u00a0",
+        text,
     )
-
-
-def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:
-    """Put the legend between the title and the axes, where it hides no data.
-
-    `last`: labels that are moved behind the others.
-    """
-    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in last)
-    if entries:
-        handles, labels = zip(*entries, strict=True)
-        figure, n_columns = _figure_of(axes), _columns(labels)
-        at = (_left(figure), 1 - _LEGEND_AT / figure.get_size_inches()[1])
-        figure.legend(handles, labels, ncols=n_columns, bbox_to_anchor=at, **_LEGEND).set_in_layout(False)
-        _keep_free(figure, _LEGEND_AT + _LEGEND_ROW * -(-len(labels) // n_columns) + 0.03)
-
-
-def _columns(labels: Sequence[str]) -> int:
-    """Choose the number of columns so that the widest rows still fit the width of a figure."""
-    for n_columns in range(len(labels), 1, -1):
-        widths = [max(map(len, labels[place::n_columns])) + 6 for place in range(n_columns)]
-        if sum(widths) <= _LEGEND_LETTERS:
-            return n_columns
-    return 1
-
-
-def _keep_free(figure: Figure, inches: float) -> None:
-    """Keep the axes away from the title and the legend, which the layout engine would put over each other."""
-    layout = figure.get_layout_engine()
-    assert isinstance(layout, ConstrainedLayoutEngine)
-    layout.set(rect=(0, 0, 1, 1 - inches / figure.get_size_inches()[1]))
-
-
-def _left(figure: Figure) -> float:
-    return 0.085 / float(figure.get_size_inches()[0])
-
-
-def _figure_of(axes: Axes) -> Figure:
-    figure = axes.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
 from unravelnet.figures.groups import TrainedGroup, trained_groups
+from unravelnet.figures.look import Look
 from unravelnet.figures.rows import interval_text, n_images_text
 
 if TYPE_CHECKING:
@@ -28,18 +29,20 @@ _SHOWN = 2.5
 _WIDE = 4
 _ERROR_TICKS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 
-# Colour and mark of each way to test a network.
+# Place among the colours, and mark, of each way to test a network.
 _MARKS = {
-    "unscaled": (style.BLUE, "o"),
-    "unscaled, re-estimated": (style.BLUE, "^"),
-    "scaled": (style.VERMILLION, "s"),
-    "scaled, re-estimated": (style.VERMILLION, "v"),
-    "random routes": (style.GREEN, "D"),
+    "unscaled": (0, "o"),
+    "unscaled, re-estimated": (0, "^"),
+    "scaled": (1, "s"),
+    "scaled, re-estimated": (1, "v"),
+    "random routes": (2, "D"),
 }
 
 
-@style.styled
-def figure_training(histories: Mapping[str, Table], *, title: str = "Training") -> Figure:
+@frame.styled
+def figure_training(
+    histories: Mapping[str, Table], *, title: str = "Training", **look: Unpack[Look]
+) -> Figure:
     """Draw error and loss over the epochs, one colour a network.
 
     >>> from unravelnet.record import Table
@@ -50,33 +53,36 @@ def figure_training(histories: Mapping[str, Table], *, title: str = "Training") 
     loss with the prefix train_, or test_ or validation_ for data that was not trained on. Raises
     EvaluationError where no table has any of them.
     """
-    frames = {name: table.to_pandas() for name, table in histories.items()}
-    panels = [panel for panel in _PANELS if any(_columns(frame, panel[0]) for frame in frames.values())]
+    given = {name: table.to_pandas() for name, table in histories.items()}
+    panels = [panel for panel in _PANELS if any(_columns(history, panel[0]) for history in given.values())]
     if not panels:
         raise EvaluationError(
             "No history has a column error_rate or loss; give the tables that train returned."
         )
-    figure = style.new_figure(title, height=3.2)
-    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure = frame.new_figure(title, height=3.2, **look)
+    row = frame.panels(figure, len(panels), columns=2)
     for axes, (quantity, label) in zip(row, panels, strict=True):
-        for place, (name, frame) in enumerate(frames.items()):
-            _draw_history(axes, frame, quantity, name=name, colour=style.SERIES_COLOURS[place % 6])
+        for place, (name, history) in enumerate(given.items()):
+            _draw_history(axes, history, quantity, name=name, colour=frame.colour(axes, name, place))
         style.style_axes(axes, x="Epochs", y=label)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     if panels[0][0] == "error_rate":
         style.show_share_as_percent(row[0])
-    style.legend_above(row[0])
-    epochs = ", ".join(f"{name}: {len(frame)} epochs" for name, frame in frames.items())
-    style.caption(
+    frame.legend_above(row[0])
+    epochs = ", ".join(f"{name}: {len(history)} epochs" for name, history in given.items())
+    frame.caption(
         figure, f"Full lines: data not trained on; dotted: training data. {epochs}; one training each."
     )
     return figure
 
 
-@style.styled
+@frame.styled
 def figure_degradation(
-    panels: Mapping[str, Mapping[str, Table]], *, title: str = "Deeper networks beside shallower ones"
+    panels: Mapping[str, Mapping[str, Table]],
+    *,
+    title: str = "Deeper networks beside shallower ones",
+    **look: Unpack[Look],
 ) -> Figure:
     """Draw the error over the epochs of networks of several depths, a panel a kind: Fig. 6 of He et al. (2015).
 
@@ -87,32 +93,32 @@ def figure_degradation(
     `panels`: by the name of a kind, the tables that `train` returned by depth; a depth has one colour in all panels.
     Raises EvaluationError where no table has an error of test data.
     """
-    frames = {
+    given = {
         kind: {depth: table.to_pandas() for depth, table in tables.items()} for kind, tables in panels.items()
     }
-    ends = [end for kind in frames.values() for frame in kind.values() for end in _last_errors(frame)]
+    ends = [end for kind in given.values() for history in kind.values() for end in _last_errors(history)]
     if not ends:
         raise EvaluationError("No history has a column test_error_rate; give the tables that train returned.")
-    depths = list(dict.fromkeys(depth for kind in frames.values() for depth in kind))
-    colours = {depth: style.SERIES_COLOURS[place % 6] for place, depth in enumerate(depths)}
-    figure = style.new_figure(title, height=3.4)
-    row = figure.subplots(1, len(frames), squeeze=False, sharey=True)[0]
-    for axes, (kind, histories) in zip(row, frames.items(), strict=True):
-        for depth, frame in histories.items():
-            _draw_history(axes, frame, "error_rate", name=depth, colour=colours[depth])
-        style.style_axes(axes, x="Epochs", y="Error (%)" if axes is row[0] else "")
-        axes.set_title(kind, loc="left", fontsize=style.NORMAL)
+    depths = list(dict.fromkeys(depth for kind in given.values() for depth in kind))
+    figure = frame.new_figure(title, height=3.4, **look)
+    row = frame.panels(figure, len(given), columns=len(given), sharey=True)
+    colours = {depth: frame.colour(row[0], depth, place) for place, depth in enumerate(depths)}
+    for axes, (kind, histories) in zip(row, given.items(), strict=True):
+        for depth, history in histories.items():
+            _draw_history(axes, history, "error_rate", name=depth, colour=colours[depth])
+        style.style_axes(axes, x="Epochs", y="Error (%)" if frame.is_leftmost(axes) else "")
+        frame.title_panel(axes, kind)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     top = min(1.0, _SHOWN * max(ends))
     row[0].set_ylim(0, top)
     style.show_share_as_percent(row[0])
     # The legend knows the curves of its own axes only.
     for depth in depths:
-        if depth not in next(iter(frames.values())):
+        if depth not in next(iter(given.values())):
             row[0].plot([], [], color=colours[depth], label=depth)
-    style.legend_above(row[0])
+    frame.legend_above(row[0])
     left_out = f" Errors above {100 * top:.0f} % are not shown." if top < 1 else ""
-    style.caption(
+    frame.caption(
         figure,
         "Full lines: test images; dotted: training images, augmented, while the epoch ran. One training "
         f"each.{left_out}",
@@ -120,8 +126,10 @@ def figure_degradation(
     return figure
 
 
-@style.styled
-def figure_trained_errors(table: Table, *, title: str = "Error of each trained network") -> Figure:
+@frame.styled
+def figure_trained_errors(
+    table: Table, *, title: str = "Error of each trained network", **look: Unpack[Look]
+) -> Figure:
     """Draw the test error of every training, those that differ in their seed only side by side.
 
     >>> from unravelnet.record import Table
@@ -138,16 +146,16 @@ def figure_trained_errors(table: Table, *, title: str = "Error of each trained n
         raise EvaluationError(
             f"Networks are tested {', '.join(_MARKS)}; the table says {sorted(map(str, unknown))[0]}."
         )
-    figure = style.new_figure(title, height=1.35 + 0.27 * len(groups))
+    figure = frame.new_figure(title, height=1.35 + 0.27 * len(groups), **look)
     axes = figure.add_subplot()
+    frame.name_rows(axes, [group.title for group in groups])
     for place, group in enumerate(groups):
         _draw_group(axes, group, place)
-    axes.set_yticks(range(len(groups)), [group.title for group in groups])
     axes.set_ylim(len(groups) - 0.4, -0.6)
     style.style_axes(axes, x="Test error (%)", y="", grid="x")
     _set_error_axis(axes, every["error_rate"])
-    style.legend_above(axes)
-    style.caption(
+    frame.legend_above(axes)
+    frame.caption(
         figure,
         f"One mark a training, {n_images_text(every)}; bars: {interval_text(every)}, wider by how much routes differ "
         "where these are random; upright lines: means of several trainings; hollow: not as the method tests. Scaled: "
@@ -164,8 +172,9 @@ def _draw_group(axes: Axes, group: TrainedGroup, place: int) -> None:
         n = len(rows)
         for number, (_, row) in enumerate(rows.iterrows()):
             y = place + 0.14 * (number - (n - 1) / 2)
-            colour, marker = _MARKS[row["test_time"]]
             label = row["test_time"]
+            series, marker = _MARKS[label]
+            colour = frame.colour(axes, label, series)
             axes.hlines(
                 y, row["error_rate_low"], row["error_rate_high"], color=colour, linewidth=1, alpha=0.55
             )
@@ -186,32 +195,32 @@ def _set_error_axis(axes: Axes, errors: pd.Series) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
 
 
-def _last_errors(frame: pd.DataFrame) -> list[float]:
+def _last_errors(history: pd.DataFrame) -> list[float]:
     """Give the errors at the end of a training, where there are such of test data."""
-    columns = _columns(frame, "error_rate")
+    columns = _columns(history, "error_rate")
     if True not in columns.values():
         return []
-    return [float(pd.to_numeric(frame[name], errors="coerce").dropna().iloc[-1]) for name in columns]
+    return [float(pd.to_numeric(history[name], errors="coerce").dropna().iloc[-1]) for name in columns]
 
 
-def _draw_history(axes: Axes, frame: pd.DataFrame, quantity: str, *, name: str, colour: str) -> None:
-    epochs = frame["epoch"] if "epoch" in frame else pd.Series(range(1, len(frame) + 1))
-    columns = _columns(frame, quantity)
+def _draw_history(axes: Axes, history: pd.DataFrame, quantity: str, *, name: str, colour: str) -> None:
+    epochs = history["epoch"] if "epoch" in history else pd.Series(range(1, len(history) + 1))
+    columns = _columns(history, quantity)
     for column, is_validation in columns.items():
         # Of epochs without a test there is no number: the line goes on to the next, and marks show where they are.
-        known = pd.to_numeric(frame[column], errors="coerce").dropna()
+        known = pd.to_numeric(history[column], errors="coerce").dropna()
         axes.plot(
             epochs[known.index], known, color=colour, linestyle="-" if is_validation else _DOTTED,
-            marker="o" if len(known) < max(2, len(frame)) else None, markersize=3,
+            marker="o" if len(known) < max(2, len(history)) else None, markersize=3,
             label=name if column == next(iter(columns)) else None,
         )  # fmt: skip
 
 
-def _columns(frame: pd.DataFrame, quantity: str) -> dict[str, bool]:
+def _columns(history: pd.DataFrame, quantity: str) -> dict[str, bool]:
     """Find the columns of a quantity, and whether each is of validation data."""
     found = {}
     for prefixes, is_validation in ((_VALIDATION_PREFIXES, True), (_TRAINING_PREFIXES, False)):
-        name = next((prefix + quantity for prefix in prefixes if prefix + quantity in frame), None)
-        if name is not None and frame[name].notna().any():
+        name = next((prefix + quantity for prefix in prefixes if prefix + quantity in history), None)
+        if name is not None and history[name].notna().any():
             found[name] = is_validation
     return found

@@ -15,19 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from unravelnet.errors import RouteError
-from unravelnet.figures import style
+from unravelnet.figures import frame, style
+from unravelnet.figures.look import Look
+from unravelnet.figures.wrapping import inches
 from unravelnet.route import Route, Step
 
 MAX_DRAWN_MODULES = 5
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _BOX_WIDTH = 0.46
+# Inches, of the chain above the tree.
+_CHAIN_HEIGHT = 1.1
 _SUM_AT = -0.40
 """Where the sum for a visit stands, seen from its box, in columns."""
 
@@ -51,8 +56,10 @@ def unraveled_terms(n_modules: int, *, route: Route | None = None) -> list[str]:
     return terms
 
 
-@style.styled
-def figure_unraveled(n_modules: int, *, route: Route | None = None, title: str | None = None) -> Figure:
+@frame.styled
+def figure_unraveled(
+    n_modules: int, *, route: Route | None = None, title: str | None = None, **look: Unpack[Look]
+) -> Figure:
     """Draw a residual network of up to five modules, and its unraveled view beside it: Fig. 1 of the paper.
 
     >>> figure = figure_unraveled(3, route=Route.full(3).delete(1))
@@ -63,15 +70,16 @@ def figure_unraveled(n_modules: int, *, route: Route | None = None, title: str |
     steps = _drawable_steps(n_modules, route)
     tree = _Tree(tuple(steps))
     height = max(3.2, 1.5 + 0.24 * tree.n_rows)
-    figure = style.new_figure(
-        title or "A residual network and its unraveled view", height=height, width=_width(len(steps))
-    )
-    chain, unraveled = figure.subplots(1, 2, width_ratios=(0.85 + 0.06 * len(steps), 1.2))
+    title = "A residual network and its unraveled view" if title is None else title
+    figure = frame.new_figure(title, height=height, usual_width=_width(len(steps)), **look)
+    ratios, heights = (0.85 + 0.06 * len(steps), 1.2), (_CHAIN_HEIGHT, height - 1.3)
+    chain, unraveled = frame.panels(figure, 2, columns=2, ratios=ratios, heights=heights)
     for axes in (chain, unraveled):
         axes.set_axis_off()
-    _draw_chain(chain, steps, height=tree.n_rows)
+    # Beside the tree, the arcs keep their proportions however many paths it has.
+    _draw_chain(chain, steps, half=2.0 if frame.is_leftmost(unraveled) else max(2.0, 0.25 * tree.n_rows))
     _draw_tree(unraveled, tree)
-    style.caption(figure, _sentence(tree, unraveled_terms(n_modules, route=route)))
+    frame.caption(figure, _sentence(tree, unraveled_terms(n_modules, route=route)))
     return figure
 
 
@@ -129,15 +137,13 @@ def _y(place: int) -> str:
 # -- the network as a chain --
 
 
-def _draw_chain(axes: Axes, steps: Sequence[Step], *, height: int) -> None:
+def _draw_chain(axes: Axes, steps: Sequence[Step], *, half: float) -> None:
     n_steps = len(steps)
     axes.set_title(
         f"{n_steps} residual module{'s' * (n_steps != 1)} in a row", loc="left", fontsize=style.NORMAL
     )
-    # The arcs keep their proportions however many paths the other panel has.
-    tall = max(2.0, 0.25 * height)
     axes.set_xlim(-0.35, n_steps + 0.75)
-    axes.set_ylim(-tall, tall)
+    axes.set_ylim(-half, half)
     _text(axes, -0.12, 0, _y(0), ha="right")
     for place, step in enumerate(steps):
         _draw_chain_module(axes, place, step)
@@ -166,9 +172,9 @@ def _draw_chain_module(axes: Axes, place: int, step: Step) -> None:
 
 def _draw_tree(axes: Axes, tree: _Tree) -> None:
     n_steps, n_rows = len(tree.steps), tree.n_rows
-    axes.set_title(
-        f"the same, unraveled: {n_rows} path{'s' * (n_rows != 1)}", loc="left", fontsize=style.NORMAL
-    )
+    paths = f"{n_rows} path{'s' * (n_rows != 1)}"
+    count = paths if tree.n_left == n_rows else f"{tree.n_left} of {paths} left"
+    axes.set_title(f"the same, unraveled: {count}", loc="left", fontsize=style.NORMAL)
     axes.set_xlim(-0.35, n_steps + 1.4)
     # A tree of one or two modules is drawn as large as one of three, with room around it.
     middle, half = (n_rows - 1) / 2, max(n_rows, 7) / 2
@@ -187,9 +193,24 @@ def _draw_leaf(axes: Axes, tree: _Tree, row: int) -> None:
     is_left, code = tree.is_left(row), tree.code(row)
     colour = style.INK if is_left else style.FAINT
     _text(axes, 0.0, row, "y₀", ha="right", color=colour)
-    digits = {"fontsize": style.SMALL, "family": "DejaVu Sans Mono", "ha": "left", "va": "bottom"}
+    digits = {
+        "fontsize": _size_of_codes(axes, len(tree.steps)),
+        "family": "DejaVu Sans Mono",
+        "ha": "left",
+        "va": "bottom",
+    }
     _text(axes, 0.12, row - 0.02, code, color=style.MUTED if is_left else colour, **digits)
     _line(axes, [0.06, _end_of_leaf(tree, row)], [row, row], is_left=is_left, label=f"_path {code}")
+
+
+def _size_of_codes(axes: Axes, n_steps: int) -> float:
+    """Give the size of the digits with which they fit between the start of a path and the first column."""
+    place = axes.get_subplotspec()
+    assert place is not None
+    ratios = np.asarray(place.get_gridspec().get_width_ratios(), dtype=float)
+    figure_width = axes.figure.bbox.width / axes.figure.dpi
+    column = 0.95 * figure_width * ratios[-1] / ratios.sum() / (n_steps + 1.75)
+    return min(style.SMALL, style.SMALL * 0.6 * column / inches("0" * max(1, n_steps), style.SMALL))
 
 
 def _end_of_leaf(tree: _Tree, row: int) -> float:
@@ -265,14 +286,15 @@ def _line(
 
 
 def _box(axes: Axes, x: float, y: float, text: str, *, is_left: bool, width: float, height: float) -> None:
-    corner = (x - width / 2, y - height / 2)
+    corner, colour = (x - width / 2, y - height / 2), frame.colour(axes, "branches")
     box = FancyBboxPatch(
         corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", zorder=3, label=f"_box {text}",
-        facecolor="#d6e8f3" if is_left else style.PAPER, edgecolor=style.BLUE if is_left else style.FAINT,
+        facecolor=style.tinted(colour, 0.16) if is_left else style.PAPER,
+        edgecolor=colour if is_left else style.FAINT,
         linestyle="-" if is_left else (0, (2, 1.5)),
     )  # fmt: skip
     axes.add_patch(box)
-    _text(axes, x, y, text, color="#003f63" if is_left else style.MUTED)
+    _text(axes, x, y, text, color=style.INK if is_left else style.MUTED)
 
 
 def _sum_sign(axes: Axes, x: float, y: float, *, is_left: bool) -> None:

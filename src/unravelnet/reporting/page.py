@@ -148,8 +148,9 @@ def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, Sho
     """Save the figures of a chapter and give each with its drawing and its numbers."""
     drawings = []
     for shown in chapter.figures:
-        path = save_figure(shown.figure, shown.data, run.directory / FIGURES_DIRECTORY, shown.name)
-        svg = path.read_text(encoding="utf-8")
+        stem = run.directory / FIGURES_DIRECTORY / shown.name
+        save_figure(shown.figure, f"{stem}.png")
+        svg = save_figure(shown.figure, f"{stem}.svg", data=shown.data).read_text(encoding="utf-8")
         drawn = inline_svg(svg, name=f"figure-{shown.name}", title=shown.caption, description=shown.alt)
         drawings.append((shown, Markup(drawn), _numbers(shown)))
     return drawings
