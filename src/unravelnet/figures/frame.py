@@ -25,6 +25,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
+from unravelnet.escaping import visible
 from unravelnet.figures import style
 from unravelnet.figures.look import Choice, Colours, Look, checked, plain
 from unravelnet.figures.wrapping import broken, inches
@@ -257,12 +258,12 @@ def _lines(frame: _Frame, width: float) -> _Lines:
 
 
 def _relabel(figure: Figure, frame: _Frame) -> None:
-    """Exchange the texts that the user gives others for, wherever they stand."""
+    """Exchange the texts that the user gives others for, wherever they stand; write out what no font has."""
     seen: list[str] = []
 
     def exchanged(text: str) -> str:
         seen.append(plain(text))
-        return frame.choice.labels.get(plain(text), text)
+        return visible(frame.choice.labels.get(plain(text), text))
 
     frame.title, frame.below = exchanged(frame.title), exchanged(frame.below)
     frame.entries = [(handle, exchanged(label)) for handle, label in frame.entries]

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from unravelnet.errors import FigureError
-from unravelnet.escaping import visible
 from unravelnet.files import usable_path
 from unravelnet.record import Table, whole_file
 
@@ -42,7 +40,6 @@ def save_figure(
         raise FigureError(
             f"A figure is saved as {', '.join(_FORMATS)}; the name {path.name!r} ends otherwise. Change its end."
         )
-    _write_out_unseen(figure)
     content = write(figure, path.stem)
     if data is not None:
         table = (
@@ -52,13 +49,6 @@ def save_figure(
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
     return path
-
-
-def _write_out_unseen(figure: Figure) -> None:
-    """Replace characters that no font has in names of networks and data."""
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and visible(text.get_text()) != text.get_text():
-            text.set_text(visible(text.get_text()))
 
 
 def _svg(figure: Figure, name: str) -> bytes:
