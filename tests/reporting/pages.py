@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.reporting import runs
+from unravelnet.record import Table
 from unravelnet.reporting import report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -59,6 +60,8 @@ def without_drawings():
         path = Path(file)
         path.parent.mkdir(exist_ok=True)
         path.write_text('<svg viewBox="0 0 1 1"></svg>')
+        if isinstance(data, Table):
+            data.save(path.with_suffix(".csv"))
         return path
 
     return mock.patch("unravelnet.reporting.page.save_figure", save_nothing)
