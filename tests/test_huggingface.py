@@ -239,3 +239,18 @@ def test_tokenizers_that_lack_words_are_explained(gpt2, poem, kind, vocabulary):
     tokenizers.Tokenizer(made).save(str(gpt2 / "tokenizer.json"))
     with pytest.raises(DataError, match="tokenizer"):
         load_data(f"hf:{gpt2}", str(poem))
+
+
+def test_no_name_in_a_configuration_is_read_as_code(tmp_path, monkeypatch):
+    # The adapters of this model are named after the languages of its configuration.
+    name = 'a", "b"); import left_a_mark; ("'
+    (tmp_path / "left_a_mark.py").write_text("open('mark', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    transformers = require("transformers", "this test")
+    sizes = dict.fromkeys(("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers"), 2)
+    config = transformers.XmodConfig(vocab_size=20, languages=[name], default_language=name, **sizes, **IDS)
+    transformers.XmodForMaskedLM(config).save_pretrained(tmp_path / "xmod")
+    with pytest.raises(UnravelError, match="has an attribute with the name"):
+        load(f"hf:{tmp_path / 'xmod'}")
+    assert not (tmp_path / "mark").exists()

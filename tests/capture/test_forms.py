@@ -8,6 +8,7 @@ import io
 import pickle
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -319,3 +320,53 @@ def test_a_network_is_copied_and_not_pickled() -> None:
     other = un.unravel(nn.Sequential(Block(), Block()), X)
     other.load_weights(torch.load(file))
     assert torch.equal(other(X), net(X))
+
+
+# What stands between the quotes, were it read as code, would write a file.
+AS_CODE = (
+    'a", exec("open({file!r}, \'w\')"), "b',
+    "a', exec('open({file!r}, \"w\")'), 'b",
+    'a", "b"); open({file!r}, "w"); ("',
+    "a = 1\n    open({file!r}, 'w')\n    b",
+    'a\\", open({file!r}, "w")',
+    "lambda",
+)
+
+
+class Named(Block):
+    """Calls a part, or reads a tensor, by a name that is data."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__()
+        self.name, self.kind = name, kind
+        tensor = torch.ones(8)
+        if kind == "module":
+            self.add_module(name, nn.Dropout())
+        elif kind == "parameter":
+            self.register_parameter(name, nn.Parameter(tensor))
+        elif kind == "buffer":
+            self.register_buffer(name, tensor)
+        else:
+            vars(self)[name] = tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = getattr(self, self.name)
+        return self.block(value(x) if self.kind == "module" else x * value)
+
+
+@pytest.mark.parametrize("kind", ["module", "parameter", "buffer", "attribute"])
+@pytest.mark.parametrize("name", AS_CODE)
+def test_no_name_in_a_model_is_read_as_code(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # names of modules hold no dots, so the file has none and no directory
+    model = nn.Sequential(Block(), Named(name.format(file="mark"), kind))
+    with pytest.raises(CaptureError, match="The part 1 of Sequential has an attribute with the name"):
+        un.unravel(model, X)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_no_identifiers_are_captured() -> None:
+    names = ["3x3", "down conv", "lang-de", "größe", "{x}", "a # b", "a; b"]
+    model = nn.Sequential(*(Named(name, "parameter") for name in names))
+    assert torch.equal(un.unravel(model, X)(X), model(X))

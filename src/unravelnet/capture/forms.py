@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator
 
 import torch
@@ -30,6 +31,13 @@ def bare_model(model: object) -> nn.Module:
                 f"{_place(model, module)} is {form}, whose operations cannot be read. Give the Python model that it "
                 "was made from."
             )
+        for name in _names(module):
+            if not _is_plain(name):
+                raise CaptureError(
+                    f"{_place(model, module)} has an attribute with the name {name[:60]!r}, which would be read as "
+                    "code in the graph of torch.export. Give it a name without quotes, backslashes, line breaks and "
+                    "other unprintable characters, which is no keyword of Python."
+                )
     for name, tensor in _tensors(model):
         form = _unusable(tensor)
         if form:
@@ -75,6 +83,17 @@ def _closed_form(module: nn.Module) -> str:
 def _place(model: nn.Module, module: nn.Module) -> str:
     name = next(name for name, other in model.named_modules() if other is module)
     return f"The part {name} of {type(model).__name__}" if name else "The model"
+
+
+def _names(module: nn.Module) -> Iterator[str]:
+    """Name the parts, weights and other attributes of a module, without those of its parts."""
+    for names in (module._modules, module._parameters, module._buffers, vars(module)):
+        yield from names
+
+
+def _is_plain(name: str) -> bool:
+    # Generated code holds a name as it is, or between quotes.
+    return name.isprintable() and not set("\"'\\") & set(name) and not keyword.iskeyword(name)
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
