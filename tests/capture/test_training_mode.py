@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 import unravelnet as un
 from unravelnet.capture.training_mode import _SameDraws
@@ -220,9 +221,20 @@ class ForInference(Block):
         return super().forward(x)
 
 
+class Converged(Block):
+    """The vectors of its spectral normalisation hardly move as long as the weights stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spectral_norm(self.conv)
+        for _ in range(300):
+            self.conv.weight  # noqa: B018  # reading it is a step of the iteration
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: network(Block(), Converged()), r"_SpectralNorm \(3\.conv\.\S+\) computes what"),
         (lambda: network(Block(OwnStatistics()), Block()), r"OwnStatistics \(2\.norm\) computes what"),
         (lambda: network(DropsPathInline(), Block()), r"DropsPathInline \(2\) computes what"),
         (lambda: network(DropsLayerOfPython(), Block()), r"DropsLayerOfPython \(2\) computes what"),

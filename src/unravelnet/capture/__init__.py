@@ -47,7 +47,8 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     inputs; the first dimension of its tensors is the batch, whose size stays open. `name`: what to call the
     network in tables; the class of the model by default.
 
-    The network shares its parameters with the model and never changes it. It is in evaluation mode. A network
+    The network shares its parameters with the model and never changes it. It is in evaluation mode; in training mode
+    it has the rates of dropout and the momenta that the model has now. A network
     without residual modules is read as a row of plain layers. What looks like a residual module and is none, and
     what such a row leaves out, is listed in `unexplained`. Before it is returned its output is compared with the
     model's, in evaluation and in training mode; what it does not follow in the latter stands in its
