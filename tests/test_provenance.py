@@ -110,7 +110,7 @@ def test_no_run_and_damaged_runs_are_explained(tmp_path):
     with pytest.raises(StoreError, match=r"no run\.json"):
         provenance.read_run(tmp_path)
     (tmp_path / "run.json").write_text('{"seed": ')
-    with pytest.raises(StoreError, match=r"cannot be read.*run again"):
+    with pytest.raises(StoreError, match=r"cannot be read.*Move it away, or write it anew"):
         provenance.read_run(tmp_path)
     (tmp_path / "run.json").write_text("[1, 2]")
     with pytest.raises(StoreError, match="does not hold the facts of a run"):

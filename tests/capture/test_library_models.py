@@ -23,52 +23,57 @@ def library(package: str):
         pytest.skip(str(error))
 
 
-# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020), Liu et al. (2022), Tu et al. (2022).
+# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020), Liu et al. (2022).
 TORCHVISION = {
     "resnet18": 8,
     "resnet50": 16,
     "mobilenet_v2": 10,
     "regnet_y_400mf": 16,
     "convnext_tiny": 18,
-    "maxvit_t": 55,
 }
-# Two a transformer block (attention, MLP), one a convolutional block.
-TIMM = {
-    "vit_tiny_patch16_224": 24,
-    "convnext_atto": 12,
-    "swin_tiny_patch4_window7_224": 24,
-    "resnetv2_50": 16,
-    "eva02_tiny_patch14_224": 24,
-    "res2net50_26w_4s": 16,
-    "mobilevit_xxs": 21,
-    "crossvit_tiny_240": 36,
-    "poolformer_s12": 24,
-    "hrnet_w18_small": 23,
-    "ghostnet_100": 16,
+# Two a transformer block (attention, MLP), one a convolutional block. The structure repeats itself, so few blocks do.
+TIMM: dict[str, tuple[dict[str, object], int]] = {
+    "vit_tiny_patch16_224": ({"depth": 4}, 8),
+    "convnext_atto": ({"depths": (1, 1, 2, 1)}, 5),
+    "swin_tiny_patch4_window7_224": ({"depths": (1, 1, 2, 1), "img_size": 64}, 10),
+    "resnetv2_50": ({"layers": (1, 2, 1, 1)}, 5),
+    "eva02_tiny_patch14_224": ({"depth": 3}, 6),
+    "res2net50_26w_4s": ({"layers": (1, 2, 1, 1)}, 5),
+    "mobilevit_xxs": ({}, 21),
+    # Three modules of each of two branches a stage: two blocks, and the fusion with the other branch.
+    "crossvit_tiny_240": ({"depth": ((1, 1, 0), (1, 1, 0))}, 12),
+    "poolformer_s12": ({}, 24),
+    "hrnet_w18_small": ({}, 23),
 }
 NOT_ADDITIVE = ["densenet121", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
 
 
-def images(size: int = 224) -> torch.Tensor:
+def images(size: int = 64) -> torch.Tensor:
+    # The structure does not depend on the size, and small images are quick.
     return torch.randn(2, 3, size, size)
-
-
-# The structure does not depend on the size, and small images are quick.
-ONE_SIZE_ONLY = {"maxvit_t"}
 
 
 @pytest.mark.parametrize(("name", "n_modules"), TORCHVISION.items())
 def test_torchvision(name: str, n_modules: int) -> None:
-    model = library("torchvision.models").get_model(name, weights=None)
-    net = un.unravel(model, images(224 if name in ONE_SIZE_ONLY else 64))
+    net = un.unravel(library("torchvision.models").get_model(name, weights=None), images())
     assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
 
 
-@pytest.mark.parametrize(("name", "n_modules"), TIMM.items())
-def test_timm(name: str, n_modules: int) -> None:
-    model = library("timm").create_model(name)
-    size = model.default_cfg["input_size"][-1] if model.default_cfg.get("fixed_input_size") else 64
-    net = un.unravel(model, images(size))
+def test_maxvit() -> None:
+    # Tu et al. (2022): an inverted bottleneck and two attentions, each with its MLP, make five modules a layer.
+    make = library("torchvision.models").MaxVit
+    sizes = {"stem_channels": 16, "block_channels": [16, 32, 32], "head_dim": 16, "partition_size": 7}
+    model = make(input_size=(112, 112), block_layers=[1, 2, 1], stochastic_depth_prob=0.2, **sizes)
+    net = un.unravel(model, images(112))
+    assert (len(net.residual_modules), net.unexplained) == (20, ())
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timm(name: str) -> None:
+    options, n_modules = TIMM[name]
+    model = library("timm").create_model(name, **options)
+    fixed = model.default_cfg["input_size"][-1] if model.default_cfg.get("fixed_input_size") else 64
+    net = un.unravel(model, images(options.get("img_size", fixed)))
     assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
 
 
@@ -131,8 +136,8 @@ def test_language_models(name: str) -> None:
 
 def test_deleting_a_module_of_resnet18_is_silencing_its_last_normalisation() -> None:
     model = library("torchvision.models").resnet18(weights=None).eval()
-    net = un.unravel(model, images(64))
-    x = images(64)
+    net = un.unravel(model, images())
+    x = images()
     for index, name in ((1, "layer1.1"), (2, "layer2.0"), (7, "layer4.1")):
         assert net.residual_modules[index].name == name
         lesioned = net(x, net.full_route.delete(index))

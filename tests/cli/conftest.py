@@ -75,11 +75,13 @@ def call(capsys, monkeypatch, tmp_path):
 
 
 def assert_one_sentence(ran: Ran) -> None:
-    """Check that a call failed with one line on standard error and nothing else."""
-    lines = [line for line in ran.err.splitlines() if not line.startswith("The weights of")]
-    assert len(lines) == 1, ran.err
-    assert lines[0].startswith("unravelnet: ")
-    assert lines[0].endswith((".", "?"))
+    """Check that a call failed with one sentence on standard error, behind remarks at most, and nothing else."""
+    *remarks, error = ran.err.splitlines()
+    assert error.startswith("unravelnet: "), ran.err
+    assert error.endswith((".", "?")), ran.err
+    assert all(remark.endswith(".") and not remark.startswith(("unravelnet: ", " ")) for remark in remarks), (
+        ran.err
+    )
     assert "Traceback" not in ran.err
     assert ran.out == ""
 
