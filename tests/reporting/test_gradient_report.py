@@ -154,7 +154,7 @@ def test_squares_alone_are_said_to_be_alone(tmp_path):
 def test_tables_of_something_else_are_said(tmp_path):
     wrong = {study: Table([{"something": 1, "else": 2}]) for study in gradient_studies()}
     page = reported(tmp_path, [(runs.RESNET, wrong)])
-    assert set(CHAPTERS) < set(page.values("id", tag="section"))
+    assert not set(CHAPTERS) & set(page.values("id", tag="section"))
     for lacking in (
         "no column 'module'",
         "no column 'position'",

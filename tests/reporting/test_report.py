@@ -69,8 +69,20 @@ def test_every_figure_is_there(whole, page):
         "unraveled",
         "unraveled_deleted",
     ]
-    assert page.tags.count("figure") == page.tags.count("figcaption") == len(names)
+    # One of them opens the page, and stands in its chapter as well.
+    assert page.tags.count("figure") == page.tags.count("figcaption") == len(names) + 1
     assert {f"figure-{name}-title" for name in names} <= set(page.ids)
+
+
+def test_a_figure_comes_before_the_first_table(page):
+    assert page.tags.index("figure") < page.tags.index("table")
+    assert "lead-remove_skip_each-title" in page.ids
+
+
+def test_runs_without_removed_skips_open_with_another_figure(tmp_path):
+    page = reported(tmp_path, [(runs.RESNET, {"delete_each": tables.each(tables.resnet_like())})])
+    assert "Deleting each module" in page.text.partition("More in ")[2][:40]
+    assert "More in" not in reported(tmp_path / "empty", []).text
 
 
 def test_the_page_can_be_heard(page):
@@ -204,6 +216,16 @@ def test_missing_tables_are_said(tmp_path):
     for study in ("delete_each of ResNet-110", "delete_many", "reorder", "remove_skip_each", "history"):
         assert f"There is no table {study}, so this was not measured." in page.text
     assert "are not measured" in page.text
+
+
+def test_chapters_of_what_was_not_measured_are_not_listed(tmp_path):
+    page = reported(tmp_path, [(runs.RESNET, {"delete_each": tables.each(tables.resnet_like())})])
+    sections, targets = set(page.values("id", tag="section")), page.values("href", tag="a")
+    assert "delete-each" in sections
+    assert not {"delete-many", "reorder", "remove-skip"} & sections
+    assert {target[1:] for target in targets if target.startswith("#")} <= sections
+    _, _, not_tested = page.text.partition("Not tested")
+    assert "Reordering modules: There is no table reorder, so this was not measured." in not_tested
 
 
 def test_a_run_without_networks_still_has_a_report(tmp_path):

@@ -56,6 +56,11 @@ class Chapter:
     how: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def has_something(self) -> bool:
+        """Whether anything of it was measured or computed, so that it belongs in the report."""
+        return bool(self.figures or self.tables or self.findings)
+
     def show(
         self, name: str, draw: Callable[[], Figure], data: Table | pd.DataFrame, *, caption: str, alt: str
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from unravelnet.reporting.verdict_table import all_claims, tally, untested
 FIGURES_DIRECTORY = "figures"
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_ROWS = 150
+# Figures that may open the page, the most telling first, by how their names start.
+_LEADS = ("remove_skip_each", "delete_each", "length_contribution", "path_gradient", "ensemble")
 _TITLE_OF_COLUMN = {
     "network_title": "Network",
     "study": "Study",
@@ -96,7 +98,8 @@ _SIGN_OF_VERDICT = {
 
 def render(run: Run) -> str:
     """Draw the figures of a run into its directory, and write its page around them."""
-    chapters, judged = all_chapters(run), all_claims(run)
+    every, judged = all_chapters(run), all_claims(run)
+    chapters = [(chapter, _drawings(run, chapter)) for chapter in every if chapter.has_something]
     template = _environment().get_template("report.html.jinja")
     return template.render(
         subtitle=subtitle(run),
@@ -104,9 +107,11 @@ def render(run: Run) -> str:
         tally=tally(judged),
         on_small_images=on_small_images(run),
         claims=judged,
-        untested=untested(run),
+        untested=[*untested(run), *_left_out(every)],
+        lead=_lead(run, every),
         thresholds=ON_THRESHOLDS,
-        chapters=[(chapter, _drawings(run, chapter)) for chapter in chapters],
+        chapters=chapters,
+        anchors={chapter.anchor for chapter, _ in chapters},
         provenance=list(flattened(run.provenance)),
         css=Markup(_resource("report.css")),
         signs=_SIGN_OF_VERDICT,
@@ -150,10 +155,31 @@ def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, Sho
     for shown in chapter.figures:
         stem = run.directory / FIGURES_DIRECTORY / shown.name
         save_figure(shown.figure, f"{stem}.png")
-        svg = save_figure(shown.figure, f"{stem}.svg", data=shown.data).read_text(encoding="utf-8")
-        drawn = inline_svg(svg, name=f"figure-{shown.name}", title=shown.caption, description=shown.alt)
-        drawings.append((shown, Markup(drawn), _numbers(shown)))
+        save_figure(shown.figure, f"{stem}.svg", data=shown.data)
+        drawings.append((shown, _drawn(run, shown, name=f"figure-{shown.name}"), _numbers(shown)))
     return drawings
+
+
+def _lead(run: Run, chapters: Sequence[Chapter]) -> tuple[Chapter, ShownFigure, Markup] | None:
+    """Choose the figure that opens the page, and draw it once more, with identifiers of its own."""
+    for name in _LEADS:
+        for chapter in chapters:
+            for shown in chapter.figures:
+                if shown.name.startswith(name):
+                    return chapter, shown, _drawn(run, shown, name=f"lead-{shown.name}")
+    return None
+
+
+def _drawn(run: Run, shown: ShownFigure, *, name: str) -> Markup:
+    """Read a figure that was saved, and make it part of the page."""
+    svg = (run.directory / FIGURES_DIRECTORY / f"{shown.name}.svg").read_text(encoding="utf-8")
+    return Markup(inline_svg(svg, name=name, title=shown.caption, description=shown.alt))
+
+
+def _left_out(chapters: Sequence[Chapter]) -> list[str]:
+    """Say of the chapters that have nothing to show why they are left out."""
+    left_out = [chapter for chapter in chapters if not chapter.has_something]
+    return [f"{chapter.title}: {' '.join(chapter.missing)}" for chapter in left_out]
 
 
 def _numbers(shown: ShownFigure) -> ShownTable | None:
