@@ -42,8 +42,13 @@ def test_an_unforeseen_error_says_what_was_done_and_keeps_its_cause():
 
 
 def test_a_wrong_name_of_an_argument_is_what_it_is_everywhere():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'sed'"):
+    with pytest.raises(TypeError, match=r"^function\(\): .*unexpected keyword argument 'sed'"):
         fails_with(None)("net", sed=1)
+
+
+def test_a_forgotten_argument_names_its_function():
+    with pytest.raises(TypeError, match=r"^evaluate\(\): .*'data'.* help\(unravelnet\.evaluate\)"):
+        un.evaluate("net", [])
 
 
 def test_the_front_door_is_guarded(monkeypatch):

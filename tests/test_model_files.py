@@ -232,8 +232,8 @@ def test_inspect_says_the_size_and_where_it_comes_from(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(IMAGES)
     for words, said in (
-        ([], "MACs an input of 3×32×32 (the first that it takes of 3×32×32 and 3×224×224)"),
-        (["--input-shape", "3,16,16"], "MACs an input of 3×16×16 (as asked for)"),
+        ([], "MACs for one input of 3×32×32 (the first that it takes of 3×32×32 and 3×224×224)"),
+        (["--input-shape", "3,16,16"], "MACs for one input of 3×16×16 (as asked for)"),
         (["--data", "digits"], None),
     ):
         status = run(["inspect", f"{path}:Net", *words])

@@ -103,8 +103,8 @@ def two_stages() -> UnraveledNetwork:
 @pytest.mark.parametrize(
     ("text", "phrase"),
     [
-        ("0,2,1,3-4", r"module 1 .* after module 2 .*shapes differ: 3 arrives"),
-        ("0-1,3-4", r"shapes differ: 2 arrives.*`net.compatible_with\(1\)` .*: 0\."),
+        ("0,2,1,3-4", r"module 1 .* after module 2 .*its input would have the shape 3"),
+        ("0-1,3-4", r"its input would have the shape 2.*`net.compatible_with\(1\)` .*: 0\."),
         ("0-3,4s", "a plain layer has no skip"),
         ("0-3", r"expects 4, and 3 arrives"),
         ("0-5", "There is no module 5: .* numbered 0 to 4"),

@@ -197,7 +197,7 @@ def test_no_swaps_leave_the_network_intact():
         ),
         (
             lambda: studies.delete_many(three_stages(), [53], repeats=1, seed=0, eligible="same-shape"),
-            "52 of 54 are eligible. Ask for counts of at most 52",
+            "52 of 54 are eligible. Give counts of at most 52",
         ),
         (lambda: studies.delete_many(vgg(), [3], repeats=1, seed=0), "2 of 4 are eligible"),
         (lambda: studies.delete_many(vgg(), [-1], repeats=1, seed=0), "counts of 0 or more"),

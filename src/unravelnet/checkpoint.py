@@ -86,8 +86,8 @@ def check_same(found: Checkpoint, identity: Mapping[str, Any], directory: str) -
     for name, value in own.items():
         if stored.get(name) != value:
             raise TrainingError(
-                f"{directory} holds another training: its {name} is {stored.get(name)!r}, and here it is "
-                f"{value!r}. Give another directory, or the same settings to go on."
+                f"{directory} holds another training, with {name} = {stored.get(name)!r}; {name} = {value!r} was "
+                "given. Give another directory, or give the same settings to continue that training."
             )
 
 

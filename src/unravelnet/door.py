@@ -40,8 +40,11 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
 
     @functools.wraps(function)
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        # A call with wrong names of arguments raises TypeError here, as any function does.
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:  # raised for wrong arguments, as by any function
+            name = function.__name__
+            raise TypeError(f"{name}(): {error}. help(unravelnet.{name}) lists the arguments.") from None
         try:
             return function(*args, **kwargs)
         except (UnravelError, OSError):

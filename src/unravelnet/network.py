@@ -27,6 +27,7 @@ from torch.utils.flop_counter import flop_registry
 
 from unravelnet.errors import CheckpointError, DataError, RouteError, TrainingError
 from unravelnet.escaping import for_terminal
+from unravelnet.kinds import is_whole
 from unravelnet.output import tensors_of
 from unravelnet.route import Mode, Route, Step, as_route
 
@@ -391,9 +392,11 @@ class UnraveledNetwork(nn.Module):
             table[column] = [f"{share:.1%}" for share in table[column]]
         if not table["inner"].any():
             table = table.drop(columns="inner")
-        title = (
-            f"{self.name or 'network'}: {len(table)} residual modules in {len(self.transitions) + 1} chain(s)"
+        modules, chains = (
+            _counted(len(table), "residual module"),
+            _counted(len(self.transitions) + 1, "chain"),
         )
+        title = f"{self.name or 'network'}: {modules} in {chains}"
         lines = [title, table.to_string(index=False)]
         if self.unexplained:
             lines += ["not understood, or left out:", *(f"  {line}" for line in self.unexplained)]
@@ -444,7 +447,7 @@ class _Position:
             self._leave_chain(module)
         expected = self._chain_entry(module.chain) if self.shape is None else self.shape
         if module.input_shape != expected:
-            raise self._misfit(module, f"shapes differ: {shape_text(expected)} arrives")
+            raise self._misfit(module, f"its input would have the shape {shape_text(expected)}")
         if step.mode == "skip" and not module.is_deletable:
             raise RouteError(
                 f"Cannot delete {module}: a plain layer has no skip to take, and its input and output shapes "
@@ -557,11 +560,20 @@ def first_tensor(inputs: Inputs) -> Tensor:
     leaves = pytree.tree_leaves(dict(inputs) if isinstance(inputs, Mapping) else inputs)
     found = next((leaf for leaf in leaves if isinstance(leaf, Tensor)), None)
     if found is None:
+        if leaves and all(map(is_whole, leaves)):
+            raise DataError(
+                f"The inputs {inputs!r} are numbers, as of a shape. Give a tensor that has this shape behind its "
+                "batch dimension, such as torch.randn(2, 3, 32, 32)."
+            )
         raise DataError(
             f"The inputs, a {type(inputs).__name__}, hold no tensor. Give a tensor, a tuple of positional or a dict "
             "of keyword inputs; numpy arrays become tensors by torch.as_tensor."
         )
     return found
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def shape_text(shape: Shape) -> str:

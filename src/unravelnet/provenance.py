@@ -95,7 +95,9 @@ def read_run(directory: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         facts = read_json(source)
     except FileNotFoundError as error:
-        raise StoreError(f"There is no {FACTS_FILE} in {directory}: no run has written there.") from error
+        raise StoreError(
+            f"There is no {FACTS_FILE} in {directory}: no run has written there. Give the directory of a run."
+        ) from error
     if not isinstance(facts, dict):
         raise StoreError(f"{source} does not hold the facts of a run. {_MEND}")
     return facts

@@ -87,7 +87,12 @@ class Table:
         if isinstance(key, str):
             self._check_column(key)
             return [row[key] for row in self]
-        return Table(self.rows[key], self.columns) if isinstance(key, slice) else self.rows[key]
+        if isinstance(key, slice):
+            return Table(self.rows[key], self.columns)
+        try:
+            return self.rows[key]
+        except IndexError:  # what ends a loop over positions, so the class stays
+            raise IndexError(f"There is no row {key}: the table has {len(self)} rows, from 0.") from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Table):

@@ -110,7 +110,7 @@ def delete_many(
         if count > len(pool):
             raise RouteError(
                 f"Cannot delete {count} modules: {len(pool)} of {len(full)} are eligible. "
-                f"Ask for counts of at most {len(pool)}."
+                f"Give counts of at most {len(pool)}."
             )
         for repeat in range(repeats):
             chosen = _generator(seed, count, repeat).choice(pool, size=count, replace=False)

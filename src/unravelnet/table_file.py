@@ -56,7 +56,10 @@ def check_suffix(path: Path) -> str:
     """Return the suffix if tables are stored under it. Raises StoreError for another one."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise StoreError(f"A table is stored as .csv or .parquet; the name {path.name!r} has neither suffix.")
+        raise StoreError(
+            f"A table is stored as .csv or .parquet; the name {path.name!r} has neither suffix. "
+            "Give a name such as table.csv."
+        )
     return suffix
 
 

@@ -47,7 +47,7 @@ def _note(frame: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
         )
         if number > 0
     ]
-    return [f"Not shown: {' and '.join(hidden)}. All of them: to_pandas()."] if hidden else []
+    return [f"Not shown: {' and '.join(hidden)}. to_pandas() shows everything."] if hidden else []
 
 
 def _escaped(value: object) -> object:

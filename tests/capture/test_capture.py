@@ -225,6 +225,11 @@ def test_examples_that_are_none_are_told(example: object) -> None:
         un.unravel(made(awkward.Shared), example)
 
 
+def test_a_shape_in_the_place_of_an_example_is_told() -> None:
+    with pytest.raises(DataError, match=r"\(3, 32, 32\) are numbers.*torch\.randn\("):
+        un.unravel(made(awkward.Shared), (3, 32, 32))
+
+
 def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:

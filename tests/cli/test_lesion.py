@@ -253,3 +253,13 @@ def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
                 return
         time.sleep(0.02)
     raise AssertionError("nothing was committed in two minutes")
+
+
+def test_a_short_network_is_studied_without_naming_counts(call, tmp_path):
+    assert call("train", "preact-resnet8", "--data", "digits", "--epochs", 1, "--out", tmp_path).status == 0
+    words = ("lesion", tmp_path, "--data", "digits", "--limit", 20, "--study", "delete-many", "--repeats", 1)
+    ran = call(*words, "--json")
+    assert ran.status == 0, ran.err
+    # Three modules: of the counts 1, 2, 3 and 5 the first three can be deleted.
+    assert [row["n_deleted"] for row in json.loads(ran.out)["studies"]["delete_many"]] == [0, 1, 2, 3]
+    assert "Give counts of at most 3" in call(*words, "--counts", 5).err

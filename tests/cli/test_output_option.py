@@ -67,6 +67,6 @@ def test_an_output_that_does_not_fit_the_data_or_is_not_there_is_told(call, head
 
 def test_inspect_lists_the_outputs(call, heads):
     ran = call("inspect", f"{heads}:both", "--input-shape", "1,8,8")
-    assert "of which --output chooses one: coarse (3), fine (10)." in ran.out
+    assert "returns several tensors: coarse (3), fine (10). --output chooses one." in ran.out
     ran = call("inspect", f"{heads}:both", "--input-shape", "1,8,8", "--json")
     assert json.loads(ran.out)["outputs"] == {"coarse": [3], "fine": [10]}

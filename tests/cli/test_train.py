@@ -39,7 +39,7 @@ def test_other_settings_in_the_same_directory_are_refused(call, tmp_path):
     call(*WORDS, tmp_path / "net")
     ran = call(*WORDS, tmp_path / "net", "--momentum", 0.5)
     assert_one_sentence(ran)
-    assert "holds another training: its momentum is 0.9" in ran.err
+    assert "holds another training, with momentum = 0.9" in ran.err
 
 
 def test_weights_of_epochs_are_kept(call, tmp_path):

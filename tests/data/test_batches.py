@@ -172,7 +172,7 @@ def test_a_shuffled_order_is_a_permutation_of_its_seed():
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        ((INPUTS, TARGETS[:5]), {}, "differ in length: 5, 10"),
+        ((INPUTS, TARGETS[:5]), {}, "differ in length: inputs 10, targets 5"),
         ((INPUTS[:0], TARGETS[:0]), {}, "is empty"),
         ([], {}, "is empty"),
         (iter(()), {}, "no batch came from it"),

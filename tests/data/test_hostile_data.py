@@ -77,7 +77,7 @@ def test_the_same_data_in_every_form_gives_the_same_numbers(net: Any, data: Any)
 
 
 HOSTILE = {
-    "targets too few": ((X, Y[:3]), "Inputs and targets differ in length: 3, 6"),
+    "targets too few": ((X, Y[:3]), "Inputs and targets differ in length: inputs 6, targets 3"),
     "nothing": ((X[:0], Y[:0]), "is empty: there is nothing in it"),
     "single numbers": ((torch.tensor(1.0), torch.tensor(1)), "hold a single number"),
     "no tensors": ({}, "hold no tensor"),

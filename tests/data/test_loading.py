@@ -353,10 +353,10 @@ def test_a_missing_directory_is_explained(name):
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(
-        DataError, match=r"is a file.* Give unravelnet\.data\.load_text\('.*notes\.txt'"
+        DataError, match=r"is a file.* give unravelnet\.data\.load_text\('.*notes\.txt'"
     ) as caught:
         load(str(tmp_path / "notes.txt"))
-    call = re.search(r"unravelnet\.data\.load_text\((.*?), tokenizer", str(caught.value)).group(1)
+    call = re.search(r"unravelnet\.data\.load_text\((\S*), tokenizer", str(caught.value)).group(1)
     (tmp_path / "notes.txt").write_text("hello " * 500)
     assert len(load_text(ast.literal_eval(call))) == 4
     assert callable(models.load_data)

@@ -226,5 +226,5 @@ def test_what_is_no_text_is_explained(tmp_path, song):
 
 
 def test_images_are_not_loaded_from_a_text(song):
-    with pytest.raises(DataError, match="a text by `load_text`"):
+    with pytest.raises(DataError, match=r"is a file\. .*load_text"):
         load(str(song))

@@ -101,16 +101,16 @@ def _verification(net: UnraveledNetwork) -> str:
     from unravelnet.network import Segment
 
     if not isinstance(net.stem, Segment):
-        return "built from its parts; there was no model to compare it with"
-    return f"the captured output equals the model's, on two batch sizes (relative difference at most {TOLERANCE:g})"
+        return "This network was built from its parts, so there was no model to compare it with"
+    return f"The captured output equals the model's, on two batch sizes (relative difference at most {TOLERANCE:g})"
 
 
 def _print(description: dict[str, Any]) -> None:
     print_line(
         f"{description['name']}: {description['n_modules']} residual modules, {description['parameters']:,} "
-        f"parameters, {_short(description['macs'])} MACs an input of {_input(description)}"
+        f"parameters, {_short(description['macs'])} MACs for one input of {_input(description)}"
     )
-    print_line(f"Checked: {description['verified']}.")
+    print_line(f"{description['verified']}.")
     print_line()
     columns = (
         *("index", "name", "kind", "input", "output", "parameters", "parameters share"),
@@ -119,18 +119,20 @@ def _print(description: dict[str, Any]) -> None:
     print_table("", columns, [_row(module) for module in description["modules"]])
     print_line()
     chains = _chains(description["chains"])
-    print_line(f"Chains, within which modules of equal shapes may be reordered: {chains}.")
+    print_line(f"Modules of equal shapes may be reordered within a chain. Chains: {chains}.")
     _print_inner(description["modules"])
     if len(description["outputs"]) > 1:
         shapes = {
             name: "×".join(map(str, shape)) or "a number" for name, shape in description["outputs"].items()
         }
         outputs = ", ".join(f"{name} ({shape})" for name, shape in shapes.items())
-        print_line(f"Returns several tensors, of which --output chooses one: {outputs}.")
+        print_line(f"The network returns several tensors: {outputs}. --output chooses one.")
     if not description["unexplained"]:
-        print_line("Not understood: nothing.")
+        print_line("Every sum was understood.")
         return
-    print_line("Not understood, or left out; it stays inside the modules or between them:")
+    print_line(
+        "These parts were not understood, or were left out. They stay inside the modules or between them:"
+    )
     for line in description["unexplained"]:
         print_line(f"  {line}")
 
@@ -143,7 +145,7 @@ def _input(description: dict[str, Any]) -> str:
 
 def _chains(chains: list[list[int]]) -> str:
     if all(len(chain) == 1 for chain in chains):
-        return "none, every module stands by itself"
+        return "none, because every module stands by itself"
     return ", ".join(f"{chain[0]}-{chain[-1]}" if len(chain) > 1 else f"{chain[0]}" for chain in chains)
 
 

@@ -47,6 +47,7 @@ STUDIES = {
     "reorder": "reorder",
     "remove-skip": "remove_skip_each",
 }
+_COUNTS = (1, 2, 3, 5)
 
 
 def lesion(
@@ -84,12 +85,13 @@ def lesion(
         int, typer.Option(metavar="N", help="Number of random draws for each count.", min=1)
     ] = 10,
     counts: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NUMBERS",
-            help="Numbers of modules to delete, or of pairs of modules to swap, separated by commas.",
+            help="Numbers of modules to delete, or of pairs of modules to swap, separated by commas. [default: "
+            "1,2,3,5, or those of them that the network allows]",
         ),
-    ] = "1,2,3,5",
+    ] = None,
     seed: SeedOption = 0,
     batch_size: Annotated[
         int | None,
@@ -131,7 +133,7 @@ def lesion(
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
-    chosen, numbers = _studies(study), whole_numbers(counts, "--counts")
+    chosen, numbers = _studies(study), None if counts is None else whole_numbers(counts, "--counts")
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         options: dict[str, Any] = {
             "weights": weights,
@@ -231,13 +233,17 @@ def _studies(text: str) -> list[str]:
     return [STUDIES[name] for name in dict.fromkeys(chosen)]
 
 
-def _trials(name: str, net: UnraveledNetwork, counts: list[int], *, repeats: int, seed: int) -> list[Trial]:
+def _trials(
+    name: str, net: UnraveledNetwork, counts: list[int] | None, *, repeats: int, seed: int
+) -> list[Trial]:
     from unravelnet import studies
 
     if name == "delete_many":
+        most = studies.n_eligible(net)
+        counts = counts or [count for count in _COUNTS if count <= most] or [1]
         return studies.delete_many(net, counts, repeats=repeats, seed=seed)
     if name == "reorder":
-        return studies.reorder(net, counts, repeats=repeats, seed=seed)
+        return studies.reorder(net, counts or _COUNTS, repeats=repeats, seed=seed)
     return studies.delete_each(net) if name == "delete_each" else studies.remove_skip_each(net)
 
 

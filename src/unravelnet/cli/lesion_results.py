@@ -47,7 +47,7 @@ def _print_study(
     if len(net.outputs) > 1:
         heading += f", output {table[0]['output']}"
     if study in _SINGLE:
-        heading += f", in brackets {confidence:.0%} intervals"
+        heading += f", with {confidence:.0%} intervals in brackets"
         columns = ["module", "name", *(title for metric in metrics for title, _, _ in _quantities(metric))]
         print_table(heading, columns, [_single_row(row, net, metrics) for row in table])
     else:

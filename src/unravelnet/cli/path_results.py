@@ -37,7 +37,11 @@ _OF_MODULE = {
         "gradient_gain",
     ),
 }
-_DRAWN = {"exact": "random paths of each", "rms": "draws of signs", "sampled": "random paths of each length"}
+_DRAWN = {
+    "exact": "paths drawn for each length and image",
+    "rms": "draws of signs",
+    "sampled": "paths drawn for each length",
+}
 # The norm of single paths, which decays, and what weighs a length.
 _PATH_NORMS = ("path_gradient_norm", "path_gradient_rms")
 _WEIGHTS = {
@@ -162,8 +166,9 @@ def _heading(study: str, table: Table, unit: str) -> str:
     one = unit.removesuffix("s") if row["per"] == "image" else "batch"
     draws = f", {_DRAWN[row['method']]}: {row['n_draws']:,}" if row["n_draws"] else ""
     return (
-        f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}{draws}; gradient of "
-        f"the {row['loss']} of each {one} at {place}, in brackets {row['confidence']:.0%} intervals"
+        f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}{draws}. The table shows "
+        f"the gradient of the {row['loss']} of each {one} at {place}, with "
+        f"{row['confidence']:.0%} intervals in brackets"
     )
 
 
@@ -190,13 +195,13 @@ def _sentences(table: Table, is_left_out: Sequence[bool]) -> Iterator[str]:
     if found["gradient_error"] is not None:
         yield f"The sum over all lengths is autograd's gradient, up to {found['gradient_error']:.1e} of its norm."
     elif row["method"] == "exact" and is_cut:
-        yield "Longer paths were left out, so that the sum is not the whole gradient and was not held against it."
+        yield "Longer paths were left out. The sum is therefore not the whole gradient and was not compared with it."
     if found["surviving_gradient_share"]:
         left = [
-            f"deleting {count} of {n_modules} modules leaves {_percent(share)} of the norms"
+            f"{_percent(share)} for {count} of {n_modules} modules"
             for count, share in found["surviving_gradient_share"].items()
         ]
-        yield f"By this decay, which leaves (1 + r)^-d, {', '.join(left)}."
+        yield f"By this decay, d deletions leave (1 + r)^-d of the norms: {', '.join(left)}."
 
 
 def _of_decay(decay: Mapping[str, float], confidence: float) -> str:
@@ -235,7 +240,7 @@ def _print_modules(study: str, table: Table, unit: str) -> None:
     row = table[0]
     heading = f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}"
     if any(f"{name}_low" in table.columns for name in columns):
-        heading += f", in brackets {row['confidence']:.0%} intervals"
+        heading += f", with {row['confidence']:.0%} intervals in brackets"
     cells = [[str(row["module"]), row["name"], *(_cell(row, name) for name in columns)] for row in table]
     print_table(heading, ["module", "name", *columns], cells)
     if study == "effective_depths":

@@ -179,7 +179,7 @@ def train(
         f"{net.name} after {plan.epochs} epochs on {images.name}: error {error:.1%} on {len(test_images):,} test "
         "images."
     )
-    print_line(f"It is in {out}. Next: unravelnet lesion {out} --data {data}")
+    print_line(f"It is saved in {out}. Next: unravelnet lesion {out} --data {data}")
 
 
 def _make(name: str, images: ImageData, seed: int) -> UnraveledNetwork:

@@ -131,9 +131,9 @@ def _check_exists(specification: str, path: Path) -> None:
         return
     if path.is_file():
         raise DataError(
-            f"{specification} is a file; images are loaded from a directory or by the name of a data set, a text by "
-            f"`load_text`. Give unravelnet.data.load_text({specification!r}, tokenizer=FILE), without tokenizer for a "
-            f"model that reads bytes, or unravelnet.models.load_data(MODEL, {specification!r}), as MODEL reads it."
+            f"{specification} is a file. Images are loaded from a directory, or by the name of a data set. If it is a "
+            f"text, give unravelnet.data.load_text({specification!r}) to a model that reads bytes. For other models, "
+            f"give unravelnet.data.load_text({specification!r}, tokenizer=FILE)."
         )
     if looks_like_path(specification):
         raise DataError(f"There is no directory {specification}. Give one that has data in it.")
@@ -174,7 +174,7 @@ def _class_names(splits: dict[str, Labelled], name: str) -> tuple[str, ...]:
 
 
 def _divided(stored: Labelled, *, name: str) -> dict[str, Labelled]:
-    _log.info("%s has one split; a quarter of every class is held out for testing", name)
+    _log.info("%s has one split; a quarter of every class is held out for testing.", name)
     places = dict(zip(_SPLITS, divide(torch.tensor(stored.targets)), strict=True))
     if not all(map(len, places.values())):
         raise DataError(

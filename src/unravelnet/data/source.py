@@ -78,13 +78,11 @@ class TensorSource:
             )
         for key, tensor in tensors.items():
             _check_form(tensor, key.strip("/"))
-        lengths = {len(tensor) for tensor in tensors.values()}
-        if len(lengths) > 1:
-            raise DataError(
-                f"Inputs and targets differ in length: {', '.join(map(str, sorted(lengths)))}. "
-                "Give one target for each input."
-            )
-        self.n = lengths.pop()
+        lengths = {key.strip("/"): len(tensor) for key, tensor in tensors.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{key} {length}" for key, length in lengths.items())
+            raise DataError(f"Inputs and targets differ in length: {listed}. Give one target for each input.")
+        self.n = next(iter(lengths.values()))
 
     def __len__(self) -> int:
         return self.n

@@ -203,10 +203,12 @@ def _compacted(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _missing(directory: Path) -> str:
     if not directory.is_dir():
-        return f"There is no directory {directory}. Give one that a training or `zoo.save` wrote."
+        return f"There is no directory {directory}. Give a directory that `train` or `zoo.save` wrote."
     if (directory / "checkpoint").is_dir():
         return (
             f"The training in {directory} has not finished, so {DESCRIPTION_FILE} is not there yet. "
             "Call it again with the same settings to go on."
         )
-    return f"There is no {DESCRIPTION_FILE} in {directory}. Give one that a training or `zoo.save` wrote."
+    return (
+        f"There is no {DESCRIPTION_FILE} in {directory}. Give a directory that `train` or `zoo.save` wrote."
+    )
