@@ -166,8 +166,8 @@ def _heading(study: str, table: Table, unit: str) -> str:
     one = unit.removesuffix("s") if row["per"] == "image" else "batch"
     draws = f", {_DRAWN[row['method']]}: {row['n_draws']:,}" if row["n_draws"] else ""
     return (
-        f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}{draws}. The table shows "
-        f"the gradient of the {row['loss']} of each {one} at {place}, with "
+        f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}{draws}. The table "
+        f"shows the gradient of the {row['loss']} of each {one} at {place}, with "
         f"{row['confidence']:.0%} intervals in brackets"
     )
 
