@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import copy
 import datetime
 import os
 import pathlib
@@ -202,6 +203,18 @@ def test_several_sets_of_weights_are_chosen_from(tmp_path):
     with pytest.raises(CheckpointError, match=r"more than once, under teacher, module\.backbone\."):
         load_into(small_net(), read_weights(path), path)
     assert_loads(path, "teacher")
+
+
+def test_counters_of_batches_choose_no_set_of_weights(tmp_path):
+    # Averaged weights often come without.
+    first, second = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(2))
+    plain = {name: tensor for name, tensor in first.state_dict().items() if "num_batches" not in name}
+    whole = {f"ema.{name}": tensor for name, tensor in second.state_dict().items()}
+    model, path = copy.deepcopy(first), tmp_path / "w.pt"
+    load_into(model, {**plain, **whole}, path)
+    assert torch.equal(model[0].weight, first[0].weight)
+    with pytest.raises(CheckpointError, match="more than once, under ema, model"):
+        load_into(model, {**{f"model.{name}": tensor for name, tensor in plain.items()}, **whole}, path)
 
 
 class Bomb:

@@ -86,16 +86,17 @@ def refuse(
 
 def _shared_prefix(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> str:
     """Find what stands in front of the names of a model. Raises CheckpointError where two would do."""
+    needed = {name for name in own if not _is_counter(name)}
     counts = Counter(
         name[:start]
         for name in weights
         for start in (0, *(place + 1 for place, letter in enumerate(name) if letter == "."))
-        if name[start:] in own
+        if name[start:] in needed
     )
     most = max(counts.values(), default=0)
     best = sorted((prefix for prefix, count in counts.items() if count == most), key=len)
     # A few names, such as fc.weight, stand in many models; most of them do not by chance.
-    if len(best) > 1 and best[0] and 2 * most > len(own):
+    if len(best) > 1 and best[0] and 2 * most > len(needed):
         keys = [prefix.rstrip(".") for prefix in best]
         raise CheckpointError(
             f"{path} holds weights of this model more than once, under {listed(keys)}. Name one: "
@@ -110,11 +111,13 @@ def _missing(own: Mapping[str, Tensor], fitting: Mapping[str, Tensor]) -> list[s
     return [
         name
         for name, tensor in own.items()
-        if name not in fitting
-        and _place_of(tensor) not in loaded
-        # It counts batches of a training and changes no output.
-        and not name.endswith("num_batches_tracked")
+        if name not in fitting and _place_of(tensor) not in loaded and not _is_counter(name)
     ]
+
+
+def _is_counter(name: str) -> bool:
+    # It counts batches of a training and changes no output; averaged weights often come without.
+    return name.endswith("num_batches_tracked")
 
 
 def _place_of(tensor: Tensor) -> tuple[int, torch.Size]:
