@@ -9,9 +9,9 @@ from torch import Tensor
 
 import unravelnet as un
 from benchmarks.measure import Row, matmul_flops_per_second, seconds, shared_macs
-from unravelnet.evaluation import walk
 from unravelnet.inference import Bench
 from unravelnet.network import UnraveledNetwork
+from unravelnet.prefix_tree import walk
 from unravelnet.route import Route
 
 BATCH_SIZES = (32, 64, 128, 256, 512)

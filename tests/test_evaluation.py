@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from unravelnet import evaluation as engine
+from unravelnet import prefix_tree
 from unravelnet.errors import DataError, EvaluationError, RouteError, StoreError
-from unravelnet.evaluation import EvaluationInterrupted, walk
+from unravelnet.evaluation import EvaluationInterrupted
 from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.prefix_tree import walk
 from unravelnet.record import ResultsStore
 from unravelnet.route import Route, Step
 
@@ -118,7 +119,7 @@ def test_waiting_streams_grow_with_the_logarithm_of_the_routes() -> None:
     net, (x, _) = small_net(40), data(2)
     most = 0
     streams: set[int] = set()
-    original = engine._children
+    original = prefix_tree._children
 
     def counted(*args: Any) -> Iterator[Any]:
         nonlocal most
@@ -129,7 +130,7 @@ def test_waiting_streams_grow_with_the_logarithm_of_the_routes() -> None:
             yield span
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_children", counted)
+        patch.setattr(prefix_tree, "_children", counted)
         generator = np.random.default_rng(0)
         routes = {Route.full(40).drop(0.3, generator) for _ in range(200)}
         with torch.no_grad():

@@ -64,6 +64,7 @@ FLOORS = {
         "models",
         "network",
         "output",
+        "prefix_tree",
         "reach",
         "targets",
         "training",

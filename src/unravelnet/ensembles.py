@@ -23,15 +23,15 @@ from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
 from unravelnet.errors import DataError, EvaluationError
-from unravelnet.evaluation import walk
 from unravelnet.inference import Bench
 from unravelnet.intervals import rate_interval
 from unravelnet.kinds import is_whole
 from unravelnet.metrics import as_outputs, check_outputs, find_metrics
-from unravelnet.misfit import taking
-from unravelnet.network import UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName, tensors_of
+from unravelnet.misfit import are_finite, taking
+from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.output import Output, OutputName
 from unravelnet.precision import Precision, PrecisionChoice, check_precision
+from unravelnet.prefix_tree import walk
 from unravelnet.record import Row, Table
 from unravelnet.route import Route, as_routes
 from unravelnet.route_sampler import Exactly, RouteSampler, parse_route_sampler
@@ -108,11 +108,7 @@ def ensemble_of_routes(
         of_routes, targets_N = _probabilities(
             benches[0], measured[0], [net.full_route, *members], batch, batches.name
         )
-        floating = [tensor for tensor in tensors_of(batch[0]).values() if tensor.is_floating_point()]
-        if of_routes[0].isnan().any() and not all(bool(tensor.isfinite().all()) for tensor in floating):
-            raise DataError(
-                f"Inputs of {batches.name} are not finite (NaN or infinite). Mend the data, or leave them out."
-            )
+        _check_finite(of_routes[0], batch[0], batches.name)
         intact.add(of_routes[:1], targets_N)
         ensembles["routes"].add(of_routes[1:], targets_N)
         if len(benches) > 1:
@@ -143,6 +139,14 @@ def ensemble_of_routes(
         for row in own.rows(confidence)
     ]
     return Table([{**row, **facts} for row in rows])
+
+
+def _check_finite(intact: Tensor, inputs: Inputs, name: str) -> None:
+    """Raise DataError where the intact network has no probabilities because its inputs are no numbers."""
+    if intact.isnan().any() and not are_finite(inputs):
+        raise DataError(
+            f"Inputs of {name} are not finite (NaN or infinite). Mend the data, or leave them out."
+        )
 
 
 def _choose_precision(asked: PrecisionChoice, benches: Sequence[Bench], batches: Batches) -> Precision:

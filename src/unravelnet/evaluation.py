@@ -1,10 +1,4 @@
-"""Measures many routes on data, sharing what they have in common.
-
-The routes of one call form a prefix tree over their steps. Per batch the tree is walked depth first: what
-several routes share is computed once, one evaluation of a branch serves both the routes that take it alone and
-those that take it with the skip, and only streams that are still needed are kept. Deleting each of n modules
-then costs (n + 1) / 2 passes instead of n. Of several subtrees the smallest is walked first, so that at most
-log2(routes) streams wait at any time, whatever the number of routes and modules.
+"""Measures many routes on data, sharing what they have in common: `prefix_tree` runs them.
 
 What is kept of a route are sums over predictions; `metrics` says of what, `intervals` what follows from them.
 """
@@ -13,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,10 +23,11 @@ from unravelnet.inference import Bench
 from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.ledger import SUMS, Ledger, Tally, precision_begun, settings_by_route
 from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
-from unravelnet.misfit import taking
-from unravelnet.network import State, UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName, tensors_of
+from unravelnet.misfit import are_finite, taking
+from unravelnet.network import UnraveledNetwork, first_tensor
+from unravelnet.output import Output, OutputName
 from unravelnet.precision import PrecisionChoice, check_precision
+from unravelnet.prefix_tree import walk
 from unravelnet.reach import changed_in_vain
 from unravelnet.record import ResultsStore, Row, Table
 from unravelnet.route import Route, as_route, as_routes
@@ -41,7 +35,6 @@ from unravelnet.studies import Trial
 from unravelnet.targets import IGNORED_TARGET
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-_Key = TypeVar("_Key")
 _log = logging.getLogger(__name__)
 
 # On two cores, streams of this many images stay near the processor and fill its vectors.
@@ -105,13 +98,7 @@ def evaluate(
     found = find_metrics(names)
     measured = Output.of(output).chosen_from(net.outputs, net.name)
     check_outputs(found, measured.n_classes(net.outputs), measured)
-    if not 0 < confidence < 1:
-        raise EvaluationError(
-            f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
-        )
-    check_half_width(until_ci)
-    check_seed(seed)
-    check_precision(precision)
+    _check_options(confidence, until_ci, seed, precision)
     trials = _trials(routes)
     bench = Bench(net, device=device, compile=compile)
     size = _BATCH_SIZE.get(bench.device.type, 256) if batch_size is None else batch_size
@@ -157,6 +144,16 @@ def evaluate(
     return sweep.table(trials, facts, confidence)
 
 
+def _check_options(confidence: float, until_ci: float | None, seed: int, precision: PrecisionChoice) -> None:
+    if not 0 < confidence < 1:
+        raise EvaluationError(
+            f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
+        )
+    check_half_width(until_ci)
+    check_seed(seed)
+    check_precision(precision)
+
+
 def _trials(routes: Iterable[Route | Trial]) -> list[Trial]:
     given = at_most(as_routes(routes), MOST_ROUTES, "routes")
     return [route if isinstance(route, Trial) else Trial(as_route(route)) for route in given]
@@ -166,84 +163,6 @@ def _checked(net: UnraveledNetwork, trials: Sequence[Trial]) -> list[Route]:
     """List the distinct routes, the intact one first, after checking that each fits."""
     distinct = dict.fromkeys([net.full_route, *(trial.route for trial in trials)])
     return [net.check(route) for route in distinct]
-
-
-# -- the walk --
-
-
-@dataclass(frozen=True)
-class _Span:
-    """A subtree still to be walked: routes[first:last] share their first `depth` steps, which led to `state`."""
-
-    state: State
-    depth: int
-    first: int
-    last: int
-
-
-def walk(net: UnraveledNetwork, routes: Iterable[Route], inputs: Any) -> Iterator[tuple[Route, Any]]:
-    """Run routes on one batch; give each once with its output, in an order that shares the most.
-
-    >>> from unravelnet.zoo import preact_resnet
-    >>> net = preact_resnet(depth=8)
-    >>> [str(route) for route, _ in walk(net, [net.full_route, net.full_route.delete(0)], torch.zeros(1, 3, 8, 8))]
-    ['0s,1-2', '0-2']
-    """
-    ordered = sorted(set(routes), key=_steps)
-    if not ordered:
-        return
-    waiting = [_Span(net.enter(inputs), 0, 0, len(ordered))]
-    while waiting:
-        span = waiting.pop()
-        state, depth, first, last = span.state, span.depth, span.first, span.last
-        if len(ordered[first]) == depth:
-            yield ordered[first], net.leave(state)
-            first += 1
-        if first == last:
-            continue
-        parts = _split([route.steps[depth].module for route in ordered[first:last]], first)
-        state = net.move_to_chain(state, min(net.residual_modules[module].chain for module, *_ in parts))
-        if len(parts) == 1:
-            children = list(_children(net, ordered, _Span(state, depth, first, last)))
-        else:
-            children = [_Span(state, depth, start, stop) for _, start, stop in parts]
-        # Released before the subtree is walked, so that a stream lives only as long as it is needed.
-        del state, span
-        waiting += sorted(children, key=lambda child: child.first - child.last)
-
-
-def _steps(route: Route) -> list[tuple[int, str]]:
-    return [(step.module, step.mode) for step in route.steps]
-
-
-def _split(keys: Sequence[_Key], first: int) -> list[tuple[_Key, int, int]]:
-    """Cut sorted keys, which stand in places from `first` on, into ranges of equal ones.
-
-    >>> _split("aab", 10)
-    [('a', 10, 12), ('b', 12, 13)]
-    """
-    parts = []
-    for key, places in groupby(range(len(keys)), key=keys.__getitem__):
-        group = list(places)
-        parts.append((key, first + group[0], first + group[-1] + 1))
-    return parts
-
-
-def _children(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> Iterator[_Span]:
-    """Take the next step of routes that all visit the same module next; each part of it is run once."""
-    state, depth = span.state, span.depth
-    steps = _split([route.steps[depth] for route in routes[span.first : span.last]], span.first)
-    module = net.residual_modules[steps[0][0].module]
-    state = net.move_to_chain(state, module.chain)
-    modes = {step.mode for step, _, _ in steps}
-    skip = None if modes == {"branch"} else module.take_skip(state.x, state.held)
-    branch = None if modes == {"skip"} else module.take_branch(state.x, state.held)
-    behind = module.state_behind(state, state.x)
-    for step, first, last in steps:
-        taken_skip = None if step.mode == "branch" else skip
-        taken_branch = None if step.mode == "skip" else branch
-        x = module.join(taken_skip, taken_branch, state.held)
-        yield _Span(replace(behind, x=x), depth + 1, first, last)
 
 
 # -- sums --
@@ -465,8 +384,7 @@ def _kendall_tau(route: Route, n_modules: int) -> float:
 
 
 def _cause_of_infinity(inputs: Any) -> str:
-    floating = [tensor for tensor in tensors_of(inputs).values() if tensor.is_floating_point()]
-    if not all(bool(tensor.isfinite().all()) for tensor in floating):
+    if not are_finite(inputs):
         return (
             "The inputs themselves hold NaN or infinite values: mend the data, or leave those examples out."
         )

@@ -43,6 +43,16 @@ def taking(net: UnraveledNetwork, inputs: Inputs, data_name: str = "The data") -
         ) from error
 
 
+def are_finite(inputs: Inputs) -> bool:
+    """Whether no real number among inputs is NaN or infinite.
+
+    >>> are_finite({"ids": torch.tensor([3]), "mask": torch.tensor([torch.inf])})
+    False
+    """
+    real = [tensor for tensor in tensors_of(inputs).values() if tensor.is_floating_point()]
+    return all(bool(tensor.isfinite().all()) for tensor in real)
+
+
 def _forms(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return {
         name: f"{shape_text(tensor.shape[1:])} ({str(tensor.dtype).removeprefix('torch.')})"

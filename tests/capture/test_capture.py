@@ -12,8 +12,8 @@ import unravelnet as un
 from tests.capture import awkward
 from unravelnet.capture.verify import relative_difference
 from unravelnet.errors import CaptureError, DataError
-from unravelnet.evaluation import walk
 from unravelnet.inference import Bench
+from unravelnet.prefix_tree import walk
 from unravelnet.route import Route
 
 
