@@ -78,6 +78,10 @@ IMAGES = torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
         (lambda net: zoo.vgg15(seed=2**70), "out of range"),
         (lambda net: un.ensemble_of_routes(net, IMAGES, n_routes=10**10), "10,000,000,000 routes"),
         (lambda net: un.ensemble_of_routes(net, IMAGES, repeats=10**10), "draws of members"),
+        (
+            lambda net: un.ensemble_of_routes(net, IMAGES, sizes=itertools.count(1)),
+            "more than 1,000,000 sizes",
+        ),
     ],
 )
 def test_what_nobody_can_mean_is_refused(net, ask, phrase):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unravelnet.costs import MOST_DRAWS, check_number, check_routes, check_seed
+from unravelnet.costs import MOST_DRAWS, MOST_ROUTES, at_most, check_number, check_routes, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
@@ -265,12 +265,13 @@ class _Ensembles:
     """Subsets of some members, and what they get wrong together and each by itself, summed over predictions."""
 
     def __init__(self, n_members: int, sizes: Iterable[int], repeats: int, seed: int) -> None:
-        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        sizes = at_most(sizes, MOST_ROUTES, "sizes") if isinstance(sizes, Iterable) else [sizes]
         fitting = [size for size in sizes if is_whole(size) and 1 <= size <= n_members]
         if not fitting or repeats < 1:
+            given = ", ".join(map(str, sizes[:8])) or "not given"
             raise EvaluationError(
-                f"Ensembles cannot be made of {n_members} members in sizes {', '.join(map(str, sizes)) or 'not given'} "
-                f"with {repeats} repeats. Give sizes from 1 to the number of members, and repeats=1 or more."
+                f"Ensembles cannot be made of {n_members} members in sizes {given} with {repeats} repeats. Give "
+                "sizes from 1 to the number of members, and repeats=1 or more."
             )
         self.n_members = n_members
         self.subsets = {size: _subsets(n_members, size, repeats, seed) for size in fitting}
