@@ -1,6 +1,6 @@
 """Every figure function with tables that fill it: long names, many modules, all panels, all ways of testing."""
 
-from functools import partial
+from functools import cache, partial
 
 from tests.figures import gradient_tables, tables
 from tests.reporting import trainings
@@ -10,6 +10,9 @@ from unravelnet.route import Route
 
 _NAMES = ("pre-activation ResNet-110, stochastic depth", "ResNet-110")
 _DECAYS = gradient_tables.DECAYS
+COLUMN = 3.4
+"""Inches: a column of a paper."""
+COLOUR = "#123456"
 
 
 def _history(n_epochs=164):
@@ -93,3 +96,9 @@ EVERY = {
     "unraveled": partial(figures.figure_unraveled, 3, route=Route.full(3).delete(1)),
     "unraveled_five": partial(figures.figure_unraveled, 5),
 }
+
+
+@cache
+def in_column(name):
+    """One of the figures as wide as a column, in a colour of its own; drawn once for all tests, which only look."""
+    return EVERY[name](width=COLUMN, colours=[COLOUR])

@@ -8,12 +8,10 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from tests.figures import tables
-from tests.figures.every import EVERY
+from tests.figures.every import COLOUR, COLUMN, EVERY, in_column
 from unravelnet import figures
 from unravelnet.errors import FigureError
 from unravelnet.figures import style
-
-COLUMN = 3.4
 
 
 def texts_of(figure):
@@ -25,9 +23,9 @@ def ticks_in_sight(axis):
         return []
     low, high = sorted(axis.get_view_interval())
     return [
-        label
-        for place, label in zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
-        if low <= place <= high and label.get_text()
+        tick.label1
+        for tick in axis.get_major_ticks()
+        if low <= tick.get_loc() <= high and tick.label1.get_visible() and tick.label1.get_text()
     ]
 
 
@@ -63,7 +61,7 @@ def colliding(figure):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_figure_is_legible_in_a_column(name):
-    figure = EVERY[name](width=COLUMN)
+    figure = in_column(name)
     figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == COLUMN
     assert clipped(figure) == []
@@ -87,17 +85,17 @@ def test_the_check_finds_what_is_clipped_and_what_collides():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_figure_takes_every_choice(name):
-    options = {"width": 5, "colours": ["#123456"], "labels": {}, "caption": "of our own"}
-    figure = EVERY[name](**options)
-    used = {to_hex(part.get_color()) for axes in figure.axes for part in axes.lines}
-    used |= {to_hex(part.get_edgecolor()) for axes in figure.axes for part in axes.patches}
-    used |= {
-        to_hex(colour) for axes in figure.axes for part in axes.patches for colour in [part.get_facecolor()]
+def test_every_figure_takes_colours(name):
+    figure = in_column(name)
+    lines = {to_hex(line.get_color()) for axes in figure.axes for line in axes.lines}
+    used = lines | {
+        to_hex(colour)
+        for axes in figure.axes
+        for patch in axes.patches
+        for colour in (patch.get_edgecolor(), patch.get_facecolor())
     }
-    assert "#123456" in used
+    assert COLOUR in used
     assert not used & set(style.SERIES_COLOURS) - {style.ORANGE}
-    assert figure.get_supxlabel() == "of our own"
 
 
 def test_the_options_are_seen_in_the_signature():
@@ -137,6 +135,12 @@ def test_labels_reach_the_names_of_rows_and_broken_texts():
     assert [axes.get_ylabel() for axes in broken.axes] == ["σ", "σ"]
 
 
+def test_an_empty_text_leaves_an_entry_of_the_legend_out():
+    study = {"net": tables.each([0.9, 0.8])}
+    figure = figures.figure_delete_each(study, n_classes=10, labels={"chance": ""})
+    assert "chance" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_a_caption_can_be_left_out_and_the_axes_have_its_room():
     with_it, without = (figures.figure_path_lengths(9, **look) for look in ({}, {"caption": ""}))
     for figure in (with_it, without):
@@ -160,7 +164,7 @@ def test_names_of_any_length_stay_inside(name):
 @pytest.mark.parametrize(
     ("look", "message"),
     [
-        ({"width": 0}, "from 2.5 to 40, not '0'. A column"),
+        ({"width": 0}, "from 3 to 40, not '0'. A column"),
         ({"width": 1e9}, "inches"),
         ({"width": float("nan")}, "'nan'"),
         ({"width": "wide"}, "'wide'"),

@@ -15,11 +15,11 @@ A figure for a column of a paper, with fonts that publishers take:
     >>> save_figure(figure, directory / "delete_each.pdf", data=table).name
     'delete_each.pdf'
 
-Every figure function takes these options. `width`: in inches, from 2.5 to 40. Panels that would be too narrow beside
+Every figure function takes these options. `width`: in inches, from 3 to 40. Panels that would be too narrow beside
 each other go under each other, texts break, and the height follows. `colours`: a mapping from names of series, as the
 legend has them, to colours, or a list of colours in the order of the series. `labels`: a mapping from texts of the
-figure (of titles, axes, legends and names of rows) to your own. `caption`: the line below the axes. An empty title or
-caption leaves its room to the axes. A name that the figure does not have raises FigureError with those that it has.
+figure (of titles, axes, legends and names of rows) to your own. `caption`: the line below the axes. An empty text
+leaves out what it stands for. A name that the figure does not have raises FigureError with those that it has.
 
 `save_figure` writes PDF, SVG or PNG by the suffix, and the data beside it; nothing else shows or saves what is drawn.
 All figures have one look (`figures.style`). The mathematics of paths is in `unravelnet.paths`, the page that puts the

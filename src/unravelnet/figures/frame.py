@@ -266,7 +266,8 @@ def _relabel(figure: Figure, frame: _Frame) -> None:
         return visible(frame.choice.labels.get(plain(text), text))
 
     frame.title, frame.below = exchanged(frame.title), exchanged(frame.below)
-    frame.entries = [(handle, exchanged(label)) for handle, label in frame.entries]
+    entries = [(handle, exchanged(label)) for handle, label in frame.entries]
+    frame.entries = [entry for entry in entries if entry[1]]
     for axes in figure.axes:
         ticks = [tick for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_majorticklabels()]
         for text in axes.findobj(Text):
@@ -299,9 +300,9 @@ def _fit_axes(figure: Figure) -> None:
 def _thin_ticks(axis: Axis) -> None:
     low, high = sorted(axis.get_view_interval())
     ticks = [
-        (place, label.get_window_extent().padded(1.5))
-        for place, label in zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
-        if low <= place <= high and label.get_visible() and label.get_text()
+        (tick.get_loc(), tick.label1.get_window_extent().padded(1.5))
+        for tick in axis.get_major_ticks()
+        if low <= tick.get_loc() <= high and tick.label1.get_visible() and tick.label1.get_text()
     ]
     for step in range(1, len(ticks) + 1):
         if not any(one[1].overlaps(other[1]) for one, other in pairwise(ticks[::step])):

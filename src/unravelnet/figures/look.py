@@ -12,7 +12,7 @@ from matplotlib.colors import is_color_like, to_hex
 
 from unravelnet.errors import FigureError
 
-NARROWEST, WIDEST = 2.5, 40.0
+NARROWEST, WIDEST = 3.0, 40.0
 """Inches: below, words do not fit beside an axis; above, pictures do not fit in memory."""
 
 Colours = Mapping[str, str] | Sequence[str]
