@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,10 @@ def test_the_glossary_has_every_column():
 def test_the_check_of_columns_finds_one_that_is_missing():
     assert not is_defined("accuracy")
     assert is_defined("loss_difference_high")
+
+
+def test_the_readme_names_the_versions_that_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    torch_from = next(name for name in project["dependencies"] if name.startswith("torch>="))
+    expected = [project["requires-python"].removeprefix(">="), torch_from.removeprefix("torch>=")]
+    assert re.findall(r"(?:Python|PyTorch) (\d+\.\d+)", README) == expected
