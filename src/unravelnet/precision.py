@@ -80,7 +80,7 @@ def decide(
         return _by_rule(machine, macs_a_module, deviation)
     precision = begun if asked == "auto" and begun is not None else asked
     assert precision != "auto"
-    reason = "the results that are there were begun in it" if asked == "auto" else ""
+    reason = "the results that exist already have it" if asked == "auto" else ""
     if precision == "bfloat16" and not machine.multiplies_bfloat16:
         reason = f"{reason}, but " if reason else "it was asked for, but "
         return Decision(precision, f"{reason}{machine.name} {_EMULATION}", is_warning=True)
@@ -94,10 +94,8 @@ def _by_rule(machine: Machine, macs_a_module: float, deviation: Callable[[], flo
         return Decision("float32", "its modules are too small to gain from bfloat16")
     found = deviation()
     if found is None:
-        return Decision("float32", "its data can be read only once, so that bfloat16 cannot be tried first")
-    differ = (
-        f"on a few inputs outputs in bfloat16 differ by {found:.1%} of their spread from those in float32"
-    )
+        return Decision("float32", "its data can be read only once, so bfloat16 cannot be tried first")
+    differ = f"on a few inputs, outputs in bfloat16 and float32 differ by {found:.1%} of their spread"
     if not found <= _LARGEST_DEVIATION:  # nor NaN
         return Decision("float32", f"{differ}, and at most {_LARGEST_DEVIATION:.0%} is accepted")
-    return Decision("bfloat16", f"{machine.name} multiplies it itself, and {differ}")
+    return Decision("bfloat16", f"{machine.name} computes in bfloat16, and {differ}")

@@ -143,7 +143,7 @@ def test_an_interruption_has_its_status(call, monkeypatch):
     monkeypatch.setattr("unravelnet.reporting.report", interrupted)
     ran = call("report", "somewhere")
     assert_one_sentence(ran)
-    assert ran.err == "unravelnet: Interrupted. The tables in somewhere are as they were.\n"
+    assert ran.err == "unravelnet: Interrupted. The tables in somewhere are unchanged.\n"
     assert ran.status == 130
 
 

@@ -226,7 +226,7 @@ def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_p
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.endswith(
-        f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'stopped'}; the same command goes on from "
+        f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'stopped'}; the same command continues from "
         "there.\n"
     )
     assert "delete_many of" in out

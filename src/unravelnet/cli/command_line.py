@@ -51,7 +51,7 @@ for command, short_help in (
     (inspect, "List the residual modules of a model."),
     (lesion, "Delete and reorder modules, remove skips, measure the error."),
     (paths, "Split the gradient by path length."),
-    (train, "Train a zoo network, on all of it or on random routes."),
+    (train, "Train a zoo network, as a whole or on random routes."),
     (report, "Write the report of a run again."),
 ):
     app.command(short_help=short_help)(_by_itself(command))

@@ -249,5 +249,5 @@ def _trials(
 
 def _what_is_kept(out: Path | None) -> str:
     if out is None:
-        return "What was measured stands above and is not kept; with --out DIR a run can be gone on with."
-    return f"All that was measured is in {out}; the same command goes on from there."
+        return "The rows above are not saved. With --out DIR, an interrupted run can be continued."
+    return f"All that was measured is in {out}; the same command continues from there."

@@ -57,8 +57,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value a
 PrecisionOption = Annotated[
     PrecisionName,
     typer.Option(
-        help="Precision of the arithmetic. auto: that of the results in DIR; without any bfloat16 where the machine "
-        "multiplies it itself and the network gains from it and tolerates it, else float32."
+        help="Precision of the arithmetic. auto continues with the precision of the results in DIR. Without results, "
+        "it takes bfloat16 if the processor computes in it and the network gains from it and tolerates it, else float32."
     ),
 ]
 SeedOption = Annotated[
@@ -69,7 +69,7 @@ WeightsOption = Annotated[
     typer.Option(
         metavar="FILE",
         parser=usable_path,
-        help="Load these weights first: a safetensors file, or a file that torch.save wrote, with tensors only.",
+        help="Load these weights first. FILE is a safetensors file, or a file of tensors that torch.save wrote.",
     ),
 ]
 WeightsKeyOption = Annotated[
@@ -87,7 +87,7 @@ OutputOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Measure this output of a model that returns several: its name, or its place from 0. NAME:DIMENSION "
+        help="Measure this output of a model that returns several: its name, or its position from 0. NAME:DIMENSION "
         "says which dimension counts the classes, such as out:-1. inspect lists the outputs. [default: the logits, "
         "else the first output]",
     ),

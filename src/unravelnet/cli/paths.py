@@ -84,7 +84,7 @@ def paths(
         typer.Option(
             metavar="N",
             help="Number of random draws. For exact: paths per length and image; for rms: sets of random signs; for "
-            "sampled: paths per length. [default: 1, 8, 1000]",
+            "sampled: paths per length. [default: 1 for exact, 8 for rms, 1000 for sampled]",
             min=0,
         ),
     ] = None,
@@ -236,7 +236,7 @@ def _measurements(
 
 def _what_is_kept(tables: dict[str, Table], out: Path | None) -> str:
     if not tables:
-        return "No measurement was finished, and nothing is kept of it."
+        return "No measurement was finished, so nothing is saved."
     if out is None:
-        return "What was finished stands above and is not kept; with --out DIR it would be."
+        return "The results above are not saved. With --out DIR they would be."
     return f"What was finished is in {out}; the same command measures everything again."

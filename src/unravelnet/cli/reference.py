@@ -14,24 +14,23 @@ from unravelnet.cli.command_line import app
 _WIDTH = 100
 _INTRODUCTION = """# Command line
 
-Made from the commands by `python -m unravelnet.cli.reference > docs/cli.md`.
+This page is generated: `python -m unravelnet.cli.reference > docs/cli.md`.
 
-What a command finds goes to standard output, as text or, with `--json`, as one JSON value (what is not a number is
-`null` there). Progress, remarks and errors go to standard error, and so does whatever a model or a library
-prints. Progress is a bar on a terminal, and elsewhere a line every ten seconds.
-Characters in names that a terminal would obey are written out: `\\x1b`. Rows of `--csv` are in the form of table
-files, which [the glossary](glossary.md#table-files) describes.
+Results go to standard output, as text or, with `--json`, as one JSON value. NaN and infinity are `null` in JSON.
+Progress, remarks and errors go to standard error. Whatever a model or a library prints goes there, too. On a terminal,
+progress is a bar. Elsewhere it is a line every ten seconds. Control characters in names are shown as `\\x1b`. `--csv`
+prints rows in the format of table files, which [the glossary](glossary.md#table-files) describes.
 
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | the machine failed (a full disk, a damaged one, a results store or directory that another process writes to), \
-or an error was not foreseen |
-| 2 | misuse or bad input; one sentence says what was given, what was expected and how to mend it |
-| 130 | interrupted by Ctrl-C; a sentence says what is kept |
+| 1 | the machine failed (such as a full disk, or a directory that another process writes to), or an unexpected error \
+occurred |
+| 2 | wrong use or bad input; the message says what was given, what was expected and how to correct it |
+| 130 | interrupted by Ctrl-C; the message says what is saved |
 
-With `--traceback`, anywhere on the command line, the traceback of an error stands before its sentence. A reader of
-standard output that stops early, such as `head`, ends a command in silence with status 0.
+`--traceback` also prints the traceback of an error. It may stand anywhere on the command line. If a reader of standard
+output stops early, as `head` does, the command ends silently with status 0.
 """
 
 

@@ -44,7 +44,7 @@ def report(
     from unravelnet.reporting import report_markdown
 
     with (
-        interruptible(f"The tables in {directory} are as they were."),
+        interruptible(f"The tables in {directory} are unchanged."),
         working(f"writing the report of {directory}"),
     ):
         written = {"report": write_report(directory)}

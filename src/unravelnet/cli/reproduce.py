@@ -50,7 +50,7 @@ def reproduce(
         typer.Option(
             metavar="N",
             help="Train the networks for N epochs each. [default: as in the run in DIR, else the trained networks of "
-            "the package if there are some for DATA, else 8 or 30 epochs]",
+            "the package if there are some for DATA, else 8 epochs for images smaller than 32x32, and 30 for others]",
             min=1,
         ),
     ] = None,
@@ -59,7 +59,7 @@ def reproduce(
         typer.Option(
             metavar="N",
             help="Number of test images for the studies that change one module at a time. Each random draw uses half "
-            "of them if the images are small, else an eighth, at least 250 and at most 1,000. "
+            "of them if the images are smaller than 32x32, else an eighth, at least 250 and at most 1,000. "
             f"{_AS_BEFORE}",
             min=1,
         ),
@@ -88,10 +88,10 @@ def reproduce(
     """Repeat the lesion studies of "Residual Networks Behave Like Ensembles of Relatively Shallow Networks".
 
     The networks are a pre-activation ResNet-110 (54 residual modules), the same network trained on random routes, and
-    a VGG-15. For CIFAR-10 the package brings them trained, with others to compare. For other data, and with --epochs,
-    they are trained first. The studies delete each module, delete several modules, reorder modules, remove each skip
-    and split the gradient by path length. One report shows the results. Results that are in DIR already are used: a
-    run that was interrupted continues when the same command is called again.
+    a VGG-15. The package contains these networks trained on CIFAR-10, and others to compare. For other data, and with
+    --epochs, the networks are trained first. The studies delete each module, delete several modules, reorder modules,
+    remove each skip and split the gradient by path length. One report shows the results. Results that are in DIR
+    already are used: a run that was interrupted continues when the same command is called again.
 
     \b
     unravelnet reproduce
@@ -104,7 +104,7 @@ def reproduce(
     from unravelnet.reproduction.directory import default_directory
 
     directory = out or writable_directory(default_directory(data, quick=bool(quick)))
-    kept = f"All that was finished is in {directory}; the same command goes on from there."
+    kept = f"All that was finished is in {directory}; the same command continues from there."
     with interruptible(kept):
         from unravelnet.reproduction import reproduce as run
 

@@ -161,7 +161,7 @@ def train(
     }
     plan = _PLAN.changed(settings)
     with interruptible(
-        f"What was trained up to the last full epoch is in {out}; the same command goes on from there."
+        f"What was trained up to the last full epoch is in {out}; the same command continues from there."
     ):
         from unravelnet.data import load
         from unravelnet.training import train as run

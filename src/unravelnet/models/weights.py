@@ -77,7 +77,7 @@ def refuse(
     `found`: names by what is wrong with them. `can_go_on`: whether the rest is enough to go on with.
     """
     text = "; ".join(f"{what}: {listed(names)}" for what, names in found.items() if names)
-    allowed = " --allow-missing goes on without what is missing." if can_go_on else ""
+    allowed = " --allow-missing continues without the missing tensors." if can_go_on else ""
     return CheckpointError(
         f"{place} does not hold the weights of this {type(model).__name__}: {text}. Give the file that was saved from "
         f"the same model, with the same number of classes.{allowed}"

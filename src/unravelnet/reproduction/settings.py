@@ -235,7 +235,7 @@ def _check_same(directory: Path, found: Mapping[str, Any], settings: Settings) -
             values = "" if name == "networks" else f": {found.get(name)!r} there and {own[name]!r} here"
             raise StoreError(
                 f"{directory} holds a reproduction with another setting of {name.replace('_', ' ')}{values}. Give "
-                "the same settings to go on with it, or another directory."
+                "the same settings to continue it, or another directory."
             )
 
 

@@ -207,7 +207,7 @@ def _missing(directory: Path) -> str:
     if (directory / "checkpoint").is_dir():
         return (
             f"The training in {directory} has not finished, so {DESCRIPTION_FILE} is not there yet. "
-            "Call it again with the same settings to go on."
+            "Call it again with the same settings to continue."
         )
     return (
         f"There is no {DESCRIPTION_FILE} in {directory}. Give a directory that `train` or `zoo.save` wrote."
