@@ -58,7 +58,8 @@ PrecisionOption = Annotated[
     PrecisionName,
     typer.Option(
         help="Precision of the arithmetic. auto continues with the precision of the results in DIR. Without results, "
-        "it takes bfloat16 if the processor computes in it and the network gains from it and tolerates it, else float32."
+        "it takes bfloat16 if the processor computes in it and the network gains from it and tolerates it, else "
+        "float32."
     ),
 ]
 SeedOption = Annotated[
