@@ -109,7 +109,10 @@ def test_broken_paths_are_grey(route):
 
 
 def test_the_caption_counts_the_paths_that_are_left():
-    caption = figure_unraveled(3, route=Route.full(3).delete(1)).get_supxlabel().replace("\n", " ")
+    figure = figure_unraveled(3, route=Route.full(3).delete(1))
+    caption = figure.get_supxlabel().replace("\n", " ")
+    assert figure.axes[1].get_title(loc="left") == "the same, unraveled: 4 of 8 paths left"
+    assert figure_unraveled(3).axes[1].get_title(loc="left") == "the same, unraveled: 8 paths"
     assert "y₃ = y₀ + f₁(y₀) + f₃(y₀ + f₁(y₀))" in caption
     assert "4 of 8 paths are left" in caption
 
