@@ -32,8 +32,8 @@ from unravelnet.figures.wrapping import broken, inches
 
 # Panels beside each other are put under each other where they would be narrower, in inches.
 _NARROWEST_PANEL = 2.6
-# How much of the width the names of rows may take.
-_NAMES_SHARE = 0.42
+# How much of the width the names of rows may take, and the inches that a further line of them adds to a row.
+_NAMES_SHARE, _NAME_LINE = 0.42, 0.08
 # Inches from the edges to the texts, and from the top to the legend below a title of one line.
 _LEFT, _TITLE_AT, _LEGEND_AT = 0.085, 0.09, 0.34
 # Inches that a further line of a text takes, and a row of the legend.
@@ -171,7 +171,7 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
     frame = _FRAMES[_figure_of(axes)]
     texts = [broken(name, _NAMES_SHARE * frame.choice.width, style.SMALL) for name in names]
     n_lines = max((text.count("\n") + 1 for text in texts), default=1)
-    frame.height += len(names) * (n_lines - 1) * 0.08
+    frame.height += len(names) * (n_lines - 1) * _NAME_LINE
     axes.yaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.yaxis.set_major_formatter(FixedFormatter(texts))
 
