@@ -77,6 +77,32 @@ def test_deleted_modules_leave_no_weights(tmp_path):
     assert files["route"] == "0-1s,2"
 
 
+class Gated(nn.Module):
+    """Returns the gates of its branches beside the result."""
+
+    def __init__(self):
+        super().__init__()
+        self.values, self.gates = (nn.ModuleList(nn.Linear(4, 4) for _ in range(3)) for _ in range(2))
+
+    def forward(self, x):
+        told = []
+        for value, gate in zip(self.values, self.gates, strict=True):
+            told.append(gate(x).sigmoid())
+            x = x + told[-1] * value(x)
+        return x, told
+
+
+def test_nothing_is_kept_for_what_a_module_off_the_route_would_tell(tmp_path):
+    net, x = un.unravel(Gated(), torch.randn(2, 4)), torch.randn(5, 4)
+    path, route = tmp_path / "net.pt2", un.Route.parse("0,2")
+    result, told = loaded(export(net, route, path))(x)
+    torch.testing.assert_close(result, net(x, route)[0])
+    assert [gate is None for gate in told] == [False, True, False]
+    assert not [
+        name for name in torch.export.load(path).state_dict if name.startswith("net.residual_modules.1.")
+    ]
+
+
 def test_the_network_is_left_as_it_was(tmp_path):
     net = zoo.preact_resnet(8, seed=0)
     net.residual_modules[0].eval()

@@ -1,9 +1,9 @@
 """Writes a network on one route as a file of its own: the smaller model that is left when modules are deleted.
 
-The file is a program of `torch.export`. It holds the operators of the route and the weights that they read, and
-nothing of the modules that the route deletes, so it runs wherever torch does, without unravelnet and without the code
-of the model. Before it takes its place, the network on the route, the pruned copy and the program read back from disk
-are compared on two batch sizes.
+The file is a program of `torch.export`. It holds the operators of the route and the weights that they read, so it runs
+wherever torch does, without unravelnet and without the code of the model. Of the modules that the route deletes it
+holds nothing but what other outputs of the network tell of their inside. Before it takes its place, the network on the
+route, the pruned copy and the program read back from disk are compared on two batch sizes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _pruned(routed: _OnRoute) -> _OnRoute:
         if used <= {"branch"} and module.skip is not None:
             module.skip = nn.Identity()
         if not used:
-            module.after = nn.Identity()
+            module.after, module.tap = nn.Identity(), None
     return made
 
 
