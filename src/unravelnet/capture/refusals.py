@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from unravelnet.capture.untouched import left_as_it_was, quiet
-from unravelnet.errors import CaptureError, UnravelError
+from unravelnet.errors import CaptureError, UnravelError, one_line
 
 _Model = TypeVar("_Model")
 _Rest = ParamSpec("_Rest")
@@ -50,7 +50,7 @@ def in_sentences(
         except Exception as error:
             raise CaptureError(
                 f"{type(model).__name__} cannot be captured: while {_step(error)}, an error came up that was not "
-                f"foreseen, {in_one_line(error)} Its cause is in the traceback."
+                f"foreseen, {one_line(error)} Its cause is in the traceback."
             ) from error
 
     return guarded
@@ -60,12 +60,6 @@ def _step(error: Exception) -> str:
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     steps = [_STEPS[f.stem] for f in files if f.parent == Path(__file__).parent and f.stem in _STEPS]
     return steps[-1] if steps else "it was captured"
-
-
-def in_one_line(error: BaseException) -> str:
-    """Give the class and the first line of an error, ending with a full stop."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "without a message")
-    return f"{type(error).__name__}: {line[:300].rstrip('.')}."
 
 
 def fixed_batch_size(batch_size: int, reason: str) -> CaptureError:
@@ -85,11 +79,11 @@ def check_runs(model: nn.Module, given: Arguments, part: Arguments) -> None:
     if _failure_on(model, given) is None:
         raise CaptureError(
             f"{name} cannot be captured: it runs on the example, and not on two rows of it{_user_frame(error)}: "
-            f"{in_one_line(error)} The first dimension must be a batch of items that stand by themselves. Where it "
+            f"{one_line(error)} The first dimension must be a batch of items that stand by themselves. Where it "
             "counts something else, as the nodes of a graph, capture a wrapper that takes a batch of whole graphs."
         ) from error
     raise CaptureError(
-        f"{name} cannot be captured: it does not run on the example{_user_frame(error)}: {in_one_line(error)} "
+        f"{name} cannot be captured: it does not run on the example{_user_frame(error)}: {one_line(error)} "
         f"{_advice_on_example(model, *given)}"
     ) from error
 
@@ -149,7 +143,7 @@ def _obstacle(error: Exception) -> str:
         )
     return (
         f"it runs on the example, and torch.export, which reads its graph, cannot follow it{place}: "
-        f"{in_one_line(error)} Write this place in plain tensor operations, or unravel a part of the model "
+        f"{one_line(error)} Write this place in plain tensor operations, or unravel a part of the model "
         "without it."
     )
 

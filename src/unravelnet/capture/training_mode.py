@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unravelnet.capture.refusals import in_one_line
 from unravelnet.capture.untouched import left_as_it_was, seed_everything
+from unravelnet.errors import one_line
 from unravelnet.network import UnraveledNetwork
 
 # Of these, the first draws of torch, Python and NumPy are all below 0.04, or all above 0.97: what happens with a
@@ -62,7 +62,7 @@ class TrainingComparison:
         except Exception as error:
             return (
                 f"{cannot} it does not run on the example in training mode, so that nothing could be compared there: "
-                f"{in_one_line(error)} Capture it with an example that it can be trained on."
+                f"{one_line(error)} Capture it with an example that it can be trained on."
             )
         finally:
             self.net.eval()
