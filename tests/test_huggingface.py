@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
@@ -16,6 +17,7 @@ from unravelnet._extras import require
 from unravelnet.cli.command_line import run
 from unravelnet.errors import CheckpointError, DataError, ModelError, UnravelError
 from unravelnet.models import load, load_data, load_subject
+from unravelnet.models.huggingface import read_config
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
@@ -254,3 +256,27 @@ def test_no_name_in_a_configuration_is_read_as_code(tmp_path, monkeypatch):
     with pytest.raises(UnravelError, match="has an attribute with the name"):
         load(f"hf:{tmp_path / 'xmod'}")
     assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+def test_no_way_to_compute_is_fetched(key, gpt2, monkeypatch):
+    def fetched(*args, **kwargs):
+        raise AssertionError("code is fetched")
+
+    hub_kernels = importlib.import_module("transformers.integrations.hub_kernels")
+    monkeypatch.setattr(hub_kernels, "load_and_register_attn_kernel", fetched, raising=False)
+    model_code = importlib.import_module("transformers.modeling_utils")
+    monkeypatch.setattr(model_code, "lazy_import_flash_attention", fetched, raising=False)
+    plain = load(f"hf:{gpt2}")
+    for way in ("an-owner/a-kernel", "flash_attention_2", "an-owner/a-kernel@main:function"):
+        change_config(gpt2, **{key: way})
+        assert load(f"hf:{gpt2}").fingerprint() == plain.fingerprint()
+
+
+def test_no_way_to_compute_a_part_is_fetched(tmp_path):
+    transformers = require("transformers", "this test")
+    parts = transformers.BertConfig(), transformers.GPT2Config()
+    transformers.EncoderDecoderConfig.from_encoder_decoder_configs(*parts).save_pretrained(tmp_path)
+    change_config(tmp_path, attn_implementation={"encoder": "eager", "decoder": "an-owner/a-kernel"})
+    config = read_config(transformers, str(tmp_path))
+    assert (config.encoder._attn_implementation, config.decoder._attn_implementation) == ("eager", None)

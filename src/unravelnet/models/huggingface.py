@@ -38,6 +38,12 @@ _HEADS = (
     "AutoModel",
 )
 _NAME_ON_HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# By attribute of a configuration, the ways to compute something that are torch's own. What else it may name is compiled
+# code, which transformers would fetch and run.
+_OWN_WAYS = {
+    "_attn_implementation": (None, "eager", "sdpa"),
+    "_experts_implementation": (None, "eager", "grouped_mm", "batched_mm"),
+}
 _NO_CODE = (
     "Code from the directory of a model is never run. If you trust it, make the model in a Python file of your own and "
     "give FILE.py:FACTORY."
@@ -116,7 +122,19 @@ def read_config(transformers: Any, name: str) -> Any:
     for key, value in config.to_dict().items():
         if "layer" in key and is_whole(value):
             check_number(value, MOST_LAYERS, f"layers ({key} in config.json)")
+    _choose_own_ways(config, name)
     return config
+
+
+def _choose_own_ways(config: Any, name: str) -> None:
+    """Let torch compute what a configuration, or one inside it, would have computed by code from elsewhere."""
+    for attribute, own in _OWN_WAYS.items():
+        if (asked := getattr(config, attribute, None)) not in own:
+            _log.info("hf:%s asks for %s, which is code of its own; torch computes it instead.", name, asked)
+            setattr(config, attribute, None)
+    for part in vars(config).values():
+        if hasattr(part, "_attn_implementation"):
+            _choose_own_ways(part, name)
 
 
 def vocabulary_size(config: Any) -> int | None:
