@@ -366,6 +366,28 @@ def test_no_name_in_a_model_is_read_as_code(
     assert not list(tmp_path.iterdir())
 
 
+class Nested(Holder):
+    """Takes its input by a name, alone or inside a tuple."""
+
+    def forward(self, inputs: dict[str, Tensor] | None = None, **named: Tensor) -> Tensor:
+        (x,) = (named if inputs is None else inputs).values()
+        return self.block(x)
+
+
+@pytest.mark.parametrize("name", AS_CODE[:-1])
+def test_no_name_of_an_input_is_read_as_code(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {name.format(file="mark"): X}
+    for example in ((inputs,), inputs):
+        with pytest.raises(CaptureError, match="The example has an input with the name"):
+            un.unravel(Nested(), example)
+    assert not list(tmp_path.iterdir())
+    model = Nested()
+    assert torch.equal(un.unravel(model, ({"in": X},))(({"in": X},)), model({"in": X}))
+
+
 def test_names_that_are_no_identifiers_are_captured() -> None:
     names = ["3x3", "down conv", "lang-de", "größe", "{x}", "a # b", "a; b"]
     model = nn.Sequential(*(Named(name, "parameter") for name in names))

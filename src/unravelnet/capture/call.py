@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from unravelnet.capture.forms import is_plain
 from unravelnet.errors import CaptureError, EvaluationError
 from unravelnet.network import Inputs, first_tensor
 from unravelnet.output import Output
@@ -105,6 +106,12 @@ def check_example(example: Inputs) -> None:
             f"The example is a {type(example).__name__}. Give a tensor, a tuple of positional or a dict of keyword "
             "inputs, as the model takes them."
         )
+    for name in _names(example):
+        if isinstance(name, str) and not is_plain(name):
+            raise CaptureError(
+                f"The example has an input with the name {name[:60]!r}, which would be read as code in the graph of "
+                "torch.export. Give it a name without quotes, backslashes and unprintable characters."
+            )
     first = first_tensor(example)
     if first.layout is not torch.strided or first.is_nested:
         raise CaptureError("The example is a sparse or nested tensor. Give it densely: tensor.to_dense().")
@@ -112,6 +119,16 @@ def check_example(example: Inputs) -> None:
         raise CaptureError(
             f"The example has the shape {tuple(first.shape)}. Its first dimension must be a batch of at least one."
         )
+
+
+def _names(inputs: object) -> Iterator[object]:
+    """Give the keys of all mappings among inputs."""
+    if isinstance(inputs, Mapping):
+        yield from inputs
+        inputs = tuple(inputs.values())
+    if isinstance(inputs, tuple | list):
+        for part in inputs:
+            yield from _names(part)
 
 
 def with_batch(inputs: Inputs, rows: list[int]) -> Inputs:

@@ -32,7 +32,7 @@ def bare_model(model: object) -> nn.Module:
                 "was made from."
             )
         for name in _names(module):
-            if not _is_plain(name):
+            if keyword.iskeyword(name) or not is_plain(name):
                 raise CaptureError(
                     f"{_place(model, module)} has an attribute with the name {name[:60]!r}, which would be read as "
                     "code in the graph of torch.export. Give it a name without quotes, backslashes, line breaks and "
@@ -91,9 +91,13 @@ def _names(module: nn.Module) -> Iterator[str]:
         yield from names
 
 
-def _is_plain(name: str) -> bool:
-    # Generated code holds a name as it is, or between quotes.
-    return name.isprintable() and not set("\"'\\") & set(name) and not keyword.iskeyword(name)
+def is_plain(name: str) -> bool:
+    """Whether a name cannot end the line or the quotes in which it stands in generated code.
+
+    >>> is_plain("3x3"), is_plain("it's")
+    (True, False)
+    """
+    return name.isprintable() and not set("\"'\\") & set(name)
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
