@@ -21,8 +21,8 @@ _ADVICE_OF_ERROR = {
     errno.EPERM: "Check its permissions, or give another place",
     errno.EROFS: "Give a place that can be written to",
     errno.ENAMETOOLONG: "Give a shorter name",
-    errno.ELOOP: "Some link in it leads back to itself; give another place",
-    errno.ENOTDIR: "Some part of it is a file and no directory; give another place",
+    errno.ELOOP: "A link in this path leads back to itself. Give another place",
+    errno.ENOTDIR: "A part of this path is a file, not a directory. Give another place",
 }
 
 

@@ -152,7 +152,8 @@ class Exactly(RouteSampler):
         if not len(set(always)) <= self.n_kept <= n_modules:
             raise TrainingError(
                 f"Routes with exactly {self.n_kept} modules do not exist here: the network has {n_modules} "
-                f"residual modules, of which {len(set(always))} cannot be skipped. Give a number between."
+                f"residual modules, of which {len(set(always))} cannot be skipped. "
+                f"Give a number from {len(set(always))} to {n_modules}."
             )
 
 

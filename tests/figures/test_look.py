@@ -12,6 +12,7 @@ from tests.figures.every import COLOUR, COLUMN, EVERY, in_column
 from unravelnet import figures
 from unravelnet.errors import FigureError
 from unravelnet.figures import style
+from unravelnet.record import Table
 
 
 def texts_of(figure):
@@ -191,3 +192,9 @@ def test_what_cannot_be_drawn_is_told(look, message):
 def test_an_unknown_option_is_no_choice():
     with pytest.raises(TypeError, match="widht"):
         figures.figure_path_lengths(3, widht=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("draw", [figures.figure_delete_each, figures.figure_training])
+def test_a_table_without_a_name_is_told(draw):
+    with pytest.raises(FigureError, match=r"is a Table; expected Mapping\[str, Table\]. Give a dict"):
+        draw(Table([{"error_rate": 0.5}]))

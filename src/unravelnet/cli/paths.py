@@ -84,7 +84,7 @@ def paths(
         typer.Option(
             metavar="N",
             help="Number of random draws. For exact: paths per length and image; for rms: sets of random signs; for "
-            "sampled: paths per length. [default: 1 for exact, 8 for rms, 1000 for sampled]",
+            "sampled: paths per length, at least one per image. [default: 1 for exact, 8 for rms, 1000 for sampled]",
             min=0,
         ),
     ] = None,

@@ -25,6 +25,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
+from unravelnet.errors import FigureError
 from unravelnet.escaping import visible
 from unravelnet.figures import style
 from unravelnet.figures.look import Choice, Colours, Look, checked, plain
@@ -100,6 +101,8 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 
     @wraps(draw)
     def draw_in_style(*args: Parameters.args, **options: Parameters.kwargs) -> Figure:
+        if args:
+            _check_named(draw, args[0])
         with matplotlib.style.context(["default", style.SETTINGS]):
             figure = draw(*args, **options)
             _lay_out(figure, _FRAMES.pop(figure))
@@ -107,6 +110,16 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 
     draw_in_style.__signature__ = _signature_with_look(draw)  # type: ignore[attr-defined]
     return draw_in_style
+
+
+def _check_named(draw: Callable[..., Figure], given: object) -> None:
+    """Raise FigureError for a lone table where a figure takes tables by name."""
+    name, first = next(iter(inspect.signature(draw).parameters.items()))
+    if str(first.annotation).startswith("Mapping[") and not isinstance(given, Mapping):
+        raise FigureError(
+            f"{name} is a {type(given).__name__}; expected {first.annotation}. Give a dict with the names of the "
+            'legend as keys, such as {"ResNet-110": ...}.'
+        )
 
 
 def new_figure(

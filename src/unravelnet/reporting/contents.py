@@ -102,7 +102,8 @@ def read_run_directory(directory: Path) -> Run:
     """
     if not directory.is_dir():
         raise StoreError(
-            f"There is no directory {directory}. `unravelnet reproduce --out {directory}` makes it."
+            f"There is no directory {directory}. Give the directory of a run, which `unravelnet reproduce --out DIR` "
+            "makes."
         )
     provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
     trained = _read_tables(directory / TABLES_DIRECTORY).get(TRAINED_NETWORKS)
