@@ -42,9 +42,9 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             bound = signature.bind(*args, **kwargs)
-        except TypeError as error:  # raised for wrong arguments, as by any function
+        except TypeError as error:
             name = function.__name__
-            raise TypeError(f"{name}(): {error}. help(unravelnet.{name}) lists the arguments.") from None
+            raise ArgumentError(f"{name}(): {error}. help(unravelnet.{name}) lists the arguments.") from None
         try:
             return function(*args, **kwargs)
         except (UnravelError, OSError):

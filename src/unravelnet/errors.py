@@ -64,8 +64,8 @@ class CostError(UnravelError):
     """Something was asked for that is larger, or takes longer, than anybody can mean."""
 
 
-class ArgumentError(UnravelError):
-    """An argument is not of the kind that a function takes."""
+class ArgumentError(UnravelError, TypeError):
+    """The arguments of a call are not those, or not of the kind, that a function takes."""
 
 
 class MissingExtraError(UnravelError):
