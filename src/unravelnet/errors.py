@@ -13,7 +13,11 @@ _MOST_CHARACTERS = 300
 
 
 class UnravelError(Exception):
-    """Is the base of every error that unravelnet raises on purpose."""
+    """Is the base of every error that unravelnet raises on purpose; its message steers no terminal."""
+
+    def __init__(self, message: str = "") -> None:
+        # Messages quote names from files and models, written by strangers.
+        super().__init__("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in message))
 
 
 class CaptureError(UnravelError):

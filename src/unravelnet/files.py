@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,11 @@ def usable_path(path: str | os.PathLike[str]) -> Path:
     >>> usable_path("runs/digits")
     PosixPath('runs/digits')
 
-    Raises PathError for what can be no path: an empty or too long one, an unknown user, a name that is no UTF-8.
+    Raises PathError for what can be no path (an empty or too long one, an unknown user, a name that is no UTF-8), and
+    for what is neither a file nor a directory.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise PathError(f"{path!r} is no path. Give the name of a file or directory, a text or a Path.")
     text = os.fspath(path)
     shown = f"The path {_shown(text)}"
     try:
@@ -45,7 +49,10 @@ def usable_path(path: str | os.PathLike[str]) -> Path:
         raise PathError(f"{shown} names nothing. Give the name of a file or directory.")
     try:
         usable = Path(text).expanduser()
-        usable.lstat()
+        mode = usable.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # Reading one may never end, and writing would put a file into its place.
+            raise PathError(f"{shown} is a device, a pipe or a socket. Give the name of a file or directory.")
     except RuntimeError as error:
         raise PathError(
             f"{shown} begins with the home directory of an unknown user. Write it out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,5 +41,6 @@ def world(
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     return World(here, net, stored, capfd)

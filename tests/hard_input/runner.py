@@ -6,10 +6,13 @@ a refusal is one sentence of ours, nothing is left behind, nothing of an input i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ MARK = "@MARK@"
 """Stands in files for the name of a file that exists only if what is in them was run."""
 
 Content = str | bytes | Callable[[Path], object]
+# A hundred times what a row takes; for what would never end, as a pipe that nobody writes.
+_MOST_SECONDS = 20
 _PRINTABLE = {"\n", "\t", "\r"}
 
 
@@ -75,10 +80,11 @@ class World:
         for name, content in row.files.items():
             _make(self.here / name, content, str(self.mark))
         before, process = _files(self.here), _process()
-        if isinstance(row, Command):
-            self._check_command(row)
-        else:
-            self._check_call(row)
+        with _no_longer_than(_MOST_SECONDS):
+            if isinstance(row, Command):
+                self._check_command(row)
+            else:
+                self._check_call(row)
         after = _files(self.here)
         changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         extra = {name for name in changed if name.split("/")[0] not in row.leaves}
@@ -119,6 +125,26 @@ class World:
         assert_clean(str(error))
         assert_sentence(str(error))
         assert row.says in str(error), error
+
+
+class _TooLongError(BaseException):
+    """A row did not end."""
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise _TooLongError(f"a row takes more than {seconds} seconds")
+
+    before, start = signal.signal(signal.SIGALRM, stop), time.monotonic()
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    # It may have been caught on its way, and made a sentence of.
+    assert time.monotonic() - start < seconds, f"a row takes more than {seconds} seconds"
 
 
 def _outcome(row: Call, world: World) -> tuple[Any, UnravelError | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -114,7 +116,7 @@ test_routes_that_do_not_fit = table(
     Call("a text as routes", lambda world: _evaluated(world, "0-2"), RouteError, "list"),
     Call("texts as routes", lambda world: _evaluated(world, ["0-2"]), RouteError, "Route.parse"),
     Call("a number as routes", lambda world: _evaluated(world, 3), RouteError, "3"),
-    Call("routes without end", lambda world: _evaluated(world, iter(lambda: Route.full(3), None)), CostError, "more"),
+    Call("routes without end", lambda world: _evaluated(world, itertools.repeat(Route.full(3))), CostError, "more"),
     Call(
         "the same route thrice",
         lambda world: len({row["error_rate"] for row in _evaluated(world, [Route.full(3)] * 3)}),

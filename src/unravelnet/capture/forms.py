@@ -49,7 +49,8 @@ def _wrapped(model: object) -> object | None:
     if isinstance(model, DataParallel | DistributedDataParallel):
         return model.module
     # What torch.compile returns has no public class.
-    return getattr(model, "_orig_mod", None) if isinstance(model, nn.Module) else None
+    inner = getattr(model, "_orig_mod", None) if isinstance(model, nn.Module) else None
+    return inner if isinstance(inner, nn.Module) else None
 
 
 def _no_module(model: object) -> str:

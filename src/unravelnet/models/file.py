@@ -9,6 +9,8 @@ import ast
 import contextlib
 import hashlib
 import importlib.util
+import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -25,6 +27,9 @@ from unravelnet.errors import ModelError, unknown_name
 from unravelnet.files import usable_path
 from unravelnet.models.examples import examples_for
 from unravelnet.models.found import Found, Wish, reason_of
+
+# What a user's file is called while it is imported.
+_OWN_NAME = re.compile(r"\b_unravelnet_user_\w+(?=\.)")
 
 
 def from_file(specification: str, wish: Wish) -> Found:
@@ -163,7 +168,8 @@ def _importing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _settings_left_alone() -> Iterator[None]:
-    """Give torch back the settings that a file may change for the whole process."""
+    """Give back the settings of torch and Python that a file may change for the whole process."""
+    directory, words, depth = Path.cwd(), list(sys.argv), sys.getrecursionlimit()
     dtype, has_gradients, device = (
         torch.get_default_dtype(),
         torch.is_grad_enabled(),
@@ -172,6 +178,9 @@ def _settings_left_alone() -> Iterator[None]:
     try:
         yield
     finally:
+        os.chdir(directory)
+        sys.argv[:] = words
+        sys.setrecursionlimit(depth)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(has_gradients)
         if torch.get_default_device() != device:
@@ -204,7 +213,7 @@ def _what_happened(error: BaseException, path: Path) -> str:
         place = f" (line {error.lineno})"
     else:
         place = f" (line {own[-1].lineno})" if own else ""
-    return f"{reason_of(error)}{place}."
+    return f"{_OWN_NAME.sub('', reason_of(error))}{place}."
 
 
 def _mending(error: BaseException, path: Path) -> str:

@@ -81,6 +81,11 @@ def _mending(model: nn.Module, data: ImageData | TextData | None) -> str:
             f"It takes {len(needed)} inputs ({', '.join(needed)}), and one is given here. In Python, un.unravel(model, "
             "example) takes a tuple of them."
         )
+    if any(parameter.is_complex() for parameter in model.parameters()):
+        return (
+            "It has complex weights, and inputs are float32 here. In Python, un.unravel(model, example) takes complex "
+            "ones."
+        )
     if isinstance(data, TextData):
         return f"Give data that it was made for; {data.name} is a text, in sequences of {data.length} tokens."
     if data is not None:
