@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 import signal
 import sys
@@ -103,9 +104,9 @@ class World:
         assert_clean(out + err)
         if status:
             assert out == "", "a refusal prints no results"
-            sentences = [line for line in err.splitlines() if line.startswith("unravelnet: ")]
+            _, *sentences = re.split(r"^(?=unravelnet: )", err, flags=re.MULTILINE)
             assert len(sentences) == 1, err
-            assert_sentence(sentences[0])
+            assert_sentence(sentences[0].partition("Usage:")[0])
             assert row.says in sentences[0], sentences[0]
             return
         assert row.says in out + err, out + err
@@ -175,7 +176,9 @@ def assert_clean(text: str) -> None:
 
 
 def assert_sentence(text: str) -> None:
-    assert text.rstrip().endswith((".", "?")), f"no full stop: {text!r}"
+    """Check that a text is a sentence, or announces the list in the lines below it."""
+    sentence, *lines = text.rstrip().split("\n  ")
+    assert sentence.endswith(":" if lines else (".", "?")), f"no full stop: {text!r}"
 
 
 def equal(expected: object) -> Callable[[Any], bool]:

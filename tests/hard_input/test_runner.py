@@ -12,6 +12,11 @@ from tests.hard_input.runner import MARK, Call, Command, World, equal
 from unravelnet.errors import DataError, RouteError, UnforeseenError
 
 
+class Coloured(RouteError):
+    def __str__(self):
+        return "\x1b[31mNo."
+
+
 def raises(error):
     raise error
 
@@ -24,7 +29,7 @@ WRONG = {
     "another error": Call("", lambda world: raises(DataError("No.")), RouteError),
     "an error of a library": Call("", lambda world: raises(UnforeseenError("No.")), UnforeseenError),
     "no sentence": Call("", lambda world: raises(RouteError("no")), RouteError),
-    "an escape sequence": Call("", lambda world: raises(RouteError("\x1b[31mNo.")), RouteError),
+    "an escape sequence": Call("", lambda world: raises(Coloured()), RouteError),
     "another phrase of an error": Call("", lambda world: raises(RouteError("No.")), RouteError, "Yes"),
     "no error": Call("", lambda world: 3, RouteError),
     "an error instead of a result": Call("", lambda world: raises(RouteError("No."))),

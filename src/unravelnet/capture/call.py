@@ -15,6 +15,9 @@ from unravelnet.errors import CaptureError, EvaluationError
 from unravelnet.network import Inputs, first_tensor
 from unravelnet.output import Output
 
+# What the inputs of a graph may be.
+_LEAVES = (Tensor, bool, int, float, complex, type(None))
+
 
 @dataclass(frozen=True)
 class Call:
@@ -67,6 +70,12 @@ class Call:
             raise CaptureError(
                 f"The network was captured for {expected} and got {given}. Give the inputs in the form of the "
                 "example, or unravel the model again with an example of the new form."
+            )
+        strange = [leaf for leaf in leaves if not isinstance(leaf, _LEAVES)]
+        if strange:
+            raise CaptureError(
+                f"The network takes tensors, and was given a {type(strange[0]).__name__}: {strange[0]!r}. Give the "
+                "inputs in the form of the example."
             )
         self._check(leaves)
         return leaves

@@ -98,7 +98,8 @@ def _sentence_and_status(error: BaseException, words: Sequence[str]) -> tuple[st
 
 
 def _complain(sentence: str, status: int) -> int:
-    note(for_terminal(f"unravelnet: {sentence}"))
+    # A list stands in indented lines of its own; any other line break is written out.
+    note("\n  ".join(map(for_terminal, f"unravelnet: {sentence}".split("\n  "))))
     return status
 
 
