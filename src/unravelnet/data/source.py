@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Number
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -130,10 +131,23 @@ def open_source(data: object) -> Source | None:
     tensors. A tensor or a mapping of tensors alone are inputs without targets. Raises DataError for empty
     data.
     """
-    source = _open(data)
-    if source is not None and not len(source):
+    source = _open(_with_array_of_targets(data))
+    if source is None:
+        return None
+    with reading(f"{source.name}, whose length is not known,", "Give a data set with a length, or batches."):
+        n = len(source)
+    if not n:
         raise DataError(f"{source.name} is empty: there is nothing in it to make batches of.")
     return source
+
+
+def _with_array_of_targets(data: object) -> object:
+    """Make an array of targets that stand in a list beside the inputs."""
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], list):
+        inputs, targets = data
+        if targets and all(isinstance(target, Number | str) for target in targets):
+            return inputs, np.asarray(targets)
+    return data
 
 
 def _open(data: object) -> Source | None:
