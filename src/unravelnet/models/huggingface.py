@@ -28,7 +28,7 @@ from unravelnet.network import Inputs
 from unravelnet.provenance import memory_bytes
 
 _log = logging.getLogger("unravelnet.models")
-_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
 _HEADS = (
     "AutoModelForCausalLM",
     "AutoModelForMaskedLM",
