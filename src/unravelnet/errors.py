@@ -100,6 +100,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     "There is no metric 'eror_rate'. Did you mean 'error_rate'? Known: error_rate, loss."
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UnknownNameError(f"There is no {kind} {name!r}.{hint} Known: {', '.join(names)}.")

@@ -94,6 +94,10 @@ def evaluate(
     EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit et al. (2016), section
     4: no retraining, statistics of normalisation unchanged.
     """
+    if not isinstance(metrics, Iterable):
+        raise EvaluationError(
+            f"metrics is {metrics!r}; give a list of names, such as ['error_rate', 'loss']."
+        )
     names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
     found = find_metrics(names)
     measured = Output.of(output).chosen_from(net.outputs, net.name)

@@ -202,12 +202,11 @@ def _intact(full: Route, study: str) -> Trial:
 
 def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
     """Return the counts, each once, or say which number cannot be meant."""
-    check_routes(repeats)
     given = at_most(counts, MOST_ROUTES, "counts") if isinstance(counts, Iterable) else [None]
-    if not all(map(is_whole, [*given, seed])):
+    if not all(map(is_whole, [*given, repeats, seed])):
         raise RouteError(
-            f"A random study cannot have counts={counts!r} and seed={seed!r}. Give a list of whole numbers, such as "
-            "[1, 2, 5], and a whole number."
+            f"A random study cannot have counts={counts!r}, repeats={repeats!r} and seed={seed!r}. Give a list "
+            "of whole numbers, such as [1, 2, 5], and whole numbers."
         )
     distinct = list(dict.fromkeys(map(int, given)))
     if repeats < 1 or seed < 0 or min(distinct, default=0) < 0:

@@ -9,6 +9,7 @@ tables/trained_networks.csv               one row a trained network and way to t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value != 0
+
+
 def _is_number_or_none(value: object) -> bool:
     return value is None or _is_number(value)
 
@@ -166,12 +171,13 @@ def _is_list_of_numbers(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(_is_number, value))
 
 
+_COUNTS = {"module", "n_images", "n_modules", "n_deleted", "repeat"}
 # What an entry of networks.json may hold.
 _IS_VALID: Mapping[str, Callable[[object], bool]] = {
     "name": _is_text,
     "title": _is_text,
     "role": _is_text,
-    "n_modules": _is_number,
+    "n_modules": _is_positive,
     "n_parameters": _is_number_or_none,
     "downsampling": _is_list_of_numbers,
     "n_classes": _is_number_or_none,
@@ -186,4 +192,14 @@ _IS_VALID: Mapping[str, Callable[[object], bool]] = {
 def _read_tables(directory: Path) -> dict[str, Table]:
     # A directory is that of a network whose name ends so.
     files = [path for path in sorted(directory.glob("*.csv")) if path.name[0] != "." and path.is_file()]
-    return {path.stem: load_table(path) for path in files}
+    return {path.stem: _checked(load_table(path), path) for path in files}
+
+
+def _checked(table: Table, path: Path) -> Table:
+    """Return a table whose counts and positions are finite. Raises StoreError for another one."""
+    for column in _COUNTS & set(table.columns):
+        if any(isinstance(value, float) and math.isinf(value) for value in table[column]):
+            raise StoreError(
+                f"The column {column} of {path} holds an infinite number; expected whole ones. Restore the file."
+            )
+    return table
