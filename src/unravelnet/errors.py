@@ -80,17 +80,28 @@ class UnforeseenError(UnravelError):
     """An error that nobody foresaw; the message says what was being done, and the cause is the error itself."""
 
 
+def first_line(error: BaseException) -> str:
+    """Give the first line of what an error says, without a full stop; its class where it says nothing.
+
+    >>> first_line(ValueError("first.\\nsecond")), first_line(KeyError())
+    ('first', 'KeyError')
+    """
+    return _first_line(error).rstrip(".") or type(error).__name__
+
+
 def one_line(error: BaseException) -> str:
     """Write an error in one line that ends as a sentence does.
 
     >>> one_line(ValueError("first\\nsecond"))
     'ValueError: first.'
     """
-    text = str(error).strip().partition("\n")[0].strip()
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]} ..."
-    name = type(error).__name__
+    text, name = _first_line(error), type(error).__name__
     return f"{name}: {text}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else f"{name}."
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0].strip()
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from unravelnet.errors import StoreError
+from unravelnet.errors import StoreError, first_line
 
 Value = str | int | float | bool | None
 Row = dict[str, Any]
@@ -97,7 +97,7 @@ def read(path: Path) -> tuple[list[str], list[Row]]:
     except FileNotFoundError as error:
         raise StoreError(f"There is no table {path}.") from error
     except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"{path} cannot be read as a table: {_first_line(error)}.") from error
+        raise StoreError(f"{path} cannot be read as a table: {first_line(error)}.") from error
     twice = [name for name, number in Counter(columns).items() if number > 1]
     if twice:
         raise StoreError(
@@ -225,7 +225,7 @@ def _array(name: str, values: list[Value]) -> Any:
     try:
         return pa.array(values)
     except (pa.ArrowException, ValueError) as error:
-        raise StoreError(f"{_first_line(error)}: {advice}") from error
+        raise StoreError(f"{first_line(error)}: {advice}") from error
 
 
 def _fit_float64(values: Iterable[Value]) -> bool:
@@ -237,7 +237,3 @@ def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:
 
     table = parquet.read_table(path)
     return table.column_names, table.to_pylist()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

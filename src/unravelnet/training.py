@@ -32,7 +32,7 @@ from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.devices import usable_device
 from unravelnet.directory_lock import locked
-from unravelnet.errors import CheckpointError, StoreError, TrainingError
+from unravelnet.errors import CheckpointError, StoreError, TrainingError, first_line
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
 from unravelnet.machine import choose_precision, in_precision
@@ -191,7 +191,7 @@ class _Training:
                 self.layout = choose_layout(self._run_once, channels_last=self.plan.channels_last)
         except (RuntimeError, ValueError, IndexError) as error:
             raise TrainingError(
-                f"{self.title} cannot take the images of {self.data.name}: {_first_line(error)} Make it with "
+                f"{self.title} cannot take the images of {self.data.name}: {first_line(error)}. Make it with "
                 "the input_shape of the data."
             ) from error
         self.data.check_labels(self.n_outputs, self.title)
@@ -535,7 +535,3 @@ def _give_back(buffers: list[tuple[nn.Module, dict[str, Tensor | None]]]) -> Non
             if buffer is not None and now is not None and now is not buffer:
                 buffer.copy_(now)
                 module._buffers[name] = buffer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") + "."

@@ -18,7 +18,7 @@ from unravelnet.capture.structure import module_path
 from unravelnet.capture.training_mode import TrainingComparison
 from unravelnet.capture.trial import awake, drawn_like
 from unravelnet.capture.untouched import left_as_it_was, seed_everything
-from unravelnet.errors import CaptureError
+from unravelnet.errors import CaptureError, first_line
 from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.route import Step
 
@@ -105,7 +105,7 @@ def _tried(model: nn.Module, exported: ExportedModel, rows: list[int]) -> tuple[
     try:
         return own, _output(model, exported, own)
     except Exception as error:
-        raise fixed_batch_size(len(rows), str(error).partition("\n")[0]) from error
+        raise fixed_batch_size(len(rows), first_line(error)) from error
 
 
 def _output(model: nn.Module, exported: ExportedModel, inputs: Inputs, seed: int = 0) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 from unravelnet._extras import require
 from unravelnet.data.loading import Split, check_split
 from unravelnet.data.text_data import TextData
-from unravelnet.errors import DataError
+from unravelnet.errors import DataError, first_line
 from unravelnet.files import usable_path
 
 BYTES = "bytes"
@@ -128,9 +128,9 @@ def _tokens_of(text: str, path: Path) -> _Tokens:
         # Numbers may be left out in a vocabulary, so that it is larger than it has words.
         vocabulary_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     except Exception as error:  # the package raises nothing more specific
-        reason = str(error).strip().partition("\n")[0]
         raise DataError(
-            f"The tokenizer {path} cannot be used: {reason}. Save it again with the model that it belongs to."
+            f"The tokenizer {path} cannot be used: {first_line(error)}. Save it again with the model that "
+            "it belongs to."
         ) from error
     if text and not ids:
         raise DataError(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.data import ImageData, TextData
-from unravelnet.errors import CaptureError, DataError
+from unravelnet.errors import CaptureError, DataError, first_line
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
 from unravelnet.output import Output, OutputName, tensors_of
 
@@ -73,7 +73,7 @@ def _check_takes_images(net: UnraveledNetwork, images: ImageData) -> None:
     except _MISFITS as error:
         raise DataError(
             f"{net.name} does not take the images of {images.name}, which are {shape_text(images.image_shape)} "
-            f"({_first_line(error)}). Give data of the size that it was made for."
+            f"({first_line(error)}). Give data of the size that it was made for."
         ) from error
 
 
@@ -98,12 +98,12 @@ def _check_takes_text(net: UnraveledNetwork, text: TextData) -> None:
         if _takes(net, torch.zeros_like(tokens)):
             raise DataError(
                 f"{net.name} does not know all tokens of {text.name}, which are numbered up to {text.largest_token} "
-                f"({_first_line(error)}). Give a model with a vocabulary of {text.vocabulary_size}, or the tokenizer "
+                f"({first_line(error)}). Give a model with a vocabulary of {text.vocabulary_size}, or the tokenizer "
                 "that belongs to this one."
             ) from error
         raise DataError(
             f"{net.name} does not take the text {text.name} as sequences of {text.length} tokens "
-            f"({_first_line(error)}). Give images, such as digits, or a language model: hf:NAME-OR-DIR."
+            f"({first_line(error)}). Give images, such as digits, or a language model: hf:NAME-OR-DIR."
         ) from error
 
 
@@ -118,7 +118,3 @@ def _takes(net: UnraveledNetwork, inputs: Tensor) -> bool:
 def _run(net: UnraveledNetwork, inputs: Tensor) -> Any:
     with in_evaluation_mode(net), torch.no_grad():
         return net(inputs)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
