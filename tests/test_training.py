@@ -507,9 +507,12 @@ def test_the_directory_of_a_training(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"learning_rate": 0.05}, "its learning_rate is 0.1, and here it is 0.05"),
-        ({"epochs": 5}, "its epochs is 4, and here it is 5"),
-        ({"seed": 1}, "its seed is 0, and here it is 1"),
+        (
+            {"learning_rate": 0.05},
+            "holds another training, with learning_rate = 0.1; learning_rate = 0.05 was given",
+        ),
+        ({"epochs": 5}, "holds another training, with epochs = 4; epochs = 5 was given"),
+        ({"seed": 1}, "holds another training, with seed = 0; seed = 1 was given"),
     ],
 )
 def test_another_training_in_the_same_directory_is_refused(tmp_path, changes, message):
@@ -525,9 +528,11 @@ def test_another_training_in_the_same_directory_is_refused(tmp_path, changes, me
 
 def test_another_network_or_other_data_in_the_same_directory_is_refused(tmp_path):
     train(small(), some_digits(), out=tmp_path, **settings())
-    with pytest.raises(TrainingError, match=r"its network is 'preact-resnet8 .*'preact-resnet14"):
+    with pytest.raises(
+        TrainingError, match=r"another training, with network = 'preact-resnet8 .*'preact-resnet14"
+    ):
         train(small(14), some_digits(), out=tmp_path, **settings())
-    with pytest.raises(TrainingError, match="its data is 'digits"):
+    with pytest.raises(TrainingError, match="another training, with data = 'digits"):
         train(small(), some_digits(95), out=tmp_path, **settings())
 
 
