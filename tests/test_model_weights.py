@@ -418,7 +418,7 @@ def test_missing_weights_are_refused_or_said_in_every_row(file, tmp_path, caplog
         net = load(f"{file}:Net", weights=path, allow_missing=True)
     # The name stands in every row of every table.
     assert net.name == "mine.py:Net (2 tensors missing)"
-    assert "2 tensors were missing and are as they were drawn: head.weight, head.bias." in caplog.text
+    assert "2 tensors were missing and keep their random values: head.weight, head.bias." in caplog.text
     assert net.fingerprint() == load(f"{file}:Net", weights=path, allow_missing=True).fingerprint()
 
 

@@ -150,9 +150,7 @@ def evaluate(
 
 def _check_options(confidence: float, until_ci: float | None, seed: int, precision: PrecisionChoice) -> None:
     if not 0 < confidence < 1:
-        raise EvaluationError(
-            f"A confidence of {confidence} cannot be; give a number between 0 and 1, as 0.95."
-        )
+        raise EvaluationError(f"The confidence is {confidence}; give a number between 0 and 1, such as 0.95.")
     check_half_width(until_ci)
     check_seed(seed)
     check_precision(precision)

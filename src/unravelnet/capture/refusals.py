@@ -78,7 +78,7 @@ def check_runs(model: nn.Module, given: Arguments, part: Arguments) -> None:
         return
     if _failure_on(model, given) is None:
         raise CaptureError(
-            f"{name} cannot be captured: it runs on the example, and not on two rows of it{_user_frame(error)}: "
+            f"{name} cannot be captured: it runs on the example, but not on two rows of it{_user_frame(error)}: "
             f"{one_line(error)} The first dimension must be a batch of items that stand by themselves. Where it "
             "counts something else, as the nodes of a graph, capture a wrapper that takes a batch of whole graphs."
         ) from error
@@ -138,8 +138,8 @@ def _obstacle(error: Exception) -> str:
         )
     if "fake tensor in the exported program" in text:
         return (
-            "it reads a tensor behind the back of torch.export, as .data does. Write .detach() instead of .data in "
-            "its forward methods."
+            "it reads a tensor in a way that torch.export cannot see, as .data does. Write .detach() "
+            "instead of .data in its forward methods."
         )
     return (
         f"it runs on the example, and torch.export, which reads its graph, cannot follow it{place}: "

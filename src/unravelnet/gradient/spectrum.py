@@ -172,9 +172,7 @@ class _Options:
         if self.draws < (0 if self.method == "exact" else 1):
             raise EvaluationError(f"{self.draws} draws cannot be made; give draws=1 or more.")
         if self.max_length is not None and not (is_whole(self.max_length) and self.max_length >= 0):
-            raise EvaluationError(
-                f"A longest length of {self.max_length} cannot be; give max_length=0 or more."
-            )
+            raise EvaluationError(f"max_length is {self.max_length}; give max_length=0 or more.")
         if self.normalisation == "batch" and (self.method, self.per) != ("sampled", "batch"):
             raise EvaluationError(
                 "With the statistics of the batch images change each other's gradients, so that no image has paths "

@@ -168,7 +168,7 @@ def say_random(name: str) -> str:
 def say_missing(name: str, missing: Sequence[str]) -> str:
     """Note that a model lacks stored values of some tensors, and return the name that says so in every table."""
     _log.info(
-        "%s: %d tensors were missing and are as they were drawn: %s.", name, len(missing), listed(missing)
+        "%s: %d tensors were missing and keep their random values: %s.", name, len(missing), listed(missing)
     )
     return f"{name} ({len(missing)} tensors missing)"
 

@@ -46,7 +46,7 @@ def check_numbers(found: Found) -> None:
     ]
     if spoilt:
         raise CheckpointError(
-            f"{found.name} has weights that are not a number (NaN): {listed(spoilt)}. Its training went astray, or the "
+            f"{found.name} has weights that are not a number (NaN): {listed(spoilt)}. Its training diverged, or the "
             "file is damaged; give other weights."
         )
 
