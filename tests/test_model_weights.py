@@ -310,7 +310,7 @@ def test_content_without_tensors_by_name_is_described(tmp_path, content, what):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.pop("0.bias"), r"missing: 0\.bias\. .* --allow-missing goes on"),
+        (lambda state: state.pop("0.bias"), r"missing: 0\.bias\. .* --allow-missing continues"),
         (
             lambda state: [state.pop(name) for name in list(state)[1:]],
             r"missing: 0\.bias, 1\.weight, .* and 4 more",
