@@ -292,7 +292,7 @@ def test_a_name_that_is_a_pattern_is_told(tmp_path):
         ("./nul\0", PathError, "names nothing"),
         ("", PathError, "names nothing"),
         ("\udcff", PathError, "is not written in UTF-8"),
-        ("/dev/null", DataError, "There is no directory /dev/null"),
+        ("/dev/null", PathError, "is a device, a pipe or a socket"),
         (3, DataError, "got a value of type int"),
         (None, DataError, "got a value of type NoneType"),
     ],
