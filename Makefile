@@ -6,7 +6,7 @@ BIN := .venv/bin
 TESTS_OF_ARITHMETIC := $(wildcard tests/gradient/test_*.py) $(patsubst %,tests/test_%.py,\
     ensembles evaluation fused_normalisation inference memory_layout precision training)
 
-.PHONY: demo test test-avx2 benchmark lint clean
+.PHONY: demo test test-avx2 test-oldest benchmark lint clean
 
 demo: .venv/ready
 	@echo 'Trains three networks on the digits of scikit-learn, takes them apart and writes demo/report.html.' >&2
@@ -22,6 +22,11 @@ test: .venv/ready-to-develop
 test-avx2: .venv/ready-to-develop
 	@ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(TESTS_OF_ARITHMETIC)
 
+# With the oldest dependencies, in an environment of their own: several gigabytes, since torch has no small build of
+# that age. Warnings are no errors there: old packages warn of each other.
+test-oldest: .venv-oldest/ready
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -q -n 2 --dist loadfile -o filterwarnings=default
+
 # On a machine that does nothing else; a quarter of an hour.
 benchmark: .venv/ready-to-develop
 	@$(BIN)/python -m benchmarks
@@ -32,7 +37,7 @@ lint: .venv/ready-to-develop
 	@$(BIN)/mypy --no-error-summary
 
 clean:
-	@rm -rf .venv demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf .venv .venv-oldest demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # $(call install,EXTRAS): the constraints are in effect for everything, torch included.
 define install
@@ -49,5 +54,10 @@ endef
 .venv/ready-to-develop: pyproject.toml constraints.txt
 	$(call install,[dev$(comma)timm$(comma)transformers])
 	@touch .venv/ready
+
+.venv-oldest/ready: pyproject.toml constraints-oldest.txt
+	@test -x .venv-oldest/bin/pip || $(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install -q -c constraints-oldest.txt -e '.[dev$(comma)timm$(comma)transformers]'
+	@touch $@
 
 comma := ,
