@@ -20,7 +20,9 @@ def pinned(name: str) -> dict[str, Version]:
 
 def lower_bounds() -> dict[str, Version]:
     extras = PROJECT["optional-dependencies"]
-    requirements = [Requirement(line) for line in (*PROJECT["dependencies"], *extras["timm"], *extras["transformers"])]
+    requirements = [
+        Requirement(line) for line in (*PROJECT["dependencies"], *extras["timm"], *extras["transformers"])
+    ]
     return {r.name: Version(next(iter(r.specifier)).version) for r in requirements}
 
 
