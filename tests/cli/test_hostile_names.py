@@ -73,9 +73,10 @@ def test_every_way_to_print(capsys):
 def test_names_of_modules(form, call, tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
     ran = call("inspect", tmp_path / "model.py:make", "--input-shape", "8", *form)
-    assert ran.status == 0, ran.err
-    assert "u202egpj" in ran.out
-    assert_no_terminal_obeys(ran.out + ran.err)
+    assert_one_sentence(ran)
+    assert ran.status == 2
+    assert "u202egpj', which would be read as code" in ran.err
+    assert_no_terminal_obeys(ran.err)
 
 
 def test_names_of_tensors_and_paths_in_errors(call, trained, tmp_path):
