@@ -157,8 +157,8 @@ def silenced(model: nn.Module, block: str) -> nn.Module:
 
 def test_deleting_every_module_of_a_vit_leaves_embedding_and_head() -> None:
     model = library("timm").create_model("vit_tiny_patch16_224", depth=2).eval()
-    net: UnraveledNetwork = un.unravel(model, images())
-    x = images()
+    net: UnraveledNetwork = un.unravel(model, images(224))
+    x = images(224)
     with torch.no_grad():
         embedded = model.norm_pre(model._pos_embed(model.patch_embed(x)))
         expected = model.forward_head(model.norm(embedded))
