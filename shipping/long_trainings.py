@@ -118,7 +118,8 @@ class _Log:
     def __init__(self, training: LongTraining, path: Path) -> None:
         self.name, self.path, self.began, self.epoch = training.name, path, time.perf_counter(), 0
         machine = provenance.collect()
-        self.machine = {name: machine.get(name) for name in ("cpu", "cores", "torch", "commit")}
+        self.machine = {name: machine[name] for name in ("cpu", "cores", "commit")}
+        self.machine["torch"] = torch.__version__
 
     def on_batch(self, status: TrainingStatus) -> None:
         """Write the epoch before, when a new one has begun."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
@@ -47,5 +48,6 @@ def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
         room.train_long(stopped, "cifar10", tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert [(line["network"], line["epoch"]) for line in lines] == [(n, e) for n in "ab" for e in (1, 2, 3)]
+    assert {line["torch"] for line in lines} == {torch.__version__}
     assert (tmp_path / "a" / "history.csv").read_bytes() == first
     assert len(load_table(tmp_path / "b" / "history.csv")) == 3
