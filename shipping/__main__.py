@@ -14,6 +14,7 @@ from pathlib import Path
 from shipping.add import add
 from shipping.long_trainings import PAPER_RECIPE, PROCESSOR_RECIPE, long_trainings, train_long
 from shipping.table import write_table
+from unravelnet.data import load
 from unravelnet.errors import UnravelError
 
 _ROOT = Path(__file__).parents[1]
@@ -30,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(write_table(_ROOT))
         else:
             recipe = PAPER_RECIPE if options.recipe == "paper" else PROCESSOR_RECIPE
-            train_long(long_trainings(recipe, options.seeds), options.data, options.out)
+            splits = load(options.data, "train"), load(options.data, "test")
+            train_long(long_trainings(recipe, options.seeds), *splits, options.out, at_once=options.at_once)
     except UnravelError as error:
         print(f"shipping: {error}", file=sys.stderr)
         return _MISUSE
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         help="100 epochs of the shipped recipe, or the paper's 164",
     )
     training.add_argument("--seeds", type=int, default=1, help="seeds of the networks that are compared")
+    training.add_argument("--at-once", type=int, default=1, help="networks trained side by side, on a GPU")
     return parser
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unravelnet import provenance, zoo
-from unravelnet.data import ImageData, load
+from unravelnet.data import ImageData
+from unravelnet.network import UnraveledNetwork
 from unravelnet.record import load_table
 from unravelnet.training import HISTORY_FILE, train
-from unravelnet.training_plan import TrainingPlan, TrainingStatus
+from unravelnet.training_plan import TrainingPlan
 
 LOG_FILE = "log.jsonl"
 NETWORK = "preact-resnet110"
@@ -79,32 +83,48 @@ def _trainings(recipe: TrainingPlan, n_seeds: int) -> Iterator[LongTraining]:
             )
 
 
-def train_long(trainings: list[LongTraining], data: str, out: Path) -> None:
+def train_long(
+    trainings: list[LongTraining], images: ImageData, test_images: ImageData, out: Path, *, at_once: int = 1
+) -> None:
     """Train each network to its end, in order; finished ones are passed over.
 
-    `data`: its training split is learnt, its test split tests every fifth epoch. `out`: one directory a network. Raises
-    DataError for data that is not there and TrainingError where a directory holds another training.
+    `images` are learnt, and `test_images` tested every fifth epoch. `out`: one directory a network. `at_once`: networks
+    that are trained side by side, which a GPU gains from. Raises TrainingError where a directory holds another
+    training.
     """
-    images, test_images = load(data, "train"), load(data, "test")
-    for training in trainings:
-        if not _is_finished(out / training.name, training.plan.epochs):
-            _train_one(training, images, test_images, out)
+    todo = [training for training in trainings if not _is_finished(out / training.name, training.plan.epochs)]
+    # All of them before the first training: initial weights are drawn from the one generator of the process.
+    networks = [_network(training, images) for training in todo]
+    with ThreadPoolExecutor(at_once) as pool:
+        jobs = [
+            pool.submit(_train_one, net, training, images, test_images, out)
+            for net, training in zip(networks, todo, strict=True)
+        ]
+        for job in jobs:
+            job.result()
 
 
-def _train_one(training: LongTraining, images: ImageData, test_images: ImageData, out: Path) -> None:
-    net = zoo.create(
+def _network(training: LongTraining, images: ImageData) -> UnraveledNetwork:
+    return zoo.create(
         NETWORK, n_classes=images.n_classes, input_shape=images.image_shape, seed=training.plan.seed
     )
+
+
+def _train_one(
+    net: UnraveledNetwork, training: LongTraining, images: ImageData, test_images: ImageData, out: Path
+) -> None:
     log = _Log(training, out / LOG_FILE)
-    train(
-        net,
-        images,
-        plan=training.plan,
-        out=out / training.name,
-        validation=test_images,
-        on_batch=log.on_batch,
-    )
-    log.write(training.plan.epochs)
+    own_stream = torch.cuda.stream(torch.cuda.Stream()) if torch.cuda.is_available() else nullcontext()
+    with own_stream:
+        train(
+            net,
+            images,
+            plan=training.plan,
+            out=out / training.name,
+            validation=test_images,
+            progress=log.progress,
+        )
+    log.write()
 
 
 def _is_finished(directory: Path, epochs: int) -> bool:
@@ -116,22 +136,28 @@ class _Log:
     """Writes a line for every epoch that is done: what, where, how long since this call began."""
 
     def __init__(self, training: LongTraining, path: Path) -> None:
-        self.name, self.path, self.began, self.epoch = training.name, path, time.perf_counter(), 0
+        self.name, self.path, self.began = training.name, path, time.perf_counter()
+        history = path.parent / training.name / HISTORY_FILE
+        self.epoch = len(load_table(history)) if history.exists() else 0
+        self.is_first = True
         machine = provenance.collect()
         self.machine = {name: machine[name] for name in ("cpu", "cores", "commit")}
+        self.machine["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         self.machine["torch"] = torch.__version__
 
-    def on_batch(self, status: TrainingStatus) -> None:
-        """Write the epoch before, when a new one has begun."""
-        if self.epoch and status.epoch != self.epoch:
-            self.write(self.epoch)
-        self.epoch = status.epoch
+    def progress(self, batches: Iterable[Tensor]) -> Iterable[Tensor]:
+        """Write the epoch before, now that the next one begins: it is on disk."""
+        if not self.is_first:
+            self.write()
+        self.is_first = False
+        return batches
 
-    def write(self, epoch: int) -> None:
+    def write(self) -> None:
         """Add a line; only whole lines are ever written."""
+        self.epoch += 1
         line: dict[str, Any] = {
             "network": self.name,
-            "epoch": epoch,
+            "epoch": self.epoch,
             "minutes": round((time.perf_counter() - self.began) / 60, 2),
             "threads": torch.get_num_threads(),
             **self.machine,

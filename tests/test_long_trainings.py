@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
@@ -18,9 +19,9 @@ QUICK = TrainingPlan(epochs=3, schedule="one-cycle", batch_size=32, test_every=1
 
 @pytest.fixture
 def small(monkeypatch):
-    """A small network on a few digits in the place of ResNet-110 on CIFAR-10."""
+    """A small network in the place of ResNet-110, and a few digits in the place of CIFAR-10."""
     monkeypatch.setattr(room, "NETWORK", "preact-resnet8")
-    monkeypatch.setattr(room, "load", lambda data, split: load("digits", split, limit=64))
+    return load("digits", "train", limit=64), load("digits", "test", limit=64)
 
 
 def test_what_is_compared_differs_in_its_routes_only():
@@ -42,12 +43,25 @@ def test_further_seeds_are_of_the_two_networks_that_are_compared():
 
 def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
     stopped = [LongTraining("a", QUICK), LongTraining("b", QUICK.changed({"seed": 1}))]
-    room.train_long(stopped[:1], "cifar10", tmp_path)
+    room.train_long(stopped[:1], small[0], small[1], tmp_path)
     first = (tmp_path / "a" / "history.csv").read_bytes()
     for _ in range(2):
-        room.train_long(stopped, "cifar10", tmp_path)
+        room.train_long(stopped, small[0], small[1], tmp_path)
     lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert [(line["network"], line["epoch"]) for line in lines] == [(n, e) for n in "ab" for e in (1, 2, 3)]
     assert {line["torch"] for line in lines} == {torch.__version__}
     assert (tmp_path / "a" / "history.csv").read_bytes() == first
     assert len(load_table(tmp_path / "b" / "history.csv")) == 3
+
+
+def test_side_by_side_is_one_after_the_other(small, tmp_path):
+    trainings = [
+        LongTraining(str(seed), QUICK.changed({"seed": seed, "routes": "exactly:2"})) for seed in range(3)
+    ]
+    room.train_long(trainings, small[0], small[1], tmp_path / "one")
+    room.train_long(trainings, small[0], small[1], tmp_path / "three", at_once=3)
+    for training in trainings:
+        weights = [
+            load_file(tmp_path / way / training.name / "weights.safetensors") for way in ("one", "three")
+        ]
+        assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())

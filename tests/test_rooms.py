@@ -66,6 +66,7 @@ FLOORS = {
         "output",
         "prefix_tree",
         "reach",
+        "replay",
         "targets",
         "training",
         "training_data",

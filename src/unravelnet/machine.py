@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -64,9 +65,22 @@ def _highest_instructions() -> str:
     return next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
 
 
-def in_precision(device: torch.device, precision: PrecisionChoice) -> torch.autocast:
-    """Give the context in which torch computes in a precision; "auto" is float32 until it has been decided on."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Give convolutions in float32 all their bits: on CUDA torch takes the ten of TF32 unless it is told not to."""
+    was = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = was
+
+
+@contextlib.contextmanager
+def in_precision(device: torch.device, precision: PrecisionChoice) -> Iterator[None]:
+    """Let torch compute in a precision; "auto" is float32 until it has been decided on."""
+    with full_float32(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
 
 
 def choose_precision(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -35,11 +35,12 @@ from unravelnet.directory_lock import locked
 from unravelnet.errors import CheckpointError, StoreError, TrainingError, first_line
 from unravelnet.files import writable_directory
 from unravelnet.fused_normalisation import fused_normalisations, load_operator
-from unravelnet.machine import choose_precision, in_precision
+from unravelnet.machine import choose_precision, full_float32, in_precision
 from unravelnet.memory_layout import Layout, choose_layout, lay, place
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.precision import PRECISIONS, Precision
 from unravelnet.record import Table, load_table
+from unravelnet.replay import CudaGraphs, Replay, can_be_replayed
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, training_targets
 from unravelnet.training_directory import HISTORY_FILE
@@ -149,12 +150,17 @@ class _Training:
                 self._identify()
                 self._scale_branches()
                 self.optimiser = self._make_optimiser()
+                self.replay = self._make_replay()
                 if found is not None:
                     self._restore(found)
                 self._open_directory(is_new=found is None)
                 self.started, self.epochs_before = time.perf_counter(), self.epoch
-                fused = fused_normalisations(self.net) if self.is_fused else contextlib.nullcontext()
-                with self.layout.in_use(), fused:
+                fused = (
+                    fused_normalisations(self.net)
+                    if self.is_fused and not self.replay
+                    else contextlib.nullcontext()
+                )
+                with self.layout.in_use(), fused, full_float32():
                     yield
             finally:
                 lay(self.net, Layout(channels_last=False), home)
@@ -175,6 +181,8 @@ class _Training:
         # Only of zoo networks is it known that nothing but the next layer reads what a normalisation gives.
         if not self.plan.fused and not (self.plan.fused is None and pays and recipe_or_none(self.net)):
             return False
+        if self.device.type == "cuda":
+            return True  # compiled with the pieces that are replayed
         can_be = load_operator()
         if self.plan.fused and not can_be:
             raise TrainingError(
@@ -249,13 +257,42 @@ class _Training:
     def _make_optimiser(self) -> torch.optim.SGD:
         for parameter in self.net.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        return torch.optim.SGD(
+        on_gpu = self.device.type == "cuda"
+        rate = self.plan.peak_learning_rate
+        optimiser = torch.optim.SGD(
             self.net.parameters(),
-            lr=self.plan.peak_learning_rate,
+            # A replayed step reads the rate on the device, where it can be changed.
+            lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
             momentum=self.plan.momentum,
             weight_decay=self.plan.weight_decay,
             nesterov=self.plan.momentum > 0,
-            foreach=True,
+            foreach=not on_gpu,
+            fused=on_gpu,
+        )
+        if on_gpu and self.plan.momentum:
+            for parameter in self.net.parameters():
+                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimiser
+
+    def _make_replay(self) -> Replay | None:
+        """Prepare to replay full batches. Raises TrainingError where that was asked for and cannot be."""
+        fits = self.device.type == "cuda" and can_be_replayed(self.net, self.data.probe()[0])
+        if self.plan.replayed and not fits:
+            raise TrainingError(
+                f"The training setting replayed is True, and {self.title} on {self.device} cannot be replayed: that "
+                "needs a CUDA device, and a network that reads one tensor and hands nothing past its modules. Leave "
+                "the setting out."
+            )
+        # Of captured networks it is not known whether they look at values while they run, which no graph can.
+        if not fits or self.plan.replayed is False or not (self.plan.replayed or recipe_or_none(self.net)):
+            return None
+        return Replay(
+            self.net,
+            self.optimiser,
+            CudaGraphs(),
+            autocast=lambda: in_precision(self.device, self.plan.precision),
+            label_smoothing=self.plan.label_smoothing,
+            compiled=self.is_fused,
         )
 
     # -- one epoch --
@@ -271,11 +308,13 @@ class _Training:
             if on_batch is not None:
                 on_batch(self._status(sums, began))
         images_per_second = sums.n / (time.perf_counter() - began)
+        if not math.isfinite(sums.loss):
+            raise self._diverged(f"The loss is {sums.loss} in")
         self._check_weights()
         row = {
             "epoch": self.epoch + 1,
-            "train_loss": sums.loss / sums.n,
-            "train_error_rate": sums.wrong / sums.n,
+            "train_loss": sums.loss,
+            "train_error_rate": sums.error_rate,
             "test_error_rate": self._test_error_rate(),
             "learning_rate": self._learning_rate,
             "images_per_second": images_per_second,
@@ -291,6 +330,11 @@ class _Training:
         self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
         batch = self.data.batch(positions, self.plan.image_size_at(self.epoch))
         targets = training_targets(batch[1], self.n_outputs, self.data.name)
+        if self.replay is not None and len(targets) == self.plan.batch_size:
+            placed = cast(Tensor, place(batch[0], self.layout, self.device))
+            loss_sum, n_wrong = self.replay.step(placed, targets, self._draw_route() or self.net.full_route)
+            sums.add(loss_sum, n_wrong, len(targets))
+            return
         # Zero, not None: a parameter of a skipped branch has gradient zero, and still decays and coasts.
         self.optimiser.zero_grad(set_to_none=False)
         with in_precision(self.device, self.plan.precision):
@@ -301,12 +345,16 @@ class _Training:
             raise self._diverged(f"The loss is {value} in batch {sums.batch + 1} of")
         loss.backward()
         self.optimiser.step()
-        sums.add(value, logits.detach(), targets)
+        sums.add(value * len(targets), _n_wrong(logits.detach(), targets), len(targets))
 
     def _set_learning_rate(self, iteration: int) -> None:
         n_iterations = self.plan.epochs * self.data.n_batches
+        rate = self.plan.learning_rate_at(iteration, n_iterations)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.learning_rate_at(iteration, n_iterations)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     @property
     def _learning_rate(self) -> float:
@@ -335,8 +383,8 @@ class _Training:
         with torch.no_grad(), in_precision(self.device, self.plan.precision):
             for batch in self.validation:
                 targets = training_targets(batch[1], self.n_outputs, self.validation.name)
-                sums.add(0.0, self._logits(batch), targets)
-        return sums.wrong / sums.n
+                sums.add(0.0, _n_wrong(self._logits(batch), targets), len(targets))
+        return sums.error_rate
 
     def _status(self, sums: _Sums, began: float) -> TrainingStatus:
         now = time.perf_counter()
@@ -347,8 +395,8 @@ class _Training:
             n_epochs=self.plan.epochs,
             batch=sums.batch,
             n_batches=self.data.n_batches,
-            loss=sums.loss / sums.n,
-            error_rate=sums.wrong / sums.n,
+            loss=sums.loss,
+            error_rate=sums.error_rate,
             images_per_second=sums.n / (now - began),
             seconds_left=(now - self.started) / n_done * n_left,
         )
@@ -500,17 +548,33 @@ class _Training:
 
 
 class _Sums:
-    """Running sums over mini-batches; ratios are taken when somebody looks."""
+    """Running sums over mini-batches, on the device where they arise; ratios are taken when somebody looks."""
 
     def __init__(self) -> None:
-        self.batch = self.n = self.wrong = 0
-        self.loss = 0.0
+        self.batch = self.n = 0
+        self._wrong: int | Tensor = 0
+        self._loss: float | Tensor = 0.0
 
-    def add(self, mean_loss: float, logits_BC: Tensor, targets_B: Tensor) -> None:
+    def add(self, loss: float | Tensor, wrong: int | Tensor, n: int) -> None:
+        """Add a mini-batch: its summed loss, and how many of its n images are taken for another class."""
         self.batch += 1
-        self.n += len(targets_B)
-        self.wrong += int((logits_BC.argmax(1).cpu() != targets_B).sum())
-        self.loss += mean_loss * len(targets_B)
+        self.n += n
+        self._wrong = self._wrong + wrong
+        self._loss = self._loss + loss
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of an image."""
+        return float(self._loss) / self.n
+
+    @property
+    def error_rate(self) -> float:
+        """The share of images that are taken for another class."""
+        return int(self._wrong) / self.n
+
+
+def _n_wrong(logits_BC: Tensor, targets_B: Tensor) -> int:
+    return int((logits_BC.argmax(1).cpu() != targets_B).sum())
 
 
 def _with_learning_rate(plan: TrainingPlan, net: UnraveledNetwork) -> TrainingPlan:

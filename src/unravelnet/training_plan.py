@@ -54,10 +54,11 @@ class TrainingPlan:
     images over equal parts of the training, such as "16,24,32": smaller ones cost less, and the last should be that
     of the data; empty: always as they are. `test_every`: epochs from one test on the validation data to the next;
     the last epoch is always tested. `fused`: batch normalisation and ReLU as one operation, the same up to rounding
-    and faster on a CPU; None: for zoo networks, where the training takes some minutes. `device`: "auto" takes CUDA
-    where there is one. `keep_epochs`: after which epochs the weights are kept for good, such as "0,1,2,5,10" or
-    "all"; 0 is before the first, and if any are kept, the last are. Raises TrainingError for impossible
-    settings.
+    and faster, on a CPU with an operation of ours, on CUDA compiled by torch; None: on a CPU, for zoo networks, where
+    the training takes some minutes. `replayed`: modules are recorded as CUDA graphs, each launched as a whole; None:
+    for zoo networks on CUDA. `device`: "auto" takes CUDA where there is one. `keep_epochs`: after which epochs the
+    weights are kept for good, such as "0,1,2,5,10" or "all"; 0 is before the first, and if any are kept, the last
+    are. Raises TrainingError for impossible settings.
     """
 
     epochs: int = 164
@@ -77,6 +78,7 @@ class TrainingPlan:
     image_sizes: str = ""
     test_every: int = 1
     fused: bool | None = None
+    replayed: bool | None = None
     seed: int = 0
     device: str = "auto"
     keep_epochs: str = ""

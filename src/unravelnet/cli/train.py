@@ -112,10 +112,18 @@ def train(
         bool | None,
         typer.Option(
             "--fused/--no-fused",
-            help="Compute normalisation and ReLU as one operation, on a CPU. [default: for trainings of some minutes]",
+            help="Compute normalisation and ReLU as one operation. [default: on a CPU, for trainings of some minutes]",
             show_default=False,
         ),
     ] = _PLAN.fused,
+    replayed: Annotated[
+        bool | None,
+        typer.Option(
+            "--replayed/--no-replayed",
+            help="Record each module as a CUDA graph and replay it. [default: on CUDA]",
+            show_default=False,
+        ),
+    ] = _PLAN.replayed,
     seed: SeedOption = _PLAN.seed,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Device to train on: auto, cpu or cuda.")
@@ -155,6 +163,7 @@ def train(
         "image_sizes": image_sizes,
         "test_every": test_every,
         "fused": fused,
+        "replayed": replayed,
         "seed": seed,
         "device": device,
         "keep_epochs": keep_epochs,

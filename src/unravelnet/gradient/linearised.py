@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.loss import Loss
+from unravelnet.machine import full_float32
 from unravelnet.misfit import taking
 from unravelnet.network import (
     Inputs,
@@ -351,7 +352,7 @@ def fixed(net: nn.Module) -> Iterator[None]:
     try:
         for parameter in learned:
             parameter.requires_grad_(False)
-        with in_evaluation_mode(net), torch.no_grad():
+        with in_evaluation_mode(net), torch.no_grad(), full_float32():
             yield
     finally:
         for parameter in learned:
