@@ -16,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,15 +31,15 @@ Run = Callable[[Tensor], Tensor]
 Autocast = Callable[[], contextlib.AbstractContextManager[object]]
 
 _WARM_UPS = 3
+_KINDS_OF_MODULES = 256
 # Two threads that record disturb each other; replays do not.
 _recording = threading.RLock()
 
 
 class CudaGraphs:
-    """Records work as CUDA graphs, which share their memory: replay them on one stream only."""
+    """Records work as CUDA graphs, each with memory of its own: pieces are replayed in any order."""
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()
 
     def __call__(self, work: Work, touched: Sequence[Tensor]) -> Work:
@@ -53,7 +54,7 @@ class CudaGraphs:
                     for _ in range(_WARM_UPS):
                         work()
                     graph = torch.cuda.CUDAGraph()
-                    graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+                    graph.capture_begin(capture_error_mode="thread_local")
                     work()
                     graph.capture_end()
                 _put_back(touched, before)
@@ -70,6 +71,15 @@ def _algorithms_tried() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.benchmark = was
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """Let torch compile as many kinds of modules as there are, with a backward pass that may run several times."""
+    dynamo: Any = torch._dynamo.config
+    functorch: Any = torch._functorch.config
+    with dynamo.patch(recompile_limit=_KINDS_OF_MODULES), functorch.patch(donated_buffer=False):
+        yield
 
 
 def run_again(work: Work, touched: Sequence[Tensor]) -> Work:
@@ -101,7 +111,7 @@ class _Piece:
         self.after.stream.copy_(self._y.detach())
 
     def _backward(self) -> None:
-        # Kept, so that the memory of what was saved for this piece is not given to the next one that is recorded.
+        # Kept, because a recorder may run this several times.
         own, *gradients = torch.autograd.grad(
             self._y, [self._x, *self._parameters], self.after.gradient, retain_graph=True, allow_unused=True
         )
@@ -226,7 +236,7 @@ class _Recording:
         yield from self._transitions(chain, len(self.net.transitions))
 
     def _runner(self, module: ResidualModule, step: Step) -> Run:
-        run = torch.compile(module, fullgraph=True) if self._compiled else module
+        run = torch.compile(module, fullgraph=True, dynamic=False) if self._compiled else module
         return lambda x: run(x, step.mode)
 
     def _transitions(self, start: int, end: int) -> Iterator[tuple[tuple[object, ...], Run, nn.Module]]:
@@ -238,9 +248,9 @@ class _Recording:
         key = (*key, id(before))
         if key not in self._pieces:
             run = self._in_autocast(run)
-            with _recording:
+            with _recording, _compiling():
                 with _unchanged(part.buffers()):
-                    after = self._wire_for(run(before.stream.clone()).detach())
+                    after = self._wire_for(run(before.stream.clone().requires_grad_()).detach())
                 self._pieces[key] = _Piece(run, part, before, after, self._record)
         return self._pieces[key]
 
