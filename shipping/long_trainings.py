@@ -39,7 +39,7 @@ PROCESSOR_RECIPE = TrainingPlan(
     label_smoothing=0.1,
     precision="bfloat16",
     image_sizes="16,24,32,32",
-    test_every=5,
+    test_every=10,
     keep_epochs=_EVERY_TENTH,
 )
 # He et al. 2015 and 2016: 164 epochs, 0.1 divided by ten after 82 and 123, warm-up, weight decay 1e-4.

@@ -72,7 +72,8 @@ def routes_through(net):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_replayed_steps_are_plain_steps_bit_for_bit(name, smoothing):
+@pytest.mark.parametrize("whole", [False, True])
+def test_replayed_steps_are_plain_steps_bit_for_bit(name, smoothing, whole):
     net = NETWORKS[name]()
     other = copy.deepcopy(net)
     routes = routes_through(net)
@@ -83,6 +84,8 @@ def test_replayed_steps_are_plain_steps_bit_for_bit(name, smoothing):
         with_optimiser(other),
         run_again,
         autocast=contextlib.nullcontext,
+        batch_size=16,
+        every=net.full_route if whole else None,
         label_smoothing=smoothing,
     )
     for (images, targets), route, loss in zip(batches, routes, expected, strict=True):
@@ -101,14 +104,15 @@ def test_batches_of_several_shapes_have_recordings_of_their_own():
     batches = [*batches_of([8, 16, 8]), *batches_of([8, 8], n_pixels=12)]
     routes = [net.full_route] * len(batches)
     plain_steps(net, batches, routes, 0.0)
-    replay = Replay(other, with_optimiser(other), run_again, autocast=contextlib.nullcontext)
+    replay = Replay(other, with_optimiser(other), run_again, autocast=contextlib.nullcontext, batch_size=8)
     for (images, targets), route in zip(batches, routes, strict=True):
         replay.step(images, targets, route)
     for key, tensor in net.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[key]), key
 
 
-def test_recording_leaves_everything_as_it_was():
+@pytest.mark.parametrize("whole", [False, True])
+def test_recording_leaves_everything_as_it_was(whole):
     """A recorder that runs the work several times, as graphs are warmed up, changes nothing but through the steps."""
     net = NETWORKS["projections everywhere"]()
     other = copy.deepcopy(net)
@@ -127,7 +131,8 @@ def test_recording_leaves_everything_as_it_was():
     optimiser = with_optimiser(other)
     for parameter in other.parameters():
         optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    replay = Replay(other, optimiser, warming_up, autocast=contextlib.nullcontext)
+    every = net.full_route if whole else None
+    replay = Replay(other, optimiser, warming_up, autocast=contextlib.nullcontext, batch_size=8, every=every)
     for (images, targets), route in zip(batches, routes, strict=True):
         replay.step(images, targets, route)
     for key, tensor in net.state_dict().items():

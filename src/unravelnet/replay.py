@@ -12,6 +12,7 @@ back. A piece copies the stream in, because the module behind it will write to t
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -127,15 +128,16 @@ class Replay:
     >>> for parameter in net.parameters():
     ...     parameter.grad = torch.zeros_like(parameter)
     >>> optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    >>> replay = Replay(net, optimiser, run_again, autocast=contextlib.nullcontext)
+    >>> replay = Replay(net, optimiser, run_again, autocast=contextlib.nullcontext, batch_size=8)
     >>> images, targets = torch.randn(8, 1, 8, 8), torch.arange(8)
     >>> losses = [float(replay.step(images, targets, net.full_route.delete(1))[0]) for _ in range(9)]
     >>> losses[-1] < losses[0]
     True
 
-    `record`: how work is recorded. `compiled`: torch compiles each module before, once for those that are alike.
-    `autocast`: gives the context of the forward pass. Parameters have their `.grad`, and the optimiser its state,
-    before the first step, and keep them.
+    `record`: how work is recorded. `autocast`: gives the context of the forward pass. `batch_size`: batches of another
+    size are run without recording. `every`: the route that all steps take, where there is one: it is recorded as one
+    piece. `compiled`: torch compiles each module before, once for those that are alike. Parameters have their `.grad`,
+    and the optimiser its state, before the first step, and keep them.
     """
 
     def __init__(
@@ -145,30 +147,56 @@ class Replay:
         record: Recorder,
         *,
         autocast: Autocast,
+        batch_size: int,
+        every: Route | None = None,
         label_smoothing: float = 0.0,
         compiled: bool = False,
     ) -> None:
         self._net, self._optimiser, self._record = net, optimiser, record
-        self._autocast, self._label_smoothing, self._compiled = autocast, label_smoothing, compiled
-        self._recordings: dict[torch.Size, _Recording] = {}
+        self._batch_size, self._every = batch_size, every
+        self._loss = _Loss(autocast, label_smoothing, compiled)
+        self._recordings: dict[tuple[object, ...], _Recording] = {}
+        self._wholes: dict[torch.Size, Work] = {}
 
     def step(self, images: Tensor, targets: Tensor, route: Route) -> tuple[Tensor, Tensor]:
         """Take one step of the optimiser on a batch and a route: the summed loss, and how many were wrong.
 
         Both are on the device, and are overwritten by the next step.
         """
-        if images.shape not in self._recordings:
-            self._recordings[images.shape] = _Recording(
-                self._net,
-                self._optimiser,
-                self._record,
-                self._autocast,
-                self._label_smoothing,
-                self._compiled,
-                images,
-                targets,
+        is_usual = len(images) == self._batch_size
+        in_pieces = is_usual and route != self._every
+        recording = self._recording_for(images, targets, self._record if in_pieces else run_again)
+        recording.take(images, targets)
+        if is_usual and not in_pieces:
+            self._whole(images.shape, recording, route)()
+        else:
+            recording.run(route)
+        return recording.loss_sum, recording.n_wrong
+
+    def _recording_for(self, images: Tensor, targets: Tensor, record: Recorder) -> _Recording:
+        key = (images.shape, record)
+        if key not in self._recordings:
+            self._recordings[key] = _Recording(
+                self._net, self._optimiser, record, self._loss, images, targets
             )
-        return self._recordings[images.shape].step(images, targets, route)
+        return self._recordings[key]
+
+    def _whole(self, shape: torch.Size, recording: _Recording, route: Route) -> Work:
+        if shape not in self._wholes:
+            held = [tensor for state in self._optimiser.state.values() for tensor in state.values()]
+            parameters = list(self._net.parameters())
+            touched = [*parameters, *map(_gradient, parameters), *self._net.buffers(), *held]
+            self._wholes[shape] = self._record(functools.partial(recording.run, route), touched)
+        return self._wholes[shape]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """How the network is run, and what its loss is."""
+
+    autocast: Autocast
+    label_smoothing: float
+    compiled: bool
 
 
 class _Recording:
@@ -179,17 +207,14 @@ class _Recording:
         net: UnraveledNetwork,
         optimiser: torch.optim.Optimizer,
         record: Recorder,
-        autocast: Autocast,
-        label_smoothing: float,
-        compiled: bool,
+        loss: _Loss,
         images: Tensor,
         targets: Tensor,
     ) -> None:
-        self.net, self._optimiser, self._record = net, optimiser, record
-        self._autocast, self._label_smoothing, self._compiled = autocast, label_smoothing, compiled
+        self.net, self._optimiser, self._record, self._loss = net, optimiser, record, loss
         self._images, self._targets = images.clone(), targets.to(images.device, copy=True)
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=images.device)
-        self._n_wrong = torch.zeros((), dtype=torch.int64, device=images.device)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=images.device)
+        self.n_wrong = torch.zeros((), dtype=torch.int64, device=images.device)
         self._wires: dict[tuple[object, ...], _Wire] = {}
         self._pieces: dict[tuple[object, ...], _Piece] = {}
         self._heads: dict[int, Work] = {}
@@ -198,15 +223,16 @@ class _Recording:
         gradients = [_gradient(parameter) for parameter in net.parameters()]
         self._enter = record(self._run_stem, [self._entry.stream, *net.stem.buffers(), *gradients])
         self._leave_stem = record(self._backward_of_stem, gradients)
-        state = [
-            tensor for held in optimiser.state.values() for tensor in held.values() if tensor is not None
-        ]
-        self._update = record(self._run_update, [*net.parameters(), *state])
+        held = [tensor for state in optimiser.state.values() for tensor in state.values()]
+        self._update = record(self._run_update, [*net.parameters(), *held])
 
-    def step(self, images: Tensor, targets: Tensor, route: Route) -> tuple[Tensor, Tensor]:
-        """Take one step, and give the summed loss and how many were wrong."""
+    def take(self, images: Tensor, targets: Tensor) -> None:
+        """Take a batch in."""
         self._images.copy_(images, non_blocking=True)
         self._targets.copy_(targets, non_blocking=True)
+
+    def run(self, route: Route) -> None:
+        """Take one step on the batch that was taken in."""
         self._enter()
         wire, passed = self._entry, []
         for key, run, part in self._stretches(route):
@@ -219,7 +245,6 @@ class _Recording:
             piece.backward()
         self._leave_stem()
         self._update()
-        return self._loss_sum, self._n_wrong
 
     def _stretches(self, route: Route) -> Iterator[tuple[tuple[object, ...], Run, nn.Module]]:
         """Give what a route passes between stem and head: a key, what to run, and the part with its parameters."""
@@ -236,7 +261,7 @@ class _Recording:
         yield from self._transitions(chain, len(self.net.transitions))
 
     def _runner(self, module: ResidualModule, step: Step) -> Run:
-        run = torch.compile(module, fullgraph=True, dynamic=False) if self._compiled else module
+        run = torch.compile(module, fullgraph=True, dynamic=False) if self._loss.compiled else module
         return lambda x: run(x, step.mode)
 
     def _transitions(self, start: int, end: int) -> Iterator[tuple[tuple[object, ...], Run, nn.Module]]:
@@ -261,12 +286,12 @@ class _Recording:
             def leave() -> None:
                 x = wire.stream.clone().requires_grad_()
                 logits = head(x).float()
-                loss = F.cross_entropy(logits, self._targets, label_smoothing=self._label_smoothing)
+                loss = F.cross_entropy(logits, self._targets, label_smoothing=self._loss.label_smoothing)
                 own, *gradients = torch.autograd.grad(loss, [x, *parameters])
                 _accumulate(parameters, gradients)
                 wire.gradient.copy_(own)
-                self._loss_sum.copy_(loss.detach().double() * len(self._targets))
-                self._n_wrong.copy_((logits.detach().argmax(1) != self._targets).sum())
+                self.loss_sum.copy_(loss.detach().double() * len(self._targets))
+                self.n_wrong.copy_((logits.detach().argmax(1) != self._targets).sum())
 
             touched = [wire.stream, wire.gradient, *self.net.head.buffers(), *map(_gradient, parameters)]
             self._heads[id(wire)] = self._record(leave, touched)
@@ -290,7 +315,7 @@ class _Recording:
 
     def _in_autocast(self, run: Run) -> Run:
         def running(x: Tensor) -> Tensor:
-            with self._autocast():
+            with self._loss.autocast():
                 return run(x)
 
         return running

@@ -291,6 +291,8 @@ class _Training:
             self.optimiser,
             CudaGraphs(),
             autocast=lambda: in_precision(self.device, self.plan.precision),
+            batch_size=self.plan.batch_size,
+            every=self.net.full_route if self.plan.routes == "all" else None,
             label_smoothing=self.plan.label_smoothing,
             compiled=self.is_fused,
         )
@@ -330,7 +332,7 @@ class _Training:
         self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
         batch = self.data.batch(positions, self.plan.image_size_at(self.epoch))
         targets = training_targets(batch[1], self.n_outputs, self.data.name)
-        if self.replay is not None and len(targets) == self.plan.batch_size:
+        if self.replay is not None:
             placed = cast(Tensor, place(batch[0], self.layout, self.device))
             loss_sum, n_wrong = self.replay.step(placed, targets, self._draw_route() or self.net.full_route)
             sums.add(loss_sum, n_wrong, len(targets))
