@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ PAPER_RECIPE = TrainingPlan(
     learning_rate=0.1,
     weight_decay=1e-4,
     precision="bfloat16",
-    test_every=5,
+    test_every=10,
     keep_epochs=_EVERY_TENTH + ",100,110,120,130,140,150,160",
 )
 
@@ -88,7 +87,7 @@ def train_long(
 ) -> None:
     """Train each network to its end, in order; finished ones are passed over.
 
-    `images` are learnt, and `test_images` tested every fifth epoch. `out`: one directory a network. `at_once`: networks
+    `images` are learnt, and `test_images` tested every tenth epoch. `out`: one directory a network. `at_once`: networks
     that are trained side by side, which a GPU gains from. Raises TrainingError where a directory holds another
     training.
     """
@@ -114,16 +113,14 @@ def _train_one(
     net: UnraveledNetwork, training: LongTraining, images: ImageData, test_images: ImageData, out: Path
 ) -> None:
     log = _Log(training, out / LOG_FILE)
-    own_stream = torch.cuda.stream(torch.cuda.Stream()) if torch.cuda.is_available() else nullcontext()
-    with own_stream:
-        train(
-            net,
-            images,
-            plan=training.plan,
-            out=out / training.name,
-            validation=test_images,
-            progress=log.progress,
-        )
+    train(
+        net,
+        images,
+        plan=training.plan,
+        out=out / training.name,
+        validation=test_images,
+        progress=log.progress,
+    )
     log.write()
 
 

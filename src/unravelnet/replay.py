@@ -37,30 +37,39 @@ _KINDS_OF_MODULES = 256
 _recording = threading.RLock()
 
 
-class CudaGraphs:
-    """Records work as CUDA graphs, each with memory of its own: pieces are replayed in any order."""
+def record_graph(work: Work, touched: Sequence[Tensor]) -> Work:
+    """Record work as a CUDA graph; the tensors that it touches are afterwards as they were.
 
-    def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()
+    To be called inside `own_stream`. Every graph has memory of its own, so that pieces are replayed in any order.
+    """
+    with _recording:
+        before = [tensor.detach().clone() for tensor in touched]
+        # Convolutions choose their algorithm, and libraries their workspaces, before anything is recorded.
+        with _algorithms_tried():
+            for _ in range(_WARM_UPS):
+                work()
+            graph = torch.cuda.CUDAGraph()
+            graph.capture_begin(capture_error_mode="thread_local")
+            work()
+            graph.capture_end()
+        _put_back(touched, before)
+    return graph.replay
 
-    def __call__(self, work: Work, touched: Sequence[Tensor]) -> Work:
-        """Record what work computes; the tensors that it touches are afterwards as they were."""
-        current = torch.cuda.current_stream()
-        with _recording:
-            self._stream.wait_stream(current)
-            with torch.cuda.stream(self._stream):
-                before = [tensor.detach().clone() for tensor in touched]
-                # Convolutions choose their algorithm, and libraries their workspaces, before anything is recorded.
-                with _algorithms_tried():
-                    for _ in range(_WARM_UPS):
-                        work()
-                    graph = torch.cuda.CUDAGraph()
-                    graph.capture_begin(capture_error_mode="thread_local")
-                    work()
-                    graph.capture_end()
-                _put_back(touched, before)
-            current.wait_stream(self._stream)
-        return graph.replay
+
+@contextlib.contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """Work on a CUDA stream of one's own: nothing can be recorded on the usual one, nor across two.
+
+    On other devices nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    outside, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    own.wait_stream(outside)
+    with torch.cuda.stream(own):
+        yield
+    outside.wait_stream(own)
 
 
 @contextlib.contextmanager

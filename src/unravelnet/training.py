@@ -40,7 +40,7 @@ from unravelnet.memory_layout import Layout, choose_layout, lay, place
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.precision import PRECISIONS, Precision
 from unravelnet.record import Table, load_table
-from unravelnet.replay import CudaGraphs, Replay, can_be_replayed
+from unravelnet.replay import Replay, can_be_replayed, own_stream, record_graph
 from unravelnet.route import Route
 from unravelnet.training_data import TrainingData, training_targets
 from unravelnet.training_directory import HISTORY_FILE
@@ -142,7 +142,7 @@ class _Training:
         found = self._found()
         home = next(self.net.parameters()).device
         buffers = [(module, dict(module._buffers)) for module in self.net.modules()]
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), own_stream(self.device):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
                 self._check_output()
@@ -289,7 +289,7 @@ class _Training:
         return Replay(
             self.net,
             self.optimiser,
-            CudaGraphs(),
+            record_graph,
             autocast=lambda: in_precision(self.device, self.plan.precision),
             batch_size=self.plan.batch_size,
             every=self.net.full_route if self.plan.routes == "all" else None,
