@@ -453,7 +453,10 @@ class _Training:
         self.identity = self._identity()
         # Now, and not at the end: meanwhile another commit may be checked out.
         threads = torch.get_num_threads()
-        self.provenance = provenance.collect(training=self.identity, seed=self.plan.seed, threads=threads)
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        self.provenance = provenance.collect(
+            training=self.identity, seed=self.plan.seed, threads=threads, device=device
+        )
 
     def _save_state(self) -> None:
         if self.out is None:
