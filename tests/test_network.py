@@ -148,6 +148,16 @@ def test_the_fingerprint_tells_functions_apart_that_share_their_weights() -> Non
     assert len({same, *others}) == 1 + len(others)
 
 
+def test_the_fingerprint_is_that_under_which_results_are_stored() -> None:
+    # Golden: a store of an earlier version names its networks so, and its rows are to be found again.
+    branch, head = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    for layer in (branch, head):
+        nn.init.eye_(layer.weight)
+    module = ResidualModule(branch, nn.Identity(), nn.ReLU())
+    net = UnraveledNetwork(nn.Identity(), [module], head, example=torch.zeros(1, 2))
+    assert net.fingerprint() == "75c7de08902f0b2a"
+
+
 def test_an_inplace_after_leaves_the_stream_alone() -> None:
     net = scalar_net(ResidualModule(Times(1.0), nn.Identity(), nn.ReLU(inplace=True)))
     x = torch.tensor([[-1.0]])

@@ -1,0 +1,281 @@
+"""The network: runs one route, checks what fits, and says what it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.escaping import for_terminal
+from unravelnet.network.identity import computation_of
+from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
+from unravelnet.network.macs import Macs
+from unravelnet.network.module import ResidualModule, ResidualModules, Segment, State, run_part
+from unravelnet.network.position import Position, module_at
+from unravelnet.output import tensors_of
+from unravelnet.route import Route, Step, as_route
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class UnraveledNetwork(nn.Module):
+    """A network as stem, residual modules (in chains, with transitions between) and head.
+
+    >>> from torch import nn
+    >>> module = ResidualModule(nn.Linear(2, 2), nn.Identity())
+    >>> net = UnraveledNetwork(nn.Identity(), [module], nn.Identity(), example=torch.zeros(1, 2))
+    >>> tuple(net(torch.ones(3, 2), Route.full(1).delete(0))[0].tolist())
+    (1.0, 1.0)
+
+    `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
+    multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood,
+    and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
+    `inputs` and `outputs` are the tensors that the network takes and returns, by name: their shapes on the example
+    and types, without values. `input_origin` says where the shape of its input was taken from. `training_obstacle`
+    says why a captured network cannot be put into training mode, where it cannot.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        residual_modules: Iterable[ResidualModule],
+        head: nn.Module,
+        *,
+        example: Inputs,
+        transitions: Iterable[nn.Module] = (),
+        name: str = "",
+        unexplained: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.residual_modules = ResidualModules(residual_modules)
+        self.transitions = nn.ModuleList(transitions)
+        self.head = head
+        self.name = name
+        self.unexplained = tuple(unexplained)
+        self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
+        self.input_origin = ""
+        self.training_obstacle = ""
+        self.total_macs = 0
+        self.inputs: Mapping[str, Tensor] = _forms(example)
+        self.outputs: Mapping[str, Tensor] = {}
+        for index, module in enumerate(self.residual_modules):
+            module.index = index
+            module.name = module.name or f"residual_modules.{index}"
+        self._measure(example)
+
+    def forward(self, x: Inputs, route: Route | None = None) -> Any:
+        """Run one route; the full one if none is given.
+
+        `x`: the inputs in the form of the model: a tensor, a tuple of positional or a dict of keyword inputs.
+        Raises RouteError where the route does not fit this network.
+        """
+        steps = self.full_route.steps if route is None else self.check(route).steps
+        state = self.enter(x)
+        for step in steps:
+            state = self.advance(state, step)
+        return self.leave(state)
+
+    def train(self, mode: bool = True) -> Self:
+        """Put the network into training mode, or out of it.
+
+        Raises TrainingError where the network was captured and does in training mode what its graph does not show.
+        """
+        if mode and self.training_obstacle:
+            raise TrainingError(self.training_obstacle)
+        return super().train(mode)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one input, for which shapes and operations are stated."""
+        return self._input_shape
+
+    @property
+    def full_route(self) -> Route:
+        """The route of the intact network."""
+        return Route.full(len(self.residual_modules))
+
+    @property
+    def downsampling(self) -> list[int]:
+        """The indices of the modules whose output has another shape than their input."""
+        return [module.index for module in self.residual_modules if not module.keeps_shape]
+
+    # -- running a route piece by piece, as the engine does --
+
+    def enter(self, inputs: Inputs) -> State:
+        """Run the stem: the state from which every route starts."""
+        entered = self.stem(inputs)
+        if isinstance(self.stem, Segment):
+            x, held = entered
+            return State(x, 0, held)
+        return State(entered)
+
+    def advance(self, state: State, step: Step) -> State:
+        """Take one step of a route, with the transitions that lead to its module."""
+        module = self.residual_modules[step.module]
+        state = self.move_to_chain(state, module.chain)
+        return module.state_behind(state, module(state.x, step.mode, state.held))
+
+    def move_to_chain(self, state: State, chain: int) -> State:
+        """Run the transitions between the chain that the state is in and a later one."""
+        for number in range(state.chain, chain):
+            transition = self.transitions[number]
+            if isinstance(transition, Segment):
+                x, held = transition(state.x, state.held)
+                state = replace(state, x=x, chain=number + 1, held=held)
+            else:
+                state = replace(state, x=transition(state.x), chain=number + 1)
+        return state
+
+    def leave(self, state: State) -> Any:
+        """Run the transitions that are left and the head: the output of the network."""
+        state = self.move_to_chain(state, len(self.transitions))
+        return run_part(self.head, state.x, {**state.held, **state.tapped})
+
+    # -- what fits where --
+
+    def check(self, route: Route) -> Route:
+        """Return the route if it fits this network.
+
+        Raises RouteError with the modules that stand in the way and those that would fit.
+        """
+        position = Position(self)
+        for step in as_route(route).steps:
+            position.visit(step)
+        position.finish()
+        return route
+
+    def compatible_with(self, index: int) -> list[int]:
+        """List the other modules that may stand in the place of this one: same chain, same shapes."""
+        module = module_at(self, index)
+        return [
+            other.index
+            for other in self.residual_modules
+            if other.index != index
+            and (other.chain, other.input_shape, other.output_shape)
+            == (module.chain, module.input_shape, module.output_shape)
+        ]
+
+    # -- what it is --
+
+    def module_table(self) -> pd.DataFrame:
+        """Describe the residual modules: one row each, with parameters, MACs an image and their shares."""
+        import pandas as pd
+
+        n_parameters = max(1, sum(parameter.numel() for parameter in self.parameters()))
+        rows = [
+            {
+                "index": module.index,
+                "name": module.name,
+                "kind": module.kind,
+                "input_shape": shape_text(module.input_shape),
+                "output_shape": shape_text(module.output_shape),
+                "parameters": module.n_parameters,
+                "macs": module.macs,
+                "parameters_share": module.n_parameters / n_parameters,
+                "macs_share": module.macs / max(1, self.total_macs),
+                "inner": len(module.inner),
+            }
+            for module in self.residual_modules
+        ]
+        return pd.DataFrame(rows)
+
+    def fingerprint(self) -> str:
+        """Hash what is computed, parameters and buffers: the identity of the network in the results store.
+
+        Of a module of the user's own, its class and its plain attributes are all that can be seen.
+        """
+        digest = hashlib.sha256()
+        for name, part in self.named_modules():
+            digest.update(f"{name} {computation_of(part)}\n".encode())
+        for name, tensor in self.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
+
+    def load_weights(self, weights: Mapping[str, Tensor], source: str = "the given weights") -> None:
+        """Load parameters and buffers by name.
+
+        Raises CheckpointError where names or shapes are not those of this network.
+        """
+        try:
+            self.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            detail = " ".join(str(error).split("\n\t")[1:])[:300]
+            raise CheckpointError(
+                f"{source} does not hold the weights of {self.name or 'this network'}: {detail} "
+                "Load it into the network that it was saved from."
+            ) from error
+
+    def __repr__(self) -> str:
+        if not len(self.residual_modules):
+            return f"{self.name or 'network'}: no residual modules"
+        table = self.module_table()
+        for column in ("parameters_share", "macs_share"):
+            table[column] = [f"{share:.1%}" for share in table[column]]
+        if not table["inner"].any():
+            table = table.drop(columns="inner")
+        modules, chains = (
+            _counted(len(table), "residual module"),
+            _counted(len(self.transitions) + 1, "chain"),
+        )
+        title = f"{self.name or 'network'}: {modules} in {chains}"
+        lines = [title, table.to_string(index=False)]
+        if self.unexplained:
+            lines += ["not understood, or left out:", *(f"  {line}" for line in self.unexplained)]
+        # Names are the model's, and a terminal shows them.
+        return "\n".join(map(for_terminal, "\n".join(lines).split("\n")))
+
+    @torch.no_grad()
+    def _measure(self, example: Inputs) -> None:
+        """Run the full route once to fill in shapes and MACs."""
+        with in_evaluation_mode(self):
+            self._run_measured(example)
+
+    def _run_measured(self, example: Inputs) -> None:
+        with Macs() as stem_macs:
+            state = self.enter(example)
+        n_examples = max(1, first_tensor(example).shape[0])
+        total = stem_macs.count
+        for module in self.residual_modules:
+            with Macs() as transition_macs:
+                state = self.move_to_chain(state, module.chain)
+            module.input_shape = tuple(state.x.shape[1:])
+            with Macs() as module_macs:
+                x = module(state.x, "both", state.held)
+            state = module.state_behind(state, x)
+            module.output_shape = tuple(state.x.shape[1:])
+            module.macs = module_macs.count // n_examples
+            total += transition_macs.count + module_macs.count
+        with Macs() as head_macs:
+            returned = self.leave(state)
+        self.outputs = _forms(returned)
+        self.total_macs = (total + head_macs.count) // n_examples
+
+
+@contextlib.contextmanager
+def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and each of its modules back into its own afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _forms(values: Any) -> dict[str, Tensor]:
+    """List tensors by name, with shape and type and without values."""
+    return {name: tensor.to("meta") for name, tensor in tensors_of(values).items()}
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
