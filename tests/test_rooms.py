@@ -31,6 +31,7 @@ FLOORS = {
         "files",
         "intervals",
         "kinds",
+        "lending",
         "paths",
         "precision",
         "provenance",

@@ -334,3 +334,19 @@ def test_results_go_where_standard_output_was(call, capsys):
         streams.write("a result\n")
     print("said later")
     assert capsys.readouterr() == ("a result\nsaid later\n", "said by others\n")
+
+
+@pytest.mark.parametrize("where", ["the file", "the forward pass"])
+def test_a_model_that_closes_every_stream_silences_nothing(tmp_path, where):
+    closing = "sys.stdout.close(); sys.stderr.close(); sys.__stdout__.close(); sys.__stderr__.close()"
+    text = (
+        CHATTY.replace('print("a line in the forward pass")', closing)
+        if "pass" in where
+        else CHATTY + closing
+    )
+    (tmp_path / "closing.py").write_text(f"import sys\n{text}")
+    ran = in_a_shell(f"UNRAVELNET inspect {tmp_path}/closing.py:make --input-shape 4 --json")
+    assert (ran.returncode, json.loads(ran.stdout)["n_modules"]) == (0, 2)
+    ran = in_a_shell(f"UNRAVELNET inspect {tmp_path}/closing.py:make --input-shape 5 --json")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1].startswith("unravelnet: ")

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import os
 import re
 import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,6 +215,10 @@ def _process() -> dict[str, object]:
         "path": list(sys.path),
         "dtype": torch.get_default_dtype(),
         "gradients": torch.is_grad_enabled(),
+        "streams": [(stream, stream.closed) for stream in (sys.stdout, sys.stderr)],
+        "files": [(file.st_dev, file.st_ino) for file in map(os.fstat, (1, 2))],
+        "warnings": list(warnings.filters),
+        "logging": (logging.root.manager.disable, logging.getLogger("unravelnet").disabled),
     }
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+
 from tests.hard_input.runner import MARK, Command, table
 
 NET = """
@@ -180,6 +183,52 @@ test_files_that_spoil_the_process = table(
         value=_n(2),
     ),
 )
+
+_SPOIL_STREAMS = {
+    "closes standard output": "sys.stdout.close()",
+    "closes standard error": "sys.stderr.close()",
+    "closes both": "sys.stdout.close(); sys.stderr.close()",
+    "closes the first streams": "sys.__stdout__.close(); sys.__stderr__.close()",
+    "closes what is below": "sys.stdout.buffer.close(); sys.stderr.buffer.close()",
+    "closes the files": "os.close(1); os.close(2)",
+    "no streams": "sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None",
+    "no streams at all": "del sys.stdout, sys.stderr",
+    "streams of its own": "sys.stdout = sys.stderr = io.StringIO()",
+    "streams into a file": "sys.stdout = sys.stderr = open(os.devnull, 'w')",
+    "wraps the streams": "sys.stdout = io.TextIOWrapper(sys.stdout.buffer); sys.stdout = None; "
+    "sys.stderr = io.TextIOWrapper(sys.stderr.buffer); sys.stderr = None",
+    "takes the streams apart": "sys.stdout = io.TextIOWrapper(sys.stdout.detach()); sys.stderr.detach()",
+    "opens the files again": "f = os.fdopen(1, 'w'), os.fdopen(2, 'w'); del f",
+    "no remarks": "warnings.simplefilter('ignore'); logging.disable(); "
+    "logging.config.dictConfig({'version': 1})",
+}
+_IMPORTS = "import io, logging.config, os, sys, warnings\n"
+_LACKING = f"{INSPECT} --weights w.pt --allow-missing"
+_WEIGHTS = {"w.pt": lambda path: torch.save(dict.fromkeys(("a.weight", "b.weight"), torch.eye(4)), path)}
+# A forward pass runs several times, and these fail by themselves at the second.
+_FAILS_TWICE = {"closes the files", "opens the files again", "no streams at all", "wraps the streams"}
+# Results, remarks (which tensors are missing) and errors are said all the same.
+_with_spoilt_streams = table(
+    *(
+        _file(f"{name}: {where}", text.format(spoil), says, words, status, files=_WEIGHTS)
+        for name, spoil in _SPOIL_STREAMS.items()
+        for where, text, words, says, status in (
+            ("on import", _IMPORTS + "{}\n" + MAKE, _LACKING, "a.bias, b.bias", 0),
+            ("and fails", _IMPORTS + "{}\n1 / 0\n", INSPECT, "ZeroDivisionError", 2),
+            ("in the factory", MAKE.replace(":\n    return Net", f":\n    {_IMPORTS}    {{}}\n    return Net"),
+             _LACKING, "a.bias, b.bias", 0),
+        )
+    ),
+    *(
+        _forward(name, f"import io, os, sys; {spoil}", status=0, value=_n(2))
+        for name, spoil in _SPOIL_STREAMS.items()
+        if "logging" not in spoil and name not in _FAILS_TWICE
+    ),
+)  # fmt: skip
+# What they leave open is theirs.
+test_files_that_spoil_the_streams = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)(_with_spoilt_streams)
 
 test_models_that_do_not_run = table(
     _forward("raises", "raise ValueError('no')", "ValueError"),

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from unravelnet.lending import lent_streams
+
 
 @contextlib.contextmanager
 def left_as_it_was(model: nn.Module) -> Iterator[None]:
@@ -80,7 +82,8 @@ def quiet() -> Iterator[None]:
     names = ["torch", *(name for name in logging.root.manager.loggerDict if name.startswith("torch."))]
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+    nowhere = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with warnings.catch_warnings(), contextlib.redirect_stderr(nowhere), lent_streams():
         warnings.simplefilter("ignore")
         try:
             for logger in loggers:

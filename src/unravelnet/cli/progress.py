@@ -7,14 +7,13 @@ how long the rest will take. What takes less than that says nothing.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unravelnet.cli.streams import note
+from unravelnet.cli.streams import note, remarks
 from unravelnet.escaping import for_terminal
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def run_bars() -> Iterator[Callable[[RunProgress], None]]:
 
 @contextlib.contextmanager
 def _shown() -> Iterator[Show]:
-    with _bar() if sys.stderr.isatty() else _lines() as show:
+    with _bar() if remarks().isatty() else _lines() as show:
         yield show
 
 
@@ -126,7 +125,7 @@ def _bar() -> Iterator[Show]:
         TextColumn("{task.fields[left]}", markup=False),
         TextColumn("{task.fields[detail]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=Console(file=remarks()), transient=True) as bars:
         task = bars.add_task("", total=None, detail="", left="")
 
         def show(status: Status) -> None:

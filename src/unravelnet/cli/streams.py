@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from unravelnet.errors import UnravelError
+from unravelnet.lending import lent_streams
 
 _FIRST_FREE = 3
 # Where nobody looks at a terminal, lines may be as long as they are.
 _UNLIMITED = 10_000
-# Where results go while something else is where standard output was.
+# Where results and remarks go while the standard streams are lent to code of others.
 _results: TextIO | None = None
+_remarks: TextIO | None = None
 
 
 class OutputError(UnravelError):
@@ -54,32 +56,46 @@ def check_output() -> None:
 def results_apart() -> Iterator[None]:
     """Let only `write` reach standard output; what models, libraries and their processes print goes to standard error.
 
-    Without it a single print in somebody's file would break `--json`.
+    Without it a single print in somebody's file would break `--json`. Whatever that file does to the standard streams,
+    `write` and `note` keep theirs.
     """
-    global _results
+    global _results, _remarks
     check_output()
-    before, printed = _results, sys.stdout
+    before = _results, _remarks
     with contextlib.ExitStack() as stack:
-        _results = _moved(printed, stack)
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        _results, _remarks = _own(sys.stdout, stack), _own(sys.stderr, stack)
+        stack.enter_context(lent_streams())
+        stack.enter_context(_printed_to_standard_error())
         try:
             yield
         finally:
-            _results = before
+            _results, _remarks = before
 
 
-def _moved(stream: TextIO, stack: contextlib.ExitStack) -> TextIO:
-    """Give standard output another number, and its own to standard error until the stack is closed."""
+def _own(stream: TextIO, stack: contextlib.ExitStack) -> TextIO:
+    """Open the file of a stream once more, under a number that nobody else knows."""
     try:
-        number = stream.fileno()
+        number = os.dup(stream.fileno())
     except (OSError, ValueError):
-        return stream  # no file of the system, so that no other process prints there
+        return stream  # no file of the system
     stream.flush()
-    file = open(os.dup(number), "w", encoding=stream.encoding, errors="backslashreplace")  # noqa: SIM115, PTH123
-    stack.enter_context(file)
-    os.dup2(sys.stderr.fileno(), number)
-    stack.callback(os.dup2, file.fileno(), number)
-    return file
+    return stack.enter_context(
+        open(number, "w", encoding=stream.encoding, errors="backslashreplace", buffering=1)  # noqa: PTH123
+    )
+
+
+@contextlib.contextmanager
+def _printed_to_standard_error() -> Iterator[None]:
+    """Send there what is printed, also by other processes. For inside `lent_streams`, which takes it back."""
+    with contextlib.suppress(OSError, ValueError):  # not files of the system
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def remarks() -> TextIO:
+    """Give the stream of all that is no result."""
+    return _remarks or sys.stderr
 
 
 def width() -> int:
@@ -108,11 +124,12 @@ def write(text: str) -> None:
 
 def note(text: str) -> None:
     """Write a line to standard error; where that fails nobody can be told."""
+    stream = remarks()
     try:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        stream.write(f"{text}\n")
+        stream.flush()
     except (OSError, ValueError):
-        abandon(sys.stderr)
+        abandon(stream)
 
 
 def abandon(stream: TextIO | None) -> None:

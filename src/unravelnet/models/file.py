@@ -9,10 +9,12 @@ import ast
 import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -25,6 +27,7 @@ from torch import nn
 from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
 from unravelnet.files import usable_path
+from unravelnet.lending import lent_streams
 from unravelnet.models.examples import examples_for
 from unravelnet.models.found import Found, Wish, reason_of
 
@@ -168,16 +171,24 @@ def _importing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _settings_left_alone() -> Iterator[None]:
-    """Give back the settings of torch and Python that a file may change for the whole process."""
+    """Give back the settings of torch and Python that a file may change for the whole process.
+
+    Those of warnings and logging among them: a file that is silent shall not silence what others say.
+    """
     directory, words, depth = Path.cwd(), list(sys.argv), sys.getrecursionlimit()
     dtype, has_gradients, device = (
         torch.get_default_dtype(),
         torch.is_grad_enabled(),
         torch.get_default_device(),
     )
+    silent_below, loggers = logging.root.manager.disable, _loggers_disabled()
     try:
-        yield
+        with lent_streams(), warnings.catch_warnings():
+            yield
     finally:
+        logging.disable(silent_below)
+        for logger, disabled in loggers:
+            logger.disabled = disabled
         os.chdir(directory)
         sys.argv[:] = words
         sys.setrecursionlimit(depth)
@@ -185,6 +196,11 @@ def _settings_left_alone() -> Iterator[None]:
         torch.set_grad_enabled(has_gradients)
         if torch.get_default_device() != device:
             torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _loggers_disabled() -> list[tuple[logging.Logger, bool]]:
+    known = logging.root.manager.loggerDict.values()
+    return [(logger, logger.disabled) for logger in known if isinstance(logger, logging.Logger)]
 
 
 def _nodes(path: Path) -> list[ast.AST]:

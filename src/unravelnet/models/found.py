@@ -20,6 +20,7 @@ from torch import nn
 from unravelnet.capture.call import arguments
 from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.errors import DataError, ModelError, UnknownNameError, UnravelError
+from unravelnet.lending import lent_streams
 from unravelnet.network import Inputs, Shape
 
 _log = logging.getLogger("unravelnet.models")
@@ -131,11 +132,8 @@ def explained(sentence: str, kind: type[UnravelError] = ModelError) -> Iterator[
 @contextlib.contextmanager
 def _output_to_standard_error() -> Iterator[None]:
     """Send what is printed to standard error, also by libraries and processes that do not print through Python."""
-    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as given_back:
+    with lent_streams(), contextlib.redirect_stdout(sys.stderr):
         with contextlib.suppress(OSError):  # one of the two is closed
-            kept = os.dup(_STDOUT)
-            given_back.callback(os.close, kept)
-            given_back.callback(os.dup2, kept, _STDOUT)
             os.dup2(_STDERR, _STDOUT)
         yield
 
