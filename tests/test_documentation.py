@@ -22,6 +22,7 @@ from unravelnet.training import train
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+ZOO_PAGE = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
 ROOT_COMMAND: Any = typer.main.get_command(app)
 
 
@@ -68,7 +69,9 @@ def test_the_readme_names_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md", "docs/zoo.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)\)", text):
@@ -96,6 +99,27 @@ def test_the_glossary_has_every_column():
 def test_the_check_of_columns_finds_one_that_is_missing():
     assert not is_defined("accuracy")
     assert is_defined("loss_difference_high")
+
+
+ROWS_OF_THE_ZOO = re.findall(
+    r"^\| `([^`]+)` \| `(zoo[^`]+)` \| (\d+) \| ([\d,]+) \|", ZOO_PAGE, flags=re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("name", "code", "n_modules", "n_parameters"), ROWS_OF_THE_ZOO)
+def test_the_page_on_the_zoo_counts_right(name, code, n_modules, n_parameters):
+    with torch.device("meta"):
+        net, by_function = zoo.create(name), eval(code, {"zoo": zoo})
+    assert zoo.recipe_of(by_function) == zoo.recipe_of(net)
+    assert len(net.residual_modules) == int(n_modules)
+    assert sum(parameter.numel() for parameter in net.parameters()) == int(n_parameters.replace(",", ""))
+
+
+def test_the_page_on_the_zoo_has_every_family():
+    def families(names):
+        return {re.split(r"\d", name)[0] for name in names}
+
+    assert families(row[0] for row in ROWS_OF_THE_ZOO) == families(zoo.names())
 
 
 def test_the_readme_names_the_versions_that_the_package_asks_for():

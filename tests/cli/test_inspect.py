@@ -50,3 +50,11 @@ def test_plain_networks_stand_by_themselves_in_chains(call):
     ran = call("inspect", "zoo:vgg15", "--data", "digits")
     assert "13 residual modules" in ran.out
     assert "plain" in ran.out
+
+
+def test_chains_of_a_wide_network_are_its_stages(call):
+    found = json.loads(call("inspect", "zoo:wide-resnet16-2", "--json").out)
+    assert found["chains"] == [[0, 1], [2, 3], [4, 5]]
+    assert [module["kind"] for module in found["modules"]] == ["projection", "identity"] * 3
+    # Zagoruyko and Komodakis 2016: 0.7 million parameters.
+    assert found["parameters"] == 691_674

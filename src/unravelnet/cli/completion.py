@@ -10,7 +10,9 @@ ZOO_NAMES = (
     *(f"preact-resnet{depth}" for depth in (20, 56, 110, 164, 1202)),
     *(f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)),
     *(f"plain{depth}" for depth in (20, 32, 44, 56, 110)),
+    *(f"wide-resnet{size}" for size in ("16-4", "16-8", "28-10", "40-4")),
     "vgg15",
+    "wide-resnet38",
 )
 # The names of `metrics.METRICS`, whose room imports torch, too.
 METRICS = ("error_rate", "top5_error_rate", "loss", "agreement", "kl_divergence", "cosine", "squared_error")

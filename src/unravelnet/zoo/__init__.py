@@ -1,8 +1,9 @@
 """Reference networks, built directly as `UnraveledNetwork`: no capture, no export.
 
 `preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15`
-the one without skips that collapses. `create` makes them by name; `save` and `load` keep them in a directory;
-`pretrained` loads those that come with the package, trained.
+the one without skips that collapses, `wide_resnet` those of Zagoruyko and Komodakis (2016), `wide_resnet38` that of Wu
+et al. (2016). `create` makes them by name; `save` and `load` keep them in a directory; `pretrained` loads those that
+come with the package, trained.
 """
 
 from unravelnet.zoo.plain import plain, vgg15
@@ -11,6 +12,8 @@ from unravelnet.zoo.recipe import Recipe, recipe_of
 from unravelnet.zoo.registry import create, names
 from unravelnet.zoo.residual import preact_resnet, resnet
 from unravelnet.zoo.store import Description, load, read_description, save
+from unravelnet.zoo.wide import wide_resnet
+from unravelnet.zoo.wide38 import wide_resnet38
 
 __all__ = [
     "Description",
@@ -29,4 +32,6 @@ __all__ = [
     "resnet",
     "save",
     "vgg15",
+    "wide_resnet",
+    "wide_resnet38",
 ]

@@ -1,4 +1,4 @@
-"""The parts that zoo networks are built of: convolutions, skips, branches, stems, heads, initial weights.
+"""The parts that zoo networks are built of: convolutions, skips, branches, modules, stems, heads, initial weights.
 
 Shapes are those of one image, channels × height × width. Nothing here knows about depth or names.
 """
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unravelnet.costs import check_seed
+from unravelnet.network import ResidualModule
 
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["A", "B", "C"]
@@ -44,9 +45,12 @@ class PadShortcut(nn.Module):
         return f"new_channels={self.new_channels}, stride={self.stride}"
 
 
-def convolution(n_in: int, n_out: int, size: int, *, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+def convolution(
+    n_in: int, n_out: int, size: int, *, stride: int = 1, dilation: int = 1, bias: bool = False
+) -> nn.Conv2d:
     """Make a convolution that keeps the map (a stride of 2 halves it, rounding up)."""
-    return nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=bias)
+    padding = size // 2 * dilation
+    return nn.Conv2d(n_in, n_out, size, stride=stride, padding=padding, dilation=dilation, bias=bias)
 
 
 def skip_for(shortcut: Shortcut, n_in: int, n_out: int, stride: int, *, normalisation: bool) -> nn.Module:
@@ -76,14 +80,42 @@ def branch_convolutions(block: Block, n_in: int, width: int, stride: int) -> lis
     ]
 
 
-def preactivated(convolutions: list[nn.Conv2d]) -> nn.Sequential:
-    """Put batch normalisation and ReLU before each convolution."""
+def preactivated(
+    convolutions: list[nn.Conv2d], *, is_activated: bool = False, dropout: float = 0.0
+) -> nn.Sequential:
+    """Put batch normalisation and ReLU before each convolution, and dropout before the last.
+
+    `is_activated`: the stream that arrives has passed normalisation and ReLU, so the first convolution has none.
+    `dropout`: the probability that a value is dropped; at 0 there is no such layer.
+    """
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for number, conv in enumerate(convolutions, start=1):
-        parts[f"norm{number}"] = nn.BatchNorm2d(conv.in_channels)
-        parts[f"relu{number}"] = nn.ReLU(inplace=True)
+        if number > 1 or not is_activated:
+            parts[f"norm{number}"] = nn.BatchNorm2d(conv.in_channels)
+            parts[f"relu{number}"] = nn.ReLU(inplace=True)
+        if dropout and number == len(convolutions):
+            parts["dropout"] = nn.Dropout(dropout)
         parts[f"conv{number}"] = conv
     return nn.Sequential(parts)
+
+
+def preactivated_module(
+    convolutions: list[nn.Conv2d], *, name: str, chain: int, dropout: float = 0.0
+) -> ResidualModule:
+    """Make a pre-activation module whose skip, where channels change, reads the activated stream as its branch does.
+
+    Such a module follows an `activation`, in the stem or in a transition: both of its sides read what comes from there.
+    """
+    n_in, n_out = convolutions[0].in_channels, convolutions[-1].out_channels
+    skip = skip_for("B", n_in, n_out, convolutions[0].stride[0], normalisation=False)
+    is_activated = not isinstance(skip, nn.Identity)
+    branch = preactivated(convolutions, is_activated=is_activated, dropout=dropout)
+    return ResidualModule(branch, skip, name=name, chain=chain)
+
+
+def activation(width: int) -> nn.Sequential:
+    """Make batch normalisation and ReLU."""
+    return nn.Sequential(OrderedDict(norm=nn.BatchNorm2d(width), relu=nn.ReLU(inplace=True)))
 
 
 def postactivated(convolutions: list[nn.Conv2d]) -> nn.Sequential:
