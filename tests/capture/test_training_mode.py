@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import unravelnet as un
 from unravelnet.capture.training_mode import _SameDraws
@@ -259,3 +259,83 @@ def test_what_cannot_be_followed_is_named_and_not_trained(
     assert not net.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert torch.equal(net(IMAGES), model.eval()(IMAGES)), "it can be measured all the same"
+
+
+class Average(Block):
+    """It keeps a moving average of its weights, or a running maximum, in one of the ways that people write that."""
+
+    mean: Tensor
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.scale = how, nn.Parameter(torch.rand(4, 1, 1) + 0.5)
+        self.register_buffer("mean", torch.zeros(4, 1, 1))
+
+    def branch(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.move(self.scale.detach())
+        return super().branch(x) * (self.scale + self.mean)
+
+    def move(self, new: Tensor) -> None:
+        if self.how == "in place":
+            self.mean.lerp_(new, 0.5)
+        elif self.how == "assigned":
+            self.mean = self.mean.lerp(new, 0.5)
+        elif self.how == "data in place":
+            self.mean.data.lerp_(new, 0.5)
+        elif self.how == "data assigned":
+            self.mean.data = self.mean.lerp(new, 0.5)
+        else:
+            torch.maximum(self.mean, new, out=self.mean)
+
+
+class MadeAtFirstCall(Block):
+    """It makes a mask at its first call, in both modes."""
+
+    mask: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", None)
+
+    def branch(self, x: Tensor) -> Tensor:
+        if self.mask is None:
+            self.mask = torch.ones(4, 1, 1)
+        return super().branch(x) * self.mask
+
+
+def with_hook(norm: Callable[[nn.Module], nn.Module]) -> Block:
+    block = Block()
+    norm(block.conv)
+    return block
+
+
+def averages(how: str) -> tuple[Callable[[], Block], bool]:
+    return lambda: Average(how), False
+
+
+CONVERGING: dict[str, tuple[Callable[[], Block], bool]] = {
+    "spectral norm": (lambda: with_hook(spectral_norm), False),
+    "old spectral norm": (lambda: with_hook(nn.utils.spectral_norm), False),
+    "weight norm": (lambda: with_hook(weight_norm), True),
+    "batch norm": (lambda: Block(nn.BatchNorm2d(4, momentum=1.0)), True),
+    "mask": (MadeAtFirstCall, True),
+    "in place": averages("in place"),
+    "assigned": averages("assigned"),
+    "data in place": averages("data in place"),
+    "data assigned": averages("data assigned"),
+    "maximum": averages("maximum"),
+}
+
+
+@pytest.mark.parametrize("name", CONVERGING)
+def test_the_verdict_does_not_depend_on_whether_a_buffer_has_converged(name: str) -> None:
+    make, is_followed = CONVERGING[name]
+    model = made(lambda: network(make(), Block()))
+    fresh = un.unravel(model, IMAGES).training_obstacle
+    model.train()
+    with torch.no_grad():
+        for _ in range(300):
+            model(IMAGES)
+    assert un.unravel(model.eval(), IMAGES).training_obstacle == fresh
+    assert (fresh == "") == is_followed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unravelnet.capture.untouched import left_as_it_was, seed_everything
@@ -22,20 +23,83 @@ _SEEDS = (9024, 31164)
 
 
 class _SameDraws(TorchDispatchMode):
-    """Seeds every draw anew, so that it does not depend on the order of the operators."""
+    """Seeds every draw anew, so that it does not depend on the order of the operators; notes what memory they write."""
 
     supports_higher_order_operators = True
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
+        self.written: set[int] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
             torch.manual_seed(self.seed)
+        if isinstance(func, torch._ops.OpOverload):
+            self.written |= set(map(_memory, _written_by(func, args, kwargs or {})))
         return func(*args, **(kwargs or {}))
+
+
+def _written_by(func: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    given = {
+        **dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)),
+        **kwargs,
+    }
+    written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return [
+        leaf for name in written for leaf in pytree.tree_leaves(given.get(name)) if isinstance(leaf, Tensor)
+    ]
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+class _State:
+    """The parameters and buffers of a model at one time, to tell later what became of them.
+
+    Values alone would not tell: what has converged, as the vectors of spectral normalisation or a running maximum,
+    is written and keeps its value, on one processor and not on the other.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        # The aliases keep the memory, so that no other tensor gets its address.
+        self.before = {
+            name: (tensor.detach(), tensor._version) for name, tensor in _tensors_of(model).items()
+        }
+        self.values = _values(model)
+
+    def now(self, written: set[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Give the present values of the buffers, and of each tensor whether it was written, by name.
+
+        `written`: memory that operators wrote, where they were watched.
+        """
+        values = _values(self.model)
+        moved = {
+            name for name, value in values.items() if not torch.equal(value, self.values.get(name, value))
+        }
+        touched = {
+            name: torch.tensor(name in moved or self._is_touched(name, tensor, written))
+            for name, tensor in _tensors_of(self.model).items()
+        }
+        return values, touched
+
+    def _is_touched(self, name: str, tensor: Tensor, written: set[int]) -> bool:
+        if name not in self.before:
+            return True
+        before, version = self.before[name]
+        return _memory(tensor) != _memory(before) or tensor._version != version or _memory(tensor) in written
+
+
+def _tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _values(model: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
 
 
 @dataclass(frozen=True)
@@ -57,8 +121,10 @@ class TrainingComparison:
         """Say what the network does not follow of its model in training mode; "" where it follows everything."""
         cannot = f"{type(self.model).__name__} cannot be trained as a captured network:"
         try:
-            expected = self._outcome(self.model, self.model.train)
-            found = self._outcome(self.net, self.net.train)
+            with left_as_it_was(self.model):
+                self._run_once()
+                expected = self._outcome(self.model, self.model.train)
+                found = self._outcome(self.net, self.net.train)
         except Exception as error:
             return (
                 f"{cannot} it does not run on the example in training mode, so that nothing could be compared there: "
@@ -74,6 +140,12 @@ class TrainingComparison:
             "itself: the network shares its weights."
         )
 
+    def _run_once(self) -> None:
+        """Let the model make the buffers that it makes at its first call: they are no state of training."""
+        self.model.eval()
+        seed_everything(_SEEDS[0])
+        self.run(self.model)
+
     def _outcome(self, which: nn.Module, into_mode: Callable[[], object]) -> list[Any]:
         """Run in another mode, once with each seed; give outputs and what became of the buffers, and take all back."""
         outcome = []
@@ -81,13 +153,10 @@ class TrainingComparison:
             with left_as_it_was(self.model):
                 into_mode()
                 seed_everything(seed)
-                before = [buffer.clone() for buffer in self.model.buffers()]
-                with _SameDraws(seed) if self.watches_draws else contextlib.nullcontext():
+                before, watch = _State(self.model), _SameDraws(seed)
+                with watch if self.watches_draws else contextlib.nullcontext():
                     outcome.append(self.run(which))
-                after = [buffer.clone() for buffer in self.model.buffers()]
-                # What converges, as the vectors of spectral normalisation, moves less than a comparison tolerates.
-                moved = [not torch.equal(b, a) for b, a in zip(before, after, strict=True)]
-                outcome.append((after, torch.tensor(moved)))
+                outcome.append(before.now(watch.written))
         return outcome
 
     def _culprits(self) -> str:
