@@ -13,10 +13,11 @@ import torch
 
 from benchmarks import capture, growth, lesion_sweep, path_gradients, training
 from benchmarks.measure import Row
-from unravelnet import provenance, zoo
+from unravelnet import zoo
 from unravelnet.data import as_batches, load
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import Table, load_table
+from unravelnet.records import provenance
+from unravelnet.records.record import Table, load_table
 
 
 def main() -> None:

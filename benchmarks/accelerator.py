@@ -16,10 +16,11 @@ import torch
 
 import unravelnet as un
 from benchmarks.measure import Row
-from unravelnet import provenance, zoo
+from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import Table
+from unravelnet.records import provenance
+from unravelnet.records.record import Table
 
 TURNS = 3
 # The plain steps come last: they take by far the longest, and the ratios of the others are filled in then.

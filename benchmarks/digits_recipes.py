@@ -15,10 +15,11 @@ import torch
 from torch.nn.functional import interpolate
 
 from benchmarks.measure import Row
-from unravelnet import ensemble_of_routes, evaluate, provenance, studies, train, zoo
+from unravelnet import ensemble_of_routes, evaluate, studies, train, zoo
 from unravelnet.data import ImageData, load
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import Table
+from unravelnet.records import provenance
+from unravelnet.records.record import Table
 
 _OUT = Path("results/digits_recipes.csv")
 _DRAWS, _DRAW_IMAGES, _ROUTES = 12, 200, 16

@@ -10,7 +10,7 @@ import torch
 import unravelnet as un
 from benchmarks.measure import Row, in_fresh_process, seconds
 from unravelnet import zoo
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 
 def run() -> Iterator[Row]:

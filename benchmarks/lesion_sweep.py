@@ -9,10 +9,10 @@ from torch import Tensor
 
 import unravelnet as un
 from benchmarks.measure import Row, matmul_flops_per_second, seconds, shared_macs
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.walk import walk
 from unravelnet.network import UnraveledNetwork
-from unravelnet.prefix_tree import walk
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 BATCH_SIZES = (32, 64, 128, 256, 512)
 # A loop spends the same time on every deletion: every sixth of them is timed, and the time multiplied.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unravelnet.network import UnraveledNetwork
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 Row = dict[str, Any]
 DTYPE = {"float32": torch.float32, "bfloat16": torch.bfloat16}

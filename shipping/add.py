@@ -15,13 +15,14 @@ from typing import Any
 
 from shipping.card import CARD_FILE, card
 from shipping.training_command import plan_of, training_command
-from unravelnet import provenance, zoo
+from unravelnet import zoo
 from unravelnet.data import ImageData, load
 from unravelnet.errors import CheckpointError, DataError, ModelError
-from unravelnet.evaluation import evaluate
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.precision import Precision
-from unravelnet.record import Table, load_table
-from unravelnet.training import HISTORY_FILE
+from unravelnet.records import provenance
+from unravelnet.records.record import Table, load_table
+from unravelnet.training.loop import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo import Description
 from unravelnet.zoo.pretrained import place_of

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unravelnet import provenance, zoo
+from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import load_table
-from unravelnet.training import HISTORY_FILE, train
+from unravelnet.records import provenance
+from unravelnet.records.record import load_table
+from unravelnet.training.loop import HISTORY_FILE, train
 from unravelnet.training_plan import TrainingPlan
 
 LOG_FILE = "log.jsonl"

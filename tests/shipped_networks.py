@@ -12,7 +12,7 @@ import torch
 
 from unravelnet import UnraveledNetwork, zoo
 from unravelnet.data import load
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reproduction import NetworkPlan
 from unravelnet.training_plan import TrainingPlan
 

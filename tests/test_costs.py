@@ -9,7 +9,7 @@ import torch
 import unravelnet as un
 from unravelnet import costs, paths, studies, zoo
 from unravelnet.errors import CostError, DataError, ModelError, RouteError, TrainingError, UnravelError
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 from unravelnet.training_plan import TrainingPlan
 
 HUGE = 10**5000  # more digits than Python writes out

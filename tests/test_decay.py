@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from unravelnet.decay import fit_decay, predicted_length, theory_weights
 from unravelnet.errors import EvaluationError
+from unravelnet.mathematics.decay import fit_decay, predicted_length, theory_weights
 from unravelnet.paths import path_counts
 
 

@@ -10,15 +10,15 @@ import sys
 
 import pytest
 
-from unravelnet.directory_lock import locked
 from unravelnet.errors import StoreError
+from unravelnet.records.directory_lock import locked
 
 pytest.importorskip("fcntl", reason="directories are locked on Unix only")
 
 COUNTER = """
 import json, sys
 from pathlib import Path
-from unravelnet.directory_lock import locked
+from unravelnet.records.directory_lock import locked
 directory, name = Path(sys.argv[1]), sys.argv[2]
 for i in range(20):
     with locked(directory):
@@ -28,7 +28,7 @@ for i in range(20):
 """
 HOLDER = """
 import sys, time
-from unravelnet.directory_lock import locked
+from unravelnet.records.directory_lock import locked
 with locked(sys.argv[1]):
     print("locked", flush=True)
     time.sleep(600)

@@ -15,9 +15,9 @@ import typer
 
 from unravelnet import studies, zoo
 from unravelnet.cli.command_line import app
-from unravelnet.evaluation import evaluate
-from unravelnet.metrics import METRICS
-from unravelnet.training import train
+from unravelnet.measuring.evaluation import evaluate
+from unravelnet.measuring.metrics import METRICS
+from unravelnet.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -55,7 +55,7 @@ def test_the_front_door_is_guarded(monkeypatch):
     def broken(*args, **kwargs):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr("unravelnet.evaluation.find_metrics", broken)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.find_metrics", broken)
     net = un.zoo.preact_resnet(depth=8, input_shape=(1, 8, 8))
     with pytest.raises(
         UnforeseenError, match=r"^evaluate\(net=preact-resnet8, routes=1 of Route, data='digits'\)"

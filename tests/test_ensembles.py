@@ -10,11 +10,11 @@ import torch
 from scipy import stats
 
 import unravelnet as un
-from unravelnet import ensembles
-from unravelnet.ensembles import _Ensembles, ensemble_of_routes
 from unravelnet.errors import EvaluationError, RouteError, TrainingError, UnknownNameError
-from unravelnet.route import Route
-from unravelnet.training import train
+from unravelnet.measuring import ensembles
+from unravelnet.measuring.ensembles import _Ensembles, ensemble_of_routes
+from unravelnet.routes.route import Route
+from unravelnet.training.loop import train
 
 DIGITS = (1, 8, 8)
 

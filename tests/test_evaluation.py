@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from unravelnet import prefix_tree
 from unravelnet.errors import DataError, EvaluationError, RouteError, StoreError
-from unravelnet.evaluation import EvaluationInterrupted
+from unravelnet.measuring import walk as prefix_tree
+from unravelnet.measuring.evaluation import EvaluationInterrupted
+from unravelnet.measuring.walk import walk
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.prefix_tree import walk
-from unravelnet.record import ResultsStore
-from unravelnet.route import Route, Step
+from unravelnet.records.record import ResultsStore
+from unravelnet.routes.route import Route, Step
 
 MODES = ("both", "skip", "branch")
 

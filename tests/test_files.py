@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from unravelnet.errors import PathError
-from unravelnet.files import replacing, usable_path, writable_directory, writable_file
+from unravelnet.records.files import replacing, usable_path, writable_directory, writable_file
 
 
 def names_in(directory):
@@ -42,7 +42,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("old")
     code = (
-        "import os, signal, sys\nfrom unravelnet.files import replacing\n"
+        "import os, signal, sys\nfrom unravelnet.records.files import replacing\n"
         f"with replacing({str(path)!r}) as temporary:\n"
         "    temporary.write_text('ne'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from unravelnet import fused_normalisation, zoo
-from unravelnet.evaluation import evaluate
-from unravelnet.fused_normalisation import FusedBatchNorm2d, fused_normalisations, load_operator
+from unravelnet import zoo
+from unravelnet.measuring.evaluation import evaluate
+from unravelnet.training import fused_normalisation
+from unravelnet.training.fused_normalisation import FusedBatchNorm2d, fused_normalisations, load_operator
 
 needs_compiler = pytest.mark.skipif(not load_operator(), reason="the fused operation cannot be compiled here")
 

@@ -10,7 +10,7 @@ import unravelnet as un
 from tests.capture import awkward
 from unravelnet import zoo
 from unravelnet.errors import EvaluationError, UnknownNameError
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unravelnet.intervals import Interval, joined_interval, mean_interval, paired_rate_interval, rate_interval
+from unravelnet.mathematics.intervals import (
+    Interval,
+    joined_interval,
+    mean_interval,
+    paired_rate_interval,
+    rate_interval,
+)
 
 
 def test_wilson_against_the_formula() -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
 from unravelnet.data import load
-from unravelnet.record import load_table
+from unravelnet.records.record import load_table
 from unravelnet.training_plan import TrainingPlan
 
 QUICK = TrainingPlan(epochs=3, schedule="one-cycle", batch_size=32, test_every=1)

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from unravelnet.errors import DataError, UnknownNameError
-from unravelnet.metrics import METRICS, as_outputs, find_metrics, values_of
+from unravelnet.measuring.metrics import METRICS, as_outputs, find_metrics, values_of
 
 
 def measured(

@@ -9,7 +9,7 @@ from torch import nn
 from unravelnet import zoo
 from unravelnet.errors import CheckpointError, RouteError
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 
 class Times(nn.Module):

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 import unravelnet as un
 from unravelnet.errors import EvaluationError, UnknownNameError
-from unravelnet.output import Output, tensors_of
-from unravelnet.reach import unreached_modules
+from unravelnet.measuring.reach import unreached_modules
+from unravelnet.network.output import Output, tensors_of
 
 Pair = namedtuple("Pair", "scores features")
 

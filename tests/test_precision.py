@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from unravelnet import ensemble_of_routes, evaluate, machine, train, zoo
-from unravelnet.checkpoint import read
 from unravelnet.data import as_batches
 from unravelnet.errors import UnknownNameError, UnravelError
-from unravelnet.inference import Bench
 from unravelnet.machine import deviation_in_bfloat16, few_inputs, in_precision, machine_of
+from unravelnet.measuring.bench import Bench
 from unravelnet.precision import Machine, decide
-from unravelnet.record import ResultsStore
+from unravelnet.records.record import ResultsStore
+from unravelnet.training.checkpoint import read
 from unravelnet.zoo.store import read_json
 
 OLD, NEW = Machine("cpu", multiplies_bfloat16=False), Machine("cpu", multiplies_bfloat16=True)

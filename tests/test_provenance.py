@@ -13,8 +13,8 @@ import numpy
 import pytest
 
 import unravelnet
-from unravelnet import provenance
 from unravelnet.errors import StoreError
+from unravelnet.records import provenance
 
 
 def test_versions_are_those_that_run():

@@ -12,7 +12,7 @@ import unravelnet as un
 from unravelnet import zoo
 from unravelnet.errors import TrainingError
 from unravelnet.network import ResidualModule, Segment, UnraveledNetwork
-from unravelnet.replay import Replay, can_be_replayed, run_again
+from unravelnet.training.replay import Replay, can_be_replayed, run_again
 
 SHAPE = (1, 8, 8)
 NETWORKS = {

@@ -20,8 +20,8 @@ import unravelnet
 from unravelnet import studies, zoo
 from unravelnet.data import ImageData, load
 from unravelnet.errors import DataError, RouteError, StoreError, TrainingError, UnknownNameError
-from unravelnet.evaluation import evaluate
-from unravelnet.record import load_table
+from unravelnet.measuring.evaluation import evaluate
+from unravelnet.records.record import load_table
 from unravelnet.reproduction import NetworkPlan, RunProgress, n_passes, reproduce
 from unravelnet.reproduction import clock as clocks
 from unravelnet.reproduction.choice import choose_networks
@@ -192,8 +192,8 @@ def test_a_second_call_measures_and_trains_nothing(unbroken, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("unravelnet.training._Training.run_epoch", never)
-    monkeypatch.setattr("unravelnet.evaluation.walk", never)
+    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", never)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.walk", never)
     reproduce("digits", unbroken, networks=SMALL, **OPTIONS)
     assert tables_of(unbroken) == before
     assert (unbroken / "report.html").read_text() == page
@@ -201,7 +201,7 @@ def test_a_second_call_measures_and_trains_nothing(unbroken, monkeypatch):
 
 @pytest.mark.usefixtures("_no_report")
 def test_what_is_left_out_is_as_before(unbroken, monkeypatch):
-    monkeypatch.setattr("unravelnet.evaluation.walk", None)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.walk", None)
     path = reproduce("digits", unbroken, networks=SMALL, seed=3)
     assert path == unbroken / "report.html"
 

@@ -20,17 +20,17 @@ from tests.shipped_networks import shipped_place
 from unravelnet import ResidualModule, UnraveledNetwork, studies, zoo
 from unravelnet.data import load
 from unravelnet.errors import CostError, StoreError, TrainingError
-from unravelnet.evaluation import evaluate
-from unravelnet.intervals import rate_interval
-from unravelnet.record import load_table
+from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.measuring.evaluation import evaluate
+from unravelnet.records.record import load_table
 from unravelnet.reproduction import SHIPPED_NETWORKS, NetworkPlan, RunProgress, reproduce
 from unravelnet.reproduction.at_test_time import N_ROUTES, branches_scaled, with_statistics_of
 from unravelnet.reproduction.choice import choose_networks
 from unravelnet.reproduction.plan import SMALL_NETWORKS
 from unravelnet.reproduction.settings import settle
 from unravelnet.reproduction.trained_networks import ShippedNetwork
-from unravelnet.route import Route
-from unravelnet.route_sampler import Exactly, StochasticDepth
+from unravelnet.routes.route import Route
+from unravelnet.routes.sampler import Exactly, StochasticDepth
 
 __all__ = ["shipped_place"]
 
@@ -350,7 +350,7 @@ def test_a_plain_layer_is_scaled_nowhere(tmp_path):
 
 def test_a_second_call_measures_nothing(unbroken, monkeypatch):
     before = tables_of(unbroken)
-    monkeypatch.setattr("unravelnet.evaluation.walk", None)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.walk", None)
     reproduce("digits", unbroken, networks=PLANS, seed=3)
     assert tables_of(unbroken) == before
 
@@ -437,7 +437,7 @@ def test_shipped_networks_are_taken_for_the_data_they_were_tested_on(tmp_path, m
 
 def test_a_run_goes_on_with_the_networks_it_began_with(unbroken, tmp_path, monkeypatch):
     monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS[:1])
-    monkeypatch.setattr("unravelnet.evaluation.walk", None)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.walk", None)
     assert choose_networks(unbroken, load("digits", "test"), epochs=None).networks == PLANS
     reproduce("digits", unbroken, seed=3)
     with pytest.raises(StoreError, match="another setting of epochs: None there and 4 here"):
@@ -449,7 +449,7 @@ def test_a_trained_run_goes_on_as_such(tmp_path, monkeypatch):
     reproduce("digits", tmp_path, epochs=1, images=50, networks=own)
     before = tables_of(tmp_path)
     monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
-    monkeypatch.setattr("unravelnet.training._Training.run_epoch", None)
+    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", None)
     reproduce("digits", tmp_path)
     assert tables_of(tmp_path) == before
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unravelnet.errors import RouteError
-from unravelnet.route import Route, Step
+from unravelnet.routes.route import Route, Step
 
 modes = st.sampled_from(["both", "skip", "branch"])
 steps = st.builds(Step, st.integers(0, 12), modes)

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from unravelnet.errors import TrainingError, UnknownNameError
-from unravelnet.route import Route
-from unravelnet.route_sampler import parse_route_sampler
+from unravelnet.routes.route import Route
+from unravelnet.routes.sampler import parse_route_sampler
 
 N_MODULES = 54
 N_DRAWS = 2000

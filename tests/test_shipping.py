@@ -29,9 +29,9 @@ from unravelnet.errors import (
     TrainingError,
     UnknownNameError,
 )
-from unravelnet.intervals import rate_interval
-from unravelnet.record import load_table
-from unravelnet.training import train
+from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.records.record import load_table
+from unravelnet.training.loop import train
 from unravelnet.training_plan import TrainingPlan
 
 PRETRAINED = importlib.import_module("unravelnet.zoo.pretrained")

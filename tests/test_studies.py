@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unravelnet import studies
 from unravelnet.costs import LARGEST_SEED
 from unravelnet.errors import RouteError, UnknownNameError
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 # Expected tau after k swaps (Monte Carlo over 400 draws, +-0.005).
 EXPECTED_TAU = {

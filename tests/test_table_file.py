@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from unravelnet import table_file
 from unravelnet.errors import StoreError
-from unravelnet.record import Table, load_table
-from unravelnet.table_file import _TEXT_COLUMNS
+from unravelnet.records import table_file
+from unravelnet.records.record import Table, load_table
+from unravelnet.records.table_file import _TEXT_COLUMNS
 
 ODD_TEXTS = [
     "3", "null", " 3 ", "1e400", "", "nan", "NaN", "True", "true", "-Infinity", "0x10", "1_000", "[3]", "[null]",

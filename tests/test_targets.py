@@ -10,9 +10,9 @@ import torch
 
 import unravelnet as un
 from unravelnet.data import ImageData
+from unravelnet.data.targets import class_targets, numbered_classes
 from unravelnet.errors import DataError, EvaluationError, TrainingError
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.targets import class_targets, numbered_classes
 
 WHOLE = (
     torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64,

@@ -15,8 +15,8 @@ from unravelnet import zoo
 from unravelnet._extras import require
 from unravelnet.data import ImageData, TextData, load, load_text
 from unravelnet.errors import DataError, ModelError
-from unravelnet.evaluation import evaluate
 from unravelnet.gradient import path_gradients
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.models import check_fits, load_data, load_subject
 from unravelnet.models import load as load_model
 from unravelnet.models.fit import n_predicted_positions

@@ -20,14 +20,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from unravelnet import checkpoint, zoo
+from unravelnet import zoo
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
-from unravelnet.fused_normalisation import FusedBatchNorm2d, load_operator
 from unravelnet.network import ResidualModule, UnraveledNetwork, first_tensor
-from unravelnet.record import load_table
-from unravelnet.training import TrainingStatus, train
-from unravelnet.training_data import TrainingData
+from unravelnet.records.record import load_table
+from unravelnet.training import checkpoint
+from unravelnet.training.data import TrainingData
+from unravelnet.training.fused_normalisation import FusedBatchNorm2d, load_operator
+from unravelnet.training.loop import TrainingStatus, train
 from unravelnet.training_plan import TrainingPlan
 
 DIGITS = (1, 8, 8)
@@ -274,14 +275,14 @@ def test_long_trainings_are_fused_and_short_ones_are_not(monkeypatch, n_epochs, 
         seen.append(any(isinstance(module, FusedBatchNorm2d) for module in net.modules()))
         raise Stop
 
-    monkeypatch.setattr("unravelnet.training.load_operator", lambda: True)
+    monkeypatch.setattr("unravelnet.training.loop.load_operator", lambda: True)
     with pytest.raises(Stop):
         train(net, some_digits(1000), epochs=n_epochs, on_batch=stop)
     assert seen == [is_fused]
 
 
 def test_asked_for_and_not_to_be_had(monkeypatch):
-    monkeypatch.setattr("unravelnet.training.load_operator", lambda: False)
+    monkeypatch.setattr("unravelnet.training.loop.load_operator", lambda: False)
     with pytest.raises(TrainingError, match="fused is True, and the operation could not be compiled"):
         train(small(), some_digits(32), epochs=1, fused=True)
 
@@ -438,7 +439,7 @@ import sys, time, torch
 torch.set_num_threads(1)
 from unravelnet import zoo
 from unravelnet.data import load
-from unravelnet.training import train
+from unravelnet.training.loop import train
 net = zoo.preact_resnet(14, input_shape=(1, 8, 8), widths=(8, 8, 16), seed=0)
 
 def on_batch(status):
@@ -664,9 +665,11 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from unravelnet import checkpoint, files, zoo
+from unravelnet import zoo
+from unravelnet.training import checkpoint
+from unravelnet.records import files
 from unravelnet.data import load
-from unravelnet.training import train
+from unravelnet.training.loop import train
 
 directory, moment = sys.argv[1:]
 second = Path(directory) / "epochs" / "0002.safetensors"

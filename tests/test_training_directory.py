@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from unravelnet import zoo
-from unravelnet.directory_lock import locked
 from unravelnet.errors import StoreError, TrainingError
-from unravelnet.record import load_table
-from unravelnet.training import train
+from unravelnet.records.directory_lock import locked
+from unravelnet.records.record import load_table
+from unravelnet.training.loop import train
 
 TIMES = ("seconds", "images_per_second", "time_utc", "started_utc")
 

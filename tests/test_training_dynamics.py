@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import unravelnet as un
-from unravelnet import checkpoint, module_measures, over_training, path_gradients
+from unravelnet import module_measures, over_training, path_gradients
 from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.paths import path_counts
-from unravelnet.record import load_table
-from unravelnet.training import train
+from unravelnet.records.record import load_table
+from unravelnet.training import checkpoint
+from unravelnet.training.loop import train
 
 DIGITS = (1, 8, 8)
 

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from unravelnet import provenance
 from unravelnet.capture.call import arguments, with_batch
 from unravelnet.capture.export import read_program, with_plain_signature
 from unravelnet.capture.verify import TOLERANCE, relative_difference
 from unravelnet.errors import CaptureError, DataError, StoreError
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
-from unravelnet.record import whole_file
-from unravelnet.route import Route
+from unravelnet.records import provenance
+from unravelnet.records.record import whole_file
+from unravelnet.routes.route import Route
 
 RECEIPT = "receipt.json"
 _SUFFIX = ".pt2"

@@ -20,7 +20,7 @@ import numpy as np
 from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, check_routes, check_seed
 from unravelnet.errors import RouteError, unknown_name
 from unravelnet.kinds import is_whole
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 Eligible = Literal["all", "same-shape"]
 

@@ -20,7 +20,7 @@ from unravelnet.costs import (
 from unravelnet.errors import TrainingError, unknown_name
 from unravelnet.kinds import expected_kind
 from unravelnet.precision import PrecisionChoice, check_precision
-from unravelnet.route_sampler import RouteSampler, parse_route_sampler
+from unravelnet.routes.sampler import RouteSampler, parse_route_sampler
 
 Schedule = Literal["step", "cosine", "one-cycle"]
 

@@ -12,9 +12,9 @@ import unravelnet as un
 from tests.capture import awkward
 from unravelnet.capture.verify import relative_difference
 from unravelnet.errors import CaptureError, DataError
-from unravelnet.inference import Bench
-from unravelnet.prefix_tree import walk
-from unravelnet.route import Route
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.walk import walk
+from unravelnet.routes.route import Route
 
 
 def made(kind: type[nn.Module]) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import unravelnet as un
 from tests.capture.test_library_models import SMALL, library
 from unravelnet.capture.verify import relative_difference
-from unravelnet.prefix_tree import walk
+from unravelnet.measuring.walk import walk
 
 WIDTH = 8
 X = torch.randn(4, WIDTH)

@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 import unravelnet as un
 from unravelnet.capture.training_mode import _SameDraws
 from unravelnet.errors import TrainingError
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 
 IMAGES, LABELS = torch.randn(6, 3, 8, 8) + 1, torch.tensor([0, 1, 1, 0, 1, 0])
 

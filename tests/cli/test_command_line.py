@@ -212,8 +212,8 @@ def test_options_have_the_names_of_arguments():
     # One name through all faces: `limit` of `evaluate` is --limit, and so on.
     import inspect
 
-    from unravelnet.evaluation import evaluate
     from unravelnet.gradient import path_gradients
+    from unravelnet.measuring.evaluation import evaluate
     from unravelnet.reproduction import reproduce
     from unravelnet.training_plan import TrainingPlan
 

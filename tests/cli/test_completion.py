@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_guard import ENVIRONMENT, PROGRAM
 from unravelnet import zoo
 from unravelnet.cli import completion
-from unravelnet.metrics import METRICS
+from unravelnet.measuring.metrics import METRICS
 
 
 def test_the_names_are_those_of_the_rooms_that_import_torch():

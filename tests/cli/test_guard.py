@@ -280,7 +280,7 @@ LONG = "x" * 300
     ],
 )
 def test_paths_that_cannot_be_used_are_misuse(call, tmp_path, monkeypatch, words, phrase):
-    monkeypatch.setattr("unravelnet.evaluation.evaluate", None)  # nothing is measured
+    monkeypatch.setattr("unravelnet.measuring.evaluation.evaluate", None)  # nothing is measured
     ran = call(*words)
     assert_one_sentence(ran)
     assert phrase in ran.err

@@ -15,7 +15,7 @@ from tests.cli.conftest import assert_one_sentence
 from unravelnet import zoo
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 from unravelnet.cli.remarks import libraries_quiet
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 PAYLOAD = "\x1b[2J\x9b31m\u202egpj\r\nunravelnet: done"
 SEEN = r"\x1b[2J\x9b31m\u202egpj\r\nunravelnet: done"

@@ -23,11 +23,11 @@ import unravelnet
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import studies, zoo
 from unravelnet.data import load
-from unravelnet.evaluation import evaluate
 from unravelnet.machine import machine_of
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.models import load as load_model
-from unravelnet.record import load_table
-from unravelnet.route import Route
+from unravelnet.records.record import load_table
+from unravelnet.routes.route import Route
 
 EXACT = ("--precision", "float32", "--json")
 SOURCE = Path(unravelnet.__file__).parents[1]
@@ -174,7 +174,7 @@ def test_a_finished_study_is_not_measured_again(call, trained, tmp_path, monkeyp
     def never(*args):
         raise AssertionError("measured twice")
 
-    monkeypatch.setattr("unravelnet.evaluation.walk", never)
+    monkeypatch.setattr("unravelnet.measuring.evaluation.walk", never)
     assert call(*words).out == first.out
 
 

@@ -16,7 +16,7 @@ from unravelnet import zoo
 from unravelnet._extras import require
 from unravelnet.data import load
 from unravelnet.gradient import path_gradients
-from unravelnet.record import load_table
+from unravelnet.records.record import load_table
 
 needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="transformers is not installed"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.shipped_networks import PLANS, shipped_place
 from unravelnet import zoo
-from unravelnet.evaluation import evaluate
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.reproduction.directory import default_directory
 
 __all__ = ["shipped_place"]

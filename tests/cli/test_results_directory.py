@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cli.conftest import assert_one_sentence
-from unravelnet import evaluation, zoo
+from unravelnet import zoo
 from unravelnet.cli.results_directory import ResultsDirectory
-from unravelnet.directory_lock import locked
-from unravelnet.record import Table
+from unravelnet.measuring import evaluation
+from unravelnet.records.directory_lock import locked
+from unravelnet.records.record import Table
 from unravelnet.reporting.contents import read_run_directory
 
 

@@ -7,8 +7,8 @@ import re
 
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import zoo
-from unravelnet.checkpoint import epochs_kept
-from unravelnet.training import train
+from unravelnet.training.checkpoint import epochs_kept
+from unravelnet.training.loop import train
 
 WORDS = ("train", "preact-resnet8", "--data", "digits", "--epochs", 1, "--schedule", "one-cycle", "--out")
 
@@ -31,7 +31,7 @@ def test_a_finished_training_is_not_done_again(call, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("trained twice")
 
-    monkeypatch.setattr("unravelnet.training._Training.run_epoch", never)
+    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", never)
     assert call(*WORDS, tmp_path / "net").out == first.out
 
 
@@ -52,7 +52,7 @@ def test_weights_of_epochs_are_kept(call, tmp_path):
 
 def test_progress_is_a_bar_on_a_terminal_only(monkeypatch, capsys):
     from unravelnet.cli.progress import training_bar
-    from unravelnet.training import TrainingStatus
+    from unravelnet.training.loop import TrainingStatus
 
     status = TrainingStatus(3, 4, 5, 10, 0.5, 0.25, 1234.0, 75.0)
     with training_bar("net") as show:

@@ -5,8 +5,8 @@ from functools import cache, partial
 from tests.figures import gradient_tables, tables
 from tests.reporting import trainings
 from unravelnet import figures
-from unravelnet.record import Table
-from unravelnet.route import Route
+from unravelnet.records.record import Table
+from unravelnet.routes.route import Route
 
 _NAMES = ("pre-activation ResNet-110, stochastic depth", "ResNet-110")
 _DECAYS = gradient_tables.DECAYS

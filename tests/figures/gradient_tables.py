@@ -8,8 +8,8 @@ from math import comb, sqrt
 
 from scipy.stats import binom
 
-from unravelnet.decay import predicted_length, theory_weights
-from unravelnet.record import Table
+from unravelnet.mathematics.decay import predicted_length, theory_weights
+from unravelnet.records.record import Table
 
 SCALE = 0.01
 FACTS = {

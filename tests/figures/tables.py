@@ -1,7 +1,7 @@
 """Tables as `evaluate` returns them, made by hand: the answer is known because it was put in."""
 
-from unravelnet.intervals import paired_rate_interval, rate_interval
-from unravelnet.record import Table
+from unravelnet.mathematics.intervals import paired_rate_interval, rate_interval
+from unravelnet.records.record import Table
 
 N_MODULES = 54
 N_IMAGES = 10_000

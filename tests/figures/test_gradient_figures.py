@@ -16,7 +16,7 @@ from unravelnet.figures import figure_coherence, figure_length_contribution, fig
 from unravelnet.figures.rows import ordered
 from unravelnet.figures.spectrum import contributions, decay_of, vector_sums
 from unravelnet.paths import effective_lengths, path_counts, share_within
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 
 def line(axes, start):

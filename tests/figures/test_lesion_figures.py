@@ -19,7 +19,7 @@ from unravelnet.figures import (
     figure_remove_skip_each,
     figure_reorder,
 )
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 
 def points(axes, label):

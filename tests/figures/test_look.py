@@ -12,7 +12,7 @@ from tests.figures.every import COLOUR, COLUMN, EVERY, in_column
 from unravelnet import figures
 from unravelnet.errors import FigureError
 from unravelnet.figures import style
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 
 def texts_of(figure):

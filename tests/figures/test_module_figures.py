@@ -8,7 +8,7 @@ from scipy.stats import binom
 from tests.figures import gradient_tables as tables
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import figure_effective_depths, figure_layer_responses, figure_module_measures
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 MEASURES = ("branch_to_stream", "branch_stream_cosine", "branch_gradient_cosine", "gradient_gain")
 

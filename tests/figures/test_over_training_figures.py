@@ -6,7 +6,6 @@ from matplotlib.patches import Rectangle
 from scipy.stats import binom
 
 from tests.figures import gradient_tables as tables
-from unravelnet.decay import predicted_length, theory_weights
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import (
     figure_ensemble,
@@ -14,7 +13,8 @@ from unravelnet.figures import (
     figure_over_training,
     figure_spectra_over_training,
 )
-from unravelnet.record import Table
+from unravelnet.mathematics.decay import predicted_length, theory_weights
+from unravelnet.records.record import Table
 
 
 def points(axes, label):

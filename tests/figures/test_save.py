@@ -11,7 +11,7 @@ from tests.figures import tables
 from tests.figures.every import in_column
 from unravelnet.errors import FigureError, StoreError
 from unravelnet.figures import figure_delete_each, figure_path_lengths, path_length_rows, save_figure
-from unravelnet.record import load_table
+from unravelnet.records.record import load_table
 
 
 def test_svg_png_and_data_stand_beside_each_other(tmp_path):

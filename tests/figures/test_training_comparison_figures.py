@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from tests.reporting import trainings
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import figure_degradation, figure_trained_errors
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 
 def history(start, end, n_epochs=5):

@@ -4,7 +4,7 @@ import pytest
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import figure_training
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 HISTORY = Table(
     [

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 from unravelnet.errors import RouteError
 from unravelnet.figures import figure_unraveled, unraveled_terms
 from unravelnet.figures.style import FAINT, INK
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 PLAIN = str.maketrans("₀₁₂₃₄₅", "012345")
 

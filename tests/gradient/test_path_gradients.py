@@ -17,8 +17,8 @@ from tests.gradient.networks import (
     linear_network,
 )
 from unravelnet import path_gradients, studies
-from unravelnet.decay import fit_decay
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError, UnknownNameError
+from unravelnet.mathematics.decay import fit_decay
 
 KINDS = ("pre-activation", "post-activation", "post-norm")
 

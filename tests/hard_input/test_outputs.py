@@ -9,7 +9,7 @@ from torch.nn import functional
 import unravelnet as un
 from tests.hard_input.runner import Call, equal, table
 from unravelnet.errors import UnravelError
-from unravelnet.output import Output
+from unravelnet.network.output import Output
 
 X = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(6) % 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.reporting import runs
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

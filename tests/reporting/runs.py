@@ -3,7 +3,7 @@
 import json
 
 from tests.figures import tables
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 PROVENANCE = {
     "command": ["unravelnet", "reproduce", "--out", "a run"],

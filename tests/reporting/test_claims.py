@@ -8,7 +8,7 @@ from scipy.stats import binom, binomtest
 
 from tests.figures import gradient_tables, tables
 from unravelnet.figures.spectrum import contributions
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import lesion_claims, random_lesion_claims, skip_claims
 from unravelnet.reporting.path_claims import (
     claim_effective_share,

@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from tests.figures import gradient_tables as tables
 from unravelnet.paths import effective_lengths, share_within
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import gradient_claims as claims
 from unravelnet.reporting.sentences import percent
 

@@ -6,7 +6,7 @@ import pytest
 from tests.figures import gradient_tables
 from tests.reporting import runs
 from tests.reporting.pages import Page, reported
-from unravelnet.record import Table, load_table
+from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
 
 CHAPTERS = ["path-gradients", "effective-depth", "layer-responses", "over-training", "ensemble"]

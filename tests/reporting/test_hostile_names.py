@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from tests.figures import tables
 from tests.reporting import runs
 from tests.reporting.pages import Page
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import report, report_markdown
 
 PAYLOAD = (

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tests.reporting.trainings import responses, trained, whole_table
 from unravelnet.figures.groups import group_of, pairs_of, trained_groups
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import training_claims as claims
 from unravelnet.reporting.comparisons import (
     difference_of_trainings,

@@ -8,7 +8,7 @@ from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported, without_drawings
 from unravelnet.figures.groups import trained_groups
-from unravelnet.record import Table, load_table
+from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
 from unravelnet.reporting.contents import read_run_directory
 from unravelnet.reporting.training_findings import on_test_times

@@ -1,7 +1,7 @@
 """Tables of trained networks and of layer responses, made by hand: the truth is known because it was put in."""
 
-from unravelnet.intervals import rate_interval
-from unravelnet.record import Table
+from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.records.record import Table
 
 N_IMAGES = 10_000
 

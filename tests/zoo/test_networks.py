@@ -12,7 +12,7 @@ from torch import nn
 from tests.zoo.ordinary import n_parameters, shake_normalisations
 from unravelnet import zoo
 from unravelnet.errors import ModelError, UnknownNameError
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 from unravelnet.zoo.recipe import recipe_of
 
 DIGITS = (1, 8, 8)

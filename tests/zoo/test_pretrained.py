@@ -17,8 +17,8 @@ from unravelnet import zoo
 from unravelnet.cli.command_line import app
 from unravelnet.data import load
 from unravelnet.errors import CheckpointError, UnknownNameError
-from unravelnet.evaluation import evaluate
-from unravelnet.intervals import rate_interval
+from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.models import load as load_model
 from unravelnet.models import load_subject
 from unravelnet.training_plan import TrainingPlan

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from unravelnet.capture.forms import is_plain
 from unravelnet.errors import CaptureError, EvaluationError
 from unravelnet.network import Inputs, first_tensor
-from unravelnet.output import Output
+from unravelnet.network.output import Output
 
 # What the inputs of a graph may be.
 _LEAVES = (Tensor, bool, int, float, complex, type(None))

@@ -20,7 +20,7 @@ from unravelnet.capture.trial import awake, drawn_like
 from unravelnet.capture.untouched import left_as_it_was, seed_everything
 from unravelnet.errors import CaptureError, first_line
 from unravelnet.network import Inputs, UnraveledNetwork
-from unravelnet.route import Step
+from unravelnet.routes.route import Step
 
 # Kernels may choose another order of summation; float32 keeps about seven digits.
 TOLERANCE = 1e-5

@@ -31,14 +31,14 @@ from unravelnet.cli.options import (
 from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
-from unravelnet.files import writable_directory
+from unravelnet.records.files import writable_directory
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
-    from unravelnet.metrics import Metric
+    from unravelnet.measuring.metrics import Metric
     from unravelnet.network import UnraveledNetwork
     from unravelnet.precision import PrecisionChoice
-    from unravelnet.record import ResultsStore, Table
+    from unravelnet.records.record import ResultsStore, Table
     from unravelnet.studies import Trial
 
 STUDIES = {
@@ -150,7 +150,7 @@ def lesion(
                 out, net, command="lesion", specification=model, n_classes=data_set.n_classes
             )
     how = _How(output, precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
-    from unravelnet.evaluation import EvaluationInterrupted
+    from unravelnet.measuring.evaluation import EvaluationInterrupted
 
     tables: dict[str, Table] = {}
     try:
@@ -178,7 +178,7 @@ class _Subject:
 
     @classmethod
     def of(cls, model: str, data: str, metric_names: list[str], **options: Any) -> _Subject:
-        from unravelnet.metrics import find_metrics
+        from unravelnet.measuring.metrics import find_metrics
         from unravelnet.models import load_subject
 
         metrics = find_metrics(metric_names)
@@ -200,8 +200,8 @@ class _How:
 
 
 def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: Path | None) -> Table:
-    from unravelnet.evaluation import evaluate
-    from unravelnet.record import ResultsStore
+    from unravelnet.measuring.evaluation import evaluate
+    from unravelnet.records.record import ResultsStore
 
     opened: contextlib.AbstractContextManager[ResultsStore | None] = (
         contextlib.nullcontext() if out is None else ResultsStore(out)

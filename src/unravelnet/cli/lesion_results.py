@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from unravelnet.metrics import Metric
+    from unravelnet.measuring.metrics import Metric
     from unravelnet.network import UnraveledNetwork
-    from unravelnet.record import Row, Table
+    from unravelnet.records.record import Row, Table
 
 _SINGLE = ("delete_each", "remove_skip_each")
 
@@ -24,7 +24,7 @@ def show(
     unit: str = "images",
 ) -> None:
     """Print the tables of all studies as "json", "csv" or "table". `unit`: what was measured on."""
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
     if form == "json":
         rows = {study: list(table) for study, table in tables.items()}

@@ -10,7 +10,7 @@ import typer
 
 from unravelnet.cli.completion import complete_data, complete_model
 from unravelnet.costs import LARGEST_SEED, check_shape
-from unravelnet.files import usable_path
+from unravelnet.records.files import usable_path
 
 
 class PrecisionName(StrEnum):

@@ -12,7 +12,7 @@ from unravelnet.cli.streams import width, write
 from unravelnet.escaping import for_json, for_terminal
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 
 def print_json(value: Any) -> None:
@@ -23,7 +23,7 @@ def print_json(value: Any) -> None:
 
 def print_csv(table: Table) -> None:
     """Print a table as CSV with a header, as `Table.save` writes it but for control characters, written out."""
-    from unravelnet.table_file import write_csv
+    from unravelnet.records.table_file import write_csv
 
     rows = [{_written_out(name): _written_out(value) for name, value in row.items()} for row in table]
     text = io.StringIO()

@@ -12,7 +12,7 @@ from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
     from unravelnet.network import UnraveledNetwork
-    from unravelnet.record import Row, Table
+    from unravelnet.records.record import Row, Table
 
 SHARE = 0.95
 """The share of the gradient that effective lengths carry."""
@@ -52,7 +52,7 @@ _WEIGHTS = {
 
 def show(tables: Mapping[str, Table], net: UnraveledNetwork, data: ImageData | TextData, form: str) -> None:
     """Print the tables of all studies as "json", "csv" or "table"."""
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
     if form == "json":
         rows = {study: list(table) for study, table in tables.items()}
@@ -92,8 +92,8 @@ def findings(table: Table) -> dict[str, Any]:
 
 
 def _decay(table: Table) -> dict[str, float] | None:
-    from unravelnet.decay import fit_decay
     from unravelnet.errors import EvaluationError
+    from unravelnet.mathematics.decay import fit_decay
 
     column = next((name for name in _PATH_NORMS if name in table.columns), None)
     if column is None:

@@ -29,12 +29,12 @@ from unravelnet.cli.path_results import show
 from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
-from unravelnet.files import writable_directory
+from unravelnet.records.files import writable_directory
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
     from unravelnet.network import UnraveledNetwork
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 METHODS = ("exact", "rms", "sampled")
 

@@ -18,7 +18,7 @@ from unravelnet.escaping import for_terminal
 
 if TYPE_CHECKING:
     from unravelnet.reproduction import RunProgress
-    from unravelnet.training import TrainingStatus
+    from unravelnet.training.loop import TrainingStatus
 
 # Shares are shown on a bar of this many steps.
 _STEPS = 1000

@@ -11,7 +11,7 @@ from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import JsonOption
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import working
-from unravelnet.files import usable_path, writable_file
+from unravelnet.records.files import usable_path, writable_file
 
 
 def report(

@@ -14,7 +14,7 @@ from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
-from unravelnet.files import writable_directory
+from unravelnet.records.files import writable_directory
 
 _AS_BEFORE = "[default: as in the run in DIR, else chosen for the networks and the size of the images]"
 
@@ -135,7 +135,7 @@ def reproduce(
 
 def _summary(directory: Path) -> list[dict[str, object]]:
     """Say of each network whose modules were deleted one by one what that does to it."""
-    from unravelnet.record import load_table
+    from unravelnet.records.record import load_table
     from unravelnet.reproduction.directory import read_networks, table_path
 
     summary = []

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unravelnet.errors import StoreError
-from unravelnet.files import usable_path
+from unravelnet.records.files import usable_path
 
 if TYPE_CHECKING:
     from unravelnet.network import UnraveledNetwork
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 # The commands that share a directory; each leaves its name in run.json, with the model that it measured.
 _COMMANDS = ("lesion", "paths")
@@ -38,7 +38,7 @@ class ResultsDirectory:
         specification: str,
         n_classes: int | None,
     ) -> None:
-        from unravelnet.directory_lock import locked
+        from unravelnet.records.directory_lock import locked
 
         self.directory = directory
         self._tables: list[Path] = []
@@ -50,7 +50,7 @@ class ResultsDirectory:
         self, net: UnraveledNetwork, specification: str, n_classes: int | None, facts: Mapping[str, str]
     ) -> str:
         """Enter the network into the directory beside those that are there, and return its name."""
-        from unravelnet.provenance import collect, write_run
+        from unravelnet.records.provenance import collect, write_run
         from unravelnet.reproduction.directory import describe_network, read_networks, write_networks
 
         measured = _measured_before(self.directory)
@@ -84,7 +84,7 @@ class ResultsDirectory:
 
 def _measured_before(directory: Path) -> dict[str, str]:
     """Say which commands have written to a directory, each with the model it measured last."""
-    from unravelnet.provenance import read_run
+    from unravelnet.records.provenance import read_run
 
     if not (directory / "run.json").exists():
         return {}

@@ -14,7 +14,7 @@ from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, Precis
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import training_bar, working
 from unravelnet.errors import ModelError
-from unravelnet.files import writable_directory
+from unravelnet.records.files import writable_directory
 from unravelnet.training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def train(
         f"What was trained up to the last full epoch is in {out}; the same command continues from there."
     ):
         from unravelnet.data import load
-        from unravelnet.training import train as run
+        from unravelnet.training.loop import train as run
 
         with working(f"loading {data}"):
             images, test_images = load(data, "train"), load(data, "test")

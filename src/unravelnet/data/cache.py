@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from unravelnet.data.encoded import file_stamp
 from unravelnet.data.image_data import ImageData
 from unravelnet.errors import DataError
-from unravelnet.files import cache_directory, replacing
+from unravelnet.records.files import cache_directory, replacing
 
 _FORMAT = "1"
 _log = logging.getLogger(__name__)

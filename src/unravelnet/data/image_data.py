@@ -17,8 +17,8 @@ from torch import Tensor
 
 from unravelnet.data.drawing import draw
 from unravelnet.data.encoded import EncodedImages
+from unravelnet.data.targets import class_targets, numbered_classes
 from unravelnet.errors import DataError
-from unravelnet.targets import class_targets, numbered_classes
 
 # Images at a time where the work does not fit memory at once.
 _CHUNK = 4096

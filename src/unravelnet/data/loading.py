@@ -21,9 +21,9 @@ from unravelnet.data.encoded import ColourFoundError, EncodedImages
 from unravelnet.data.guard import reading
 from unravelnet.data.image_data import ImageData, channel_statistics
 from unravelnet.data.repository import Labelled, looks_like_path, read_splits
+from unravelnet.data.targets import numbered_classes
 from unravelnet.errors import DataError, unknown_name
-from unravelnet.files import usable_path
-from unravelnet.targets import numbered_classes
+from unravelnet.records.files import usable_path
 
 Split = Literal["train", "test"]
 

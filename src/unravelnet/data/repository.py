@@ -18,7 +18,7 @@ import numpy as np
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.data.guard import reading
 from unravelnet.errors import DataError, unknown_name
-from unravelnet.files import usable_path
+from unravelnet.records.files import usable_path
 
 if TYPE_CHECKING:
     import datasets

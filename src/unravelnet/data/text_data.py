@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from unravelnet.data.drawing import draw
+from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import DataError
-from unravelnet.targets import IGNORED_TARGET
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from unravelnet._extras import require
 from unravelnet.data.loading import Split, check_split
 from unravelnet.data.text_data import TextData
 from unravelnet.errors import DataError, first_line
-from unravelnet.files import usable_path
+from unravelnet.records.files import usable_path
 
 BYTES = "bytes"
 """The name of the tokenizer that makes every byte of a text a token."""

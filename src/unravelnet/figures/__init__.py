@@ -2,7 +2,7 @@
 
 A figure for a column of a paper, with fonts that publishers take:
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> table = Table([{"label": f"module {i}", "module": i, "error_rate": 0.1 + 0.02 * i} for i in range(9)])
     >>> figure = figure_delete_each(
     ...     {"our network": table},

@@ -17,7 +17,7 @@ from unravelnet.figures.marks import draw_with_bars, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _NAMES = {"routes": "random routes of one network", "networks": "networks trained separately"}
 _MEASURES: Mapping[str, str] = {
@@ -32,7 +32,7 @@ def figure_ensemble(
 ) -> Figure:
     """Draw the error against the number of averaged members, and how much two members differ.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"n_members": 1, "members": "routes", "error_rate": 0.3, "disagreement": 0.2}
     >>> figure = figure_ensemble(Table([row, {**row, "n_members": 2, "error_rate": 0.25}]))
 

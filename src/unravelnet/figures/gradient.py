@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unravelnet.decay import Decay
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
@@ -32,9 +31,10 @@ from unravelnet.figures.spectrum import (
     sample_text,
     vector_sums,
 )
+from unravelnet.mathematics.decay import Decay
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _RMS = "path_gradient_rms"
 _X = "Path length (modules entered)"
@@ -58,7 +58,7 @@ def figure_path_gradient(
 ) -> Figure:
     """Draw the norm of the gradient that arrives on single paths, over their length: Fig. 6b of the paper.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> norms = Table([{"length": length, "path_gradient_norm": 0.25**length} for length in range(5)])
     >>> figure = figure_path_gradient(norms)
 
@@ -94,7 +94,7 @@ def figure_length_contribution(
 ) -> Figure:
     """Draw the share of the gradient by path length: Fig. 6c of the paper, with the exact sums on top.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> facts = {"length": 0, "path_count": 1, "n_modules": 0, "path_gradient_norm": 2.0, "share": 1.0}
     >>> figure = figure_length_contribution(Table([facts]))
 
@@ -139,7 +139,7 @@ def figure_coherence(
 ) -> Figure:
     """Draw the coherence of the paths of each length: the norm of their sum over the sum of their norms.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> figure = figure_coherence(Table([{"length": 1, "path_count": 2, "coherence": 0.8}]))
 
     `table`: rows of `path_gradients` by the method "exact" with single paths drawn. Lines: 1, where all paths of a

@@ -16,7 +16,7 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import ordered
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 ALL_MODULES = "all"
 EFFECTIVE_PATHS, STOCHASTIC_DEPTH = "exactly:", "stochastic-depth:"

@@ -30,7 +30,7 @@ from unravelnet.figures.rows import (
 )
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 Downsampling = Mapping[str, Sequence[int]]
 
@@ -51,7 +51,7 @@ def figure_delete_each(
 ) -> Figure:
     """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> intact, lesion = {"label": "intact", "error_rate": 0.1}, {"label": "module 0", "module": 0}
     >>> table = Table([intact, {**lesion, "error_rate": 0.3}])
     >>> figure = figure_delete_each({"a ResNet": table}, downsampling={"a ResNet": [0]}, n_classes=10)
@@ -86,7 +86,7 @@ def figure_delete_many(
 ) -> Figure:
     """Draw the error over random draws for each number of deleted modules: Fig. 5a of the paper.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"label": "2 deleted, draw 0", "n_deleted": 2, "error_rate": 0.3}
     >>> figure = figure_delete_many(Table([row, {**row, "error_rate": 0.4}]), n_classes=10)
 
@@ -121,7 +121,7 @@ def figure_reorder(
 ) -> Figure:
     """Draw the error against Kendall's tau between the new and the original order: Fig. 5b of the paper.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"label": "1 swap, draw 0", "kendall_tau": 0.98, "error_rate": 0.3}
     >>> figure = figure_reorder(Table([row, {**row, "kendall_tau": 0.9}]), n_classes=10)
 
@@ -163,7 +163,7 @@ def figure_remove_skip_each(
 ) -> Figure:
     """Draw two ways to lose half of the paths, module by module: without the skip and without the branch.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"label": "module 0", "module": 0, "error_rate": 0.3}
     >>> remove_skip_each, delete_each = Table([{**row, "error_rate": 0.8}]), Table([row])
     >>> figure = figure_remove_skip_each({"a ResNet": (remove_skip_each, delete_each)})

@@ -17,7 +17,7 @@ from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _MEASURES: Mapping[str, str] = {
     "branch_to_stream": "‖branch‖ / ‖stream‖",
@@ -41,7 +41,7 @@ def figure_effective_depths(
 ) -> Figure:
     """Draw how many later modules the gradient of each module comes through, and how many there are.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"module": 0, "n_after": 9, "effective_depth": 4, "share": 0.95, "is_deeper": True}
     >>> figure = figure_effective_depths(Table([row]))
 
@@ -98,7 +98,7 @@ def figure_module_measures(
 ) -> Figure:
     """Draw the size and direction of each branch, in panels over the index of the module.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"module": 0, "keeps_shape": True, "branch_to_stream": 0.3, "gradient_gain": 0.2}
     >>> figure = figure_module_measures({"a ResNet": Table([row])})
 
@@ -135,7 +135,7 @@ def figure_layer_responses(
 ) -> Figure:
     """Draw the standard deviation of the responses of each layer: Fig. 7 of He et al. (2015).
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"position": 0, "response_std": 1.2, "measured_after": "normalisation"}
     >>> figure = figure_layer_responses({"a ResNet": Table([row])})
 

@@ -21,7 +21,7 @@ from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_a
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _MOST_CURVES = 5
 _X = "Epochs of training"
@@ -33,7 +33,7 @@ def figure_over_training(
 ) -> Figure:
     """Draw decay, path lengths and branch sizes at the checkpoints of a training.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> lengths = {"mean_length": 4.0, "length_low": 2, "length_high": 7, "dominating_length": 4}
     >>> rows = [{"epoch": epoch, "decay": 0.2, "predicted_length": 9.0, **lengths} for epoch in (0, 1)]
     >>> figure = figure_over_training(Table(rows))
@@ -79,7 +79,7 @@ def figure_spectra_over_training(
 ) -> Figure:
     """Draw the share of each path length at some checkpoints, beside the weights that theory expects.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> rows = [{"epoch": 0, "length": k, "length_share": s, "theory_weight": s} for k, s in enumerate((0.7, 0.3))]
     >>> figure = figure_spectra_over_training(Table(rows))
 
@@ -115,7 +115,7 @@ def figure_normalisation_scales(
 ) -> Figure:
     """Draw the mean |γ| of each normalisation layer at some checkpoints.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> figure = figure_normalisation_scales(Table([{"epoch": 0, "position": 0, "scale": 1.0}]))
 
     `table`: the scales that `over_training` returned. `epochs`: as in figure_spectra_over_training. Where

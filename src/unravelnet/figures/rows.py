@@ -15,7 +15,7 @@ import pandas as pd
 from unravelnet.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _TITLE_OF_METRIC: Mapping[str, str] = {
     "error_rate": "Error (%)",
@@ -79,7 +79,7 @@ def ordered(
 ) -> pd.DataFrame:
     """Take the rows of a table in the order of a column, with numbers where numbers are due.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> table = Table([{"length": 1, "share": 0.75}, {"length": 0, "share": 0.25}, {"length": 2, "share": None}])
     >>> ordered(table, by="length", needs=["share"])["share"].tolist()
     [0.25, 0.75]

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from unravelnet.errors import FigureError
-from unravelnet.files import usable_path
-from unravelnet.record import Table, whole_file
+from unravelnet.records.files import usable_path
+from unravelnet.records.record import Table, whole_file
 
 if TYPE_CHECKING:
     import os

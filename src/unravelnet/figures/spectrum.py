@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from unravelnet.decay import Decay, fit_decay
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import n_images_text, ordered
+from unravelnet.mathematics.decay import Decay, fit_decay
 from unravelnet.paths import effective_lengths, surviving_share
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 PATH_NORM = "path_gradient_norm"
 PLACES = {"stem": "the stem's output", "input": "the network's input"}
@@ -113,7 +113,7 @@ class Spectrum:
 def contributions(table: Table) -> Spectrum:
     """Read the shares that the paper adds up: number of paths of a length times their mean norm.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> facts = {"path_gradient_norm": 1.0, "n_modules": 1}
     >>> table = Table([{"length": k, "path_count": 1, "share": s, **facts} for k, s in enumerate((0.8, 0.2))])
     >>> contributions(table).effective_lengths(share=0.7)

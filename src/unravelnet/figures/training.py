@@ -17,7 +17,7 @@ from unravelnet.figures.look import Look
 from unravelnet.figures.rows import interval_text, n_images_text
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _VALIDATION_PREFIXES = ("validation_", "test_")
 _TRAINING_PREFIXES = ("train_", "training_", "")
@@ -45,7 +45,7 @@ def figure_training(
 ) -> Figure:
     """Draw error and loss over the epochs, one colour a network.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> history = Table([{"epoch": 1, "train_loss": 2.1, "train_error_rate": 0.8, "test_error_rate": 0.7}])
     >>> figure = figure_training({"a ResNet": history})
 
@@ -86,7 +86,7 @@ def figure_degradation(
 ) -> Figure:
     """Draw the error over the epochs of networks of several depths, a panel a kind: Fig. 6 of He et al. (2015).
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> history = Table([{"epoch": 1, "train_error_rate": 0.8, "test_error_rate": 0.7}])
     >>> figure = figure_degradation({"Plain networks": {"20 layers": history, "56 layers": history}})
 
@@ -132,7 +132,7 @@ def figure_trained_errors(
 ) -> Figure:
     """Draw the test error of every training, those that differ in their seed only side by side.
 
-    >>> from unravelnet.record import Table
+    >>> from unravelnet.records.record import Table
     >>> row = {"group": "plain20", "network_name": "plain20", "zoo_name": "plain20", "routes": "all"}
     >>> tested = {"training_seed": 0, "test_time": "unscaled", "is_as_trained": True, "error_rate": 0.09}
     >>> figure = figure_trained_errors(Table([{**row, **tested}]))

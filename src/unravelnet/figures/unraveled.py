@@ -26,7 +26,7 @@ from unravelnet.errors import RouteError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.wrapping import inches
-from unravelnet.route import Route, Step
+from unravelnet.routes.route import Route, Step
 
 MAX_DRAWN_MODULES = 5
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

@@ -14,11 +14,11 @@ from unravelnet.gradient.lengths import Sum, backwards, norms_of
 from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, recorded
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
-from unravelnet.output import OutputName
-from unravelnet.record import Row, Table
-from unravelnet.route import Route
+from unravelnet.network.output import OutputName
+from unravelnet.records.record import Row, Table
+from unravelnet.routes.route import Route
 
 
 def effective_depths(

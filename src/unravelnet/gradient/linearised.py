@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.loss import Loss
 from unravelnet.machine import full_float32
-from unravelnet.misfit import taking
+from unravelnet.measuring.misfit import taking
 from unravelnet.network import (
     Inputs,
     ResidualModule,
@@ -33,7 +33,7 @@ from unravelnet.network import (
     first_tensor,
     in_evaluation_mode,
 )
-from unravelnet.route import Mode, Route
+from unravelnet.routes.route import Mode, Route
 
 STREAM = ""
 """The name of the stream among the live values; held values have names of their own."""

@@ -31,10 +31,10 @@ from unravelnet.gradient.linearised import (
     pull,
     record,
 )
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import Inputs, UnraveledNetwork
-from unravelnet.output import Output, OutputName
-from unravelnet.route import Route
+from unravelnet.network.output import Output, OutputName
+from unravelnet.routes.route import Route
 
 # Of a piecewise linear function it is 0, without rounding.
 _CURVATURE = 1e-7

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unravelnet.data.targets import IGNORED_TARGET, class_targets
 from unravelnet.errors import EvaluationError, unknown_name
-from unravelnet.metrics import as_outputs, find_metrics
+from unravelnet.measuring.metrics import as_outputs, find_metrics
 from unravelnet.network import UnraveledNetwork
-from unravelnet.output import Output, OutputName
-from unravelnet.targets import IGNORED_TARGET, class_targets
+from unravelnet.network.output import Output, OutputName
 
 Loss = Callable[[Any, Tensor | None], Tensor]
 LossName = str | Loss | None

@@ -16,11 +16,11 @@ from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import check_rows
 from unravelnet.gradient.linearised import Cotangent, Recording, record
 from unravelnet.gradient.loss import LossOfOutput
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
-from unravelnet.output import tensors_of
-from unravelnet.record import Row
-from unravelnet.route import Route
+from unravelnet.network.output import tensors_of
+from unravelnet.records.record import Row
+from unravelnet.routes.route import Route
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

@@ -24,12 +24,12 @@ from unravelnet.gradient.linearised import (
 )
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, recorded
-from unravelnet.inference import Bench
-from unravelnet.intervals import mean_interval
+from unravelnet.mathematics.intervals import mean_interval
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.output import OutputName
-from unravelnet.record import Row, Table
-from unravelnet.route import Route
+from unravelnet.network.output import OutputName
+from unravelnet.records.record import Row, Table
+from unravelnet.routes.route import Route
 
 # What is measured, and the values that it can have.
 _RANGES = {

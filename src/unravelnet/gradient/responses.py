@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unravelnet.gradient.measurement import facts_of, open_batches
-from unravelnet.misfit import taking
+from unravelnet.measuring.misfit import taking
 from unravelnet.network import (
     Inputs,
     State,
@@ -29,7 +29,7 @@ from unravelnet.network import (
     first_tensor,
     in_evaluation_mode,
 )
-from unravelnet.record import Row, Table
+from unravelnet.records.record import Row, Table
 
 Kind = Literal["convolution", "linear"]
 MeasuredAfter = Literal["normalisation", "layer"]

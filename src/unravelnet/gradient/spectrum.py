@@ -35,12 +35,12 @@ from unravelnet.gradient.lengths import (
 from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, record
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
-from unravelnet.inference import Bench
 from unravelnet.kinds import is_whole
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
-from unravelnet.output import OutputName
-from unravelnet.record import Row, Table
-from unravelnet.route import Route
+from unravelnet.network.output import OutputName
+from unravelnet.records.record import Row, Table
+from unravelnet.routes.route import Route
 
 Method = Literal["exact", "rms", "sampled"]
 At = Literal["stem", "input"]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from unravelnet.intervals import Interval, mean_interval
-from unravelnet.record import Row
+from unravelnet.mathematics.intervals import Interval, mean_interval
+from unravelnet.records.record import Row
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -19,7 +19,6 @@ from unravelnet.costs import check_seed, check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import CheckpointError, ModelError, UnknownNameError, unknown_name
-from unravelnet.files import usable_path
 from unravelnet.models.examples import image_batch
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, n_predicted_positions
@@ -39,7 +38,8 @@ from unravelnet.models.suitable import check_kind, check_numbers, choose_example
 from unravelnet.models.text import load_text_for
 from unravelnet.models.weights import load_into, read_weights, refuse
 from unravelnet.network import Shape, UnraveledNetwork
-from unravelnet.output import OutputName
+from unravelnet.network.output import OutputName
+from unravelnet.records.files import usable_path
 
 __all__ = ["check_fits", "load", "load_data", "load_subject"]
 

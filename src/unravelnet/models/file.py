@@ -26,10 +26,10 @@ from torch import nn
 
 from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
-from unravelnet.files import usable_path
 from unravelnet.lending import lent_streams
 from unravelnet.models.examples import examples_for
 from unravelnet.models.found import Found, Wish, reason_of
+from unravelnet.records.files import usable_path
 
 # What a user's file is called while it is imported.
 _OWN_NAME = re.compile(r"\b_unravelnet_user_\w+(?=\.)")

@@ -10,7 +10,7 @@ from torch import Tensor
 from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CaptureError, DataError, first_line
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
-from unravelnet.output import Output, OutputName, tensors_of
+from unravelnet.network.output import Output, OutputName, tensors_of
 
 # What networks raise on inputs that they were not made for.
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)

@@ -18,14 +18,14 @@ from torch import nn
 from unravelnet._extras import require
 from unravelnet.costs import MOST_LAYERS, check_number
 from unravelnet.errors import CheckpointError, CostError, ModelError
-from unravelnet.files import usable_path
 from unravelnet.kinds import is_whole
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
 from unravelnet.models.weights import refuse
 from unravelnet.network import Inputs
-from unravelnet.provenance import memory_bytes
+from unravelnet.records.files import usable_path
+from unravelnet.records.provenance import memory_bytes
 
 _log = logging.getLogger("unravelnet.models")
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "*.index.json")

@@ -9,8 +9,8 @@ from unravelnet._extras import require
 from unravelnet.data import TextData, load_text
 from unravelnet.data.text_loading import DEFAULT_LENGTH, N_BYTES
 from unravelnet.errors import DataError, ModelError
-from unravelnet.files import usable_path
 from unravelnet.models.huggingface import longest_sequence, read_config, vocabulary_size
+from unravelnet.records.files import usable_path
 
 _TOKENIZER = "tokenizer.json"
 # What tokenizers were saved in before; they hold the words and not all of the rules.

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 
 from unravelnet.network.inputs import Shape, shape_text
-from unravelnet.route import Mode
+from unravelnet.routes.route import Mode
 
 Kind = Literal["identity", "projection", "plain"]
 Held = Mapping[str, Tensor]

@@ -17,9 +17,9 @@ from unravelnet.network.identity import computation_of
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
 from unravelnet.network.macs import Macs
 from unravelnet.network.module import ResidualModule, ResidualModules, Segment, State, run_part
+from unravelnet.network.output import tensors_of
 from unravelnet.network.position import Position, module_at
-from unravelnet.output import tensors_of
-from unravelnet.route import Route, Step, as_route
+from unravelnet.routes.route import Route, Step, as_route
 
 if TYPE_CHECKING:
     import pandas as pd

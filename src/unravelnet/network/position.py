@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from unravelnet.errors import RouteError
 from unravelnet.network.inputs import Shape, shape_text
 from unravelnet.network.module import ResidualModule
-from unravelnet.route import Step
+from unravelnet.routes.route import Step
 
 if TYPE_CHECKING:
     from unravelnet.network.network import UnraveledNetwork

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from unravelnet.errors import StoreError
-from unravelnet.files import usable_path
-from unravelnet.provenance import FACTS_FILE
-from unravelnet.record import whole_file
+from unravelnet.records.files import usable_path
+from unravelnet.records.provenance import FACTS_FILE
+from unravelnet.records.record import whole_file
 from unravelnet.reporting.contents import read_run_directory
 from unravelnet.reporting.markdown import render_markdown
 from unravelnet.reporting.page import render

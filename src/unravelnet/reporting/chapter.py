@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from unravelnet.errors import EvaluationError
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 
 
 @dataclass(frozen=True, slots=True)

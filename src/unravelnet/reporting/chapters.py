@@ -11,7 +11,7 @@ from unravelnet import figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import findings, skip_claims
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.contents import Run, StudiedNetwork

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from unravelnet.intervals import Interval, joined_interval, mean_interval, rate_interval
+from unravelnet.mathematics.intervals import Interval, joined_interval, mean_interval, rate_interval
 from unravelnet.reporting.sentences import counted
 
 if TYPE_CHECKING:

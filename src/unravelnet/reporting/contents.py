@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
-from unravelnet.provenance import read_run
-from unravelnet.record import Table, load_table, read_json
+from unravelnet.records.provenance import read_run
+from unravelnet.records.record import Table, load_table, read_json
 
 NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"

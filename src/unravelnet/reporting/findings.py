@@ -18,7 +18,7 @@ from unravelnet.reporting.sentences import (
 )
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
     from unravelnet.reporting.contents import StudiedNetwork
 
 _DIFFERENCE = "error_rate_difference"

@@ -12,11 +12,11 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from unravelnet import figures
-from unravelnet.decay import Decay
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.spectrum import decay_of
+from unravelnet.mathematics.decay import Decay
 from unravelnet.paths import surviving_gradient_share, surviving_share
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting import gradient_findings as findings
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.contents import Run, StudiedNetwork

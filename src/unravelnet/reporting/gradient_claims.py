@@ -41,7 +41,7 @@ from unravelnet.reporting.sentences import (
 from unravelnet.reporting.verdicts import EQUAL, Verdict, of_all_or_some, rank_correlation
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 ALMOST_ALL = 0.95
 """A share of the gradient of this much is almost all of it."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from unravelnet.decay import Decay
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.marks import with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
@@ -24,6 +23,7 @@ from unravelnet.figures.spectrum import (
     sample_text,
     vector_sums,
 )
+from unravelnet.mathematics.decay import Decay
 from unravelnet.reporting.sentences import (
     counted,
     listed,
@@ -34,7 +34,7 @@ from unravelnet.reporting.sentences import (
 )
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
     from unravelnet.reporting.contents import StudiedNetwork
 
 PAPER_MEASURE = "number of paths × their mean norm"

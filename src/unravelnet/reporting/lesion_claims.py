@@ -41,7 +41,7 @@ from unravelnet.reporting.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _EACH = "delete-each"
 _ONE_EACH = "One training each: how much trainings differ is not in the intervals."

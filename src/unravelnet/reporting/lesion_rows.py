@@ -16,7 +16,7 @@ from unravelnet.figures.rows import Measured, chance_error, measured
 from unravelnet.reporting.verdicts import too_little
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _DIFFERENCE = "error_rate_difference"
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from unravelnet.escaping import visible
 from unravelnet.figures import save_figure
 from unravelnet.figures.style import unbroken
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.chapters import all_chapters
 from unravelnet.reporting.claims import ON_THRESHOLDS

@@ -10,7 +10,7 @@ from unravelnet.paths import effective_lengths, path_counts, share_within, survi
 from unravelnet.reporting.chapter import Chapter
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.sentences import counted, percent
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 _DRAWN_MODULES = 3
 

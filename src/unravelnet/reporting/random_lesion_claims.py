@@ -13,7 +13,7 @@ import pandas as pd
 
 from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import Measured, chance_error, n_images_text
-from unravelnet.intervals import Interval, joined_interval, rate_interval
+from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little
 from unravelnet.reporting.sentences import (
@@ -32,10 +32,10 @@ from unravelnet.reporting.verdicts import (
     rank_correlation,
     too_little,
 )
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _N_GROUPS = 10
 _DELETIONS = "delete-many"

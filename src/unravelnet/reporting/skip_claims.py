@@ -17,7 +17,7 @@ from unravelnet.reporting.sentences import counted, percent, points, threshold
 from unravelnet.reporting.verdicts import MOST, NOTICEABLE, by_share
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 _CHAPTER = "remove-skip"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from unravelnet import figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.groups import TrainedGroup, family_and_depth, trained_groups
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reporting.chapter import Chapter, joined
 from unravelnet.reporting.contents import COMPARED, HISTORY, TRAINED_NETWORKS, Run, StudiedNetwork
 from unravelnet.reporting.sentences import listed

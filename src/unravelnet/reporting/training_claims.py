@@ -42,7 +42,7 @@ from unravelnet.reporting.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from unravelnet.record import Table
+    from unravelnet.records.record import Table
 
 CHAPTER = "trained-networks"
 PLAIN, RESIDUAL = "plain", "resnet"

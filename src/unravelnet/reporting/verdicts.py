@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, norm, spearmanr
 
-from unravelnet.intervals import rate_interval
+from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.reporting.sentences import percent, points, threshold
 
 Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided", "not measured"]

@@ -25,12 +25,12 @@ from typing import Any
 
 from unravelnet import zoo
 from unravelnet.data import ImageData, as_batches, load
-from unravelnet.evaluation import evaluate
-from unravelnet.files import writable_directory
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import Precision, PrecisionChoice
-from unravelnet.record import ResultsStore, whole_file
+from unravelnet.records.files import writable_directory
+from unravelnet.records.record import ResultsStore, whole_file
 from unravelnet.reporting import report
 from unravelnet.reproduction import measurements, trained_networks
 from unravelnet.reproduction.choice import Choice, choose_networks
@@ -45,9 +45,9 @@ from unravelnet.reproduction.directory import (
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
 from unravelnet.reproduction.settings import Settings, begin, end, settle
 from unravelnet.reproduction.speed import seconds_per_pass
-from unravelnet.route import Mode
+from unravelnet.routes.route import Mode
 from unravelnet.studies import Trial
-from unravelnet.training import HISTORY_FILE, TrainingStatus, train
+from unravelnet.training.loop import HISTORY_FILE, TrainingStatus, train
 
 __all__ = ["NETWORKS", "SHIPPED_NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
 

@@ -25,8 +25,8 @@ from torch import nn
 
 from unravelnet.data import ImageData
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.route import Route
-from unravelnet.route_sampler import RouteSampler
+from unravelnet.routes.route import Route
+from unravelnet.routes.sampler import RouteSampler
 
 TestTime = Literal["unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes"]
 

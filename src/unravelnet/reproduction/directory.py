@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
-from unravelnet.files import usable_path
 from unravelnet.network import Kind, UnraveledNetwork
-from unravelnet.record import read_json, whole_file
+from unravelnet.records.files import usable_path
+from unravelnet.records.record import read_json, whole_file
 
 NETWORKS_FILE = "networks.json"
 _WORDS_OF_KIND: dict[Kind, str] = {

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.data import ImageData
-from unravelnet.ensembles import ensemble_of_routes
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
+from unravelnet.measuring.ensembles import ensemble_of_routes
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import Table
+from unravelnet.records.record import Table
 from unravelnet.reproduction.plan import GRADIENTS_OVER_TRAINING
 from unravelnet.reproduction.settings import Settings
-from unravelnet.training_dynamics import over_training
+from unravelnet.training.dynamics import over_training
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

@@ -18,11 +18,11 @@ import torch
 from unravelnet import studies
 from unravelnet.costs import check_half_width
 from unravelnet.data import ImageData
-from unravelnet.directory_lock import locked
 from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
 from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import PrecisionChoice
-from unravelnet.provenance import collect, read_run, write_run
+from unravelnet.records.directory_lock import locked
+from unravelnet.records.provenance import collect, read_run, write_run
 from unravelnet.reproduction.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
 from unravelnet.studies import Trial
 from unravelnet.training_plan import TrainingPlan

@@ -7,7 +7,7 @@ import time
 import torch
 
 from unravelnet.data import ImageData
-from unravelnet.inference import Bench
+from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import PrecisionChoice
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from unravelnet import zoo
 from unravelnet.data import ImageData
-from unravelnet.evaluation import evaluate
-from unravelnet.intervals import Interval, joined_interval, mean_interval, rate_interval
+from unravelnet.mathematics.intervals import Interval, joined_interval, mean_interval, rate_interval
+from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
-from unravelnet.record import ResultsStore, Row, Table, load_table
+from unravelnet.records.record import ResultsStore, Row, Table, load_table
 from unravelnet.reproduction.at_test_time import (
     N_ROUTES,
     N_STATISTICS_IMAGES,
@@ -24,8 +24,8 @@ from unravelnet.reproduction.at_test_time import (
 )
 from unravelnet.reproduction.clock import Clock
 from unravelnet.reproduction.settings import Settings
-from unravelnet.route_sampler import RouteSampler
-from unravelnet.training import HISTORY_FILE
+from unravelnet.routes.sampler import RouteSampler
+from unravelnet.training.loop import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo.store import Description
 

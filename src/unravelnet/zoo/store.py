@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unravelnet.errors import CheckpointError, UnravelError
-from unravelnet.files import replacing, usable_path
 from unravelnet.network import ResidualModule, UnraveledNetwork
+from unravelnet.records.files import replacing, usable_path
 from unravelnet.zoo.recipe import recipe_of
 from unravelnet.zoo.registry import create
 

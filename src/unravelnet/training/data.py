@@ -10,9 +10,9 @@ from torch import Tensor
 
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.data.source import Batch, DatasetSource, LoadedSource, Source, TensorSource, open_source
+from unravelnet.data.targets import class_targets
 from unravelnet.errors import DataError, TrainingError
 from unravelnet.network import Inputs
-from unravelnet.targets import class_targets
 from unravelnet.training_plan import TrainingPlan
 
 

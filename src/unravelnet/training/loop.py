@@ -25,25 +25,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unravelnet import checkpoint as checkpoints
-from unravelnet import provenance, training_directory, zoo
-from unravelnet.checkpoint import Checkpoint
+from unravelnet import zoo
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.devices import usable_device
-from unravelnet.directory_lock import locked
 from unravelnet.errors import CheckpointError, StoreError, TrainingError, first_line
-from unravelnet.files import writable_directory
-from unravelnet.fused_normalisation import fused_normalisations, load_operator
 from unravelnet.machine import choose_precision, full_float32, in_precision
 from unravelnet.memory_layout import Layout, choose_layout, lay, place
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.precision import PRECISIONS, Precision
-from unravelnet.record import Table, load_table
-from unravelnet.replay import Replay, can_be_replayed, own_stream, record_graph
-from unravelnet.route import Route
-from unravelnet.training_data import TrainingData, training_targets
-from unravelnet.training_directory import HISTORY_FILE
+from unravelnet.records import provenance
+from unravelnet.records.directory_lock import locked
+from unravelnet.records.files import writable_directory
+from unravelnet.records.record import Table, load_table
+from unravelnet.routes.route import Route
+from unravelnet.training import checkpoint as checkpoints
+from unravelnet.training import directory as training_directory
+from unravelnet.training.checkpoint import Checkpoint
+from unravelnet.training.data import TrainingData, training_targets
+from unravelnet.training.directory import HISTORY_FILE
+from unravelnet.training.fused_normalisation import fused_normalisations, load_operator
+from unravelnet.training.replay import Replay, can_be_replayed, own_stream, record_graph
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.recipe import recipe_or_none
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from unravelnet.data import Batches
 from unravelnet.devices import usable_device
 from unravelnet.machine import choose_precision, few_inputs, in_precision
-from unravelnet.misfit import taking
+from unravelnet.measuring.misfit import taking
 from unravelnet.network import Inputs, UnraveledNetwork, in_evaluation_mode
 from unravelnet.precision import Precision, PrecisionChoice, check_precision
 

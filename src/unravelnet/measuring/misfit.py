@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unravelnet.errors import DataError, one_line
 from unravelnet.network import Inputs, UnraveledNetwork, shape_text
-from unravelnet.output import ALONE, tensors_of
+from unravelnet.network.output import ALONE, tensors_of
 
 # What layers raise on inputs of another form.
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, AssertionError)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import StoreError
-from unravelnet.metrics import Metric
+from unravelnet.measuring.metrics import Metric
 from unravelnet.precision import PRECISIONS, Precision
-from unravelnet.record import ResultsStore, TrialProgress, canonical_text, trial_id
-from unravelnet.route import Route
+from unravelnet.records.record import ResultsStore, TrialProgress, canonical_text, trial_id
+from unravelnet.routes.route import Route
 
 # What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
 SUMS = ("total", "squares", "difference", "difference_squares")

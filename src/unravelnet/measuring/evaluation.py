@@ -1,4 +1,4 @@
-"""Measures many routes on data, sharing what they have in common: `prefix_tree` runs them.
+"""Measures many routes on data, sharing what they have in common: `walk` runs them.
 
 What is kept of a route are sums over predictions; `metrics` says of what, `intervals` what follows from them.
 """
@@ -18,21 +18,21 @@ from unravelnet.costs import MOST_ROUTES, at_most, check_half_width, check_seed
 from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch, part_of
+from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
-from unravelnet.inference import Bench
-from unravelnet.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
-from unravelnet.ledger import SUMS, Ledger, Tally, precision_begun, settings_by_route
-from unravelnet.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
-from unravelnet.misfit import are_finite, taking
+from unravelnet.mathematics.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.ledger import SUMS, Ledger, Tally, precision_begun, settings_by_route
+from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
+from unravelnet.measuring.misfit import are_finite, taking
+from unravelnet.measuring.reach import changed_in_vain
+from unravelnet.measuring.walk import walk
 from unravelnet.network import UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName
+from unravelnet.network.output import Output, OutputName
 from unravelnet.precision import PrecisionChoice, check_precision
-from unravelnet.prefix_tree import walk
-from unravelnet.reach import changed_in_vain
-from unravelnet.record import ResultsStore, Row, Table
-from unravelnet.route import Route, as_route, as_routes
+from unravelnet.records.record import ResultsStore, Row, Table
+from unravelnet.routes.route import Route, as_route, as_routes
 from unravelnet.studies import Trial
-from unravelnet.targets import IGNORED_TARGET
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _log = logging.getLogger(__name__)

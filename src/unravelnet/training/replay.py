@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unravelnet.network import ResidualModule, Segment, UnraveledNetwork
-from unravelnet.route import Route, Step
+from unravelnet.routes.route import Route, Step
 
 Work = Callable[[], None]
 Recorder = Callable[[Work, Sequence[Tensor]], Work]

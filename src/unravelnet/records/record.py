@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from unravelnet import store_file, table_file, table_view
 from unravelnet.errors import StoreError, one_line, unknown_name
-from unravelnet.files import reason, replacing, usable_path
-from unravelnet.route import Route
-from unravelnet.table_file import Row, Value, fits_int64
+from unravelnet.records import store_file, table_file, table_view
+from unravelnet.records.files import reason, replacing, usable_path
+from unravelnet.records.table_file import Row, Value, fits_int64
+from unravelnet.routes.route import Route
 
 if TYPE_CHECKING:
     import pandas as pd

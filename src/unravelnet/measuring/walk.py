@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from unravelnet.network import State, UnraveledNetwork
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 _Key = TypeVar("_Key")
 

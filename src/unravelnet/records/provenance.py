@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
-from unravelnet.files import usable_path
-from unravelnet.record import read_json, whole_file
+from unravelnet.records.files import usable_path
+from unravelnet.records.record import read_json, whole_file
 
 # The packages whose version can change a number.
 _PACKAGES = (

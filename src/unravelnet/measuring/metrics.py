@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unravelnet.data.targets import IGNORED_TARGET, class_targets
 from unravelnet.errors import EvaluationError, unknown_name
-from unravelnet.output import Output, tensors_of
-from unravelnet.targets import IGNORED_TARGET, class_targets
+from unravelnet.network.output import Output, tensors_of
 
 
 @dataclass(frozen=True)

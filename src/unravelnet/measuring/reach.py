@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.network import Inputs, UnraveledNetwork
-from unravelnet.output import tensors_of
+from unravelnet.network.output import tensors_of
 
 
 def unreached_modules(net: UnraveledNetwork, inputs: Inputs, name: str) -> list[int]:

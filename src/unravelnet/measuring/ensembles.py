@@ -23,18 +23,18 @@ from unravelnet.data import Batches, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.data.source import Batch
 from unravelnet.errors import DataError, EvaluationError
-from unravelnet.inference import Bench
-from unravelnet.intervals import rate_interval
 from unravelnet.kinds import is_whole
-from unravelnet.metrics import as_outputs, check_outputs, find_metrics
-from unravelnet.misfit import are_finite, taking
+from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.metrics import as_outputs, check_outputs, find_metrics
+from unravelnet.measuring.misfit import are_finite, taking
+from unravelnet.measuring.walk import walk
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
-from unravelnet.output import Output, OutputName
+from unravelnet.network.output import Output, OutputName
 from unravelnet.precision import Precision, PrecisionChoice, check_precision
-from unravelnet.prefix_tree import walk
-from unravelnet.record import Row, Table
-from unravelnet.route import Route, as_routes
-from unravelnet.route_sampler import Exactly, RouteSampler, parse_route_sampler
+from unravelnet.records.record import Row, Table
+from unravelnet.routes.route import Route, as_routes
+from unravelnet.routes.sampler import Exactly, RouteSampler, parse_route_sampler
 
 Members = Literal["routes", "networks"]
 

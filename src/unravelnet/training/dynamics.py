@@ -20,18 +20,18 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from unravelnet import zoo
-from unravelnet.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
 from unravelnet.data import Batches, load
-from unravelnet.decay import Decay, fit_decay, predicted_length, theory_weights
 from unravelnet.errors import CheckpointError, EvaluationError
-from unravelnet.files import usable_path
 from unravelnet.gradient import module_measures, path_gradients
 from unravelnet.gradient.measurement import open_batches
+from unravelnet.mathematics.decay import Decay, fit_decay, predicted_length, theory_weights
 from unravelnet.network import UnraveledNetwork
-from unravelnet.output import OutputName
+from unravelnet.network.output import OutputName
 from unravelnet.paths import effective_lengths
-from unravelnet.record import Row, Table, load_table
-from unravelnet.training import HISTORY_FILE
+from unravelnet.records.files import usable_path
+from unravelnet.records.record import Row, Table, load_table
+from unravelnet.training.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
+from unravelnet.training.loop import HISTORY_FILE
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -70,7 +70,7 @@ def over_training(
 ) -> OverTraining:
     """Measure the gradient by path length at the checkpoints of a training.
 
-    >>> from unravelnet.training import train
+    >>> from unravelnet.training.loop import train
     >>> net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
     >>> _ = train(net, "digits", epochs=1, keep_epochs="all", out=directory)
     >>> found = over_training(directory, "digits", n_images=20)

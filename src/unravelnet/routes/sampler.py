@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from unravelnet.errors import TrainingError, unknown_name
-from unravelnet.route import Route
+from unravelnet.routes.route import Route
 
 _KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform")
 _N = TypeVar("_N", int, float)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unravelnet import provenance
-from unravelnet.checkpoint import INDEX_FILE
 from unravelnet.errors import TrainingError
+from unravelnet.records import provenance
+from unravelnet.training.checkpoint import INDEX_FILE
 from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE
 
 HISTORY_FILE = "history.csv"

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from unravelnet.errors import TrainingError
-from unravelnet.files import cache_directory, replacing
+from unravelnet.records.files import cache_directory, replacing
 
 _log = logging.getLogger(__name__)
 

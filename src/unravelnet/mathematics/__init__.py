@@ -1,0 +1,1 @@
+"""Counting paths, fitting decays, and intervals: mathematics without networks."""

@@ -1,0 +1,1 @@
+"""Running many routes over data, and what is measured of them."""
