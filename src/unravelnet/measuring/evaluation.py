@@ -1,4 +1,4 @@
-"""Measures many routes on data, sharing what they have in common: `walk` runs them.
+"""Measures many routes on data, sharing what they have in common: `prefix_tree` runs them.
 
 What is kept of a route are sums over predictions; `metrics` says of what, `intervals` what follows from them.
 """

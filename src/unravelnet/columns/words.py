@@ -1,0 +1,134 @@
+"""Words of the glossary that are no columns: each with its meaning, by the section of the page that it stands in."""
+
+from __future__ import annotations
+
+Words = tuple[tuple[str, str], ...]
+
+STRUCTURE: Words = (
+    (
+        "residual module",
+        "`after(skip(x) + branch(x))`; modules are numbered from 0 in the order of execution. A transformer block "
+        "contains two of them",
+    ),
+    ("branch", "the learned function that is added: f in y = x + f(x)"),
+    (
+        "skip",
+        "the way around the branch: the identity, or an affine function, pooling, padding, slicing or a gate",
+    ),
+    ("junction", "the addition where skip and branch meet"),
+    (
+        "after",
+        "operations after the junction that belong to the module, such as the ReLU of post-activation networks",
+    ),
+    (
+        "stem, head",
+        "the part before the first residual module, and the part after the last one. Every path passes both. They do "
+        "not count in path lengths",
+    ),
+    ("chain", "residual modules that directly follow each other"),
+    ("transition", "the part between two chains, such as a pooling; every route passes it once"),
+    (
+        "tap",
+        "a computation, from the input of a module, of values inside it that other outputs need, such as attention "
+        "maps",
+    ),
+    (
+        "down-sampling module",
+        "a residual module whose output has another shape than its input; `net.downsampling` lists their indices",
+    ),
+    (
+        "`unexplained`",
+        "additions that look like skip connections and were not understood. For a network read as plain layers, also "
+        "the operations that join values beside the row of layers. Similar entries share a line",
+    ),
+)
+
+PATHS: Words = (
+    (
+        "route",
+        "a list of modules to visit in order, each with a mode; written as a text such as `0-2,3s,4,5b`",
+    ),
+    (
+        "mode",
+        "`both`: skip + branch; `skip` (`s`): the module is deleted; `branch` (`b`): its skip is removed",
+    ),
+    ("intact network", "the full route: every module once, in order, in mode both"),
+    ("delete", "take the skip only; for a plain layer, the identity in its place"),
+    ("remove the skip", "take the branch only"),
+    (
+        "swap, reorder",
+        "swap: exchange two modules of one chain that have equal shapes. Reorder: apply a permutation of such modules",
+    ),
+    ("drop", "leave modules out at random while training"),
+    ("path", "one of the 2ⁿ ways through n modules; each module is passed by its skip or by its branch"),
+    ("path length", "number of modules entered by the branch, 0 … n"),
+    ("`length_distribution`", "C(n, k) / 2ⁿ"),
+    (
+        "`surviving_share`",
+        "share of the paths of length k that remain after d deletions: C(n−d, k) / C(n, k)",
+    ),
+    ("`effective_lengths`", "the shortest interval of lengths that carries a stated share of the weight"),
+)
+
+METRICS: Words = (
+    ("`…_low`, `…_high`", "the ends of the interval of a column; `confidence` is its level"),
+    ("`…_difference`", "value of the route minus value of the intact network, on the same predictions"),
+    (
+        "intervals",
+        "Wilson's for rates, Student's t for means. Paired differences: Agresti and Min for rates, Student's t for "
+        "means",
+    ),
+)
+
+GRADIENTS: Words = (
+    ("cotangent", "the gradient of the losses with respect to the values at one place of the network"),
+)
+
+MEASUREMENTS: Words = (
+    (
+        "output",
+        "the tensor that is measured. A single tensor is called `output`. Several tensors are called by their keys or "
+        "positions, with a slash if they are nested (`0/logits`)",
+    ),
+    ("`trial_id`", "hash of network, data, route and settings, in the results store"),
+)
+
+TRAINING: Words = (
+    (
+        "survival",
+        "probability that a module is kept. For stochastic-depth:p it is 1 − l/L · (1 − p) for the l-th of L modules",
+    ),
+    (
+        "`branch_scale`",
+        "factor of a branch in evaluation mode: the survival of its module for stochastic-depth:p and exactly:m, "
+        "else 1",
+    ),
+    ("`keep_epochs`", "epochs after which a training keeps a copy of its weights"),
+    ("`image_sizes`", "image heights for equal parts of the training"),
+    ("`fused`", "whether batch normalisation and ReLU are one operation"),
+)
+
+TRAINED_NETWORKS: Words = (
+    (
+        "shipped network",
+        "a trained network that comes with the package; `zoo.pretrained_names()` lists them",
+    ),
+)
+
+REPRODUCTION: Words = (
+    ("`epochs`", "number of epochs of each training; none if shipped networks are used"),
+    ("`images`", "test images for the studies that change one module at a time"),
+    (
+        "`draw_images`",
+        "number of test images for each random draw: half of `images` if images are smaller than 32 × 32, else an "
+        "eighth, from 250 to 1,000",
+    ),
+    ("`until_ci`", "a draw stops when half the width of its interval is at most this"),
+    ("`repeats`", "random draws for each count of deletions or swaps"),
+    ("`gradient_images`", "training images whose gradient is split by path length"),
+    ("`path_draws`", "random paths of each length for the sampled norms"),
+    ("`delete_many_same_shape`", "random deletions among the modules that keep the shape"),
+    ("`structure`", "number of skips of each kind in a network, and its normalisation layers"),
+    ("`source`", 'who made a claim; "this project" if nobody else did'),
+    ("`is_computed`", "whether a claim follows from arithmetic alone, for any network"),
+)
