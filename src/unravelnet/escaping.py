@@ -19,6 +19,9 @@ from urllib.parse import quote_from_bytes
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Format characters that words and emoji need and that change nothing around them.
 _HARMLESS = frozenset("\u00ad\u200c\u200d\u2060")
+LONGEST_NAME = 200
+"""Characters of a name (of a network, of data) that are shown; its middle is left out if there are more."""
+_MOST_LINE_BREAKS = 3
 # Signs of Markdown inside a line: everywhere, at the edge of a word, before the name of an entity, in an address.
 _INLINE_MARKDOWN = re.compile(
     r"([\\|*`<\[\]$~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.)", re.IGNORECASE
@@ -54,6 +57,18 @@ def visible(text: str) -> str:
     'a\nb\\u202ec'
     """
     return "".join(_written_out(sign) if _is_unseen(sign) and sign not in "\t\n" else sign for sign in text)
+
+
+def shortened(text: str, *, longest: int = LONGEST_NAME) -> str:
+    """Leave out the middle of a text that is longer than anybody reads, and all its line breaks if it has many.
+
+    >>> shortened("a" * 6 + "z" * 6, longest=7)
+    'aaa…zzz'
+    """
+    if text.count("\n") > _MOST_LINE_BREAKS:
+        text = " ".join(text.split())
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 
 
 def for_markdown(text: str) -> str:

@@ -306,3 +306,58 @@ def test_names_that_cannot_be_are_told(name, error, phrase):
 def test_a_text_of_nobody_is_told():
     with pytest.raises(PathError, match="begins with the home directory of an unknown user"):
         load_text("~nosuchuser/book.txt")
+
+
+# -- what the library leaves out without a word --
+
+SPLIT_NAMES = ("train", "test", "validation", "train-x")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", "__c", "a::b", *SPLIT_NAMES])
+def test_a_class_that_is_left_out_is_told(tmp_path, name):
+    put(tmp_path, {**PETS, **{f"{name}/{number}.png": png(number) for number in range(4)}})
+    lost = "cat" if name in SPLIT_NAMES else name
+    with pytest.raises(
+        DataError, match=r"leaves out the folder .*, a class\. .* Rename that folder\."
+    ) as told:
+        load(tmp_path)
+    assert f"folder {lost!r} of" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\tb",
+        "a\rb",
+        "a\x1bb",
+        "[x]",
+        "a*b",
+        "{a}",
+        "e\u0301",
+        "a b",
+        "#x",
+        "%41",
+        "-n",
+        "~t",
+        "a.zip",
+        "\u2028",
+    ],
+)
+def test_a_class_with_an_odd_name_is_read(tmp_path, name):
+    put(tmp_path, {**PETS, **{f"{name}/{number}.png": png(number) for number in range(4)}})
+    assert set(load(tmp_path).classes) == {"cat", "dog", name}
+
+
+def test_single_images_that_are_left_out_are_remarked(tmp_path, caplog):
+    put(tmp_path, {**PETS, "cat/a\nb.png": png(9)})
+    assert len(load(tmp_path, "train")) == 6
+    assert "1 image in" in caplog.text
+    assert "is left out. The first is 'cat/a\\nb.png'." in caplog.text
+
+
+def test_folders_beside_the_splits_are_remarked(tmp_path, caplog):
+    folders = ("train", "test", "unused/deep")
+    put(tmp_path, {f"{folder}/{name}": content for folder in folders for name, content in PETS.items()})
+    assert len(load(tmp_path, "train")) == 8
+    assert "8 images in" in caplog.text
+    assert "are left out" in caplog.text

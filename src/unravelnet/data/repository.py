@@ -17,6 +17,7 @@ import numpy as np
 
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.data.guard import reading
+from unravelnet.data.left_out import check_all_read
 from unravelnet.errors import DataError, unknown_name
 from unravelnet.records.files import usable_path
 
@@ -87,6 +88,7 @@ def _open_directory(specification: str) -> Mapping[str, datasets.Dataset]:
                 * is_pattern
             )
             raise DataError(f"There are no data files in {specification}{why}. {way_out}") from error
+        check_all_read(path, found)
     return dict(found)
 
 

@@ -26,10 +26,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from unravelnet.errors import FigureError
-from unravelnet.escaping import visible
+from unravelnet.escaping import LONGEST_NAME
 from unravelnet.figures import style
-from unravelnet.figures.look import Choice, Colours, Look, checked, plain
-from unravelnet.figures.wrapping import broken, inches
+from unravelnet.figures.look import Choice, Colours, Look, checked, drawable, named, plain
+from unravelnet.figures.wrapping import broken, glyphs_may_be_missing, inches
 
 # Panels beside each other are put under each other where they would be narrower, in inches.
 _NARROWEST_PANEL = 2.6
@@ -42,6 +42,8 @@ _TITLE_LINE, _SMALL_LINE, _LEGEND_ROW = 0.175, 0.125, 0.165
 # Ems: what stands before a word of the legend, and between its columns.
 _HANDLE, _HANDLE_GAP, _COLUMN_GAP = 1.8, 0.6, 1.6
 _EM = style.SMALL / 72
+# Characters of the line below the axes, and of the title of a panel; more would leave no room for the axes.
+_LONGEST_CAPTION, _LONGEST_TITLE = 1000, 100
 _LEGEND: dict[str, Any] = {
     "loc": "upper left",
     "handlelength": _HANDLE,
@@ -103,13 +105,20 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     def draw_in_style(*args: Parameters.args, **options: Parameters.kwargs) -> Figure:
         if args:
             _check_named(draw, args[0])
-        with matplotlib.style.context(["default", style.SETTINGS]):
-            figure = draw(*args, **options)
+        with glyphs_may_be_missing(), matplotlib.style.context(["default", style.SETTINGS]):
+            figure = draw(*map(_named, args), **{name: _named(value) for name, value in options.items()})
             _lay_out(figure, _FRAMES.pop(figure))
         return figure
 
     draw_in_style.__signature__ = _signature_with_look(draw)  # type: ignore[attr-defined]
     return draw_in_style
+
+
+def _named(value: Any) -> Any:
+    """Give the series of a mapping names that a legend shows."""
+    if not isinstance(value, Mapping):
+        return value
+    return {named(name) if isinstance(name, str) else name: _named(part) for name, part in value.items()}
 
 
 def _check_named(draw: Callable[..., Figure], given: object) -> None:
@@ -176,17 +185,21 @@ def title_panel(axes: Axes, title: str) -> None:
     columns = 1 if place is None else place.get_gridspec().ncols
     # Less what the labels of the y axis take.
     room = _FRAMES[_figure_of(axes)].choice.width / columns - 0.8
-    axes.set_title(broken(title, room, style.NORMAL), loc="left", fontsize=style.NORMAL)
+    axes.set_title(
+        broken(drawable(title, longest=_LONGEST_TITLE), room, style.NORMAL), loc="left", fontsize=style.NORMAL
+    )
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Let the y axis name what stands at 0, 1, 2 ..., in as many lines as each name takes."""
     frame = _FRAMES[_figure_of(axes)]
-    texts = [broken(name, _NAMES_SHARE * frame.choice.width, style.SMALL) for name in names]
+    texts = [broken(drawable(name), _NAMES_SHARE * frame.choice.width, style.SMALL) for name in names]
     n_lines = max((text.count("\n") + 1 for text in texts), default=1)
     frame.height += len(names) * (n_lines - 1) * _NAME_LINE
     axes.yaxis.set_major_locator(FixedLocator(range(len(names))))
     axes.yaxis.set_major_formatter(FixedFormatter(texts))
+    # Made now, while a dollar in a name is a dollar.
+    axes.yaxis.get_major_ticks(len(names))
 
 
 def is_leftmost(axes: Axes) -> bool:
@@ -274,11 +287,11 @@ def _relabel(figure: Figure, frame: _Frame) -> None:
     """Exchange the texts that the user gives others for, wherever they stand; write out what no font has."""
     seen: list[str] = []
 
-    def exchanged(text: str) -> str:
+    def exchanged(text: str, *, longest: int = LONGEST_NAME) -> str:
         seen.append(plain(text))
-        return visible(frame.choice.labels.get(plain(text), text))
+        return drawable(frame.choice.labels.get(plain(text), text), longest=longest)
 
-    frame.title, frame.below = exchanged(frame.title), exchanged(frame.below)
+    frame.title, frame.below = exchanged(frame.title), exchanged(frame.below, longest=_LONGEST_CAPTION)
     entries = [(handle, exchanged(label)) for handle, label in frame.entries]
     frame.entries = [entry for entry in entries if entry[1]]
     for axes in figure.axes:

@@ -11,9 +11,14 @@ from typing import TypedDict
 from matplotlib.colors import is_color_like, to_hex
 
 from unravelnet.errors import FigureError
+from unravelnet.escaping import LONGEST_NAME, shortened, visible
 
 NARROWEST, WIDEST = 3.0, 40.0
 """Inches: below, words do not fit beside an axis; above, pictures do not fit in memory."""
+
+NAMELESS = "(without a name)"
+# Cannot be seen, and changes nothing around it.
+_WORD_JOINER = "\u2060"
 
 Colours = Mapping[str, str] | Sequence[str]
 
@@ -74,13 +79,29 @@ def checked(
     )
 
 
+def drawable(text: str, *, longest: int = LONGEST_NAME) -> str:
+    r"""Make a text one that can be drawn: not too long, and with what cannot be seen written out.
+
+    >>> drawable("a\x1bb"), len(drawable("a" * 5000))
+    ('a\\x1bb', 199)
+    """
+    return shortened(visible(text), longest=longest)
+
+
+def named(series: str) -> str:
+    """Give a series a name that a legend shows: it leaves out empty ones, and those that begin with an underscore."""
+    if not series.strip():
+        return NAMELESS
+    return f"{_WORD_JOINER}{series}" if series.startswith("_") else series
+
+
 def plain(text: str) -> str:
     r"""Write a text in one line with single spaces, by which `labels` knows it.
 
     >>> plain("Error\nof 5\xa0%")
     'Error of 5 %'
     """
-    return " ".join(text.split())
+    return " ".join(drawable(text).removeprefix(_WORD_JOINER).split())
 
 
 def _checked_width(width: object) -> float:
@@ -95,7 +116,7 @@ def _checked_width(width: object) -> float:
 
 def _checked_colours(colours: object) -> Colours:
     if isinstance(colours, Mapping):
-        return {str(series): _checked_colour(colour) for series, colour in colours.items()}
+        return {named(str(series)): _checked_colour(colour) for series, colour in colours.items()}
     if isinstance(colours, Sequence) and not isinstance(colours, str) and colours:
         return [_checked_colour(colour) for colour in colours]
     raise FigureError(

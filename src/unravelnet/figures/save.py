@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from unravelnet.errors import FigureError
+from unravelnet.figures.wrapping import glyphs_may_be_missing
 from unravelnet.records.files import usable_path
 from unravelnet.records.record import Table, whole_file
 
@@ -73,7 +74,7 @@ def _png(figure: Figure, name: str) -> bytes:
 def _drawn(draw: Callable[[BytesIO], None], settings: dict[Any, Any]) -> bytes:
     # Drawn in memory first: whatever goes wrong in drawing is not a matter of the disk.
     file = BytesIO()
-    with matplotlib.rc_context(settings):
+    with glyphs_may_be_missing(), matplotlib.rc_context(settings):
         draw(file)
     return file.getvalue()
 

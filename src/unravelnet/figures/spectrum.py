@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
+from unravelnet.escaping import shortened
 from unravelnet.figures.rows import n_images_text, ordered
 from unravelnet.mathematics.decay import Decay, fit_decay
 from unravelnet.paths import effective_lengths, surviving_share
@@ -167,7 +168,7 @@ def fact(rows: pd.DataFrame, column: str, *, otherwise: str = "") -> str:
     >>> fact(pd.DataFrame({"at": ["stem", "stem"]}), "at")
     'stem'
     """
-    known = [str(value) for value in rows[column].dropna()] if column in rows else []
+    known = [shortened(str(value)) for value in rows[column].dropna()] if column in rows else []
     return known[0] if known else otherwise
 
 

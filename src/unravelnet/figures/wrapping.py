@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from matplotlib.backends.backend_agg import RendererAgg
@@ -11,6 +14,14 @@ from matplotlib.textpath import text_to_path
 FONT = "DejaVu Sans"
 # Dots an inch of a figure in a notebook.
 _SCREEN = 100
+
+
+@contextlib.contextmanager
+def glyphs_may_be_missing() -> Iterator[None]:
+    """Let names be drawn that the font has no letters for: as boxes, and in SVG by the fonts of whoever looks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        yield
 
 
 @lru_cache(maxsize=4096)

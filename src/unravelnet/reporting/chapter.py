@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -11,6 +12,9 @@ from matplotlib.figure import Figure
 
 from unravelnet.errors import EvaluationError
 from unravelnet.records.record import Table
+
+# Less than what systems take, which counts the end of the name too.
+_LONGEST_FILE_NAME = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Chapter:
         except EvaluationError as error:
             self.missing.append(str(error))
         else:
-            self.figures.append(ShownFigure(file_name(name), figure, data, caption, alt))
+            taken = {shown.name for shown in self.figures}
+            self.figures.append(ShownFigure(_free_name(file_name(name), taken), figure, data, caption, alt))
 
     def find(self, write: Callable[..., list[str]], *objects: object) -> None:
         """Add findings; a table that lacks a column makes no finding, and is said to."""
@@ -96,4 +101,10 @@ def file_name(text: str) -> str:
     >>> file_name("delete_many VGG-15 (bn)")
     'delete_many-vgg-15-bn'
     """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:_LONGEST_FILE_NAME]
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    """Count on from a name that is taken, as names that differ in other letters only may be."""
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(free for free in names if free not in taken)

@@ -10,12 +10,14 @@ tables/trained_networks.csv               one row a trained network and way to t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from unravelnet.errors import StoreError
+from unravelnet.escaping import shortened
 from unravelnet.records.provenance import read_run
 from unravelnet.records.record import Table, load_table, read_json
 
@@ -108,7 +110,9 @@ def read_run_directory(directory: Path) -> Run:
         )
     provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
     trained = _read_tables(directory / TABLES_DIRECTORY).get(TRAINED_NETWORKS)
-    return Run(directory, provenance, tuple(_read_network(directory, entry) for entry in networks), trained)
+    return Run(
+        directory, provenance, _told_apart([_read_network(directory, entry) for entry in networks]), trained
+    )
 
 
 def _read_networks_file(path: Path) -> list[Any]:
@@ -131,6 +135,7 @@ def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
         if key not in given:
             raise StoreError(f"An entry of {source} has no {key!r}: {str(entry)[:80]}.")
     known = {**_DEFAULTS, "title": str(given["name"]), **given}
+    known |= {key: shortened(known[key]) for key in ("title", "structure") if _is_text(known[key])}
     for key, is_valid in _IS_VALID.items():
         if not is_valid(known[key]):
             raise StoreError(f"The {key} of a network in {source} cannot be {str(known[key])[:80]!r}.")
@@ -145,6 +150,17 @@ def _read_network(directory: Path, entry: Any) -> StudiedNetwork:
         key: tuple(known[key]) if isinstance(known[key], list) else known[key] for key in _IS_VALID
     }
     return StudiedNetwork(**values, tables=_read_tables(directory / TABLES_DIRECTORY / name))
+
+
+def _told_apart(networks: Sequence[StudiedNetwork]) -> tuple[StudiedNetwork, ...]:
+    """Number the titles of networks that are empty or stand twice: the report knows networks by their titles."""
+    titles = Counter(network.title for network in networks)
+    return tuple(
+        network
+        if network.title.strip() and titles[network.title] == 1
+        else replace(network, title=f"{network.title} (network {number})".strip())
+        for number, network in enumerate(networks, start=1)
+    )
 
 
 def _is_text(value: object) -> bool:

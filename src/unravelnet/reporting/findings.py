@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from unravelnet.escaping import shortened
 from unravelnet.figures.rows import Measured, chance_error, interval_text, measured, n_images_text
 from unravelnet.reporting.sentences import (
     counted,
@@ -210,4 +211,8 @@ def _on_group(orders: pd.DataFrame) -> tuple[str, str]:
 
 
 def _distinct(rows: pd.DataFrame, column: str) -> list[str]:
-    return list(dict.fromkeys(str(value) for value in rows[column].dropna())) if column in rows else []
+    return (
+        list(dict.fromkeys(shortened(str(value)) for value in rows[column].dropna()))
+        if column in rows
+        else []
+    )

@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from unravelnet.escaping import visible
+from unravelnet.escaping import shortened, visible
 from unravelnet.figures import save_figure
 from unravelnet.figures.style import unbroken
 from unravelnet.records.record import Table
@@ -211,7 +211,7 @@ def subtitle(run: Run) -> str:
     """Say what was studied, and on which data."""
     names = sorted(
         {
-            str(row["data_name"])
+            shortened(str(row["data_name"]))
             for network in run.studied
             for table in network.tables.values()
             if "data_name" in table.columns
