@@ -203,7 +203,7 @@ def test_inputs_for_which_the_model_would_do_something_else_are_refused(inputs: 
     ("kind", "n_found", "reason"),
     [
         (awkward.TwoTowers, 2, "depends on another input only"),
-        (awkward.Frozen, 1, "hidden in a block of their own"),
+        (awkward.Lowered, 1, "hidden in a block of their own"),
         (awkward.SideBySide, 1, "two linear layers of the same value"),
     ],
 )

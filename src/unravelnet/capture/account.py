@@ -43,7 +43,7 @@ _FOREIGN = "its branch also reads a value that does not come from its skip"
 _IDLE_BRANCH = "the weights lie in its skip, and its branch holds none"
 _CROSSING = "the way around it crosses that of another sum"
 _TOLD = "it is made of values from inside a residual module, for an output beside the logits"
-_HIDDEN = "its operators are hidden in a block of their own (torch.no_grad, torch.autocast or torch.cond)"
+_HIDDEN = "its operators are hidden in a block of their own (torch.autocast or torch.cond)"
 _OTHER_INPUT = "it depends on another input only, and residual modules are looked for behind the main input"
 _MULTIPLIED = "it multiplies a value by a learned function of it, and only sums are taken apart"
 _JOINED = "it joins a value with a learned function of it, and only sums are taken apart"
@@ -92,18 +92,21 @@ def refusal(name: str, stream: Stream) -> str:
     sums, concatenations = _sums(stream, []), _several_side_by_side(stream)
     n_layers = sum(map(stream.is_learned, stream.nodes))
     in_row = sum(map(stream.is_learned, stream.main_road))
+    hidden = _hidden(stream)
+    unseen = f", blocks whose operators are hidden: {len(hidden)}" if hidden else ""
     looked_at = [
         *sums,
         *_other_joins(stream),
         *_concatenations(stream),
         *_recurrent(stream),
-        *_hidden(stream),
+        *hidden,
     ]
     looked_at.sort(key=lambda finding: not finding.is_like_skip)
     text = (
         f"{name} has no residual module that could be removed. Expected: a sum x + f(x) with learned weights in f, "
         f"or a network that is mostly a row of learned layers. Found behind the input: learned layers: {n_layers} "
-        f"(on the way that every value passes: {in_row}), sums: {len(sums)}, concatenations: {len(concatenations)}."
+        f"(on the way that every value passes: {in_row}), sums: {len(sums)}, concatenations: "
+        f"{len(concatenations)}{unseen}."
     )
     lines = _lines(looked_at, _N_IN_MESSAGE)
     return "\n  ".join([f"{text} What was looked at:", *lines]) if lines else text

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from unravelnet.capture.call import Call, arguments, check_example, with_batch
+from unravelnet.capture.gradient_blocks import put_in_line
 from unravelnet.capture.modes import mark, modules_that_pass_on, note_modes
 from unravelnet.capture.operations import RESHAPES, argument_of, operation
 from unravelnet.capture.refusals import check_runs, fixed_batch_size, not_exported
@@ -56,7 +57,8 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     leaves, spec = pytree.tree_flatten((args, kwargs))
     check_runs(model, arguments(given), (args, kwargs))
     passing = modules_that_pass_on(model, args, kwargs)
-    with left_as_it_was(model), quiet():
+    # Under torch.no_grad around the call, the graph would not show the model's own.
+    with left_as_it_was(model), quiet(), torch.enable_grad():
         model.eval()
         mark(passing)
         with_plain_signature(model, args, kwargs)
@@ -134,9 +136,11 @@ def _open_dimensions(leaves: list[Any], *, with_lengths: bool) -> list[Any]:
 def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, nn.Module | None]:
     """Turn a program into a graph module without in-place operations; give its guards beside it."""
     graph_module = program.module()
+    put_in_line(graph_module)
     if not _without_inplace(graph_module):
         # Writes into views need the general way, which also takes some composite operators apart.
         graph_module = program.run_decompositions({}).module()
+        put_in_line(graph_module)
         _with_one_normalisation(graph_module.graph)
     guards = getattr(graph_module, "_guards_fn", None)
     for node in list(graph_module.graph.nodes):

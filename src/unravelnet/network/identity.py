@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from torch import fx, nn
+import functools
+import hashlib
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
 
 # Attributes that say something of a network and change nothing of what it computes.
 _WORDS = {"name", "training", "training_obstacle", "unexplained", "input_origin"}
@@ -14,14 +20,36 @@ def computation_of(part: nn.Module) -> str:
     if isinstance(part, fx.GraphModule):
         return part.code
     settings = {
-        name: getattr(value, "__qualname__", None) or repr(value)
+        name: _value_text(value)
         for name, value in sorted(vars(part).items())
         if not name.startswith("_") and name not in _WORDS and (_is_plain(value) or callable(value))
     }
     home = type(part).__module__
     # In which file of this room a class stands is no part of what it computes.
     home = _ROOM if home.startswith(f"{_ROOM}.") else home
-    return f"{home}.{type(part).__qualname__} {part.extra_repr()} {settings}"
+    return _without_addresses(f"{home}.{type(part).__qualname__} {part.extra_repr()} {settings}")
+
+
+def _value_text(value: Any, depth: int = 3) -> str:
+    """Describe a setting; a callable without a name by what it holds. The text is the same in every process."""
+    text = functools.partial(_value_text, depth=depth - 1)
+    if getattr(value, "__qualname__", None):
+        return str(value.__qualname__)
+    if isinstance(value, Tensor):
+        content = value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data
+        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()[:16]}"
+    if isinstance(value, functools.partial):
+        keywords = {name: text(held) for name, held in value.keywords.items()}
+        return f"partial {text(value.func)} {[*map(text, value.args)]} {keywords}"
+    if repr(value) != object.__repr__(value) or not depth:
+        return repr(value)
+    held = {name: text(held) for name, held in sorted(getattr(value, "__dict__", {}).items())}
+    return f"{type(value).__module__}.{type(value).__qualname__} {held}"
+
+
+def _without_addresses(text: str) -> str:
+    """Take out where objects lie in memory: that is another place in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def _is_plain(value: object) -> bool:

@@ -347,6 +347,8 @@ class _Training:
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"The loss is {value} in batch {sums.batch + 1} of")
+        if not loss.requires_grad:
+            raise self._without_gradient()
         loss.backward()
         self.optimiser.step()
         sums.add(value * len(targets), _n_wrong(logits.detach(), targets), len(targets))
@@ -409,6 +411,13 @@ class _Training:
         # The last step of an epoch has no loss after it to show that it went wrong.
         if not all(bool(tensor.isfinite().all()) for tensor in self.net.state_dict().values()):
             raise self._diverged("Weights are not finite at the end of")
+
+    def _without_gradient(self) -> TrainingError:
+        return TrainingError(
+            f"{self.title} cannot be trained: no gradient reaches its weights. Either all of them are frozen, or its "
+            "model computes all under torch.no_grad. Let weights be trained, net.requires_grad_(True), or take "
+            "torch.no_grad out of the model's forward and unravel it again."
+        )
 
     def _diverged(self, what: str) -> TrainingError:
         kept = ""
