@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unravelnet import zoo
-from unravelnet.errors import CheckpointError, RouteError
+from unravelnet.errors import CheckpointError, DataError, RouteError
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.routes.route import Route
 
@@ -193,3 +193,37 @@ def test_printing_shows_a_row_a_module() -> None:
 def test_downsampling_lists_the_modules_that_change_the_shape() -> None:
     # He et al. (2016): the first unit of the second and of the third group.
     assert zoo.preact_resnet(depth=20).downsampling == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given"),
+    [
+        (torch.zeros(2, 1, 8, 8), r"1×8×8 \(float32\)"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.float64), r"3×8×8 \(float64\)"),
+        (torch.zeros(2, 3), r"3 \(float32\)"),
+        ("digits", "no tensors"),
+        (None, "no tensors"),
+    ],
+)
+def test_a_network_says_which_inputs_it_takes(inputs: object, given: str) -> None:
+    net = zoo.preact_resnet(8, input_shape=(3, 8, 8))
+    with pytest.raises(DataError, match=rf"inputs of {given}, and it was made with 3×8×8 \(float32\)"):
+        net(inputs)
+    with pytest.raises(DataError, match=rf"The call gives preact-resnet8 inputs of {given}"):
+        net(inputs, net.full_route.delete(1))
+
+
+def test_an_error_that_the_inputs_do_not_explain_stays_as_it_is() -> None:
+    class Fails(nn.Module):
+        fails = False
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.fails:
+                raise RuntimeError("of its own")
+            return x
+
+    branch = Fails()
+    net = scalar_net(ResidualModule(branch, nn.Identity()))
+    branch.fails = True
+    with pytest.raises(RuntimeError, match=r"^of its own$"):
+        net(X)

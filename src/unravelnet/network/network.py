@@ -16,6 +16,7 @@ from unravelnet.escaping import for_terminal
 from unravelnet.network.identity import computation_of
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
 from unravelnet.network.macs import Macs
+from unravelnet.network.misfit import MISFITS, misfit
 from unravelnet.network.module import ResidualModule, ResidualModules, Segment, State, run_part
 from unravelnet.network.output import tensors_of
 from unravelnet.network.position import Position, module_at
@@ -75,13 +76,19 @@ class UnraveledNetwork(nn.Module):
         """Run one route; the full one if none is given.
 
         `x`: the inputs in the form of the model: a tensor, a tuple of positional or a dict of keyword inputs.
-        Raises RouteError where the route does not fit this network.
+        Raises RouteError where the route does not fit this network, and DataError where it does not take the inputs.
         """
         steps = self.full_route.steps if route is None else self.check(route).steps
-        state = self.enter(x)
-        for step in steps:
-            state = self.advance(state, step)
-        return self.leave(state)
+        try:
+            state = self.enter(x)
+            for step in steps:
+                state = self.advance(state, step)
+            return self.leave(state)
+        except MISFITS as error:
+            explained = misfit(self.name, self.inputs, x, error, "The call")
+            if explained is None:
+                raise
+            raise explained from error
 
     def train(self, mode: bool = True) -> Self:
         """Put the network into training mode, or out of it.
