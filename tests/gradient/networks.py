@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import unravelnet as un
+from tests.joined import joined_network
 from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
@@ -113,7 +114,10 @@ def captured(model, example):
 
 
 def eight_modules(kind):
-    """Make a network of eight residual modules with data: pre-activation, post-activation or post-norm."""
+    """Make a network of eight residual modules with data, of a kind in `KINDS` of the tests."""
+    if kind == "all junctions":
+        torch.manual_seed(1)
+        return joined_network(), (torch.randn(2, 3).double(), torch.tensor([0, 2]))
     torch.manual_seed(1)  # with others the ReLUs behind the junctions close some paths wholly
     targets = torch.tensor([0, 2])
     if kind == "post-norm":

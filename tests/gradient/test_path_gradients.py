@@ -20,7 +20,7 @@ from unravelnet import path_gradients, studies
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError, UnknownNameError
 from unravelnet.mathematics.decay import fit_decay
 
-KINDS = ("pre-activation", "post-activation", "post-norm")
+KINDS = ("pre-activation", "post-activation", "post-norm", "all junctions")
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -1,13 +1,18 @@
 """Logits by path length against the network whose branches are scaled, with its ReLUs held fixed."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
 import unravelnet as un
 from tests.gradient.networks import eight_modules, linear_network
+from tests.joined import joined_network
 from unravelnet import path_logits
 from unravelnet.errors import EvaluationError
+from unravelnet.network import Concatenate, Gate, ResidualModule, UnraveledNetwork
+from unravelnet.routes.route import Route
 
 
 class HeldReLU(nn.Module):
@@ -105,3 +110,37 @@ def test_a_smooth_activation_is_refused_and_its_module_named():
     net.residual_modules[1].branch.relu2 = nn.GELU()
     with pytest.raises(EvaluationError, match=r"Module 1 .* is not piecewise linear"):
         path_logits(net, torch.rand(2, 1, 8, 8))
+
+
+def test_concatenations_are_split_as_single_paths_are():
+    """Everything is linear, so that the logits along a path are those of the route that takes this path alone."""
+    torch.manual_seed(0)
+    modules = [
+        ResidualModule(nn.Linear(4, 3, bias=False), nn.Identity(), junction=Concatenate(4, 3)),
+        ResidualModule(nn.Linear(7, 5, bias=False), nn.Linear(7, 5, bias=False)),
+        ResidualModule(
+            nn.Linear(5, 5, bias=False), nn.Identity(), junction=Concatenate(5, 5, skip_first=False)
+        ),
+    ]
+    head = nn.Linear(10, 3, bias=False)
+    net = UnraveledNetwork(nn.Identity(), modules, head, example=torch.zeros(2, 4)).double()
+    x = torch.randn(5, 4, dtype=torch.float64)
+    full = net.full_route
+    for length, part in enumerate(path_logits(net, x)):
+        chosen = itertools.combinations(range(3), length)
+        along = [net(x, full.keep(*entered).remove_skip(*entered)) for entered in chosen]
+        assert torch.allclose(part, torch.stack(along).sum(dim=0), rtol=1e-9)
+
+
+def test_gates_are_refused_and_their_deletion_is_not():
+    with pytest.raises(EvaluationError, match=r"Module 1 .* joins its skip and its branch by a gate"):
+        path_logits(joined_network(), torch.zeros(2, 3).double(), route=Route.parse("0s,1-7"))
+    torch.manual_seed(0)
+    branch = nn.Linear(4, 8)
+    module = ResidualModule(branch, nn.Identity(), junction=Gate())
+    net = UnraveledNetwork(nn.Identity(), [module], nn.Identity(), example=torch.zeros(2, 4))
+    x = torch.randn(2, 4)
+    assert torch.allclose(path_logits(net, x, route=Route.parse("0s"))[0], x)
+    # Alone, the branch gives its value whole; its bias belongs to the path through it.
+    nothing, through = path_logits(net, x, route=Route.parse("0b"))
+    assert torch.allclose(nothing + through, branch(x)[:, :4])

@@ -81,16 +81,17 @@ MODULES = (
     Column("is_deeper", "Deeper than effective", "truth value", "Whether `n_after` is larger than `effective_depth`."),
     Column(
         "branch_to_stream", "‖branch‖ / ‖stream‖", "number",
-        "‖b‖ / ‖s‖ with the branch b and the skip s at the junction.", has_interval=True,
+        "‖b‖ / ‖s‖ at the junction: s is the stream that the skip alone gives, b what the branch changes of it. Where "
+        "they are added, b is the branch.", has_interval=True,
     ),
     Column(
-        "branch_stream_cosine", "cos(branch, stream)", "number", "Cosine of branch and skip at the junction.",
+        "branch_stream_cosine", "cos(branch, stream)", "number", "Cosine of b and s of `branch_to_stream`.",
         has_interval=True,
     ),
     Column(
         "branch_gradient_cosine", "cos(branch, loss gradient)", "number",
-        "Cosine of the branch and the gradient g of the loss at the junction; where it is negative, the branch goes "
-        "downhill.", has_interval=True,
+        "Cosine of b of `branch_to_stream` and the gradient g of the loss at the junction; where it is negative, the "
+        "branch goes downhill.", has_interval=True,
     ),
     Column(
         "gradient_gain", "‖Jᵀg‖ / ‖g‖ of the branch", "number", "‖Jᵀg‖ / ‖g‖ with the branch's Jacobian J.",

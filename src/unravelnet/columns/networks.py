@@ -11,6 +11,11 @@ STRUCTURE = (
         "kind", "Kind", "text",
         '"identity": the skip is the identity. "projection": the skip computes something. "plain": there is no skip.',
     ),
+    Column(
+        "junction", "Junction", "text",
+        'How skip and branch are joined. "add": their sum. "concatenate": side by side. "gate": t · h + (1 - t) · skip '
+        "where the branch gives h and t.",
+    ),
     Column("input_shape", "Input", "text", "Shape of the module's input for one image or sequence, without the batch."),
     Column(
         "output_shape", "Output shape", "text",

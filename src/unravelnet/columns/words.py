@@ -7,15 +7,15 @@ Words = tuple[tuple[str, str], ...]
 STRUCTURE: Words = (
     (
         "residual module",
-        "`after(skip(x) + branch(x))`; modules are numbered from 0 in the order of execution. A transformer block "
-        "contains two of them",
+        "`after(junction(skip(x), branch(x)))`; modules are numbered from 0 in the order of execution. A transformer "
+        "block contains two of them",
     ),
-    ("branch", "the learned function that is added: f in y = x + f(x)"),
+    ("branch", "the learned function beside the skip: f in y = x + f(x)"),
     (
         "skip",
         "the way around the branch: the identity, or an affine function, pooling, padding, slicing or a gate",
     ),
-    ("junction", "the addition where skip and branch meet"),
+    ("junction", "where skip and branch become one stream again: their sum, a concatenation or a gate"),
     (
         "after",
         "operations after the junction that belong to the module, such as the ReLU of post-activation networks",
@@ -53,8 +53,12 @@ PATHS: Words = (
         "`both`: skip + branch; `skip` (`s`): the module is deleted; `branch` (`b`): its skip is removed",
     ),
     ("intact network", "the full route: every module once, in order, in mode both"),
-    ("delete", "take the skip only; for a plain layer, the identity in its place"),
-    ("remove the skip", "take the branch only"),
+    (
+        "delete",
+        "take the skip only; for a plain layer, the identity in its place; a concatenation gets zeros in the place of "
+        "the branch",
+    ),
+    ("remove the skip", "take the branch only; a concatenation gets zeros in the place of the skip"),
     (
         "swap, reorder",
         "swap: exchange two modules of one chain that have equal shapes. Reorder: apply a permutation of such modules",

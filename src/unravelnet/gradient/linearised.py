@@ -26,6 +26,7 @@ from unravelnet.gradient.loss import Loss
 from unravelnet.machine import full_float32
 from unravelnet.measuring.misfit import taking
 from unravelnet.network import (
+    AbstractJunction,
     Inputs,
     ResidualModule,
     State,
@@ -143,32 +144,42 @@ class LinearPart:
 
 @dataclass(frozen=True, slots=True)
 class LinearModule:
-    """A residual module: `after(skip + branch)`, where `skip` and `branch` are functions of `leaves`.
+    """A residual module: `after(joined)`, joined of `skip` and `branch`, which are functions of `leaves`.
 
-    What comes after the junction belongs to both ways, with the activations of their sum: `output` as a
-    function of `junction`, which are leaves of their own. A way that the route does not take is None.
+    What comes after the junction belongs to both ways, with the activations of what is joined there: `output` as a
+    function of `joined`, which are leaves of their own. A way that the route does not take is None.
     """
 
     leaves: Mapping[str, Tensor]
+    junction: AbstractJunction
     skip: Tensor | None
     branch: Tensor | None
-    junction: Mapping[str, Tensor]
+    joined: Mapping[str, Tensor]
     output: Tensor
 
     def pull(self, cotangent: Cotangent, *, around: bool, through: bool) -> tuple[Cotangent, Cotangent]:
         arriving = self.pull_to_junction(cotangent)
         # Parallel streams pass by a module untouched: they go around it.
         beside = {name: g for name, g in arriving.items() if name != STREAM}
-        gone_around = plus(beside, self._pull_from(self.skip, arriving)) if around else {}
-        return gone_around, self._pull_from(self.branch, arriving) if through else {}
+        gone_around = plus(beside, self._pull_around(arriving)) if around else {}
+        return gone_around, self._pull_through(arriving) if through else {}
 
     def pull_to_junction(self, cotangent: Cotangent) -> Cotangent:
         """Carry a cotangent back through what comes after the junction."""
         beside = {name: g for name, g in cotangent.items() if name != STREAM}
-        return plus(beside, pull({STREAM: self.output}, self.junction, cotangent))
+        return plus(beside, pull({STREAM: self.output}, self.joined, cotangent))
 
-    def _pull_from(self, way: Tensor | None, arriving: Cotangent) -> Cotangent:
-        return {} if way is None else pull({STREAM: way}, self.leaves, arriving)
+    def _pull_around(self, arriving: Cotangent) -> Cotangent:
+        if self.skip is None or STREAM not in arriving:
+            return {}
+        gradient = self.junction.to_skip(arriving[STREAM], self.skip, self.branch)
+        return pull({STREAM: self.skip}, self.leaves, {STREAM: gradient})
+
+    def _pull_through(self, arriving: Cotangent) -> Cotangent:
+        if self.branch is None or STREAM not in arriving:
+            return {}
+        gradient = self.junction.to_branch(arriving[STREAM], self.skip, self.branch)
+        return pull({STREAM: self.branch}, self.leaves, {STREAM: gradient})
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +235,10 @@ class Visit:
             state, leaves = self.place.as_leaves()
             skip = self.module.take_skip(state.x, state.held) if self.takes_skip else None
             branch = self.module.take_branch(state.x, state.held) if self.has_through else None
-            joined = skip if branch is None else branch if skip is None else skip + branch
-            assert joined is not None
-            behind = State(joined, state.chain, self.place.state.held)
-            at_junction, junction = Place(behind, self.place.live).as_leaves()
-            output = self.module.join(at_junction.x, None, at_junction.held)
-        return LinearModule(leaves, skip, branch, junction, output)
+            behind = State(self.module.junction(skip, branch), state.chain, self.place.state.held)
+            at_junction, joined = Place(behind, self.place.live).as_leaves()
+            output = self.module.pass_on(at_junction.x, at_junction.held)
+        return LinearModule(leaves, self.module.junction, skip, branch, joined, output)
 
 
 @dataclass(frozen=True, slots=True)

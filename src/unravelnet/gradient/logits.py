@@ -101,15 +101,26 @@ def _leave(recording: Recording, parts: list[Cotangent], output: Output) -> Tens
 
 def _through_module(linear: LinearModule, parts: list[Cotangent], title: str) -> list[Cotangent]:
     """Carry the parts around the branch, and through it to the next length."""
+    junction = linear.junction
+    if linear.skip is not None and linear.branch is not None and not junction.is_linear:
+        raise EvaluationError(
+            f"{title[:1].upper()}{title[1:]} joins its skip and its branch by a {junction.kind}, which is not "
+            "piecewise linear: it multiplies one with the other. `path_gradients` splits the gradient of any network."
+        )
     # What runs beside the stream passes the module by.
     arrived = [{name: value for name, value in part.items() if name != STREAM} for part in parts]
     if linear.branch is not None:
         arrived.append({})
-    for way, longer in ((linear.skip, 0), (linear.branch, 1)):
+    ways = (
+        (linear.skip, 0, lambda value: junction(value, None)),
+        (linear.branch, 1, lambda value: junction(None, value)),
+    )
+    for way, longer, joined in ways:
         if way is not None:
             for length, part in enumerate(_Affine.of({STREAM: way}, linear.leaves, title).apply_each(parts)):
-                arrived[length + longer] = plus(arrived[length + longer], part)
-    behind = _Affine.of({STREAM: linear.output}, linear.junction, title).apply_each(arrived)
+                share = {name: joined(value) for name, value in part.items()}
+                arrived[length + longer] = plus(arrived[length + longer], share)
+    behind = _Affine.of({STREAM: linear.output}, linear.joined, title).apply_each(arrived)
     return [{**before, **after} for before, after in zip(arrived, behind, strict=True)]
 
 

@@ -64,8 +64,9 @@ def module_measures(
     >>> all(0 < row["branch_to_stream"] for row in table)
     True
 
-    With b the branch and s the skip as they meet at the junction, J the branch's Jacobian and g the gradient of an
-    image's loss at the junction: `branch_to_stream` is |b| / |s|; `branch_stream_cosine` that of b and s;
+    With s the stream that the skip alone gives at the junction, b what the branch changes of it (where it is added,
+    the branch itself), J the branch's Jacobian and g the gradient of an image's loss at the junction:
+    `branch_to_stream` is |b| / |s|; `branch_stream_cosine` that of b and s;
     `branch_gradient_cosine` that of b and g, negative where the branch goes downhill; `gradient_gain` is
     |Jᵀ g| / |g|. Where a route has no skip (plain layers, skips removed) the module's input is in the place of s,
     and None comes out where its shape is another. Deleted modules have no branch and no row. Images on which a
@@ -128,10 +129,10 @@ def _measures(
     stage: Stage, linear: LinearModule, gradient: Cotangent, through: Cotangent
 ) -> dict[str, Tensor]:
     """Measure one visit of a module, one value an image; a deleted one has nothing to measure."""
-    branch = linear.branch
-    if branch is None:
+    if linear.branch is None:
         return {}
-    stream = stage.place.state.x if linear.skip is None else linear.skip
+    branch = linear.junction.change(linear.skip, linear.branch)
+    stream = stage.place.state.x if linear.skip is None else linear.junction(linear.skip, None)
     measured: dict[str, Tensor] = {}
     if stream.shape == branch.shape:
         measured["branch_to_stream"] = _norms(branch) / _norms(stream)

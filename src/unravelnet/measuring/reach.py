@@ -31,8 +31,9 @@ def unreached_modules(net: UnraveledNetwork, inputs: Inputs, name: str) -> list[
         for module in net.residual_modules:
             state = net.move_to_chain(state, module.chain)
             skip, branch = module.take_skip(state.x, state.held), module.take_branch(state.x, state.held)
-            marks.append(torch.zeros((), dtype=branch.dtype, device=branch.device, requires_grad=True))
-            state = module.state_behind(state, module.join(skip, branch + marks[-1], state.held))
+            marks.append(torch.ones((), dtype=branch.dtype, device=branch.device, requires_grad=True))
+            marked = module.junction.scale(branch, marks[-1])
+            state = module.state_behind(state, module.join(skip, marked, state.held))
         output = tensors_of(net.leave(state))[name].sum()
         if not output.requires_grad:
             return list(range(len(marks)))

@@ -12,6 +12,7 @@ Shapes in this room are those of one image or one sequence: without the first, t
 """
 
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
+from unravelnet.network.junction import AbstractJunction, Add, Concatenate, Gate
 from unravelnet.network.module import (
     NOTHING_HELD,
     Held,
@@ -25,6 +26,10 @@ from unravelnet.network.network import UnraveledNetwork, in_evaluation_mode
 
 __all__ = [
     "NOTHING_HELD",
+    "AbstractJunction",
+    "Add",
+    "Concatenate",
+    "Gate",
     "Held",
     "Inputs",
     "Kind",

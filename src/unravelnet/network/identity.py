@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from unravelnet.network.junction import Add
+
 # Attributes that say something of a network and change nothing of what it computes.
 _WORDS = {"name", "training", "training_obstacle", "unexplained", "input_origin"}
 _ROOM = __package__
@@ -22,7 +24,7 @@ def computation_of(part: nn.Module) -> str:
     settings = {
         name: _value_text(value)
         for name, value in sorted(vars(part).items())
-        if not name.startswith("_") and name not in _WORDS and (_is_plain(value) or callable(value))
+        if not name.startswith("_") and name not in _WORDS and (_is_plain(value) or _is_function(value))
     }
     home = type(part).__module__
     # In which file of this room a class stands is no part of what it computes.
@@ -50,6 +52,11 @@ def _value_text(value: Any, depth: int = 3) -> str:
 def _without_addresses(text: str) -> str:
     """Take out where objects lie in memory: that is another place in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def _is_function(value: object) -> bool:
+    # Junctions add unless it is said, and networks from before there were others keep their identity.
+    return callable(value) and not isinstance(value, Add)
 
 
 def _is_plain(value: object) -> bool:

@@ -8,13 +8,16 @@ from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
+from unravelnet.errors import ModelError
 from unravelnet.network.inputs import Shape, shape_text
+from unravelnet.network.junction import AbstractJunction, Add
 from unravelnet.routes.route import Mode
 
 Kind = Literal["identity", "projection", "plain"]
 Held = Mapping[str, Tensor]
 
 NOTHING_HELD: Held = {}
+ADD = Add()
 
 
 class Segment(nn.Module):
@@ -43,7 +46,7 @@ class State:
 
 
 class ResidualModule(nn.Module):
-    """One residual module: `after(skip(x) + branch(x))`.
+    """One residual module: `after(junction(skip(x), branch(x)))`.
 
     >>> from torch import nn
     >>> module = ResidualModule(nn.Linear(2, 2), nn.Identity(), name="first")
@@ -51,10 +54,11 @@ class ResidualModule(nn.Module):
     'identity'
 
     `branch`, `skip` and `after` are callables on the stream; `skip` is None for a plain layer, whose deletion
-    is the identity. `branch_scale` multiplies the branch in evaluation mode only: what is trained with branches
-    present at random scales each by its survival probability at test time (stochastic depth, Huang et al. 2016).
-    `chain` counts the chains of the network; `inner` are the residual modules inside the branch. `tap` computes, from
-    the module's input and in every mode, what outputs beside the logits need of its inside (attention maps, gates).
+    is the identity. `junction` says how skip and branch are joined. `branch_scale` multiplies the branch in
+    evaluation mode only: what is trained with branches present at random scales each by its survival probability at
+    test time (stochastic depth, Huang et al. 2016). `chain` counts the chains of the network; `inner` are the
+    residual modules inside the branch. `tap` computes, from the module's input and in every mode, what outputs beside
+    the logits need of its inside (attention maps, gates).
     `index`, the shapes, `n_parameters` and `macs` are filled in when the module becomes part of a network.
     """
 
@@ -64,6 +68,7 @@ class ResidualModule(nn.Module):
         skip: nn.Module | None,
         after: nn.Module | None = None,
         *,
+        junction: AbstractJunction = ADD,
         name: str = "",
         chain: int = 0,
         branch_scale: float = 1.0,
@@ -71,9 +76,15 @@ class ResidualModule(nn.Module):
         tap: Segment | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(junction, AbstractJunction):
+            raise ModelError(
+                f"The junction {junction!r} is none of a residual module. Give one of unravelnet.network: Add(), "
+                "Concatenate(n_skip, n_branch) or Gate()."
+            )
         self.branch = branch
         self.tap = tap
         self.skip = skip
+        self.junction = junction
         self.after = nn.Identity() if after is None else after
         self.name = name
         self.chain = chain
@@ -120,23 +131,22 @@ class ResidualModule(nn.Module):
     def take_branch(self, x: Tensor, held: Held = NOTHING_HELD) -> Tensor:
         """Compute the branch, scaled as the junction receives it."""
         branch = run_part(self.branch, x, held)
-        return branch if self.training or self.branch_scale == 1.0 else branch * self.branch_scale
+        is_whole = self.training or self.branch_scale == 1.0
+        return branch if is_whole else self.junction.scale(branch, self.branch_scale)
 
     def join(self, skip: Tensor | None, branch: Tensor | None, held: Held = NOTHING_HELD) -> Tensor:
-        """Add what is given at the junction and run what comes after it.
+        """Join what is given and run what comes after the junction.
 
         A plain layer has no junction: where both are given, the branch is the layer.
         """
-        if branch is None:
-            joined = skip
-        elif skip is None or self.skip is None:
-            joined = branch
-        else:
-            joined = skip + branch
-        assert joined is not None, "a module needs its skip or its branch"
-        is_shared = branch is None or skip is None
+        if self.skip is None and branch is not None:
+            skip = None
+        is_alone = skip is None or branch is None
+        return self.pass_on(self.junction(skip, branch), held, is_shared=is_alone)
+
+    def pass_on(self, joined: Tensor, held: Held = NOTHING_HELD, *, is_shared: bool = True) -> Tensor:
+        """Run what comes after the junction. `is_shared`: whether others read the joined stream, too."""
         if is_shared and any(getattr(part, "inplace", False) for part in self.after.modules()):
-            # What comes alone is a value that other routes read, too.
             joined = joined.clone()
         return run_part(self.after, joined, held)
 

@@ -182,6 +182,7 @@ class UnraveledNetwork(nn.Module):
                 "index": module.index,
                 "name": module.name,
                 "kind": module.kind,
+                "junction": module.junction.kind,
                 "input_shape": shape_text(module.input_shape),
                 "output_shape": shape_text(module.output_shape),
                 "parameters": module.n_parameters,
@@ -227,8 +228,8 @@ class UnraveledNetwork(nn.Module):
         table = self.module_table()
         for column in ("parameters_share", "macs_share"):
             table[column] = [f"{share:.1%}" for share in table[column]]
-        if not table["inner"].any():
-            table = table.drop(columns="inner")
+        is_usual = {"inner": not table["inner"].any(), "junction": (table["junction"] == "add").all()}
+        table = table.drop(columns=[column for column, usual in is_usual.items() if usual])
         modules, chains = (
             _counted(len(table), "residual module"),
             _counted(len(self.transitions) + 1, "chain"),

@@ -345,8 +345,10 @@ def can_be_replayed(net: UnraveledNetwork, images: object) -> bool:
 
 
 def _changes_nothing(module: ResidualModule, step: Step) -> bool:
-    return step.mode == "skip" and all(
-        part is None or isinstance(part, nn.Identity) for part in (module.skip, module.after)
+    return (
+        step.mode == "skip"
+        and module.junction.passes_lone_skip
+        and all(part is None or isinstance(part, nn.Identity) for part in (module.skip, module.after))
     )
 
 
