@@ -30,6 +30,7 @@ FLOORS = {
         "kinds",
         "mathematics",
         "lending",
+        "papers",
         "paths",
         "precision",
         "records",

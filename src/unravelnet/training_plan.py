@@ -19,17 +19,16 @@ from unravelnet.costs import (
 )
 from unravelnet.errors import TrainingError, unknown_name
 from unravelnet.kinds import expected_kind
+from unravelnet.papers import he
 from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.routes.sampler import RouteSampler, parse_route_sampler
 
 Schedule = Literal["step", "cosine", "one-cycle"]
 
-_USUAL_LEARNING_RATE = 0.1
+_USUAL_LEARNING_RATE = he.LEARNING_RATE.value
 _SCHEDULES = ("step", "cosine", "one-cycle")
-# He et al. 2015: the rate falls after 32,000 and 48,000 of 64,000 iterations.
-_STEPS = (0.5, 0.75)
-# He et al. 2015 warm a network of 110 layers up for about 400 iterations at a tenth of the rate.
-_WARMUP_ITERATIONS = 400
+_STEPS = tuple(step.count / he.ITERATIONS.count for step in (he.FIRST_STEP, he.SECOND_STEP))
+_WARMUP_ITERATIONS = he.WARMUP.count
 _WARMUP_SHARE = 1 / 20
 _WARMUP_FACTOR = 0.1
 # One-cycle after Smith and Topin 2017, with the defaults of torch's OneCycleLR.
@@ -61,11 +60,11 @@ class TrainingPlan:
     are. Raises TrainingError for impossible settings.
     """
 
-    epochs: int = 164
-    batch_size: int = 128
+    epochs: int = he.EPOCHS.count
+    batch_size: int = he.BATCH_SIZE.count
     learning_rate: float | None = None
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    momentum: float = he.MOMENTUM.value
+    weight_decay: float = he.WEIGHT_DECAY.value
     schedule: Schedule = "step"
     warmup_iterations: int | None = None
     label_smoothing: float = 0.0

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
+from unravelnet.papers import veit
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
@@ -18,8 +19,8 @@ SHARE = 0.95
 """The share of the gradient that effective lengths carry."""
 # Lengths with less of the gradient are not printed.
 _SMALLEST_SHARE = 1e-4
-# Deletions that the paper speaks of, out of its 54 modules.
-_DELETED, _PAPER_N_MODULES = (1, 10), 54
+# Deletions that the paper speaks of, but for the most of them.
+_DELETED = veit.DELETED_COUNTS[:-1]
 
 _OF_LENGTH = {
     "exact": ("length_gradient_norm", "path_gradient_norm", "share", "length_share", "coherence"),
@@ -134,7 +135,7 @@ def _deleted(n_modules: int) -> list[int]:
     >>> _deleted(54), _deleted(27), _deleted(3)
     ([1, 10], [1, 5], [1])
     """
-    scale = min(1.0, n_modules / _PAPER_N_MODULES)
+    scale = min(1.0, n_modules / veit.N_MODULES.count)
     return list(dict.fromkeys(max(1, round(count * scale)) for count in _DELETED))
 
 

@@ -19,7 +19,7 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, set_index_axis, show_decades, with_interval
-from unravelnet.figures.path import PAPER_N_MODULES, paper_label, shade_effective
+from unravelnet.figures.path import paper_label, shade_effective
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 from unravelnet.figures.spectrum import (
     PATH_NORM,
@@ -32,6 +32,7 @@ from unravelnet.figures.spectrum import (
     vector_sums,
 )
 from unravelnet.mathematics.decay import Decay
+from unravelnet.papers import veit
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -111,7 +112,7 @@ def figure_length_contribution(
     figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
     paper = paper_label()
-    if shown[0].n_modules == PAPER_N_MODULES:
+    if shown[0].n_modules == veit.N_MODULES.count:
         shade_effective(axes)
     if norms is not None:
         _draw_contributions(axes, norms, share)

@@ -19,6 +19,7 @@ from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_axis, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
+from unravelnet.papers import littwin
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -100,7 +101,7 @@ def figure_spectra_over_training(
     # The panels share their scale, which is not known before all is drawn.
     panels[0].set_ylim(0, 1.05 * max(axes.dataLim.y1 for axes in panels) or 1)
     frame.legend_above(panels[0])
-    theory = " Theory: ε² of Littwin and Wolf, with the fitted decay as β." if has_theory else ""
+    theory = f" Theory: ε² of {littwin.PAPER.authors}, with the fitted decay as β." if has_theory else ""
     frame.caption(figure, f"{n_images_text(rows)} at each checkpoint of one training.{theory}")
     return figure
 

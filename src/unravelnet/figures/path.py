@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
+from unravelnet.papers import veit
 from unravelnet.paths import (
     effective_lengths,
     length_distribution,
@@ -24,9 +25,6 @@ from unravelnet.paths import (
     surviving_share,
 )
 
-PAPER_N_MODULES = 54
-PAPER_EFFECTIVE_LENGTHS = (5, 17)
-_PAPER_DELETED = (1, 10, 20)
 _SMALLEST_SHARE = 1e-16
 
 
@@ -83,7 +81,7 @@ def figure_path_lengths(
     style.show_share_as_percent(axes)
     axes.set_ylim(0, 1.2 * rows["share"].max())
     _mark_mean(axes, n_modules, rows["share"].max())
-    if n_modules == PAPER_N_MODULES:
+    if n_modules == veit.N_MODULES.count:
         shade_effective(axes)
     frame.legend_above(axes)
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
@@ -121,7 +119,7 @@ def figure_path_survival(
     style.show_powers_of_ten(axes)
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
     axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)
-    if n_modules == PAPER_N_MODULES:
+    if n_modules == veit.N_MODULES.count:
         shade_effective(axes)
     frame.legend_above(axes, last=[paper_label()])
     frame.caption(
@@ -135,8 +133,8 @@ def figure_path_survival(
 def _deleted_counts(n_modules: int, deleted: Sequence[int] | None) -> list[int]:
     if deleted is not None:
         return list(deleted)
-    scale = min(1.0, n_modules / PAPER_N_MODULES)
-    return list(dict.fromkeys(max(1, round(count * scale)) for count in _PAPER_DELETED if n_modules))
+    scale = min(1.0, n_modules / veit.N_MODULES.count)
+    return list(dict.fromkeys(max(1, round(count * scale)) for count in veit.DELETED_COUNTS if n_modules))
 
 
 def _mark_mean(axes: Axes, n_modules: int, highest: float) -> None:
@@ -155,7 +153,7 @@ def _mark_mean(axes: Axes, n_modules: int, highest: float) -> None:
 
 def shade_effective(axes: Axes) -> None:
     """Shade the lengths that carried the gradient in the paper, with `paper_label` for the legend."""
-    low, high = PAPER_EFFECTIVE_LENGTHS
+    low, high = veit.EFFECTIVE_LENGTHS
     axes.axvspan(
         low - 0.5, high + 0.5, color=style.ORANGE, alpha=0.16, linewidth=0, zorder=0, label=paper_label()
     )
@@ -163,6 +161,6 @@ def shade_effective(axes: Axes) -> None:
 
 def paper_label() -> str:
     """Name the lengths that carried the gradient in the paper."""
-    low, high = PAPER_EFFECTIVE_LENGTHS
-    held = style.percent(share_within(PAPER_N_MODULES, low, high))
+    low, high = veit.EFFECTIVE_LENGTHS
+    held = style.percent(share_within(veit.N_MODULES.count, low, high))
     return f"effective in the paper: {low} to {high}, {held} of all paths"

@@ -39,6 +39,7 @@ from unravelnet.kinds import is_whole
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
+from unravelnet.papers import veit
 from unravelnet.records.record import Row, Table
 from unravelnet.routes.route import Route
 
@@ -48,8 +49,8 @@ Per = Literal["image", "batch"]
 Normalisation = Literal["running", "batch"]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
-# Veit et al. (2016), section 5: 1,000 measurements of each length, in batches as in training.
-_DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": 1000}
+# The paper samples each length so often, in batches as in training.
+_DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": veit.DRAWS.count}
 # How far the sum over lengths may be from autograd's gradient, of which it is another way of adding up.
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from unravelnet import figures
 from unravelnet.errors import EvaluationError
-from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, measured
+from unravelnet.papers import veit
 from unravelnet.records.record import Table
 from unravelnet.reporting import findings, skip_claims
 from unravelnet.reporting.chapter import Chapter, ShownTable, joined
@@ -61,7 +61,7 @@ def all_chapters(run: Run) -> list[Chapter]:
 def depth_of(run: Run) -> int:
     """Give the number of modules that the chapters about paths are for: the first residual network's."""
     residual = run.of_role("resnet", "stochastic-depth", "effective-paths")
-    return residual[0].n_modules if residual else PAPER_N_MODULES
+    return residual[0].n_modules if residual else veit.N_MODULES.count
 
 
 def table_of_studied(run: Run) -> ShownTable:
@@ -91,8 +91,7 @@ def networks(run: Run) -> Chapter:
         "networks",
         "The networks",
         "Which networks were studied, and how well do they do before anything is done to them?",
-        paper="A pre-activation ResNet of 110 layers (54 modules) with 6.10 % error on CIFAR-10, trained for "
-        "164 epochs without stochastic depth; a VGG of 15 layers with 128 channels everywhere.",
+        paper=f"{veit.NETWORKS.said} {veit.INTACT.said}",
     )
     chapter.tables.append(table_of_studied(run))
     histories = {network.title: network.history for network in run.studied if network.history is not None}
@@ -118,9 +117,8 @@ def delete_each(run: Run) -> Chapter:
         "Deleting each module",
         "What happens if one module is taken out of a trained network, and nothing is trained again? Does it "
         "help to have trained with stochastic depth, which deletes modules at random all the time?",
-        paper="ResNet: no noticeable change, except modest peaks at the down-sampling modules. VGG: chance "
-        "level whichever layer is deleted (Fig. 3). Stochastic depth: slightly more robust; mainly the "
-        "dependence on the down-sampling modules shrinks (Fig. 8).",
+        paper=f"ResNet: {veit.SINGLE_DELETIONS.said} VGG: {veit.PLAIN_COLLAPSES.said} Stochastic depth: "
+        f"{veit.MORE_RESILIENT.said} {veit.LESS_DEPENDENT.said}",
     )
     # That of effective paths is trained to be compared by its error; the paper deletes nothing from it.
     _note_missing(chapter, run.of_role("resnet", "stochastic-depth", "vgg"), "delete_each")
@@ -128,7 +126,7 @@ def delete_each(run: Run) -> Chapter:
     ordinary = [network for network in chosen if network.role != "stochastic-depth"]
     residual = [network for network in ordinary if network.role != "vgg"]
     if ordinary:
-        caption = "Error after deleting each module (Fig. 3 of the paper)."
+        caption = f"Error after deleting each module ({veit.SINGLE_DELETIONS.source.place} of the paper)."
         _show_deletions(chapter, "delete_each", ordinary, caption=caption)
     if residual and len(residual) < len(ordinary) and _largest_error(residual) < _largest_error(ordinary) / 2:
         caption = "The residual networks alone, on their own scale."
@@ -148,7 +146,8 @@ def delete_each(run: Run) -> Chapter:
 def _add_stochastic_depth(chapter: Chapter, network: StudiedNetwork, base: StudiedNetwork | None) -> None:
     """Show a network trained with stochastic depth beside one trained without: Fig. 8 of the paper."""
     shown = [network] if base is None else [base, network]
-    caption = "Error after deleting each module, with and without stochastic depth (Fig. 8 of the paper)."
+    place = veit.LESS_DEPENDENT.source.place
+    caption = f"Error after deleting each module, with and without stochastic depth ({place} of the paper)."
     _show_deletions(chapter, f"stochastic_depth_{network.name}", shown, caption=caption)
     table = network.tables["delete_each"]
     chapter.find(findings.on_residual_deletions, network, table)
@@ -162,7 +161,7 @@ def delete_many(run: Run) -> Chapter:
         "delete-many",
         "Deleting many modules",
         "How does the error grow when more and more modules, drawn at random, are deleted at once?",
-        paper="It increases smoothly; with 10 of 54 deleted it is around 20 % (Fig. 5a).",
+        paper=f"{veit.MANY_DELETIONS.said} {veit.MANY_LEFT.said}",
     )
     chosen = run.with_table("delete_many")
     if not chosen:
@@ -183,8 +182,7 @@ def reorder(run: Run) -> Chapter:
         "reorder",
         "Reordering modules",
         "If modules were steps that build on each other, another order would ruin the network. Does it?",
-        paper="The error increases smoothly with the corruption of the order, measured by Kendall's τ (Fig. "
-        "5b).",
+        paper=veit.REORDERING.said,
     )
     chosen = run.with_table("reorder")
     if not chosen:
@@ -295,8 +293,8 @@ def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:
             title=f"Error when deleting many modules: {network.title}{drawn_from}",
         ),
         table,
-        caption=f"{network.title}: error over the number of deleted modules{drawn_from} (Fig. 5a of the "
-        "paper).",
+        caption=f"{network.title}: error over the number of deleted modules{drawn_from} "
+        f"({veit.MANY_DELETIONS.source.place} of the paper).",
         alt="Box plots of the error over random draws, one box for each number of deleted modules.",
     )
     if study == "delete_many":
@@ -311,7 +309,8 @@ def _show_orders(chapter: Chapter, network: StudiedNetwork) -> None:
             table, n_classes=network.n_classes, title=f"Error when reordering modules: {network.title}"
         ),
         table,
-        caption=f"{network.title}: error over Kendall's τ between the new and the original order (Fig. 5b).",
+        caption=f"{network.title}: error over Kendall's τ between the new and the original order "
+        f"({veit.REORDERING.source.place} of the paper).",
         alt="Points, one an order, with a line of medians; the original order is at the left.",
     )
     chapter.find(findings.on_orders, network, table)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unravelnet.papers import he, huang, littwin, veit
 from unravelnet.reporting.verdicts import Verdict
 
-VEIT, HE = "Veit et al. (2016)", "He et al. (2015)"
-HUANG, LITTWIN = "Huang et al. (2016)", "Littwin and Wolf (2016)"
+VEIT, HE, HUANG, LITTWIN = (file.PAPER.name for file in (veit, he, huang, littwin))
 # What follows from a reading of the paper, and nobody claimed.
 OWN = "this project"
 ON_THRESHOLDS = (

@@ -15,6 +15,7 @@ from unravelnet import figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.spectrum import decay_of
 from unravelnet.mathematics.decay import Decay
+from unravelnet.papers import he, jastrzebski, littwin, veit, wu
 from unravelnet.paths import surviving_gradient_share, surviving_share
 from unravelnet.records.record import Table
 from unravelnet.reporting import gradient_findings as findings
@@ -46,9 +47,8 @@ def path_gradients(run: Run) -> Chapter:
         "The gradient by path length",
         "Backwards a residual network is, exactly, a sum over all its paths. How does the gradient on a path depend "
         "on the length of the path, and from which lengths does the whole come?",
-        paper="The norm on a path decays about exponentially with its length (Fig. 6b). By number of paths × their "
-        "mean norm almost all of the gradient comes from 5 to 17 of 54 modules, 0.45 % of the paths (Fig. 6c). What "
-        "the paths of one length add up to, as vectors, was not measured.",
+        paper=f"{veit.DECAY.said} {veit.GRADIENT_IS_SHORT.said} {veit.EFFECTIVE_PATHS.said} What the paths of one "
+        "length add up to, as vectors, was not measured.",
     )
     for network in run.studied:
         norms, exact, rms = findings.path_norms(network), *map(network.tables.get, (EXACT, RMS))
@@ -71,9 +71,7 @@ def effective_depth(run: Run) -> Chapter:
         "Effective depth, and what modules do",
         "Through how many later modules does the gradient of a module come? And how large is a branch beside the "
         "stream that it is added to: does it go downhill in the loss, and what does it do to the gradient?",
-        paper="Not measured. Wu, Shen and van den Hengel (2016): a network with more modules than its effective depth "
-        "is over-deepened, and its modules are not trained end to end. Jastrzebski et al. (2018): branches go against "
-        "the gradient of the loss, the late ones most.",
+        paper=f"Not measured. {wu.OVER_DEEPENED.said_by} {jastrzebski.DOWNHILL.said_by}",
     )
     for network in run.with_table("effective_depths"):
         table = network.tables["effective_depths"]
@@ -109,15 +107,14 @@ def layer_responses(run: Run) -> Chapter:
         "layer-responses",
         "Layer responses",
         "How strong is what each layer adds, in the order of the layers and sorted?",
-        paper="Not measured. He et al. (2015), Fig. 7: layers of residual networks respond less than those of plain "
-        "ones, and those of deeper residual networks less than those of shallower ones.",
+        paper=f"Not measured. {he.SMALLER_RESPONSES.said_by} {he.DEEPER_RESPONSES.said}",
     )
     _show_together(
         chapter,
         run,
         "layer_responses",
         figures.figure_layer_responses,
-        caption="Standard deviation of the responses of each layer (Fig. 7 of He et al., 2015).",
+        caption=f"Standard deviation of the responses of each layer ({he.SMALLER_RESPONSES.source.named}).",
         alt="Two panels of points, above in the order of the layers, below falling; the numbers are in the data.",
         write=findings.on_layer_responses,
         by="position",
@@ -131,8 +128,7 @@ def over_training(run: Run) -> Chapter:
         "over-training",
         "Path lengths over training",
         "Does the virtual ensemble become deeper while the network is trained?",
-        paper="Not measured. Littwin and Wolf (2016) say so from a model of random weights: the scales of the "
-        "normalisation grow, and with them the length n·β / (1 + β) that dominates.",
+        paper=f"Not measured. {littwin.DEEPENING.said_by} {littwin.SCALES_GROW.said}",
     )
     for network in run.studied:
         for study, (draw, title, caption, alt) in _OVER_TRAINING.items():
@@ -211,7 +207,8 @@ def _show_norms(chapter: Chapter, network: StudiedNetwork, norms: Table, rms: Ta
             norms, rms=rms, title=f"How the gradient falls with path length: {network.title}"
         ),
         norms if rms is None else Table([*norms, *rms]),
-        caption=f"{network.title}: norm of the gradient on single paths over their length (Fig. 6b of the paper).",
+        caption=f"{network.title}: norm of the gradient on single paths over their length "
+        f"({veit.DECAY.source.place} of the paper).",
         alt="Points that fall with the path length on a logarithmic scale, and the line fitted to them.",
     )
     chapter.find(findings.on_decay, network, norms, rms)
@@ -231,8 +228,8 @@ def _show_shares(chapter: Chapter, network: StudiedNetwork, norms: Table | None,
             norms, exact=exact, title=f"Which path lengths the gradient comes from: {network.title}"
         ),
         tables[0] if norms is exact or len(tables) == 1 else Table([*tables[0], *tables[1]]),
-        caption=f"{network.title}: share of the gradient by path length, by number of paths × mean norm (Fig. 6c of "
-        "the paper) and by the norms of the exact sums.",
+        caption=f"{network.title}: share of the gradient by path length, by number of paths × mean norm "
+        f"({veit.GRADIENT_IS_SHORT.source.place} of the paper) and by the norms of the exact sums.",
         alt="Bars of one share and a line of the other over the path length; the numbers are in the data.",
     )
     if norms is not None:

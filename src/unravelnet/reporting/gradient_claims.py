@@ -13,7 +13,6 @@ import pandas as pd
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.marks import with_interval
-from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
 from unravelnet.figures.rows import n_images_text, ordered
 from unravelnet.figures.spectrum import (
     PATH_NORM,
@@ -25,6 +24,7 @@ from unravelnet.figures.spectrum import (
     sample_text,
     vector_sums,
 )
+from unravelnet.papers import littwin, veit, wu
 from unravelnet.paths import share_within
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.comparisons import newcombe_interval
@@ -64,7 +64,7 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
         f"straight line explains at least {100 * STRAIGHT:g} % of the variance of the logarithm of the mean norm "
         f"(R²). (In kind: at least {100 * NEARLY_STRAIGHT:g} %.)"
     )
-    paper = "It decays about exponentially (Fig. 6b)."
+    paper = veit.DECAY.said
     try:
         rows = None if table is None else ordered(table, by="length", needs=[PATH_NORM])
         fit = None if table is None else decay_of(table)
@@ -88,12 +88,7 @@ def claim_effective_lengths(
     table: Table | None, *, n_modules: int, network: str = "the residual network"
 ) -> Claim:
     """Judge: almost all of the gradient comes from few and short paths, by the paper's own measure (Fig. 6c)."""
-    low, high = PAPER_EFFECTIVE_LENGTHS
-    held = percent(share_within(PAPER_N_MODULES, low, high))
-    paper = (
-        f"Almost all of the gradient comes from paths of {low} to {high} of {PAPER_N_MODULES} modules, {held} of all "
-        "paths (Fig. 6c)."
-    )
+    paper = f"{veit.GRADIENT_IS_SHORT.said} {veit.EFFECTIVE_PATHS.said}"
     measure = "number of paths × their mean norm, the paper's measure"
     text = _text_on_lengths(measure, n_modules, network)
     try:
@@ -130,7 +125,7 @@ def claim_deepening(table: Table | None, *, network: str = "the residual network
         "surely larger at the last checkpoint than at the first, and the mean length by the exact sums surely grows "
         "over the checkpoints (rank correlation). (In kind: one of the two, and the other not surely the opposite.)"
     )
-    paper = "Littwin and Wolf (2016) derive it from a spin-glass model; it was not measured on images."
+    paper = littwin.DEEPENING.said_by
     try:
         rows = None if table is None else ordered(table, by="epoch", needs=["decay", "mean_length"])
     except EvaluationError:
@@ -161,10 +156,7 @@ def claim_over_deepened(table: Table | None, *, network: str = "the residual net
         "its first module carry 95 % of that module's gradient, by the norms of the exact sums. (In kind: through less "
         "than all of them.)"
     )
-    paper = (
-        "Wu, Shen and van den Hengel (2016): a network with more modules than its effective depth is over-deepened. "
-        "They did not measure it, and left open how; measure and threshold are ours."
-    )
+    paper = f"{wu.OVER_DEEPENED.said_by} Measure and threshold are ours."
     try:
         rows = None
         if table is not None:
@@ -275,15 +267,15 @@ def _of_fit(r_squared: float, *, falls: bool, grows: bool) -> tuple[Verdict, str
 
 
 def _text_on_lengths(measure: str, n_modules: int, network: str) -> str:
-    low, high = PAPER_EFFECTIVE_LENGTHS
+    low, high = veit.EFFECTIVE_LENGTHS
     short = f"from paths shorter than the mean of all, {n_modules / 2:g} modules"
-    if n_modules != PAPER_N_MODULES:
+    if n_modules != veit.N_MODULES.count:
         return (
             f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from few "
             f"and short paths. (In kind, which is all that can be judged for another depth than the paper's "
-            f"{PAPER_N_MODULES} modules: {short}.)"
+            f"{veit.N_MODULES.count} modules: {short}.)"
         )
-    held = percent(share_within(PAPER_N_MODULES, low, high))
+    held = percent(share_within(veit.N_MODULES.count, low, high))
     return (
         f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from paths of "
         f"{low} to {high} of {n_modules} modules, {held} of all paths. (In kind: {short}.)"
@@ -296,12 +288,12 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
         found = f"Lengths {spectrum.lengths[0]} to {spectrum.lengths[-1]} only; {sample}."
         return Claim(text, paper, found, "not decided", "The other lengths were not measured.", _GRADIENT)
     n_modules = spectrum.n_modules
-    of_paper = spectrum.held_by(*PAPER_EFFECTIVE_LENGTHS) if n_modules == PAPER_N_MODULES else None
+    of_paper = spectrum.held_by(*veit.EFFECTIVE_LENGTHS) if n_modules == veit.N_MODULES.count else None
     # Strictly shorter than n / 2, which is a length itself where n is even.
     short = spectrum.held_by(0, (n_modules - 1) // 2)
     parts = [f"{range_text(spectrum)}, most from length {spectrum.dominating_length}"]
     if of_paper is not None:
-        low, high = PAPER_EFFECTIVE_LENGTHS
+        low, high = veit.EFFECTIVE_LENGTHS
         parts.append(f"lengths {low} to {high} hold {percent_with_interval(of_paper)}")
     parts.append(f"paths shorter than {n_modules / 2:g} modules {percent_with_interval(short)}")
     found = f"{'; '.join(parts)}; {sample}."

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import chance_error, n_images_text
+from unravelnet.papers import he, veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little, rises_of
 from unravelnet.reporting.sentences import (
@@ -29,8 +29,6 @@ from unravelnet.reporting.verdicts import (
     MOST,
     NEAR,
     NOTICEABLE,
-    PAPER_EPOCHS,
-    PAPER_ERROR,
     SMALL,
     Verdict,
     by_share,
@@ -64,18 +62,18 @@ def claim_error(
         f"{threshold(NEAR)} of the paper's error and overlaps that of the paper's. (In kind: it does not overlap. "
         "Where it overlaps and reaches further, nothing is decided.)"
     )
-    paper = f"{100 * PAPER_ERROR:.2f} % on CIFAR-10, 54 modules, {PAPER_EPOCHS} epochs."
+    paper = veit.INTACT.said
     study = errors_of(table)
     if study is None or study.intact is None:
         return not_measured(text, paper, "delete_each", "networks")
     found = f"{percent_with_interval(study.intact)}, {n_images_text(study.rows)}."
     data = str(study.intact.get("data_name", ""))
     is_comparable = bool(re.search(r"cifar-?10(?!\d)", data.lower()))
-    if not is_comparable or n_modules != PAPER_N_MODULES:
+    if not is_comparable or n_modules != veit.N_MODULES.count:
         other = f"data {data}" if not is_comparable else counted(n_modules, "module")
         return Claim(text, paper, found, "not decided", f"Not comparable: {other}.", "networks")
     verdict, why = of_error(study.intact)
-    trained = f" Trained for {counted(epochs, 'epoch')}, the paper's for {PAPER_EPOCHS}." if epochs else ""
+    trained = f" Trained for {counted(epochs, 'epoch')}, the paper's for {he.EPOCHS.count}." if epochs else ""
     return Claim(text, paper, found, verdict, f"{why}{trained}", "networks")
 
 
@@ -91,7 +89,7 @@ def claim_single_deletions(
         f"Deleting any one module of {network} that does not down-sample raises the error by less than "
         f"{threshold(SMALL)}. (In kind: {100 * MOST:.0f} % of them do by less than {threshold(NOTICEABLE)}.)"
     )
-    paper = "No noticeable change, except modest peaks at the down-sampling modules (Fig. 3)."
+    paper = veit.SINGLE_DELETIONS.said
     rises = rises_of(table)
     if rises is None:
         return not_measured(text, paper, "delete_each", _EACH)
@@ -132,7 +130,7 @@ def claim_downsampling_peaks(
         f"In {network} every down-sampling module raises the error more than the median of the others. (In kind: "
         "some do, and none surely less. That the peaks are modest is not judged: we know no height of the paper's.)"
     )
-    paper = "Modest peaks at the down-sampling modules, 18 and 36 of 0 to 53 (Fig. 3)."
+    paper = veit.PEAKS.said
     rises = rises_of(table)
     if rises is None:
         return not_measured(text, paper, "delete_each", _EACH)
@@ -170,7 +168,7 @@ def claim_plain_collapses(
         f"{threshold(AT_CHANCE)} below guessing. (In kind: for {100 * MOST:.0f} % of the layers more than "
         "half of what was learnt is lost.)"
     )
-    paper = "Chance level, 90 % error, whichever layer is deleted (Fig. 3)."
+    paper = veit.PLAIN_COLLAPSES.said
     study, chance = errors_of(table, needs=["module"]), chance_error(n_classes)
     rises = rises_of(table)
     if study is None or rises is None or study.lesions.empty:
@@ -211,7 +209,7 @@ def claim_more_resilient(
         "After training with stochastic depth, deleting a module costs less than without: the 95 % interval of the "
         "median difference over the modules lies below 0."
     )
-    paper = "Slightly more resilient (Fig. 8)."
+    paper = veit.MORE_RESILIENT.said
     pairs = _pairs(plain, stochastic)
     if pairs is None:
         return not_measured(text, paper, "delete_each", _EACH)
@@ -245,7 +243,7 @@ def claim_stochastic_depth(
         "After training with stochastic depth, deleting any down-sampling module costs less than without. (In kind: "
         "some do, and none surely more.)"
     )
-    paper = "Slightly more resilient; the dependence on the down-sampling modules shrinks (Fig. 8)."
+    paper = veit.LESS_DEPENDENT.said
     pairs = _pairs(plain, stochastic)
     if pairs is None:
         return not_measured(text, paper, "delete_each", _EACH)

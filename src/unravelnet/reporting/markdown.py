@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unravelnet.escaping import for_markdown, markdown_target
+from unravelnet.papers import ON_PROVENANCE, veit
 from unravelnet.reporting.chapters import how_measured, on_surges, table_of_studied
 from unravelnet.reporting.claims import ON_THRESHOLDS, Claim
 from unravelnet.reporting.comparisons import RULE
@@ -37,12 +38,13 @@ def render_markdown(run: Run, place: Path) -> str:
         [
             "# Reproduction",
             "",
-            f"The experiments of Veit, Wilber and Belongie (2016, arXiv 1605.06431) on {for_markdown(subtitle(run))}",
+            f"The experiments of {veit.ALL_AUTHORS} ({veit.PAPER.year}, arXiv {veit.PAPER.arxiv}) on "
+            f"{for_markdown(subtitle(run))}",
             "",
             f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
             "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
             "claim; *surely* means that a whole 95 % interval lies on one side, which by chance alone one interval in "
-            f"twenty does. {ON_THRESHOLDS}",
+            f"twenty does. {ON_THRESHOLDS} {ON_PROVENANCE}",
             "",
             *_claims(run, place),
             *_not_tested(run),

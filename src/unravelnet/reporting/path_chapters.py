@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from unravelnet import figures
-from unravelnet.figures.path import PAPER_EFFECTIVE_LENGTHS, PAPER_N_MODULES
+from unravelnet.papers import veit
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.reporting.chapter import Chapter
 from unravelnet.reporting.contents import Run
@@ -23,9 +23,7 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         "A residual module adds its branch to what it is given. What does a row of them compute, written "
         "out?",
         found="Computed here",
-        paper="A residual network of n modules is a collection of 2ⁿ paths, one for every choice of "
-        "branches; deleting a module leaves half of them. A plain network has one path, and deleting a layer "
-        "breaks it.",
+        paper=veit.UNRAVELED.said,
     )
     codes = [f"{code:0{_DRAWN_MODULES}b}"[::-1] for code in range(2**_DRAWN_MODULES)]
     paths = pd.DataFrame({"path": codes, "length": [code.count("1") for code in codes]})
@@ -34,7 +32,8 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         "unraveled",
         lambda: figures.figure_unraveled(_DRAWN_MODULES),
         paths,
-        caption="Three residual modules as a chain, and the eight paths they are (Fig. 1 of the paper).",
+        caption="Three residual modules as a chain, and the eight paths they are "
+        f"({veit.UNRAVELED.source.place} of the paper).",
         alt="Left, a chain of three branches with skips; right, the same as a tree with eight paths.",
     )
     chapter.show(
@@ -71,27 +70,26 @@ def path_lengths(n_modules: int) -> Chapter:
         "Path lengths",
         "How many modules does a path enter?",
         found="Computed here",
-        paper="More than 95 % of the paths of 54 modules enter 19 to 35 of them; the gradient comes from "
-        "paths of 5 to 17 modules, 0.45 % of all (Fig. 6).",
+        paper=f"{veit.PATH_LENGTHS.said} {veit.GRADIENT_IS_SHORT.said} {veit.EFFECTIVE_PATHS.said}",
     )
     chapter.show(
         "path_lengths",
         lambda: figures.figure_path_lengths(n_modules),
         figures.path_length_rows(n_modules),
-        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} (Fig. 6a of the "
-        "paper).",
+        caption=f"The distribution of path lengths for {counted(n_modules, 'module')} "
+        f"({veit.PATH_LENGTHS.source.place} of the paper).",
         alt=f"Bars in the shape of a bell around {n_modules / 2:g} modules.",
     )
     chapter.findings.append(
         f"Of the paths of {counted(n_modules, 'module')}, {percent(share_within(n_modules, low, high))} "
         f"enter {low} to {high} of them; the mean is {n_modules / 2:g}."
     )
-    if n_modules == PAPER_N_MODULES:
-        effective = percent(share_within(n_modules, *PAPER_EFFECTIVE_LENGTHS))
-        chapter.findings.append(
-            f"19 to 35 hold {percent(share_within(n_modules, 19, 35))} of the paths, 5 to 17 hold "
-            f"{effective}."
-        )
+    if n_modules == veit.N_MODULES.count:
+        held = [
+            f"{low} to {high} hold {percent(share_within(n_modules, low, high))}"
+            for low, high in (veit.USUAL_LENGTHS, veit.EFFECTIVE_LENGTHS)
+        ]
+        chapter.findings.append(f"{held[0]} of the paths, {held[1]}.")
     chapter.how.append("Exact counts of the binomial distribution; nothing is measured here.")
     return chapter
 
@@ -103,15 +101,15 @@ def path_survival(n_modules: int) -> Chapter:
         "Path survival",
         "Which paths are left when modules are deleted?",
         found="Computed here",
-        paper="Deletion removes mainly long paths; after deleting 10 of 54 modules many of the effective "
-        "paths are still valid (Fig. 7).",
+        paper=f"{veit.LONG_PATHS_GO.said} {veit.SURVIVAL.said}",
     )
     rows = figures.path_survival_rows(n_modules)
     chapter.show(
         "path_survival",
         lambda: figures.figure_path_survival(n_modules),
         rows,
-        caption="Share of the paths of each length that is left after deletions (Fig. 7 of the paper).",
+        caption="Share of the paths of each length that is left after deletions "
+        f"({veit.SURVIVAL.source.place} of the paper).",
         alt="Falling curves on a logarithmic scale: the longer the path and the more deleted, the fewer "
         "left.",
     )
@@ -125,6 +123,6 @@ def path_survival(n_modules: int) -> Chapter:
 
 def shown_lengths(n_modules: int) -> list[int]:
     """Choose the path lengths whose survival is told in numbers."""
-    if n_modules == PAPER_N_MODULES:
+    if n_modules == veit.N_MODULES.count:
         return [5, 11, 17, 27]
     return sorted({max(1, round(n_modules * part)) for part in (0.1, 0.25, 0.5)})

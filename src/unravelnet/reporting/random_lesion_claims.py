@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import Measured, chance_error, n_images_text
 from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
+from unravelnet.papers import veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little
 from unravelnet.reporting.sentences import (
@@ -51,7 +51,7 @@ def claim_delete_many(
         "the next the median never loses more than half of what was learnt, as a plain network does at the first. "
         f"{_ON_STEPS}"
     )
-    paper = "The error increases smoothly with the number of deleted modules (Fig. 5a)."
+    paper = veit.MANY_DELETIONS.said
     study = errors_of(table, needs=["n_deleted"])
     if study is None or study.lesions.empty:
         return not_measured(text, paper, "delete_many", _DELETIONS)
@@ -69,7 +69,7 @@ def claim_reorder(
         "from one tenth of the orders to the next the median never loses more than half of what was learnt. "
         f"{_ON_STEPS}"
     )
-    paper = "The error increases smoothly as the order is corrupted (Fig. 5b)."
+    paper = veit.REORDERING.said
     study = errors_of(table, needs=["kendall_tau"])
     if study is None or study.lesions.empty:
         return not_measured(text, paper, "reorder", "reorder")
@@ -95,16 +95,13 @@ def claim_many_left(
     `keeps_shape`: whether the table is of draws that leave the down-sampling modules alone. The paper does not say
     whether its own did.
     """
-    target = max(1, round(10 * n_modules / PAPER_N_MODULES))
+    target = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
     which = ", none of them down-sampling," if keeps_shape else ""
     text = (
         f"After deleting {target} of {n_modules} modules at random{which} {network} has lost less than a third of "
         "what it learnt, in the median over draws. (In kind: less than half.)"
     )
-    paper = (
-        "10 of 54 deleted: error around 20 %, so 17 % of what was learnt is lost (Fig. 5a); only a slight drop of the "
-        "accuracy up to there (section 6). Whether down-sampling modules were drawn too we do not know."
-    )
+    paper = veit.MANY_LEFT.said
     study, chance = errors_of(table, needs=["n_deleted"]), chance_error(n_classes)
     if study is None or study.lesions.empty:
         name = "delete_many_same_shape" if keeps_shape else "delete_many"
@@ -148,16 +145,13 @@ def claim_later_deletions(
     network: str = "the residual network",
 ) -> Claim:
     """Judge: the second ten deletions of 54 cost more than the first ten, or as many in proportion (section 6)."""
-    few = max(1, round(10 * n_modules / PAPER_N_MODULES))
+    few = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
     many = 2 * few
     text = (
         f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the median "
         f"error rises more than from 0 to {few}, by the 95 % interval of the difference."
     )
-    paper = (
-        "Only a slight drop of the accuracy up to 10 deletions, a severe one at 20 (section 6). How slight the first "
-        "is, another claim judges."
-    )
+    paper = f"{veit.LATER_DELETIONS.said} The size of the first drop is judged separately."
     study = errors_of(table, needs=["n_deleted"])
     if study is None or study.intact is None or study.lesions.empty:
         return not_measured(text, paper, "delete_many", _DELETIONS)

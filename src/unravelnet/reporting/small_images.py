@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import measured, ordered
+from unravelnet.papers import he
 from unravelnet.reporting.lesion_rows import rises_of
 from unravelnet.reporting.sentences import counted, listed, number, percent, points
 
 if TYPE_CHECKING:
     from unravelnet.reporting.contents import Run, StudiedNetwork
-
-# CIFAR-10, and the training of Veit et al. (2016).
-_PAPER_SIDE, _PAPER_IMAGES, _PAPER_EPOCHS = 32, 50_000, 164
 
 
 def on_small_images(run: Run) -> str:
@@ -22,7 +20,7 @@ def on_small_images(run: Run) -> str:
     small = [
         network
         for network in run.of_role("resnet")
-        if 0 < max(network.input_shape[1:], default=0) < _PAPER_SIDE
+        if 0 < max(network.input_shape[1:], default=0) < he.IMAGE_SIDE.count
     ]
     return " ".join(
         sentence for network in small for write in _PARTS for sentence in _written(write, network)
@@ -41,12 +39,12 @@ def _on_protocol(network: StudiedNetwork) -> list[str]:
     seen = "" if network.n_train_images is None else f" on {counted(network.n_train_images, 'image')}"
     sentences = [
         "These are not the paper's numbers, because the images are smaller and the training is shorter. The paper's "
-        f"images have {_PAPER_SIDE}×{_PAPER_SIDE} pixels; these have {height}×{width}."
+        f"images have {he.IMAGE_SIDE.count}×{he.IMAGE_SIDE.count} pixels; these have {height}×{width}."
     ]
     if network.epochs is not None:
         sentences.append(
             f"{network.title} is trained{seen} for {counted(network.epochs, 'epoch')}, the paper's network on "
-            f"{_PAPER_IMAGES:,} images for {_PAPER_EPOCHS} epochs."
+            f"{he.N_TRAIN_IMAGES.text} for {he.EPOCHS.text}."
         )
     if network.zero_init_residual:
         sentences.append(

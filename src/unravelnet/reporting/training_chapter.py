@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from unravelnet import figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.groups import TrainedGroup, family_and_depth, trained_groups
+from unravelnet.papers import he, huang, veit
 from unravelnet.records.record import Table
 from unravelnet.reporting.chapter import Chapter, joined
 from unravelnet.reporting.contents import COMPARED, HISTORY, TRAINED_NETWORKS, Run, StudiedNetwork
@@ -27,10 +28,8 @@ def training_chapters(run: Run) -> list[Chapter]:
         "Trained networks",
         "How much do trainings differ by their seed alone? What does it cost to train on effective paths only, or "
         "with stochastic depth? And are deeper networks better, with skips and without?",
-        paper="5.96 % with exactly 23 of 54 modules in each batch against 6.10 % with all, no significant difference; "
-        "whether branches are scaled when all modules are tested is not said. Huang et al. (2016): 5.25 % with "
-        "stochastic depth against 6.41 %. He et al. (2015): plain networks get worse with depth, in training too, "
-        "residual ones better (Fig. 6), and respond less (Fig. 7).",
+        paper=f"{veit.EFFECTIVE_TRAINING.said} {huang.BETTER.said_by} {he.DEGRADATION.said_by} "
+        f"{he.DEEPER_IS_BETTER.said} {he.SMALLER_RESPONSES.said}",
     )
     groups = groups_of(run)
     if run.trained_networks is None:
@@ -102,7 +101,8 @@ def _show_degradation(chapter: Chapter, run: Run) -> None:
         "degradation",
         lambda: figures.figure_degradation(panels),
         joined({network.title: network.tables[HISTORY] for network in networks.values()}),
-        caption="Error over the epochs of plain and residual networks of several depths (Fig. 6 of He et al., 2015).",
+        caption="Error over the epochs of plain and residual networks of several depths "
+        f"({he.DEGRADATION.source.named}).",
         alt="Two panels of falling curves, plain networks left, residual ones right; the numbers are in the data.",
     )
 
@@ -116,6 +116,6 @@ def _show_responses(chapter: Chapter, run: Run) -> None:
                 tables, title="How strongly layers of plain and residual networks respond"
             ),
             joined(tables),
-            caption="Standard deviation of the responses of each layer (Fig. 7 of He et al., 2015).",
+            caption=f"Standard deviation of the responses of each layer ({he.SMALLER_RESPONSES.source.named}).",
             alt="Two panels of points, above in the order of the layers, below falling; the numbers are in the data.",
         )

@@ -14,8 +14,8 @@ import pandas as pd
 
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.groups import EFFECTIVE_PATHS, RECIPE, TrainedGroup
-from unravelnet.figures.path import PAPER_N_MODULES
 from unravelnet.figures.rows import n_images_text, ordered
+from unravelnet.papers import he, huang, veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.comparisons import (
     Difference,
@@ -34,7 +34,6 @@ from unravelnet.reporting.sentences import (
 from unravelnet.reporting.training_findings import errors_text
 from unravelnet.reporting.verdicts import (
     EQUAL,
-    PAPER_EPOCHS,
     Verdict,
     of_all_or_some,
     of_equal_errors,
@@ -50,8 +49,6 @@ COMPARED_DEPTHS = (20, 56)
 
 _TABLE = "trained_networks"
 _WAYS = ("scaled", "unscaled")
-# Huang et al. (2016), section 4; He et al. (2015), section 4.2: 64,000 batches of 128 of the 50,000 images.
-_EPOCHS_OF_HUANG, _EPOCHS_OF_HE = 500, 164
 _SHALLOW, _DEEP = COMPARED_DEPTHS
 _BELOW = "the 95 % interval of the difference lies below 0"
 _CONVOLUTION, _NORMALISED = "convolution", "normalisation"
@@ -64,14 +61,11 @@ def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup 
 
     Whether the paper scales branches at the test is not known: the way that errs less is judged.
     """
-    paper = (
-        f"5.96 % with exactly 23 of {PAPER_N_MODULES} modules in each batch against 6.10 % with all: no significant "
-        "difference (section 5). Whether branches are scaled at the test we do not know."
-    )
+    paper = veit.EFFECTIVE_TRAINING.said
     if full is None or effective is None:
         text = _text_on_equality("a residual network", "a part of its modules")
         return not_measured(text, paper, _TABLE, CHAPTER)
-    if effective.n_modules != PAPER_N_MODULES:
+    if effective.n_modules != veit.N_MODULES.count:
         paper = f"Not measured at {effective.n_modules} modules. {paper}"
     count = effective.routes.removeprefix(EFFECTIVE_PATHS)
     text = _text_on_equality(full.network, f"exactly {count} of its {effective.n_modules} modules")
@@ -91,7 +85,7 @@ def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup 
         found = (
             f"{found} Tested otherwise: {'; '.join(beside)} (re-estimated: statistics of normalisation anew)."
         )
-    lengths = _on_lengths(tested, full, "Veit et al.", PAPER_EPOCHS)
+    lengths = _on_lengths(tested, full, veit.PAPER.authors, he.EPOCHS.count)
     why = f"{why}{lengths}{_on_training_errors(effective, full)}{_on_trainings(tested, full)}"
     return Claim(text, paper, found, verdict, why, CHAPTER)
 
@@ -100,16 +94,13 @@ def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGrou
     """Judge: training with stochastic depth gives a lower error (Huang et al.)."""
     network = "a residual network" if full is None else full.network
     text = f"Trained with stochastic depth, {network} has a lower test error than trained on all modules: {_BELOW}."
-    paper = (
-        f"Huang et al. (2016): 5.25 % against 6.41 %, 110 layers, {_EPOCHS_OF_HUANG} epochs; another network and "
-        "schedule."
-    )
+    paper = huang.BETTER.said_by
     if full is None or stochastic is None:
         return not_measured(text, paper, _TABLE, CHAPTER)
     difference = _difference(stochastic, full)
     verdict, why = of_lower(difference.row)
     found = _found({"Stochastic depth": stochastic, "all modules": full}, difference)
-    lengths = _on_lengths(stochastic, full, "Huang et al.", _EPOCHS_OF_HUANG)
+    lengths = _on_lengths(stochastic, full, huang.PAPER.authors, huang.EPOCHS.count)
     why = f"{why}{lengths}{_on_training_errors(stochastic, full)}{_on_trainings(stochastic, full)}"
     return Claim(text, paper, found, verdict, why, CHAPTER)
 
@@ -121,9 +112,7 @@ def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -
         "training images (last epoch): both intervals of the difference lie above 0. (In kind: one does, and the "
         "other not below.)"
     )
-    paper = (
-        "He et al. (2015): the deeper plain network has the higher training error, and test error (Fig. 6)."
-    )
+    paper = he.DEGRADATION.said_by
     if shallow is None or deep is None:
         return not_measured(text, paper, _TABLE, CHAPTER)
     columns = {"test": "error_rate", "training": "train_error_rate"}
@@ -144,21 +133,21 @@ def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -
     verdict, why = of_all_or_some(
         pd.Series(lows) > 0, pd.Series(highs) < 0, what="differences are surely above 0"
     )
-    lengths = _on_lengths(deep, shallow, "He et al.", _EPOCHS_OF_HE)
+    lengths = _on_lengths(deep, shallow, he.PAPER.authors, he.EPOCHS.count)
     return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(deep, shallow)}", CHAPTER)
 
 
 def claim_deeper_residual(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
     """Judge: the deeper residual network errs less (He et al., Fig. 6)."""
     text = f"ResNet-{_DEEP} has a lower test error than ResNet-{_SHALLOW}: {_BELOW}."
-    paper = f"He et al. (2015): 6.97 % with {_DEEP} layers against 8.75 % with {_SHALLOW} (Fig. 6, Table 6)."
+    paper = he.DEEPER_IS_BETTER.said_by
     return _lower(text, paper, {f"ResNet-{_DEEP}": deep, f"ResNet-{_SHALLOW}": shallow})
 
 
 def claim_residual_beats_plain(plain: TrainedGroup | None, residual: TrainedGroup | None) -> Claim:
     """Judge: a deep residual network errs less than a plain one as deep (He et al., Fig. 6)."""
     text = f"ResNet-{_DEEP} has a lower test error than plain-{_DEEP}: {_BELOW}."
-    paper = "He et al. (2015): skips turn the order of the depths around (Fig. 6)."
+    paper = he.SKIPS_HELP.said_by
     return _lower(text, paper, {f"ResNet-{_DEEP}": residual, f"plain-{_DEEP}": plain})
 
 
@@ -171,7 +160,7 @@ def claim_smaller_responses(tables: Responses) -> Claim:
         "Layers of residual networks respond less than those of plain networks as deep, at every depth that was "
         f"measured: {_STATISTIC}. (In kind: at some, and at none surely more.)"
     )
-    paper = "He et al. (2015): residual networks have generally smaller responses than plain ones (Fig. 7)."
+    paper = he.SMALLER_RESPONSES.said_by
     depths = [depth for family, depth in tables if family == PLAIN and (RESIDUAL, depth) in tables]
     pairs = [((RESIDUAL, depth), (PLAIN, depth)) for depth in sorted(depths)]
     return _on_responses(text, paper, tables, pairs)
@@ -180,10 +169,10 @@ def claim_smaller_responses(tables: Responses) -> Claim:
 def claim_deeper_responses(tables: Responses) -> Claim:
     """Judge: layers of the deeper residual network respond less (He et al., Fig. 7)."""
     text = (
-        "Layers of the deepest residual network of He et al. that was measured respond less than those of the "
-        f"shallowest: {_STATISTIC}."
+        f"Layers of the deepest residual network of {he.PAPER.authors} that was measured respond less than those of "
+        f"the shallowest: {_STATISTIC}."
     )
-    paper = "He et al. (2015): the deeper residual network has the smaller responses (Fig. 7)."
+    paper = he.DEEPER_RESPONSES.said_by
     depths = sorted(depth for family, depth in tables if family == RESIDUAL)
     pairs = [((RESIDUAL, depths[-1]), (RESIDUAL, depths[0]))] if len(depths) > 1 else []
     return _on_responses(text, paper, tables, pairs)
@@ -217,7 +206,7 @@ def _lower(text: str, paper: str, networks: Mapping[str, TrainedGroup | None]) -
     difference = _difference(first, second)
     verdict, why = of_lower(difference.row)
     found = _found(trained, difference)
-    lengths = _on_lengths(first, second, "He et al.", _EPOCHS_OF_HE)
+    lengths = _on_lengths(first, second, he.PAPER.authors, he.EPOCHS.count)
     return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(first, second)}", CHAPTER)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from unravelnet.figures.groups import EFFECTIVE_PATHS, RECIPE, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
 from unravelnet.figures.rows import n_images_text
+from unravelnet.papers import he, veit
 from unravelnet.reporting.chapter import ShownTable
 from unravelnet.reporting.comparisons import difference_of_trainings, mean_interval_of
 from unravelnet.reporting.sentences import (
@@ -40,10 +41,7 @@ _PHRASES = {
     "scaled, re-estimated": "with branches scaled so and statistics measured anew",
     "random routes": "in the mean over random routes as in training",
 }
-_RECIPE_OF_PAPERS = (
-    "Those of He et al. (2015, 2016), which Veit et al. followed: 164 epochs of images of 32 by 32, learning rate 0.1 "
-    "divided by ten after a half and after three quarters, weight decay 0.0001, batches of 128, no smoothing of labels."
-)
+_RECIPE_OF_PAPERS = f"The recipe of {he.PAPER.authors}, which {veit.PAPER.authors} followed: {he.RECIPE.said}"
 _UNKNOWN, _NONE = "not recorded", "–"
 
 
@@ -80,7 +78,7 @@ def on_test_times(groups: list[TrainedGroup]) -> list[str]:
         if len(found) < 2:
             continue
         silent = (
-            " How the paper tests is not said there; both ways are judged, and tables show the scaled one."
+            " How the paper tests is not said there; the better of both ways is judged, and tables show the scaled one."
             if group.routes.startswith(EFFECTIVE_PATHS)
             else ""
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from unravelnet.figures.groups import EFFECTIVE_PATHS, STOCHASTIC_DEPTH, TrainedGroup, group_of, pairs_of
-from unravelnet.figures.path import PAPER_N_MODULES
+from unravelnet.papers import he, huang, littwin, veit, wu, zagoruyko
 from unravelnet.reporting import gradient_claims, lesion_claims, random_lesion_claims, training_claims
 from unravelnet.reporting.chapters import base_of, depth_of
 from unravelnet.reporting.claims import HE, HUANG, LITTWIN, OWN, VEIT, Claim
@@ -26,14 +26,14 @@ from unravelnet.reporting.verdicts import VERDICTS
 
 # Of networks that `reproduce` has not.
 _OF_OTHER_NETWORKS = (
-    f"{VEIT}, Fig. 4: on ImageNet, too, deleting a module of ResNet-200 changes little but where it down-samples.",
-    f"{HE}: residual networks still gain from 110 layers, and 1,202 can be trained.",
-    f"{HUANG}: with stochastic depth networks of 1,202 layers gain, too.",
+    veit.ON_IMAGENET.said_by,
+    he.VERY_DEEP.said_by,
+    huang.VERY_DEEP.said_by,
+    zagoruyko.WIDE_IS_ENOUGH.said_by,
+    wu.LINEAR_GROWTH.said_by,
 )
 _SAME_SHAPE = "delete_many_same_shape"
-_DEEPENING = (
-    f"{LITTWIN}: as training progresses the virtual ensemble becomes deeper. No checkpoints were measured."
-)
+_DEEPENING = f"{littwin.DEEPENING.said_by} No checkpoints were measured."
 
 
 def all_claims(run: Run) -> list[Claim]:
@@ -244,7 +244,7 @@ def _about_trainings(run: Run) -> list[Claim]:
 
 def _is_papers(effective: TrainedGroup | None) -> bool:
     """Tell whether the paper's claim is about such a network; at another depth it is asked by this project."""
-    return effective is None or effective.n_modules == PAPER_N_MODULES
+    return effective is None or effective.n_modules == veit.N_MODULES.count
 
 
 def _about_responses(run: Run) -> list[Claim]:

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import binom, norm, spearmanr
 
 from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.papers import he, veit
 from unravelnet.reporting.sentences import percent, points, threshold
 
 Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided", "not measured"]
@@ -29,10 +30,6 @@ LEARNT = 4 * NOTICEABLE
 """The least distance of a network from guessing that allows to see it lose something: 20 points."""
 MOST = 0.9
 """A claim about every module agrees in kind if it surely holds for this share of them."""
-PAPER_ERROR = 0.0610
-"""Test error of the paper's 54-module network on CIFAR-10."""
-PAPER_EPOCHS = 164
-
 NEAR = 0.02
 """An error all of whose interval lies within this of the paper's, 2 points, agrees in kind."""
 
@@ -40,7 +37,6 @@ EQUAL = 0.01
 """Errors of two ways of training that differ by at most this, 1 point, are equal for practical purposes."""
 
 _CONFIDENCE = 0.95
-_PAPER_TEST_IMAGES = 10_000
 
 
 def by_share(holds: pd.Series, fails: pd.Series, *, what: str) -> tuple[Verdict, str]:
@@ -104,16 +100,17 @@ def of_loss(lost: pd.Series) -> tuple[Verdict, str]:
 
 def of_error(intact: pd.Series) -> tuple[Verdict, str]:
     """Compare an error with the paper's, whose interval follows from its 10,000 test images."""
-    low, high = rate_interval(round(PAPER_ERROR * _PAPER_TEST_IMAGES), _PAPER_TEST_IMAGES)
+    error, n_images = veit.FULL_ERROR.share, he.N_TEST_IMAGES.count
+    low, high = rate_interval(round(error * n_images), n_images)
     ends = f"{points(low, signed=False)} to {points(high, signed=False)}"
-    paper = f"that of the paper's {percent(PAPER_ERROR)} is {ends}"
+    paper = f"that of the paper's {veit.FULL_ERROR.text} is {ends}"
     if isnan(intact["low"]):
         return "not decided", "There is no interval."
-    is_near = max(abs(intact["low"] - PAPER_ERROR), abs(intact["high"] - PAPER_ERROR)) < NEAR
+    is_near = max(abs(intact["low"] - error), abs(intact["high"] - error)) < NEAR
     if intact["low"] <= high and low <= intact["high"]:
         wide = "" if is_near else f" The interval reaches further than {threshold(NEAR)}: too few images."
         return ("agrees" if is_near else "not decided"), f"The intervals overlap; {paper}.{wide}"
-    away = f"The error differs from the paper's by {points(intact['value'] - PAPER_ERROR)} points."
+    away = f"The error differs from the paper's by {points(intact['value'] - error)} points."
     why = f"The intervals do not overlap; {paper}. {away}"
     return ("agrees in kind" if is_near else "does not agree"), why
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from unravelnet import zoo
 from unravelnet.errors import TrainingError
+from unravelnet.papers import veit
 from unravelnet.zoo.store import WEIGHTS_FILE
 
-# Veit et al. (2016), Fig. 5: up to 20 deletions, and as many swaps as lead to their smallest rank correlation.
-DELETED_COUNTS = (1, 2, 3, 5, 7, 10, 15, 20)
-SWAP_COUNTS = (1, 2, 3, 5, 8, 10, 12, 15)
-_EVERY_DELETED_COUNT = tuple(range(1, 21))
-_EVERY_SWAP_COUNT = tuple(range(1, 16))
+# Up to the most of the paper: of swaps as many as lead to its smallest rank correlation.
+DELETED_COUNTS = (1, 2, 3, 5, 7, 10, 15, veit.MOST_DELETED.count)
+SWAP_COUNTS = (1, 2, 3, 5, 8, 10, 12, veit.MOST_SWAPS.count)
+_EVERY_DELETED_COUNT = tuple(range(1, veit.MOST_DELETED.count + 1))
+_EVERY_SWAP_COUNT = tuple(range(1, veit.MOST_SWAPS.count + 1))
 _STUDIES_OF_RESIDUAL = ("delete_each", "delete_many", "reorder", "remove_skip_each")
 _STUDIES_OF_STOCHASTIC_DEPTH = ("delete_each", "remove_skip_each", "delete_many")
 GRADIENTS_OVER_TRAINING = "over_training"
@@ -95,9 +96,9 @@ _STOCHASTIC_DEPTH = replace(
 _EFFECTIVE_PATHS = replace(
     _RESNET,
     name="effective-paths",
-    title="ResNet-110 trained on 23 of 54 modules",
+    title=f"ResNet-110 trained on {veit.N_SAMPLED.count} of {veit.N_MODULES.text}",
     role="effective-paths",
-    routes="exactly:23",
+    routes=f"exactly:{veit.N_SAMPLED.count}",
     # The paper deletes nothing from it: it is compared by its error.
     studies=(),
     measurements=_MEASURED_OF_RANDOM_ROUTES,
