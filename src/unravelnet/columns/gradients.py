@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unravelnet.columns.column import Column
+from unravelnet.papers import littwin, veit
 
 GRADIENTS = (
     Column(
@@ -37,7 +38,7 @@ GRADIENTS = (
     ),
     Column(
         "length_contribution", "Paths × mean norm", "number",
-        "`path_count` · `path_gradient_norm`: Fig. 6c of the paper.", unit="loss per unit",
+        f"`path_count` · `path_gradient_norm`: {veit.GRADIENT_IS_SHORT.source.place} of the paper.", unit="loss per unit",
     ),
     Column(
         "share", "Share of the gradient", "number", "`length_contribution` divided by its sum over lengths.",
@@ -141,7 +142,7 @@ OVER_TRAINING = (
     ),
     Column("predicted_length", "Predicted length", "number", "n r / (1 + r) with `decay` as r.", unit="modules"),
     Column(
-        "theory_weight", "Share by theory", "number", "ε² of Littwin and Wolf with `decay` as β.", unit="share"
+        "theory_weight", "Share by theory", "number", f"ε² of {littwin.PAPER.authors} with `decay` as β.", unit="share"
     ),
     Column("scale", "Mean |γ|", "number", "Mean |γ| of a normalisation layer."),
     Column(
