@@ -38,7 +38,8 @@ GRADIENTS = (
     ),
     Column(
         "length_contribution", "Paths × mean norm", "number",
-        f"`path_count` · `path_gradient_norm`: {veit.GRADIENT_IS_SHORT.source.place} of the paper.", unit="loss per unit",
+        f"`path_count` · `path_gradient_norm`: {veit.GRADIENT_IS_SHORT.source.place} of the paper.",
+        unit="loss per unit",
     ),
     Column(
         "share", "Share of the gradient", "number", "`length_contribution` divided by its sum over lengths.",
