@@ -31,7 +31,8 @@ Load one by `unravelnet.zoo.pretrained("{example}")`, or as `zoo:{example}` on t
 
 {table}
 
-Errors are of the weights as they are stored, at half precision, with all residual modules, on one view of each of
+Errors are of the weights as they are stored, at half precision, computed in float32 ([reproduction.md](reproduction.md)
+tests the same weights in bfloat16, and its errors differ by rounding), with all modules, on one view of each of
 {n_images} test images; after training with stochastic depth or on exactly so many modules, branches are scaled by their
 probability of survival. They are means over the seeds ± standard deviation, beside the error of each seed. One further
 training with another seed lies in the interval beside them with a probability of 95 % (Student's t; from three seeds

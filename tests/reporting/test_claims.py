@@ -38,20 +38,22 @@ RNG = np.random.default_rng(0)
 )
 def test_the_error_is_compared_with_the_papers(error, verdict):
     table = tables.each([error], intact=error)
-    claim = lesion_claims.claim_error(table, n_modules=54, epochs=24)
+    claim = lesion_claims.claim_error(table, n_modules=54, epochs=164)
     assert claim.verdict == verdict
-    assert claim.why.endswith("Trained for 24 epochs, the paper's for 164.")
+    assert claim.why.endswith("Trained for 164 epochs, the paper's for 164.")
 
 
 @pytest.mark.parametrize("data", ["digits/test", "cifar100/test", "cifar-100"])
 def test_other_data_is_not_comparable(data):
     claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
-    assert (claim.verdict, claim.why) == ("not decided", f"Not comparable: data {data}.")
+    why = f"The paper's number is of CIFAR-10 and 54 modules, this one of data {data}."
+    assert (claim.verdict, claim.why) == ("not comparable", why)
 
 
 def test_another_depth_is_not_comparable():
     claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061), n_modules=9)
-    assert (claim.verdict, claim.why) == ("not decided", "Not comparable: 9 modules.")
+    why = "The paper's number is of CIFAR-10 and 54 modules, this one of 9 modules."
+    assert (claim.verdict, claim.why) == ("not comparable", why)
 
 
 # -- deleting each module --
@@ -141,7 +143,8 @@ def test_without_downsampling_there_is_no_peak_to_judge():
     ("errors", "verdict"),
     [
         ([0.9] * 14, "agrees"),
-        ([0.9] * 13 + [0.82], "agrees"),
+        ([0.9] * 13 + [0.86], "agrees"),
+        ([0.9] * 13 + [0.82], "agrees in kind"),
         ([0.9] * 7 + [0.7] * 7, "agrees in kind"),
         ([0.9] * 13 + [0.3], "agrees in kind"),
         ([0.9] * 10 + [0.3] * 4, "does not agree"),
@@ -505,3 +508,31 @@ def test_the_interval_of_the_rank_correlation_covers():
 def test_too_little_to_rank_says_nothing():
     assert rank_correlation(np.arange(5.0), np.arange(5.0)) == (0.0, -1.0, 1.0)
     assert rank_correlation(np.ones(10), np.arange(10.0)) == (0.0, -1.0, 1.0)
+
+
+# -- what the thresholds let through is told --
+
+
+@pytest.mark.parametrize(("step", "verdict"), [(0.19, "agrees"), (0.23, "does not agree")])
+def test_a_step_of_a_quarter_of_what_was_learnt_is_a_collapse(step, verdict):
+    # Guessing errs in 90 %, the intact network in 6 %: a quarter of what was learnt is 21 points.
+    draws = {1: [0.07] * 40, 2: [0.07 + step] * 40}
+    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    assert claim.verdict == verdict
+    assert "the threshold 21.0" in claim.why
+
+
+def test_layers_that_leave_more_than_guessing_are_counted():
+    # Wilson's interval of 88 % of 10,000 is 87.3 to 88.6 %; that of 90 % contains 90 %.
+    table = tables.each([0.9] * 9 + [0.88] * 5)
+    claim = lesion_claims.claim_plain_collapses(table, n_classes=10)
+    assert claim.verdict == "agrees"
+    assert claim.measured.endswith("5 of 14 intervals lie wholly below guessing, 90.0 %.")
+
+
+def test_the_highest_peak_is_told_as_a_share_of_what_was_learnt():
+    # A rise of 42 points of the 84 between 6 and 90 %.
+    errors = [0.48 if module in DOWN else 0.06 for module in range(54)]
+    table = tables.each(errors, intact=0.06)
+    claim = lesion_claims.claim_downsampling_peaks(table, downsampling=DOWN, n_classes=10)
+    assert claim.measured.endswith("The highest peak loses 50 % of what was learnt.")

@@ -28,7 +28,7 @@ def trained(
             "n_parameters": 855_770,
             "train_error_rate": (train_errors or errors)[seed],
             "train_loss": 0.1,
-            "epochs": 30,
+            "epochs": 500,
             "training_macs": 1e15 if routes == "all" else 4.4e14,
             "training_seconds": 3000.0 if routes == "all" else 1200.0,
             "images_per_second": 400.0 if routes == "all" else 900.0,

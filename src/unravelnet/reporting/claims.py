@@ -25,7 +25,8 @@ ON_THRESHOLDS = (
     "took the place of 5 for deleting single modules; few images no longer make the error of the intact network agree; "
     "skip and branch have to cost the same either way; the better of two ways of testing effective paths is judged, "
     "and not both; images are in every interval of a network that was trained once; deletions that keep the shape and "
-    "the average of many routes were added, with thresholds of others."
+    "the average of many routes were added, with thresholds of others; 5 points took the place of 10 for being at "
+    "chance, and a quarter that of a half for a collapse; trainings that are too short are not comparable."
 )
 
 
@@ -35,8 +36,9 @@ class Claim:
 
     `text`: the claim with its thresholds. `paper`: what the paper reports. `measured`: what was found, with n
     and interval. `why`: how the verdict follows. `chapter`: where in the report to read on. `rows`: the tables that
-    were read, as paths inside the directory of the run. `source`: who claims it. `is_computed`: whether arithmetic
-    settles it, so that it says nothing of a network.
+    were read, as paths inside the directory of the run. `source`: who claims it. `is_as_long`: whether its networks
+    are known to be trained about as long as the paper's. `is_computed`: whether arithmetic settles it, so that it says
+    nothing of a network.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Claim:
     chapter: str = ""
     rows: tuple[str, ...] = ()
     source: str = VEIT
+    is_as_long: bool = False
     is_computed: bool = False
 
     @property

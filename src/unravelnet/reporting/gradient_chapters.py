@@ -256,19 +256,23 @@ def _survival(network: StudiedNetwork, fit: Decay) -> ShownTable:
     n_modules = network.n_modules
     lengths = shown_lengths(n_modules)
     counts = figures.path_survival_rows(n_modules)["n_deleted"].unique()
+    spectrum = findings.contributions_of(network)
     rows = tuple(
         (
             str(n_deleted),
             percent(2.0**-n_deleted),
             *(percent(surviving_share(n_modules, n_deleted, length)) for length in lengths),
+            "not measured" if spectrum is None else percent(spectrum.left_after(n_deleted)),
             f"{_left(fit.rate, n_deleted)} ({_left(fit.high, n_deleted)} to {_left(fit.low, n_deleted)})",
         )
         for n_deleted in map(int, counts)
     )
-    header = ("Deleted", "Paths left", *(f"of length {length}" for length in lengths), "Gradient left")
+    of_lengths = (f"of length {length}" for length in lengths)
+    header = ("Deleted", "Paths left", *of_lengths, "Gradient left", "by the fitted decay")
     caption = (
-        f"{network.title}: what deleting d of {n_modules} modules leaves, of the paths (exact) and of the gradient: "
-        "(1 + r)^−d if norms add up, with the interval of r."
+        f"{network.title}: what deleting d of {n_modules} modules leaves, of the paths (exact) and of the gradient, "
+        "number of paths × their mean norm: as measured length by length, and (1 + r)^−d, which is what a decay by "
+        "the same factor with every module would leave, with the interval of r."
     )
     return ShownTable(caption, header, rows)
 

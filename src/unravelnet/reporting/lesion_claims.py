@@ -15,6 +15,7 @@ from unravelnet.figures.rows import chance_error, n_images_text
 from unravelnet.papers import he, veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little, rises_of
+from unravelnet.reporting.protocol import compared
 from unravelnet.reporting.sentences import (
     counted,
     listed,
@@ -71,10 +72,16 @@ def claim_error(
     is_comparable = bool(re.search(r"cifar-?10(?!\d)", data.lower()))
     if not is_comparable or n_modules != veit.N_MODULES.count:
         other = f"data {data}" if not is_comparable else counted(n_modules, "module")
-        return Claim(text, paper, found, "not decided", f"Not comparable: {other}.", "networks")
-    verdict, why = of_error(study.intact)
-    trained = f" Trained for {counted(epochs, 'epoch')}, the paper's for {he.EPOCHS.count}." if epochs else ""
-    return Claim(text, paper, found, verdict, f"{why}{trained}", "networks")
+        return Claim(
+            text,
+            paper,
+            found,
+            "not comparable",
+            f"The paper's number is of CIFAR-10 and {veit.N_MODULES.text}, this one of {other}.",
+            "networks",
+        )
+    verdict, why = compared(*of_error(study.intact), [epochs], he.EPOCHS)
+    return Claim(text, paper, found, verdict, why, "networks")
 
 
 def claim_single_deletions(
@@ -151,12 +158,21 @@ def claim_downsampling_peaks(
         f"{found}; median of the others: {points_with_interval(usual)}, interval with the modules as the sample, "
         f"largest: {points_with_interval(_largest(others))}; {n_images_text(rises)}."
     )
-    found = found[0].upper() + found[1:]
+    found = found[0].upper() + found[1:] + _on_what_was_learnt(peaks, table, n_classes)
     above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]
     verdict, why = of_all_or_some(above, below, what="rise surely more than the median of the others")
     if little := learnt_too_little(table, n_classes):
         verdict, why = "not decided", little
     return Claim(text, paper, found, verdict, why, _EACH)
+
+
+def _on_what_was_learnt(peaks: pd.DataFrame, table: Table | None, n_classes: int | None) -> str:
+    """Say which share of what the network had learnt the highest peak takes away."""
+    study, chance = errors_of(table), chance_error(n_classes)
+    if chance is None or study is None or study.intact is None or study.intact["value"] >= chance:
+        return ""
+    lost = peaks["value"].max() / (chance - study.intact["value"])
+    return f" The highest peak loses {100 * lost:.0f} % of what was learnt."
 
 
 def claim_plain_collapses(
@@ -185,6 +201,8 @@ def claim_plain_collapses(
     little = learnt_too_little(table, n_classes)
     if little:
         return Claim(text, paper, found, "not decided", little, _EACH)
+    below = int((lesions["high"] < chance).sum())
+    found += f" {below} of {len(lesions)} intervals lie wholly below guessing, {percent(chance)}."
     if (lesions["low"] > chance - AT_CHANCE).all():
         return Claim(
             text,

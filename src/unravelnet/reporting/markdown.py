@@ -17,6 +17,7 @@ from unravelnet.reporting.claims import ON_THRESHOLDS, Claim
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.page import flattened, subtitle
+from unravelnet.reporting.protocol import RULE as TRAINING_RULE
 from unravelnet.reporting.training_chapter import groups_of
 from unravelnet.reporting.training_findings import on_cost, on_recipes, on_test_times, table_of_networks
 from unravelnet.reporting.verdict_table import all_claims, tally, untested
@@ -60,7 +61,7 @@ def _claims(run: Run, place: Path) -> list[str]:
     judged = all_claims(run)
     rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
     rules = [_ON_LESIONS] if run.is_about_lesions else []
-    rules += [RULE] if run.trained_networks is not None else []
+    rules += [TRAINING_RULE, RULE] if run.trained_networks is not None else []
     return ["## Claims", "", tally(judged), "", *_paragraph(rules), *_table(_CLAIMS, rows), *_remarks(run)]
 
 

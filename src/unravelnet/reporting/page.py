@@ -22,6 +22,7 @@ from unravelnet.reporting.claims import ON_THRESHOLDS
 from unravelnet.reporting.comparisons import RULE
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.inline import inline_svg
+from unravelnet.reporting.protocol import RULE as TRAINING_RULE
 from unravelnet.reporting.sentences import listed
 from unravelnet.reporting.small_images import on_small_images
 from unravelnet.reporting.verdict_table import all_claims, tally, untested
@@ -92,6 +93,7 @@ _SIGN_OF_VERDICT = {
     "agrees in kind": "≈",
     "does not agree": "✗",
     "not decided": "?",
+    "not comparable": "≠",
     "not measured": "–",
 }
 
@@ -103,7 +105,7 @@ def render(run: Run) -> str:
     template = _environment().get_template("report.html.jinja")
     return template.render(
         subtitle=subtitle(run),
-        rule=RULE if run.trained_networks is not None else "",
+        rule=f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else "",
         tally=tally(judged),
         on_small_images=on_small_images(run),
         claims=judged,

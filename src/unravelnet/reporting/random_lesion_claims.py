@@ -25,6 +25,7 @@ from unravelnet.reporting.sentences import (
     points_with_interval,
 )
 from unravelnet.reporting.verdicts import (
+    COLLAPSE,
     median_with_interval,
     of_loss,
     of_lower,
@@ -48,8 +49,8 @@ def claim_delete_many(
     """Judge: the error grows with the number of deleted modules, and nowhere collapses (Fig. 5a)."""
     text = (
         f"The error of {network} grows with the number of deleted modules, and without a collapse: from one number to "
-        "the next the median never loses more than half of what was learnt, as a plain network does at the first. "
-        f"{_ON_STEPS}"
+        "the next the median never loses more than a quarter of what was learnt; a plain network loses most of it at "
+        f"the first. {_ON_STEPS}"
     )
     paper = veit.MANY_DELETIONS.said
     study = errors_of(table, needs=["n_deleted"])
@@ -66,7 +67,7 @@ def claim_reorder(
     """Judge: the error grows with the disorder of the modules, and nowhere collapses (Fig. 5b)."""
     text = (
         f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and without a collapse: "
-        "from one tenth of the orders to the next the median never loses more than half of what was learnt. "
+        "from one tenth of the orders to the next the median never loses more than a quarter of what was learnt. "
         f"{_ON_STEPS}"
     )
     paper = veit.REORDERING.said
@@ -214,7 +215,9 @@ def _graded(
     if little:
         return Claim(text, paper, found, "not decided", little, chapter)
     levels = pd.concat([study.intact[["value", "low", "high"]].astype(float).to_frame().T, medians])
-    verdict, why = of_steps(levels, half=(chance - study.intact["value"]) / 2, grows=low > 0, falls=high < 0)
+    verdict, why = of_steps(
+        levels, most=COLLAPSE * (chance - study.intact["value"]), grows=low > 0, falls=high < 0
+    )
     return Claim(text, paper, found, verdict, why, chapter)
 
 

@@ -6,7 +6,7 @@ Belongie (2016), section 5; Huang et al. (2016); He et al. (2015), section 4.2, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,14 @@ import pandas as pd
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.groups import EFFECTIVE_PATHS, RECIPE, TrainedGroup
 from unravelnet.figures.rows import n_images_text, ordered
-from unravelnet.papers import he, huang, veit
+from unravelnet.papers import Number, he, huang, veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.comparisons import (
     Difference,
     difference_of_trainings,
     typical_difference,
 )
+from unravelnet.reporting.protocol import compared, is_as_long
 from unravelnet.reporting.sentences import (
     counted,
     fine_percent,
@@ -85,9 +86,8 @@ def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup 
         found = (
             f"{found} Tested otherwise: {'; '.join(beside)} (re-estimated: statistics of normalisation anew)."
         )
-    lengths = _on_lengths(tested, full, veit.PAPER.authors, he.EPOCHS.count)
-    why = f"{why}{lengths}{_on_training_errors(effective, full)}{_on_trainings(tested, full)}"
-    return Claim(text, paper, found, verdict, why, CHAPTER)
+    settings = f"{_on_training_errors(effective, full)}{_on_trainings(tested, full)}"
+    return _compared(text, paper, found, (verdict, why), settings, (tested, full), he.EPOCHS)
 
 
 def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGroup | None) -> Claim:
@@ -100,9 +100,8 @@ def claim_stochastic_training(full: TrainedGroup | None, stochastic: TrainedGrou
     difference = _difference(stochastic, full)
     verdict, why = of_lower(difference.row)
     found = _found({"Stochastic depth": stochastic, "all modules": full}, difference)
-    lengths = _on_lengths(stochastic, full, huang.PAPER.authors, huang.EPOCHS.count)
-    why = f"{why}{lengths}{_on_training_errors(stochastic, full)}{_on_trainings(stochastic, full)}"
-    return Claim(text, paper, found, verdict, why, CHAPTER)
+    beside = f"{_on_training_errors(stochastic, full)}{_on_trainings(stochastic, full)}"
+    return _compared(text, paper, found, (verdict, why), beside, (stochastic, full), huang.EPOCHS)
 
 
 def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
@@ -133,8 +132,8 @@ def claim_degradation(shallow: TrainedGroup | None, deep: TrainedGroup | None) -
     verdict, why = of_all_or_some(
         pd.Series(lows) > 0, pd.Series(highs) < 0, what="differences are surely above 0"
     )
-    lengths = _on_lengths(deep, shallow, he.PAPER.authors, he.EPOCHS.count)
-    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(deep, shallow)}", CHAPTER)
+    beside = _on_trainings(deep, shallow)
+    return _compared(text, paper, found, (verdict, why), beside, (deep, shallow), he.EPOCHS)
 
 
 def claim_deeper_residual(shallow: TrainedGroup | None, deep: TrainedGroup | None) -> Claim:
@@ -204,10 +203,9 @@ def _lower(text: str, paper: str, networks: Mapping[str, TrainedGroup | None]) -
         return not_measured(text, paper, _TABLE, CHAPTER)
     first, second = trained.values()
     difference = _difference(first, second)
-    verdict, why = of_lower(difference.row)
     found = _found(trained, difference)
-    lengths = _on_lengths(first, second, he.PAPER.authors, he.EPOCHS.count)
-    return Claim(text, paper, found, verdict, f"{why}{lengths}{_on_trainings(first, second)}", CHAPTER)
+    beside = _on_trainings(first, second)
+    return _compared(text, paper, found, of_lower(difference.row), beside, (first, second), he.EPOCHS)
 
 
 def _difference(first: TrainedGroup, second: TrainedGroup) -> Difference:
@@ -239,12 +237,20 @@ def _on_trainings(first: TrainedGroup, second: TrainedGroup) -> str:
     return f"{once}{_on_recipes(first, second)}"
 
 
-def _on_lengths(first: TrainedGroup, second: TrainedGroup, authors: str, epochs: int) -> str:
-    """Say how long the two were trained, and how long those of the authors were."""
-    ours = sorted(
-        {int(rows.max()) for rows in (first.rows["epochs"], second.rows["epochs"]) if rows.max() > 0}
-    )
-    return f" Trained for {listed(ours)} epochs, those of {authors} for {epochs}." if ours else ""
+def _compared(
+    text: str,
+    paper: str,
+    found: str,
+    judged: tuple[Verdict, str],
+    beside: str,
+    trained: Sequence[TrainedGroup],
+    epochs: Number,
+) -> Claim:
+    """Make a claim of a verdict, if the trainings are as long as the paper's; `beside`: what else is to be known."""
+    ours = [float(number) for group in trained for number in group.rows["epochs"] if number > 0]
+    verdict, why = compared(*judged, ours, epochs)
+    is_long = bool(ours) and is_as_long(ours, epochs)
+    return Claim(text, paper, found, verdict, f"{why}{beside}", CHAPTER, is_as_long=is_long)
 
 
 def _on_training_errors(part: TrainedGroup, full: TrainedGroup) -> str:

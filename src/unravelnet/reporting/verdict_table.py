@@ -18,6 +18,7 @@ from unravelnet.reporting.path_claims import (
     claim_path_lengths,
     claim_path_survival,
 )
+from unravelnet.reporting.protocol import compared, is_as_long
 from unravelnet.reporting.sentences import counted, fine_percent, listed
 from unravelnet.reporting.skip_claims import claim_remove_skip
 from unravelnet.reporting.training_chapter import RESPONSES, compared_with, groups_of
@@ -32,6 +33,7 @@ _OF_OTHER_NETWORKS = (
     zagoruyko.WIDE_IS_ENOUGH.said_by,
     wu.LINEAR_GROWTH.said_by,
 )
+_OF_TRAINED_NETWORKS = (VEIT, HE, HUANG)
 _SAME_SHAPE = "delete_many_same_shape"
 _DEEPENING = f"{littwin.DEEPENING.said_by} No checkpoints were measured."
 
@@ -67,13 +69,20 @@ def tally(judged: list[Claim]) -> str:
     for source in dict.fromkeys(claim.source for claim in tested):
         members = [claim for claim in tested if claim.source == source]
         of_source = "that this project adds" if source == OWN else f"of claims of {source}"
-        sentences.append(f"Of {counted(len(members), 'test')} {of_source}, {_verdicts_of(members)}.")
+        as_long = _on_lengths(members) if source in _OF_TRAINED_NETWORKS else ""
+        sentences.append(f"Of {counted(len(members), 'test')} {of_source}, {_verdicts_of(members)}{as_long}.")
     if computed:
         settled = counted(len(computed), "claim")
         sentences.append(
             f"Of {settled} that arithmetic settles, whatever network is measured, {_verdicts_of(computed)}."
         )
     return " ".join(sentences) or "No claim could be judged."
+
+
+def _on_lengths(members: list[Claim]) -> str:
+    """Say how many of the claims of a paper could be tested under its protocol."""
+    number = sum(claim.is_as_long for claim in members)
+    return f"; {number or 'none'} could be tested on networks trained about as long as the paper's"
 
 
 def _verdicts_of(judged: list[Claim]) -> str:
@@ -268,8 +277,12 @@ def _about_responses_of(
     claim = judge({key: network.tables[RESPONSES] for key, network in networks.items()})
     groups = [group_of(groups_of(run), f"{family}{depth}") for family, depth in networks]
     errors = [f"{group.network} {fine_percent(group.rows['error_rate'].mean())}" for group in groups if group]
-    why = f"{claim.why} Their test errors: {listed(errors)}." if errors else claim.why
-    return _read(replace(claim, why=why), *((network, RESPONSES) for network in networks.values()), source=HE)
+    verdict, why = claim.verdict, claim.why
+    if verdict != "not measured":
+        verdict, why = compared(verdict, why, [network.epochs for network in networks.values()], he.EPOCHS)
+    why = f"{why} Their test errors: {listed(errors)}." if errors else why
+    read = [(network, RESPONSES) for network in networks.values()]
+    return _read(replace(claim, verdict=verdict, why=why), *read, source=HE)
 
 
 def _read(claim: Claim, *tables: tuple[StudiedNetwork, str], source: str = VEIT) -> Claim:
@@ -279,4 +292,5 @@ def _read(claim: Claim, *tables: tuple[StudiedNetwork, str], source: str = VEIT)
         for network, study in tables
         if study in network.tables
     )
-    return replace(claim, rows=tuple(known), source=source)
+    is_long = is_as_long([network.epochs for network, _ in tables], he.EPOCHS)
+    return replace(claim, rows=tuple(known), source=source, is_as_long=is_long)

@@ -17,15 +17,19 @@ from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.papers import he, veit
 from unravelnet.reporting.sentences import percent, points, threshold
 
-Verdict = Literal["agrees", "agrees in kind", "does not agree", "not decided", "not measured"]
+Verdict = Literal[
+    "agrees", "agrees in kind", "does not agree", "not decided", "not comparable", "not measured"
+]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 NOTICEABLE = 0.05
 """A change of the error of this much, 5 points, is noticeable."""
 SMALL = 0.01
 """A change of the error by less than this, 1 point, is none to speak of."""
-AT_CHANCE = 0.10
-"""An error at most this far below guessing, 10 points, is at chance level."""
+AT_CHANCE = 0.05
+"""An error at most this far below guessing, 5 points, is at chance level."""
+COLLAPSE = 1 / 4
+"""A step that loses more than this share of what was learnt is a collapse."""
 LEARNT = 4 * NOTICEABLE
 """The least distance of a network from guessing that allows to see it lose something: 20 points."""
 MOST = 0.9
@@ -62,26 +66,26 @@ def of_all_or_some(holds: pd.Series, opposite: pd.Series, *, what: str) -> tuple
     return ("agrees in kind" if holds.any() else "not decided"), counts
 
 
-def of_steps(levels: pd.DataFrame, *, half: float, grows: bool, falls: bool) -> tuple[Verdict, str]:
+def of_steps(levels: pd.DataFrame, *, most: float, grows: bool, falls: bool) -> tuple[Verdict, str]:
     """Judge whether an error grows without a collapse from its levels, each with low and high.
 
-    `half`: the step that is a collapse. `grows`, `falls`: whether it surely does so over all levels.
+    `most`: the largest step that is no collapse. `grows`, `falls`: whether it surely does so over all levels.
     """
     before, after = levels.iloc[:-1].reset_index(drop=True), levels.iloc[1:].reset_index(drop=True)
     steps, largest = after["value"] - before["value"], (after["value"] - before["value"]).max()
-    step = f"the largest step is {points(largest)} points, the threshold {points(half, signed=False)}"
+    step = f"the largest step is {points(largest)} points, the threshold {points(most, signed=False)}"
     if falls:
         return "does not agree", "The error surely falls."
-    if (after["low"] - before["high"] > half).any():
+    if (after["low"] - before["high"] > most).any():
         return "does not agree", f"One step is surely a collapse: {step}."
     if not grows:
         return (
             "not decided",
             "Whether the error grows is not clear: the interval of the correlation reaches 0.",
         )
-    if (after["high"] - before["low"] < half).all():
+    if (after["high"] - before["low"] < most).all():
         return "agrees", f"It surely grows, and no step is a collapse: {step}."
-    if (steps < half).all():
+    if (steps < most).all():
         return "agrees in kind", f"It surely grows; that no step is a collapse is likely, not sure: {step}."
     return "not decided", f"It surely grows, but a step may be a collapse: {step}."
 
