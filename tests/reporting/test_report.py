@@ -163,14 +163,14 @@ def test_small_downsampling_modules_are_said_to_be_small(tmp_path):
 
 
 def test_the_summary_counts_its_verdicts(page):
-    # Put in to agree, but for: errors that grow evenly, typical modules alike with and without stochastic depth, and
-    # what is known from the arithmetic of paths.
+    # Put in to agree, but for: errors that grow evenly, by steps of about a quarter of what was learnt, typical modules
+    # alike with and without stochastic depth, and what is known from the arithmetic of paths. All trained as the paper.
     verdicts = [value.removeprefix("verdict ") for value in page.values("class", tag="strong")]
     n = {verdict: verdicts.count(verdict) for verdict in set(verdicts)}
-    assert n == {"agrees": 10, "agrees-in-kind": 1, "does-not-agree": 1, "not-decided": 2}
+    assert n == {"agrees": 9, "agrees-in-kind": 2, "does-not-agree": 1, "not-decided": 2}
     assert (
-        "Of 10 tests of claims of Veit et al. (2016), 8 agree and 2 are not decided. Of 1 test that this project adds, "
-        "1 does not agree. Of 3 claims that arithmetic settles, whatever network is measured, 2 agree and 1 agrees in "
+        "Of 10 tests of claims of Veit et al. (2016), 7 agree, 1 agrees in kind and 2 are not decided; 10 could be "
+        "tested on networks trained about as long as the paper's. Of 1 test that this project adds, 1 does not agree. Of 3 claims that arithmetic settles, whatever network is measured, 2 agree and 1 agrees in "
         "kind."
     ) in page.text
 
@@ -198,7 +198,7 @@ def test_chance_is_that_of_the_data(tmp_path):
     two = {**runs.VGG, "n_classes": 2}
     page = reported(tmp_path, [(two, {"delete_each": tables.each([0.5] * 14, intact=0.08)})])
     assert "guessing errs in 50.0 %" in page.text
-    assert "Every interval lies above 40.0 %." in page.text
+    assert "Every interval lies above 45.0 %." in page.text
 
 
 def test_names_are_shown_as_they_are(tmp_path):

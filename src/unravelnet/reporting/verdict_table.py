@@ -80,8 +80,11 @@ def tally(judged: list[Claim]) -> str:
 
 
 def _on_lengths(members: list[Claim]) -> str:
-    """Say how many of the claims of a paper could be tested under its protocol."""
-    number = sum(claim.is_as_long for claim in members)
+    """Say how many of the measured claims of a paper could be tested under its protocol."""
+    measured = [claim for claim in members if claim.verdict != "not measured"]
+    if not measured:
+        return ""
+    number = sum(claim.is_as_long for claim in measured)
     return f"; {number or 'none'} could be tested on networks trained about as long as the paper's"
 
 
