@@ -158,6 +158,25 @@ def test_scales_before_activation_come_with_the_last_convolution(tmp_path):
     assert [row["layer"] for row in table][-2:] == ["residual_modules.2.branch.norm2", "head.norm"]
 
 
+def test_scales_between_stages_stand_where_they_are_passed(tmp_path):
+    # The first module of a stage reads what is normalised already, and deleting it leaves that as it is.
+    net = with_known_scales(un.zoo.wide_resnet(10, 2, input_shape=DIGITS, seed=0))
+    table = measured_once(net, tmp_path).normalisation_scales
+    names = dict(net.named_modules())
+    assert [(row["layer"], row["module"]) for row in table] == [
+        ("stem.norm", None),
+        ("residual_modules.0.branch.norm2", 0),
+        ("transitions.0.norm", None),
+        ("residual_modules.1.branch.norm2", 1),
+        ("transitions.1.norm", None),
+        ("residual_modules.2.branch.norm2", 2),
+        ("head.norm", None),
+    ]
+    for row in table:
+        assert row["scale"] == pytest.approx(names[row["layer"]].weight.detach().abs().mean().item())
+        assert (row["scaled_norm"] is None) == (row["module"] is None)
+
+
 def test_scales_after_activation_end_the_branch(tmp_path):
     net = with_known_scales(un.zoo.resnet(8, input_shape=DIGITS, widths=(2, 4, 4), shortcut="B", seed=0))
     table = measured_once(net, tmp_path).normalisation_scales

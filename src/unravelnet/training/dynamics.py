@@ -221,11 +221,8 @@ def _column(table: Table, name: str) -> list[Any]:
 
 def _scales(net: UnraveledNetwork) -> Iterator[Row]:
     """Describe the scales of all normalisation layers but those of skips, in the order of the network."""
-    parts: list[tuple[str, int | None, nn.Module]] = [("stem", None, net.stem)]
-    parts += [(f"residual_modules.{m.index}.branch", m.index, m.branch) for m in net.residual_modules]
-    parts += [("head", None, net.head)]
     position = 0
-    for part_name, module, part in parts:
+    for part_name, module, part in _parts(net):
         layers = [
             (name, layer) for name, layer in part.named_modules() if not any(True for _ in layer.children())
         ]
@@ -242,6 +239,18 @@ def _scales(net: UnraveledNetwork) -> Iterator[Row]:
                 "scaled_norm": None if behind is None else scale * float(behind.detach().norm()),
             }
             position += 1
+
+
+def _parts(net: UnraveledNetwork) -> Iterator[tuple[str, int | None, nn.Module]]:
+    """List the parts of a network but for skips, in its order: name, index of the residual module, the part."""
+    yield "stem", None, net.stem
+    for chain in range(len(net.transitions) + 1):
+        if chain > 0:
+            yield f"transitions.{chain - 1}", None, net.transitions[chain - 1]
+        for module in net.residual_modules:
+            if module.chain == chain:
+                yield f"residual_modules.{module.index}.branch", module.index, module.branch
+    yield "head", None, net.head
 
 
 def _last_weights(layers: Sequence[nn.Module]) -> Tensor | None:

@@ -1,7 +1,7 @@
 """The layout of zoo networks: which modules of which width stand in which stage, and what can be built.
 
-Every network of He et al. 2015 for small images is a stem, stages of equally many modules, and a head; the
-first module of every stage but the first halves the map. Depth counts weight layers.
+A network for small images is a stem, stages of equally many modules, and a head, as in He et al. 2015; the first module
+of every stage but the first halves the map. Depth counts weight layers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from numbers import Integral, Real
 
 from unravelnet.costs import MOST_CHANNELS, MOST_CLASSES, MOST_LAYERS, check_number, check_shape
 from unravelnet.errors import ModelError, unknown_name
+
+WIDTHS = (16, 32, 64)
+CIFAR_SHAPE = (3, 32, 32)
 
 
 @dataclass(frozen=True, slots=True)

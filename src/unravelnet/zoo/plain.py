@@ -14,10 +14,9 @@ import torch
 from torch import nn
 
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.zoo.layout import check_depth, check_geometry, places
+from unravelnet.zoo.layout import CIFAR_SHAPE, WIDTHS, check_depth, check_geometry, places
 from unravelnet.zoo.parts import conv_layer, linear_layer, pooling_head, seeded
 from unravelnet.zoo.recipe import Recipe, assemble
-from unravelnet.zoo.residual import CIFAR_SHAPE, WIDTHS
 
 VGG_WIDTH = 128
 VGG_CONVOLUTIONS = (2, 2, 3, 3, 3)

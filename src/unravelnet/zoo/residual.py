@@ -15,7 +15,15 @@ from torch import nn
 
 from unravelnet.errors import ModelError
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.zoo.layout import Place, check_choice, check_depth, check_geometry, places
+from unravelnet.zoo.layout import (
+    CIFAR_SHAPE,
+    WIDTHS,
+    Place,
+    check_choice,
+    check_depth,
+    check_geometry,
+    places,
+)
 from unravelnet.zoo.parts import (
     CONVOLUTIONS,
     EXPANSION,
@@ -32,9 +40,6 @@ from unravelnet.zoo.parts import (
     start_at_the_skips,
 )
 from unravelnet.zoo.recipe import Recipe, assemble
-
-WIDTHS = (16, 32, 64)
-CIFAR_SHAPE = (3, 32, 32)
 
 
 def preact_resnet(

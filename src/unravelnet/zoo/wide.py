@@ -11,7 +11,7 @@ from numbers import Integral
 
 from unravelnet.errors import ModelError
 from unravelnet.network import UnraveledNetwork
-from unravelnet.zoo.layout import check_depth, check_dropout, check_geometry, places
+from unravelnet.zoo.layout import CIFAR_SHAPE, WIDTHS, check_depth, check_dropout, check_geometry, places
 from unravelnet.zoo.parts import (
     activation,
     branch_convolutions,
@@ -22,7 +22,6 @@ from unravelnet.zoo.parts import (
     seeded,
 )
 from unravelnet.zoo.recipe import Recipe, assemble
-from unravelnet.zoo.residual import CIFAR_SHAPE, WIDTHS
 
 
 def wide_resnet(

@@ -59,9 +59,9 @@ def wide_resnet38(
     `variant`: "A" halves maps by maximum pooling before each of the levels 2 to 6; "A1" by a stride in the first
     convolution of the level; "A1-dilated" does so in the levels 2 to 4, and dilates convolutions from there on, so that
     the stream before the head has an eighth of the height and width. `dropout`: the probabilities in the modules of
-    the levels 6 and 7, before their last convolutions; 0.3 and 0.5 for segmentation. Other arguments as
-    for `preact_resnet`. On a CPU it takes several seconds, most of which are spent on drawing weights. Raises
-    ModelError or UnknownNameError for options that no network can be built for.
+    the levels 6 and 7, before their last convolutions; the authors use 0.3 and 0.5 for segmentation.
+    Other arguments as for `preact_resnet`. Building it takes some seconds on a CPU. Raises ModelError or
+    UnknownNameError for options that no network can be built for.
 
     Source: Wu, Shen and van den Hengel 2016, "Wider or Deeper: Revisiting the ResNet Model for Visual Recognition",
     and their code.
@@ -76,16 +76,14 @@ def wide_resnet38(
         "input_shape": list(input_shape),
     }
     with seeded(seed):
-        stem = convolution(input_shape[0], _STEM_WIDTH, 3)
         levels = list(_levels(variant, dropout))
-        first, *transitions = [_entrance(level) for level in levels]
         return assemble(
             Recipe("wide-resnet38", options),
-            nn.Sequential(OrderedDict(conv=stem, **dict(first.named_children()))),
+            _entrance(levels[0], conv=convolution(input_shape[0], _STEM_WIDTH, 3)),
             [module for level in levels for module in _modules(level)],
             pooling_head(_FEATURES, n_classes, normalisation=True),
             input_shape=input_shape,
-            transitions=transitions,
+            transitions=[_entrance(level) for level in levels[1:]],
         )
 
 
@@ -113,6 +111,7 @@ def _levels(variant: Variant, dropout: Sequence[float]) -> Iterator[_Level]:
     for number, (n_modules, channels) in enumerate(_LEVELS, start=2):
         is_dilated = variant == "A1-dilated" and number in _DILATED_LEVELS
         halves = number < _LAST_LEVEL and not is_dilated
+        first_dilation, dilation = dilation, 2 * dilation if is_dilated else dilation
         yield _Level(
             number=number,
             n_modules=n_modules,
@@ -121,19 +120,17 @@ def _levels(variant: Variant, dropout: Sequence[float]) -> Iterator[_Level]:
             dropout=probabilities[number - 2],
             is_pooled=halves and variant == "A",
             stride=2 if halves and variant != "A" else 1,
-            first_dilation=dilation,
-            dilation=(dilation := 2 * dilation if is_dilated else dilation),
+            first_dilation=first_dilation,
+            dilation=dilation,
         )
         n_in = channels[-1]
 
 
-def _entrance(level: _Level) -> nn.Sequential:
-    """Make what stands before a level: pooling in Model A, normalisation and ReLU."""
-    parts = OrderedDict(activation(level.n_in).named_children())
+def _entrance(level: _Level, **parts: nn.Module) -> nn.Sequential:
+    """Make what leads to a level: the parts that are given, pooling in Model A, normalisation and ReLU."""
     if level.is_pooled:
         parts["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
-        parts.move_to_end("pool", last=False)
-    return nn.Sequential(parts)
+    return nn.Sequential(OrderedDict([*parts.items(), *activation(level.n_in).named_children()]))
 
 
 def _modules(level: _Level) -> Iterator[ResidualModule]:
