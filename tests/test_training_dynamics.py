@@ -14,7 +14,7 @@ from unravelnet import module_measures, over_training, path_gradients
 from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.paths import path_counts
 from unravelnet.records.record import load_table
-from unravelnet.training import checkpoint
+from unravelnet.training import checkpoint, dynamics
 from unravelnet.training.loop import train
 
 DIGITS = (1, 8, 8)
@@ -110,9 +110,7 @@ def test_a_network_before_training_is_normalised_by_the_images(trained):
     halves = [response[order[:20]], response[order[20:]]]
     expected_mean = torch.stack([half.mean(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
     expected_variance = torch.stack([half.var(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
-    collected = un.training_dynamics._complete_statistics(
-        net, [(half, None) for half in images[order].split(20)]
-    )
+    collected = dynamics._complete_statistics(net, [(half, None) for half in images[order].split(20)])
     assert collected == "images"
     torch.testing.assert_close(norm.running_mean, expected_mean)
     torch.testing.assert_close(norm.running_var, expected_variance)
