@@ -170,7 +170,8 @@ def test_the_summary_counts_its_verdicts(page):
     assert n == {"agrees": 9, "agrees-in-kind": 2, "does-not-agree": 1, "not-decided": 2}
     assert (
         "Of 10 tests of claims of Veit et al. (2016), 7 agree, 1 agrees in kind and 2 are not decided; 10 could be "
-        "tested on networks trained about as long as the paper's. Of 1 test that this project adds, 1 does not agree. Of 3 claims that arithmetic settles, whatever network is measured, 2 agree and 1 agrees in "
+        "tested on networks trained about as long as the paper's. Of 1 test that this project adds, 1 does not "
+        "agree. Of 3 claims that arithmetic settles, whatever network is measured, 2 agree and 1 agrees in "
         "kind."
     ) in page.text
 
