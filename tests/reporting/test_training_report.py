@@ -78,7 +78,7 @@ def test_networks_are_listed_with_their_seeds(page):
         "8.10 ± 0.10 % 50 400"
     ) in text
     assert (
-        "Pre-activation ResNet-110, exactly 23 exactly:23 54 855,770 30 1 7.50 % – unscaled: 11.00 %" in text
+        "Pre-activation ResNet-110, exactly 23 exactly:23 54 855,770 500 1 7.50 % – unscaled: 11.00 %" in text
     )
 
 
