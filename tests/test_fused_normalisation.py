@@ -288,6 +288,19 @@ def test_a_damaged_file_is_made_again(tmp_path):
     assert Path(ran.stdout.strip()).read_bytes() == good.read_bytes()
 
 
+def test_processes_that_start_together_compile_once(tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        f'#!/bin/sh\necho once >> "{tmp_path}/calls"\nsleep 1\nfor last; do :; done\necho a library > "$last"\n'
+    )
+    compiler.chmod(0o755)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
+    script = "from unravelnet import fused_normalisation as fused; fused._compiled()"
+    processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (tmp_path / "calls").read_text() == "once\n"
+
+
 def test_another_compiler_gives_another_file(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = []

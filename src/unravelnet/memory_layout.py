@@ -131,6 +131,11 @@ def _is_channels_last(tensor: Tensor) -> bool:
 class _Watch(TorchDispatchMode):
     """Looks at every convolution inside a `with`."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise torch imports its compiler, which takes as long as torch itself.
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self.overruns = False

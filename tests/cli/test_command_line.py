@@ -171,6 +171,19 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert ran.stdout.strip() == "['numpy']", ran.stderr
 
 
+def test_a_network_is_studied_without_the_compiler_of_torch(trained):
+    # It takes as long to import as torch itself.
+    code = (
+        "import sys; from unravelnet.cli.command_line import run; "
+        f"words = {[str(trained)]}; data = ['--data', 'digits', '--limit', '5']; "
+        "assert run(['inspect', *words]) == run(['lesion', *words, *data]) == 0; "
+        "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_the_version_is_the_packages(call):
     ran = call("--version")
     assert ran.status == 0

@@ -14,6 +14,11 @@ class Macs(TorchDispatchMode):
     # What control flow such as torch.cond runs is counted as it runs.
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise torch imports its compiler, which takes as long as torch itself.
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self.count = 0

@@ -6,6 +6,7 @@ the end of every report. Nothing here imports the packages that it names: their 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -57,8 +58,7 @@ def collect(command: Sequence[str] | None = None, **facts: Any) -> dict[str, Any
         "command": None if command is None else list(command),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "unravelnet": _version("unravelnet"),
-        "commit": _git("rev-parse", "HEAD"),
-        "has_uncommitted_changes": _has_uncommitted_changes(),
+        **_state_of_source(),
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
         "platform": platform.platform(),
@@ -110,9 +110,14 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _has_uncommitted_changes() -> bool | None:
+@functools.cache
+def _state_of_source() -> dict[str, str | bool | None]:
+    """Ask once a process: the code that was imported stays as it was, whatever happens to its repository."""
     changes = _git("status", "--porcelain")
-    return None if changes is None else changes != ""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "has_uncommitted_changes": None if changes is None else changes != "",
+    }
 
 
 def _git(*arguments: str) -> str | None:

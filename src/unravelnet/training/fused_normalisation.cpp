@@ -2,8 +2,10 @@
 // backwards, on several threads. Values are channels last, [images x pixels, channels], as bfloat16 or float32;
 // sums, statistics and parameters are float32. Reasons and shapes are told in fused_normalisation.py.
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
