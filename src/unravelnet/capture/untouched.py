@@ -79,8 +79,14 @@ def quiet() -> Iterator[None]:
 
     They come as warnings, through loggers of torch, and as graphs printed to standard error.
     """
-    names = ["torch", *(name for name in logging.root.manager.loggerDict if name.startswith("torch."))]
-    loggers = [logging.getLogger(name) for name in names]
+    named = logging.root.manager.loggerDict.items()
+    # Those without a level of their own have that of "torch".
+    loggers = [
+        logger
+        for name, logger in named
+        if name.startswith("torch.") and isinstance(logger, logging.Logger) and logger.level
+    ]
+    loggers.append(logging.getLogger("torch"))
     levels = [logger.level for logger in loggers]
     nowhere = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with warnings.catch_warnings(), contextlib.redirect_stderr(nowhere), lent_streams():
