@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from unravelnet.errors import StoreError, TrainingError
+from unravelnet.errors import TrainingError, UnravelError
 from unravelnet.records.directory_lock import locked
 from unravelnet.records.files import cache_directory, replacing
 
@@ -146,14 +146,7 @@ def load_operator() -> bool:
         except OSError:  # damaged, or made for another system: once more
             path.unlink()
             torch.ops.load_library(_compiled())
-    except (
-        TrainingError,
-        StoreError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        subprocess.SubprocessError,
-    ) as error:
+    except (UnravelError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         _log.warning(
             "Fused normalisation could not be compiled or loaded, and plain layers are used, which are slower. %s",
@@ -189,23 +182,15 @@ def _command() -> list[str]:
             "There is no C++ compiler; install g++, or name one in the environment variable CXX."
         )
     options = ["-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared"]
-    abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
+    defined = [
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+        # Of torch's operators, only those that are included are read.
+        "-DAT_PER_OPERATOR_HEADERS",
+    ]
     includes = [f"-I{path}" for path in include_paths()]
     libraries = [f"-L{path}" for path in library_paths()]
-    # Without it each file of torch's operators is read, and compiling takes a third longer.
-    few = "-DAT_PER_OPERATOR_HEADERS"
-    return [
-        *compiler,
-        *options,
-        abi,
-        few,
-        *includes,
-        str(_SOURCE),
-        *libraries,
-        "-ltorch",
-        "-ltorch_cpu",
-        "-lc10",
-    ]
+    linked = [*libraries, "-ltorch", "-ltorch_cpu", "-lc10"]
+    return [*compiler, *options, *defined, *includes, str(_SOURCE), *linked]
 
 
 def _processor() -> str:
