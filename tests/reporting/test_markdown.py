@@ -25,10 +25,14 @@ def run_in(tmp_path, networks=None, **options):
     return runs.write(tmp_path / "results" / "a run", every, **options)
 
 
-@pytest.fixture
-def page(tmp_path):
-    directory = run_in(tmp_path, trained_networks=trainings.whole_table())
-    return report_markdown(directory, tmp_path / "docs" / "reproduction.md")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run_in(tmp_path_factory.mktemp("whole"), trained_networks=trainings.whole_table())
+
+
+@pytest.fixture(scope="module")
+def page(whole):
+    return report_markdown(whole, whole.parents[1] / "docs" / "reproduction.md")
 
 
 def section(page, title):
@@ -43,8 +47,8 @@ def rows(page, title):
     return cells[2:]
 
 
-def test_every_claim_is_one_line(page, tmp_path):
-    judged = all_claims(read_run_directory(tmp_path / "results" / "a run"))
+def test_every_claim_is_one_line(page, whole):
+    judged = all_claims(read_run_directory(whole))
     lines = rows(page, "Claims")
     assert [line[0] for line in lines] == [str(number + 1) for number in range(len(judged))]
     assert [line[4] for line in lines] == [f"**{claim.verdict}**" for claim in judged]
@@ -84,8 +88,8 @@ def test_networks_and_conditions_are_there(page):
     assert counts["ResNet-110", "[delete_each"] == "55"
 
 
-def test_the_same_run_gives_the_same_bytes(page, tmp_path):
-    again = report_markdown(tmp_path / "results" / "a run", page.with_name("again.md"))
+def test_the_same_run_gives_the_same_bytes(page, whole):
+    again = report_markdown(whole, page.with_name("again.md"))
     assert again.read_bytes() == page.read_bytes()
 
 
