@@ -277,7 +277,7 @@ def test_a_damaged_file_is_made_again(tmp_path):
     compiler.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "{good}" "$last"\n')
     compiler.chmod(0o755)
     script = (
-        "from unravelnet import fused_normalisation as fused; path = fused._compiled(); "
+        "from unravelnet.training import fused_normalisation as fused; path = fused._compiled(); "
         "path.write_bytes(b'no library'); assert fused.load_operator(); print(path)"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
@@ -295,7 +295,7 @@ def test_processes_that_start_together_compile_once(tmp_path):
     )
     compiler.chmod(0o755)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
-    script = "from unravelnet import fused_normalisation as fused; fused._compiled()"
+    script = "from unravelnet.training import fused_normalisation as fused; fused._compiled()"
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert (tmp_path / "calls").read_text() == "once\n"
