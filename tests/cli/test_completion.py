@@ -39,6 +39,7 @@ def _somewhere(tmp_path, monkeypatch):
         (completion.complete_model, "nowhere/x", []),
         (completion.complete_data, "", ["digits", "book.txt", "runs/"]),
         (completion.complete_zoo_network, "plain2", ["plain20"]),
+        (completion.complete_zoo_network, "unet", []),
         (completion.complete_names(["exact", "rms"]), "", ["exact", "rms"]),
         (completion.complete_names(["exact", "rms"]), "exact,r", ["exact,rms"]),
         (completion.complete_names(["exact", "rms"]), "rms,", ["rms,exact"]),

@@ -58,3 +58,15 @@ def test_chains_of_a_wide_network_are_its_stages(call):
     assert [module["kind"] for module in found["modules"]] == ["projection", "identity"] * 3
     # Zagoruyko and Komodakis 2016: 0.7 million parameters.
     assert found["parameters"] == 691_674
+
+
+def test_junctions_are_shown_where_one_of_them_is_no_sum(call):
+    shown = [
+        line.split() for line in call("inspect", "zoo:highway8", "--input-shape", "1,8,8").out.splitlines()
+    ]
+    assert ["0", "stage1.0", "identity", "gate"] in [words[:4] for words in shown]
+    assert "junction" not in call("inspect", "zoo:resnet8", "--input-shape", "1,8,8").out
+    unet = call("inspect", "zoo:unet", "--input-shape", "1,32,32").out
+    assert "concatenate" in unet
+    # Four resolutions are left by a long skip; the outermost one is the module that routes visit.
+    assert "0 (long0): long1, long2, long3" in unet

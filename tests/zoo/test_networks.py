@@ -224,7 +224,9 @@ def test_a_seed_makes_weights_and_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("input_shape", [DIGITS, (1, 1, 1), (3, 33, 20), (4, 64, 64)])
-@pytest.mark.parametrize("name", ["preact-resnet8", "resnet8", "plain8", "vgg15", "wide-resnet10-2"])
+@pytest.mark.parametrize(
+    "name", ["preact-resnet8", "resnet8", "plain8", "vgg15", "wide-resnet10-2", "highway8"]
+)
 def test_any_input_size_and_channel_count(name, input_shape):
     net = zoo.create(name, input_shape=input_shape, n_classes=7, seed=0)
     x = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
@@ -254,7 +256,7 @@ def test_create_is_the_function_of_that_name():
 @pytest.mark.parametrize("name", [name for name in zoo.names() if "1202" not in name])
 def test_recipes_make_the_same_network_again(name):
     with torch.device("meta"):  # without weights, of which some have 100 million
-        net = zoo.create(name, input_shape=(1, 4, 4), n_classes=3)
+        net = zoo.create(name, input_shape=(1, 16, 16), n_classes=3)
         recipe = zoo.recipe_of(net)
         again = zoo.create(recipe.name, **recipe.options)
     assert [str(m) for m in again.residual_modules] == [str(m) for m in net.residual_modules]

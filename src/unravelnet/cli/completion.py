@@ -11,9 +11,13 @@ ZOO_NAMES = (
     *(f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)),
     *(f"plain{depth}" for depth in (20, 32, 44, 56, 110)),
     *(f"wide-resnet{size}" for size in ("16-4", "16-8", "28-10", "40-4")),
+    "highway19",
     "vgg15",
     "wide-resnet38",
+    "unet",
 )
+# Those whose output is a map, which `train` has no loss for.
+_OF_PIXELS = ("unet",)
 # The names of `metrics.METRICS`, whose room imports torch, too.
 METRICS = ("error_rate", "top5_error_rate", "loss", "agreement", "kl_divergence", "cosine", "squared_error")
 _SHIPPED = Path(__file__).parents[1] / "zoo" / "shipped"
@@ -32,7 +36,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_zoo_network(incomplete: str) -> list[str]:
     """Offer the networks of the zoo that can be trained."""
-    return _beginning_with(incomplete, ZOO_NAMES)
+    return _beginning_with(incomplete, [name for name in ZOO_NAMES if name not in _OF_PIXELS])
 
 
 def complete_data(incomplete: str) -> list[str]:

@@ -112,11 +112,8 @@ def _print(description: dict[str, Any]) -> None:
     )
     print_line(f"{description['verified']}.")
     print_line()
-    columns = (
-        *("index", "name", "kind", "input", "output", "parameters", "parameters share"),
-        *("MACs", "MACs share", "chain"),
-    )
-    print_table("", columns, [_row(module) for module in description["modules"]])
+    columns, rows = _module_rows(description["modules"])
+    print_table("", columns, rows)
     print_line()
     chains = _chains(description["chains"])
     print_line(f"Modules of equal shapes may be reordered within a chain. Chains: {chains}.")
@@ -159,6 +156,18 @@ def _print_inner(modules: list[dict[str, Any]]) -> None:
 
 def _names(inner: list[dict[str, Any]]) -> list[str]:
     return [name for module in inner for name in (module["name"], *_names(module["inner"]))]
+
+
+def _module_rows(modules: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Give the titles and rows of the table of modules; junctions are shown where one of them is no sum."""
+    columns = ["index", "name", "kind", "input", "output", "parameters", "parameters share"]
+    columns += ["MACs", "MACs share", "chain"]
+    rows = [_row(module) for module in modules]
+    if any(module["junction"] != "add" for module in modules):
+        columns.insert(3, "junction")
+        for row, module in zip(rows, modules, strict=True):
+            row.insert(3, module["junction"])
+    return columns, rows
 
 
 def _row(module: dict[str, Any]) -> list[str]:

@@ -2,16 +2,18 @@
 
 `preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15`
 the one without skips that collapses, `wide_resnet` those of Zagoruyko and Komodakis (2016), `wide_resnet38` that of Wu
-et al. (2016). `create` makes them by name; `save` and `load` keep them in a directory; `pretrained` loads those that
-come with the package, trained.
+et al. (2016), `highway` those of Srivastava et al. (2015), `unet` that of Ronneberger et al. (2015). `create` makes
+them by name; `save` and `load` keep them in a directory; `pretrained` loads those that come with the package, trained.
 """
 
+from unravelnet.zoo.highway import highway
 from unravelnet.zoo.plain import plain, vgg15
 from unravelnet.zoo.pretrained import pretrained, pretrained_directory, pretrained_for, pretrained_names
 from unravelnet.zoo.recipe import Recipe, recipe_of
 from unravelnet.zoo.registry import create, names
 from unravelnet.zoo.residual import preact_resnet, resnet
 from unravelnet.zoo.store import Description, load, read_description, save
+from unravelnet.zoo.unet import unet
 from unravelnet.zoo.wide import wide_resnet
 from unravelnet.zoo.wide38 import wide_resnet38
 
@@ -19,6 +21,7 @@ __all__ = [
     "Description",
     "Recipe",
     "create",
+    "highway",
     "load",
     "names",
     "plain",
@@ -31,6 +34,7 @@ __all__ = [
     "recipe_of",
     "resnet",
     "save",
+    "unet",
     "vgg15",
     "wide_resnet",
     "wide_resnet38",

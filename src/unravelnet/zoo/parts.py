@@ -167,7 +167,7 @@ def initialise(net: nn.Module) -> None:
     The classifier keeps torch's uniform distribution, with bias zero, as in fb.resnet.torch: by fan-out, ten
     classes would give it a standard deviation of 0.45.
     """
-    *_, last = (module for module in net.modules() if isinstance(module, nn.Linear))
+    last = next((module for module in reversed(list(net.modules())) if isinstance(module, nn.Linear)), None)
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             if module is not last:

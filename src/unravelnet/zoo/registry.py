@@ -1,4 +1,4 @@
-"""Zoo networks by name: "preact-resnet110", "resnet56", "plain20", "vgg15", "wide-resnet28-10", "wide-resnet38"."""
+"""Zoo networks by name: "preact-resnet110", "resnet56", "plain20", "vgg15", "wide-resnet28-10", "highway19", "unet"."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 from unravelnet.errors import ModelError, unknown_name
 from unravelnet.network import UnraveledNetwork
+from unravelnet.zoo.highway import highway
 from unravelnet.zoo.plain import plain, vgg15
 from unravelnet.zoo.residual import preact_resnet, resnet
+from unravelnet.zoo.unet import unet
 from unravelnet.zoo.wide import wide_resnet
 from unravelnet.zoo.wide38 import wide_resnet38
 
@@ -20,13 +22,19 @@ _FAMILIES: dict[str, Callable[..., UnraveledNetwork]] = {
     "resnet": resnet,
     "plain": plain,
     "wide-resnet": wide_resnet,
+    "highway": highway,
 }
-_SINGLE: dict[str, Callable[..., UnraveledNetwork]] = {"vgg15": vgg15, "wide-resnet38": wide_resnet38}
+_SINGLE: dict[str, Callable[..., UnraveledNetwork]] = {
+    "vgg15": vgg15,
+    "wide-resnet38": wide_resnet38,
+    "unet": unet,
+}
 _WELL_KNOWN_SIZES: dict[str, tuple[int | str, ...]] = {
     "preact-resnet": (20, 56, 110, 164, 1202),
     "resnet": (20, 32, 44, 56, 110, 1202),
     "plain": (20, 32, 44, 56, 110),
     "wide-resnet": ("16-4", "16-8", "28-10", "40-4"),
+    "highway": (19,),
 }
 # The numbers of a family's name: its depth, and a width where it has one.
 _NAME = re.compile(r"([a-z-]+?)([0-9]{1,9}(?:-[0-9]{1,9})*)")
@@ -36,7 +44,7 @@ def names() -> list[str]:
     """List the names of well-known networks; families take any size that exists.
 
     >>> names()[-1]
-    'wide-resnet38'
+    'unet'
     """
     return [f"{family}{size}" for family, sizes in _WELL_KNOWN_SIZES.items() for size in sizes] + list(
         _SINGLE
@@ -50,8 +58,8 @@ def create(name: str, **options: Any) -> UnraveledNetwork:
     9
 
     `options`: those of the function that makes it (`preact_resnet`, `resnet`, `plain`, `vgg15`, `wide_resnet`,
-    `wide_resnet38`), but for the numbers in the name. Raises UnknownNameError for a name, and ModelError for a size or
-    option, that does not exist.
+    `wide_resnet38`, `highway`, `unet`), but for the numbers in the name. Raises UnknownNameError for a name, and
+    ModelError for a size or option, that does not exist.
     """
     make, sizes = _maker(name)
     known = [parameter.name for parameter in _parameters(make) if parameter.kind is Parameter.KEYWORD_ONLY]
