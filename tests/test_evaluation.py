@@ -333,7 +333,7 @@ def test_outputs_that_are_not_finite_are_told() -> None:
     net, (x, y) = small_net(), data()
     with torch.no_grad():
         net.residual_modules[5].branch[2].bias[0] = torch.nan
-    with pytest.raises(EvaluationError, match="intact network gives 50 outputs that are not finite"):
+    with pytest.raises(EvaluationError, match="intact network gives 50 not finite outputs"):
         un.evaluate(net, [net.full_route], (x, y))
 
 

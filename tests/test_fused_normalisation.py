@@ -276,15 +276,16 @@ def test_a_damaged_file_is_made_again(tmp_path):
     compiler = tmp_path / "compiler"
     compiler.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "{good}" "$last"\n')
     compiler.chmod(0o755)
+    # What this package remarks is an error; torch may print what it likes.
     script = (
-        "from unravelnet.training import fused_normalisation as fused; path = fused._compiled(); "
-        "path.write_bytes(b'no library'); assert fused.load_operator(); print(path)"
+        "import logging; from unravelnet.training import fused_normalisation as fused; told = []; "
+        "handler = logging.Handler(logging.WARNING); handler.emit = told.append; "
+        "logging.getLogger('unravelnet').addHandler(handler); path = fused._compiled(); "
+        "path.write_bytes(b'no library'); assert fused.load_operator(); assert not told, told; print(path)"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
-    ran = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
-    assert not ran.stderr
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
     assert Path(ran.stdout.strip()).read_bytes() == good.read_bytes()
 
 

@@ -461,7 +461,7 @@ def test_a_run_without_networks_is_refused(tmp_path):
 
 
 def test_epochs_of_shipped_networks_are_refused(tmp_path):
-    with pytest.raises(TrainingError, match="3 epochs of training were asked for, and no network is trained"):
+    with pytest.raises(TrainingError, match="Training for 3 epochs was asked for, and no network is trained"):
         reproduce("digits", tmp_path / "run", networks=PLANS, epochs=3)
     assert not (tmp_path / "run").exists()
 

@@ -31,6 +31,7 @@ FLOORS = {
         "mathematics",
         "lending",
         "papers",
+        "wording",
         "paths",
         "precision",
         "records",

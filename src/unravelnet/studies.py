@@ -21,6 +21,7 @@ from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, che
 from unravelnet.errors import RouteError, unknown_name
 from unravelnet.kinds import is_whole
 from unravelnet.routes.route import Route
+from unravelnet.wording import counted
 
 Eligible = Literal["all", "same-shape"]
 
@@ -109,7 +110,7 @@ def delete_many(
     for count in _checked_counts(counts, repeats=repeats, seed=seed):
         if count > len(pool):
             raise RouteError(
-                f"Cannot delete {count} modules: {len(pool)} of {len(full)} are eligible. "
+                f"Cannot delete {counted(count, 'module')}: {len(pool)} of {len(full)} are eligible. "
                 f"Give counts of at most {len(pool)}."
             )
         for repeat in range(repeats):

@@ -65,6 +65,17 @@ def in_process_of_its_own(*words: str, **options) -> subprocess.CompletedProcess
         ("lesion zoo:resnet20 --data digits --study delete-many --counts 99", "Cannot delete 99 modules"),
         ("lesion zoo:resnet20 --data digits --json --csv", "give one of the two"),
         ("lesion zoo:resnet20 --data digits --weights none.pt", "There is no file none.pt"),
+        (
+            "lesion zoo:resnet20 --data digits --counts 2",
+            "does nothing without --study delete-many or reorder",
+        ),
+        (
+            "lesion zoo:resnet20 --data digits --study delete-each,remove-skip --repeats 2",
+            "for --repeats: it does",
+        ),
+        ("lesion zoo:resnet20 --data digits --weights-key teacher", "none is given: --weights FILE"),
+        ("paths zoo:resnet20 --data digits --precision float32", "No such option: --precision"),
+        ("train resnet8 --data digits --out runs/x --replayed --device cpu", "on cpu cannot be replayed"),
         ("train resnet20 --data digits", "Missing option '--out'"),
         ("train resnt20 --data digits --out runs/x", "Did you mean 'resnet20'"),
         ("train timm:resnet18 --data digits --out runs/x", "Training makes networks of the zoo"),
@@ -83,6 +94,12 @@ def test_misuse_is_one_sentence_and_status_2(call, words, phrase):
     assert_one_sentence(ran)
     assert phrase in ran.err
     assert ran.status == 2
+
+
+def test_one_epoch_is_an_epoch(call):
+    ran = call("train", "resnet8", "--data", "digits", "--epochs", 1, "--out", "net")
+    assert ran.status == 0, ran.err
+    assert "resnet8 after 1 epoch on digits: error" in ran.out
 
 
 def test_the_check_of_sentences_finds_what_is_none():

@@ -48,6 +48,9 @@ STUDIES = {
     "remove-skip": "remove_skip_each",
 }
 _COUNTS = (1, 2, 3, 5)
+_REPEATS = 10
+# Studies with random draws.
+_DRAWN = ("delete-many", "reorder")
 
 
 def lesion(
@@ -82,14 +85,20 @@ def lesion(
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(metavar="N", help="Number of random draws for each count.", min=1)
-    ] = 10,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of random draws for each count, for delete-many and reorder. [default: 10]",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
     counts: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBERS",
-            help="Numbers of modules to delete, or of pairs of modules to swap, separated by commas. [default: "
-            "1,2,3,5, or those of them that the network allows]",
+            help="For delete-many, the numbers of modules to delete; for reorder, the numbers of pairs of modules to "
+            "swap; separated by commas. [default: 1,2,3,5, or those of them that the network allows]",
         ),
     ] = None,
     seed: SeedOption = 0,
@@ -134,6 +143,7 @@ def lesion(
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
     chosen, numbers = _studies(study), None if counts is None else whole_numbers(counts, "--counts")
+    _check_used(chosen, {"--counts": counts, "--repeats": repeats})
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         options: dict[str, Any] = {
             "weights": weights,
@@ -143,7 +153,7 @@ def lesion(
         }
         subject = _Subject.of(model, data, names(metrics), **options)
         net, data_set = subject.net, subject.data
-        plans = {name: _trials(name, net, numbers, repeats=repeats, seed=seed) for name in chosen}
+        plans = {name: _trials(name, net, numbers, repeats=repeats or _REPEATS, seed=seed) for name in chosen}
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -231,6 +241,18 @@ def _studies(text: str) -> list[str]:
     if not chosen:
         raise typer.BadParameter(f"give one or several of {', '.join(STUDIES)}", param_hint="--study")
     return [STUDIES[name] for name in dict.fromkeys(chosen)]
+
+
+def _check_used(chosen: list[str], drawn_only: dict[str, object]) -> None:
+    """Raise a usage error for an option that none of the chosen studies uses."""
+    if any(STUDIES[study] in chosen for study in _DRAWN):
+        return
+    for option, value in drawn_only.items():
+        if value is not None:
+            raise typer.BadParameter(
+                f"it does nothing without --study {' or '.join(_DRAWN)}. Add one of them, or leave it out.",
+                param_hint=option,
+            )
 
 
 def _trials(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unravelnet.cli.output import print_csv, print_json, print_line, print_table
 from unravelnet.papers import veit
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
@@ -184,7 +185,7 @@ def _sentences(table: Table, is_left_out: Sequence[bool]) -> Iterator[str]:
         )
     if found["decay"]:
         yield _of_decay(found["decay"], float(row["confidence"]))
-    of_cut = f"Of paths of up to {len(table) - 1} modules, the" if is_cut else "The"
+    of_cut = f"Of paths of up to {counted(len(table) - 1, 'module')}, the" if is_cut else "The"
     for column, effective in found["effective_lengths"].items():
         if effective:
             share = effective["share_of_paths"]
@@ -199,7 +200,7 @@ def _sentences(table: Table, is_left_out: Sequence[bool]) -> Iterator[str]:
         yield "Longer paths were left out. The sum is therefore not the whole gradient and was not compared with it."
     if found["surviving_gradient_share"]:
         left = [
-            f"{_percent(share)} for {count} of {n_modules} modules"
+            f"{_percent(share)} for {count} of {counted(n_modules, 'module')}"
             for count, share in found["surviving_gradient_share"].items()
         ]
         yield f"By this decay, d deletions leave (1 + r)^-d of the norms: {', '.join(left)}."
@@ -211,10 +212,6 @@ def _of_decay(decay: Mapping[str, float], confidence: float) -> str:
         f"({confidence:.0%} interval {decay['low']:.3g} to {decay['high']:.3g}; R² = {decay['r_squared']:.3f} of a "
         "straight line through the logarithms)."
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _ranges(lengths: Sequence[int]) -> str:
@@ -247,7 +244,7 @@ def _print_modules(study: str, table: Table, unit: str) -> None:
     if study == "effective_depths":
         n_deeper = sum(row["is_deeper"] for row in table)
         print_line(
-            f"For {n_deeper} of {_counted(len(table), 'module')} there are more modules behind than the effective "
+            f"For {n_deeper} of {counted(len(table), 'module')} there are more modules behind than the effective "
             f"depth, the length up to which paths carry {row['share']:.0%} of their gradient."
         )
     print_line()

@@ -128,7 +128,7 @@ def paths(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Split the gradient of a model by path length. Nothing is trained.
+    """Split the gradient of a model by path length. Nothing is trained. Gradients are measured in float32.
 
     \b
     unravelnet paths runs/net --data digits

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from unravelnet.cli.streams import note, remarks
 from unravelnet.escaping import for_terminal
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.reproduction import RunProgress
@@ -65,7 +66,7 @@ def batch_bar(description: str) -> Iterator[Callable[[Iterable[Any]], Iterable[A
             for number, batch in enumerate(batches, start=1):
                 yield batch
                 if total is None:
-                    show(Status(description, detail=f"{number} batches"))
+                    show(Status(description, detail=counted(number, "batch")))
                 else:
                     left = (time.monotonic() - began) * (total - number) / number
                     show(Status(description, number / total, left, f"batch {number} of {total}"))

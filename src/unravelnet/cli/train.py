@@ -16,6 +16,7 @@ from unravelnet.cli.progress import training_bar, working
 from unravelnet.errors import ModelError
 from unravelnet.records.files import writable_directory
 from unravelnet.training_plan import TrainingPlan
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData
@@ -112,7 +113,8 @@ def train(
         bool | None,
         typer.Option(
             "--fused/--no-fused",
-            help="Compute normalisation and ReLU as one operation. [default: on a CPU, for trainings of some minutes]",
+            help="Compute normalisation and ReLU as one operation. On CUDA, torch then compiles each module before it "
+            "is recorded. [default: on a CPU, for trainings of some minutes]",
             show_default=False,
         ),
     ] = _PLAN.fused,
@@ -120,7 +122,8 @@ def train(
         bool | None,
         typer.Option(
             "--replayed/--no-replayed",
-            help="Record each module as a CUDA graph and replay it. [default: on CUDA]",
+            help="Record the work of each module on the GPU once, as a CUDA graph, and replay it in every step. It "
+            "needs CUDA. [default: on CUDA]",
             show_default=False,
         ),
     ] = _PLAN.replayed,
@@ -185,7 +188,8 @@ def train(
         return
     error = float(str(history[len(history) - 1]["test_error_rate"]))
     print_line(
-        f"{net.name} after {plan.epochs} epochs on {images.name}: error {error:.1%} on {len(test_images):,} test "
+        f"{net.name} after {counted(plan.epochs, 'epoch')} on {images.name}: error {error:.1%} on "
+        f"{len(test_images):,} test "
         "images."
     )
     print_line(f"It is saved in {out}. Next: unravelnet lesion {out} --data {data}")

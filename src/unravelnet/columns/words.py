@@ -109,7 +109,11 @@ TRAINING: Words = (
     ),
     ("`keep_epochs`", "epochs after which a training keeps a copy of its weights"),
     ("`image_sizes`", "image heights for equal parts of the training"),
-    ("`fused`", "whether batch normalisation and ReLU are one operation"),
+    (
+        "`fused`",
+        "whether batch normalisation and ReLU are one operation; on CUDA, whether modules were compiled",
+    ),
+    ("`replayed`", "whether the modules were recorded as CUDA graphs and replayed"),
 )
 
 TRAINED_NETWORKS: Words = (

@@ -23,6 +23,7 @@ from unravelnet.data.guard import reading
 from unravelnet.data.loading import load
 from unravelnet.data.source import Batch, Source, hash_batches, n_examples, open_source, part_of, split_batch
 from unravelnet.errors import DataError
+from unravelnet.wording import counted
 
 
 class Batches(abc.ABC):
@@ -83,7 +84,8 @@ class IndexedBatches(Batches):
         is_between = n_images % self.batch_size and n_images < self.n_images
         if is_between or not 0 <= n_images <= self.n_images:
             raise DataError(
-                f"No batch of {self.name} starts at image {n_images}: batches have {self.batch_size} images, "
+                f"No batch of {self.name} starts at image {n_images}: batches have "
+                f"{counted(self.batch_size, 'image')}, "
                 f"and there are {self.n_images}."
             )
         later = IndexedBatches(self.source, self.order, self.batch_size, n_images)
@@ -125,7 +127,9 @@ class StreamedBatches(Batches):
         if not seen:
             raise DataError(f"{self.name} is empty: no batch came from it.")
         if self.limit is not None:
-            raise DataError(f"{self.limit} images of {self.name} were asked for, and it has {seen}.")
+            raise DataError(
+                f"{counted(self.limit, 'image')} of {self.name} were asked for, and it has {seen}."
+            )
 
     def fingerprint(self) -> str:
         if not self._fingerprint:
@@ -189,10 +193,12 @@ def as_batches(
     if limit is not None:
         check_count(limit, "limit")
     if batch_size < 1:
-        raise DataError(f"A batch of {batch_size} images cannot be made; give batch_size=1 or more.")
+        raise DataError(
+            f"A batch of {counted(batch_size, 'image')} cannot be made; give batch_size=1 or more."
+        )
     check_number(batch_size, MOST_EXAMPLES_AT_A_TIME, "images at a time")
     if limit is not None and limit < 1:
-        raise DataError(f"{limit} images were asked for; give limit=1 or more, or None for all.")
+        raise DataError(f"{counted(limit, 'image')} were asked for; give limit=1 or more, or None for all.")
     if isinstance(data, str | os.PathLike):
         data = load(data, "test", limit=limit, seed=shuffle_seed or 0)
     source = open_source(data)

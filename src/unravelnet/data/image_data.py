@@ -19,6 +19,7 @@ from unravelnet.data.drawing import draw
 from unravelnet.data.encoded import EncodedImages
 from unravelnet.data.targets import class_targets, numbered_classes
 from unravelnet.errors import DataError
+from unravelnet.wording import counted
 
 # Images at a time where the work does not fit memory at once.
 _CHUNK = 4096
@@ -62,7 +63,8 @@ class ImageData:
         object.__setattr__(self, "targets", targets)
         if not len(self.mean) == len(self.std) == self.images.shape[1]:
             raise DataError(
-                f"{self.name} has {self.images.shape[1]} channels, but {len(self.mean)} means and "
+                f"{self.name} has {counted(self.images.shape[1], 'channel')}, but "
+                f"{counted(len(self.mean), 'mean')} and "
                 f"{len(self.std)} standard deviations to normalise them; give one of each a channel."
             )
 
@@ -88,7 +90,7 @@ class ImageData:
 
     def __repr__(self) -> str:
         size = "×".join(map(str, self.image_shape))
-        return f"ImageData({self.name}: {len(self)} images of {size}, {self.n_classes} classes)"
+        return f"ImageData({self.name}: {counted(len(self), 'image')} of {size}, {counted(self.n_classes, 'class')})"
 
     @property
     def n_classes(self) -> int:
@@ -170,7 +172,7 @@ def _checked_targets(targets: Tensor, n_images: int, n_classes: int | None, name
     """Return one class an image, int64. Raises DataError where targets are something else."""
     if tuple(targets.shape) != (n_images,):
         raise DataError(
-            f"{name} has {n_images} images and labels of shape {tuple(targets.shape)}; give one each."
+            f"{name} has {counted(n_images, 'image')} and labels of shape {tuple(targets.shape)}; give one each."
         )
     return class_targets(targets, name=name, n_classes=n_classes)
 

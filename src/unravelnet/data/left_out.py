@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unravelnet.errors import DataError
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     import datasets
@@ -39,7 +40,7 @@ def check_all_read(directory: Path, found: Mapping[str, datasets.Dataset]) -> No
         )
     _log.warning(
         "%s in %s cannot be read by the datasets library and %s left out. The first is %r.",
-        "1 image" if len(missing) == 1 else f"{len(missing):,} images",
+        counted(len(missing), "image"),
         directory,
         "is" if len(missing) == 1 else "are",
         missing[0],

@@ -24,6 +24,7 @@ from unravelnet.data.repository import Labelled, looks_like_path, read_splits
 from unravelnet.data.targets import numbered_classes
 from unravelnet.errors import DataError, unknown_name
 from unravelnet.records.files import usable_path
+from unravelnet.wording import counted
 
 Split = Literal["train", "test"]
 
@@ -178,7 +179,8 @@ def _divided(stored: Labelled, *, name: str) -> dict[str, Labelled]:
     places = dict(zip(_SPLITS, divide(torch.tensor(stored.targets)), strict=True))
     if not all(map(len, places.values())):
         raise DataError(
-            f"{name} has one split with {len(stored.targets)} images, too few to hold out a quarter of every "
+            f"{name} has one split with {counted(len(stored.targets), 'image')}, too few to hold out "
+            "a quarter of every "
             "class for testing. Add images, or a split called test."
         )
     return {

@@ -18,6 +18,7 @@ from torch import Tensor
 from unravelnet.data.drawing import draw
 from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import DataError
+from unravelnet.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +84,14 @@ class TextData:
         n_own = length - len(before) - len(after)
         if n_own < 1:
             raise DataError(
-                f"A sequence of {length} tokens has no room for text: {len(before) + len(after)} of them are special "
+                f"A sequence of {counted(length, 'token')} has no room for text: "
+                f"{len(before) + len(after)} of them are special "
                 "tokens. Give a larger length."
             )
         if len(tokens) <= n_own:
             raise DataError(
-                f"{name} is {len(tokens):,} tokens long, too short for a sequence of {n_own} and the one that comes "
+                f"{name} is {counted(len(tokens), 'token')} long, too short for a sequence of {n_own} "
+                "and the one that comes "
                 "next. Give a longer text."
             )
         windows = tokens.to(torch.int64).unfold(0, n_own + 1, n_own)
@@ -109,7 +112,8 @@ class TextData:
 
     def __repr__(self) -> str:
         return (
-            f"TextData({self.name}: {len(self)} sequences of {self.length} tokens of {self.vocabulary_size})"
+            f"TextData({self.name}: {counted(len(self), 'sequence')} of {counted(self.length, 'token')} "
+            f"of {self.vocabulary_size})"
         )
 
     @property

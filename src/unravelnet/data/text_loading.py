@@ -19,6 +19,7 @@ from unravelnet.data.loading import Split, check_split
 from unravelnet.data.text_data import TextData
 from unravelnet.errors import DataError, first_line
 from unravelnet.records.files import usable_path
+from unravelnet.wording import counted
 
 BYTES = "bytes"
 """The name of the tokenizer that makes every byte of a text a token."""
@@ -56,7 +57,8 @@ def load_text(
     tokens = _bytes_of(chosen) if tokenizer is None else _tokens_of(chosen, Path(tokenizer))
     if len(tokens.ids) <= length:
         raise DataError(
-            f"The {split} split of {source.name} is {len(tokens.ids):,} tokens long, too short for a sequence of "
+            f"The {split} split of {source.name} is {counted(len(tokens.ids), 'token')} long, too "
+            "short for a sequence of "
             f"{length} and the token that comes next. Give a longer text: its last tenth is the test split."
         )
     data = TextData.of(

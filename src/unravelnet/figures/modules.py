@@ -15,6 +15,7 @@ from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -168,7 +169,7 @@ def figure_layer_responses(
     frame.caption(
         figure,
         f"{n_images_text(every)}; over all images, channels and places. Filled: measured after the normalisation "
-        f"that follows ({n_after} of {len(every)} layers); hollow: none follows, measured after the layer.",
+        f"that follows ({n_after} of {counted(len(every), 'layer')}); hollow: none follows, measured after the layer.",
     )
     return figure
 

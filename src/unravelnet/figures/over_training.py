@@ -20,6 +20,7 @@ from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_axis, with_interval
 from unravelnet.figures.rows import interval_text, n_images_text, ordered
 from unravelnet.papers import littwin
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -64,7 +65,7 @@ def figure_over_training(
         axes.legend(loc="upper left", fontsize=style.SMALL)
     frame.caption(
         figure,
-        f"{n_images_text(rows)} at each of {len(rows)} checkpoints of one training; bars: "
+        f"{n_images_text(rows)} at each of {counted(len(rows), 'checkpoint')} of one training; bars: "
         f"{interval_text(rows, 'decay')}. Epoch 0: before training.",
     )
     return figure
@@ -135,7 +136,8 @@ def figure_normalisation_scales(
     frame.legend_above(figure.axes[0])
     n_layers = rows["position"].nunique()
     frame.caption(
-        figure, f"{n_layers} layers, means over channels, of one training. Parameters, not measured on data."
+        figure,
+        f"{counted(n_layers, 'layer')}, means over channels, of one training. Parameters, not measured on data.",
     )
     return figure
 

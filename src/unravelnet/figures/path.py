@@ -24,6 +24,7 @@ from unravelnet.paths import (
     share_within,
     surviving_share,
 )
+from unravelnet.wording import counted
 
 _SMALLEST_SHARE = 1e-16
 
@@ -87,7 +88,7 @@ def figure_path_lengths(
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
     frame.caption(
         figure,
-        f"Exact: 2{style.superscript(n_modules)} paths of {n_modules} modules, Binomial({n_modules}, ½). "
+        f"Exact: 2{style.superscript(n_modules)} paths of {counted(n_modules, 'module')}, Binomial({n_modules}, ½). "
         f"Dark bars: lengths {low} to {high} hold {held} of the paths.",
     )
     return figure

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -128,7 +129,7 @@ def n_images_text(frame: pd.DataFrame) -> str:
     if numbers.empty:
         return "n not recorded"
     low, high = int(numbers.min()), int(numbers.max())
-    return f"n = {low:,} images" if low == high else f"n = {low:,} to {high:,} images"
+    return f"n = {counted(low, 'image')}" if low == high else f"n = {low:,} to {high:,} images"
 
 
 def interval_text(frame: pd.DataFrame, metric: str = "error_rate") -> str:

@@ -15,6 +15,7 @@ from unravelnet.figures import frame, style
 from unravelnet.figures.groups import TrainedGroup, trained_groups
 from unravelnet.figures.look import Look
 from unravelnet.figures.rows import interval_text, n_images_text
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -70,7 +71,7 @@ def figure_training(
     if panels[0][0] == "error_rate":
         style.show_share_as_percent(row[0])
     frame.legend_above(row[0])
-    epochs = ", ".join(f"{name}: {len(history)} epochs" for name, history in given.items())
+    epochs = ", ".join(f"{name}: {counted(len(history), 'epoch')}" for name, history in given.items())
     frame.caption(
         figure, f"Full lines: data not trained on; dotted: training data. {epochs}; one training each."
     )

@@ -27,6 +27,7 @@ from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.wrapping import inches
 from unravelnet.routes.route import Route, Step
+from unravelnet.wording import counted
 
 MAX_DRAWN_MODULES = 5
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -115,7 +116,7 @@ def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[Step]:
     steps = (Route.full(n_modules) if route is None else route).steps
     if len(steps) > MAX_DRAWN_MODULES:
         raise RouteError(
-            f"The unraveled view of {len(steps)} modules has 2^{len(steps)} paths, too many to draw; "
+            f"The unraveled view of {counted(len(steps), 'module')} has 2^{len(steps)} paths, too many to draw; "
             f"at most {MAX_DRAWN_MODULES} modules can be shown. figure_path_lengths shows how long they are."
         )
     beyond = [step.module for step in steps if step.module >= n_modules]

@@ -35,6 +35,7 @@ from unravelnet.network import (
     in_evaluation_mode,
 )
 from unravelnet.routes.route import Mode, Route
+from unravelnet.wording import counted
 
 STREAM = ""
 """The name of the stream among the live values; held values have names of their own."""
@@ -290,7 +291,8 @@ class Recording:
         losses = loss(self.net.leave(state), targets)
         if losses.shape != (self.n_images,):
             raise EvaluationError(
-                f"The loss has the shape {tuple(losses.shape)} for {self.n_images} images; expected one value an "
+                f"The loss has the shape {tuple(losses.shape)} for {counted(self.n_images, 'image')}; "
+                "expected one value an "
                 'image. Reduce it over everything but the first dimension, as with reduction="none" and a mean.'
             )
         if not losses.isfinite().all():

@@ -35,6 +35,7 @@ from unravelnet.precision import Precision, PrecisionChoice, check_precision
 from unravelnet.records.record import Row, Table
 from unravelnet.routes.route import Route, as_routes
 from unravelnet.routes.sampler import Exactly, RouteSampler, parse_route_sampler
+from unravelnet.wording import counted
 
 Members = Literal["routes", "networks"]
 
@@ -200,7 +201,8 @@ def _n_kept(n_modules: int, n_always: int, keep: float) -> int:
     n_free = n_modules - n_always
     if not 0 <= keep < 1 or not n_free:
         raise EvaluationError(
-            f"Routes that keep the share {keep} of {n_free} modules that can be deleted are no ensemble. Give a "
+            f"Routes that keep the share {keep} of {counted(n_free, 'module')} that can be deleted "
+            "are no ensemble. Give a "
             "network with such modules, and a share of at least 0 and below 1."
         )
     return n_always + min(round(keep * n_free), n_free - 1)
@@ -240,7 +242,8 @@ def _check_memory(n_members: int, values_NC: Tensor) -> None:
     if n_bytes > _MAX_BYTES:
         n, n_classes = values_NC.shape
         raise EvaluationError(
-            f"The probabilities of {n_members} routes for {n} predictions of a batch and {n_classes} classes need "
+            f"The probabilities of {counted(n_members, 'route')} for {counted(n, 'prediction')} of a "
+            f"batch and {counted(n_classes, 'class')} need "
             f"{n_bytes / 2**30:.1f} GiB, more than the {_MAX_BYTES / 2**30:.0f} that they may. Give a smaller "
             "batch_size, fewer routes or shorter sequences."
         )
@@ -251,7 +254,7 @@ def _joined(probabilities: Sequence[Tensor], benches: Sequence[Bench]) -> Tensor
     for bench, values_ENC in zip(benches, probabilities, strict=True):
         if values_ENC.shape != probabilities[0].shape:
             raise EvaluationError(
-                f"{bench.net.name or 'one network'} tells {values_ENC.shape[2]} classes apart and "
+                f"{bench.net.name or 'one network'} tells {counted(values_ENC.shape[2], 'class')} apart and "
                 f"{benches[0].net.name or 'the first'} {probabilities[0].shape[2]}: their predictions cannot be "
                 "averaged. Give networks for the same classes."
             )
@@ -270,7 +273,8 @@ class _Ensembles:
         if not fitting or repeats < 1:
             given = ", ".join(map(str, sizes[:8])) or "not given"
             raise EvaluationError(
-                f"Ensembles cannot be made of {n_members} members in sizes {given} with {repeats} repeats. Give "
+                f"Ensembles cannot be made of {counted(n_members, 'member')} in sizes {given} with "
+                f"{counted(repeats, 'repeat')}. Give "
                 "sizes from 1 to the number of members, and repeats=1 or more."
             )
         self.n_members = n_members

@@ -33,6 +33,7 @@ from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.records.record import ResultsStore, Row, Table
 from unravelnet.routes.route import Route, as_route, as_routes
 from unravelnet.studies import Trial
+from unravelnet.wording import counted
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _log = logging.getLogger(__name__)
@@ -290,7 +291,7 @@ class _Sweep:
             not_finite[route] = (~outputs.logits_NC.isfinite()).any(dim=1).sum()
             if route == self.intact and not_finite[route]:
                 raise EvaluationError(
-                    f"The intact network gives {int(not_finite[route])} outputs that are not finite (NaN or "
+                    f"The intact network gives {counted(int(not_finite[route]), 'not finite output')} (NaN or "
                     f"infinite) in one batch: nothing can be compared with it. {_cause_of_infinity(inputs)}"
                 )
             values[route] = values_of(self.metrics, outputs)

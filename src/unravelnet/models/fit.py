@@ -11,6 +11,7 @@ from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CaptureError, DataError, first_line
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
 from unravelnet.network.output import Output, OutputName, tensors_of
+from unravelnet.wording import counted
 
 # What networks raise on inputs that they were not made for.
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)
@@ -81,7 +82,8 @@ def _check_has_classes(net: UnraveledNetwork, images: ImageData, output: OutputN
     n_outputs = Output.of(output).chosen_from(net.outputs, net.name).n_classes(net.outputs)
     if n_outputs != images.n_classes:
         raise DataError(
-            f"{net.name} has {n_outputs} outputs and {images.name} has {images.n_classes} classes, so its "
+            f"{net.name} has {counted(n_outputs, 'output')} and {images.name} has "
+            f"{counted(images.n_classes, 'class')}, so its "
             "predictions cannot be right or wrong. Give data with the classes that the network was trained for, or "
             "measure what needs no targets: agreement, kl_divergence, cosine, squared_error; the gradient of the "
             "squared_norm."
@@ -102,7 +104,7 @@ def _check_takes_text(net: UnraveledNetwork, text: TextData) -> None:
                 "that belongs to this one."
             ) from error
         raise DataError(
-            f"{net.name} does not take the text {text.name} as sequences of {text.length} tokens "
+            f"{net.name} does not take the text {text.name} as sequences of {counted(text.length, 'token')} "
             f"({first_line(error)}). Give images, such as digits, or a language model: hf:NAME-OR-DIR."
         ) from error
 

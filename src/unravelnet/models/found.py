@@ -22,6 +22,7 @@ from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.errors import DataError, ModelError, UnknownNameError, UnravelError
 from unravelnet.lending import lent_streams
 from unravelnet.network import Inputs, Shape
+from unravelnet.wording import counted
 
 _log = logging.getLogger("unravelnet.models")
 _STDOUT, _STDERR = 1, 2
@@ -166,9 +167,13 @@ def say_random(name: str) -> str:
 def say_missing(name: str, missing: Sequence[str]) -> str:
     """Note that a model lacks stored values of some tensors, and return the name that says so in every table."""
     _log.info(
-        "%s: %d tensors were missing and keep their random values: %s.", name, len(missing), listed(missing)
+        "%s: %s missing and %s: %s.",
+        name,
+        f"{counted(len(missing), 'tensor')} {'was' if len(missing) == 1 else 'were'}",
+        "keeps its random values" if len(missing) == 1 else "keep their random values",
+        listed(missing),
     )
-    return f"{name} ({len(missing)} tensors missing)"
+    return f"{name} ({counted(len(missing), 'tensor')} missing)"
 
 
 def say_unknown(place: str, unknown: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from unravelnet.data import ImageData, TextData
 from unravelnet.errors import CheckpointError, ModelError
 from unravelnet.models.found import Example, Found, failure_on, listed, reason_of
 from unravelnet.network import first_tensor, shape_text
+from unravelnet.wording import counted
 
 
 def check_kind(found: Found) -> None:
@@ -87,7 +88,10 @@ def _mending(model: nn.Module, data: ImageData | TextData | None) -> str:
             "ones."
         )
     if isinstance(data, TextData):
-        return f"Give data that it was made for; {data.name} is a text, in sequences of {data.length} tokens."
+        return (
+            f"Give data that it was made for; {data.name} is a text, in sequences of "
+            f"{counted(data.length, 'token')}."
+        )
     if data is not None:
         return (
             f"Give data that it was made for; the images of {data.name} are {shape_text(data.image_shape)}."

@@ -21,6 +21,7 @@ from unravelnet.network.module import ResidualModule, ResidualModules, Segment, 
 from unravelnet.network.output import tensors_of
 from unravelnet.network.position import Position, module_at
 from unravelnet.routes.route import Route, Step, as_route
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,8 +232,8 @@ class UnraveledNetwork(nn.Module):
         is_usual = {"inner": not table["inner"].any(), "junction": (table["junction"] == "add").all()}
         table = table.drop(columns=[column for column, usual in is_usual.items() if usual])
         modules, chains = (
-            _counted(len(table), "residual module"),
-            _counted(len(self.transitions) + 1, "chain"),
+            counted(len(table), "residual module"),
+            counted(len(self.transitions) + 1, "chain"),
         )
         title = f"{self.name or 'network'}: {modules} in {chains}"
         lines = [title, table.to_string(index=False)]
@@ -283,7 +284,3 @@ def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
 def _forms(values: Any) -> dict[str, Tensor]:
     """List tensors by name, with shape and type and without values."""
     return {name: tensor.to("meta") for name, tensor in tensors_of(values).items()}
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -25,6 +25,7 @@ from unravelnet.records import store_file, table_file, table_view
 from unravelnet.records.files import reason, replacing, usable_path
 from unravelnet.records.table_file import Row, Value, fits_int64
 from unravelnet.routes.route import Route
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,9 @@ class Table:
         try:
             return self.rows[key]
         except IndexError:  # what ends a loop over positions, so the class stays
-            raise IndexError(f"There is no row {key}: the table has {len(self)} rows, from 0.") from None
+            raise IndexError(
+                f"There is no row {key}: the table has {counted(len(self), 'row')}, from 0."
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Table):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from unravelnet.errors import StoreError, first_line
+from unravelnet.wording import counted
 
 Value = str | int | float | bool | None
 Row = dict[str, Any]
@@ -157,7 +158,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
     for number, cells in enumerate(lines, start=1):
         if len(cells) != len(header):
             raise StoreError(
-                f"Row {number} of {path} has {len(cells)} cells, and its header {len(header)}. The file may "
+                f"Row {number} of {path} has {counted(len(cells), 'cell')}, and its header {len(header)}. The file may "
                 "have been cut off; write it again."
             )
     columns = {name: _values(name, [cells[i] for cells in lines]) for i, name in enumerate(header)}

@@ -19,8 +19,9 @@ from unravelnet.reporting.gradient_chapters import gradient_chapters
 from unravelnet.reporting.gradient_findings import WHICH_IMAGES, contributions_of, how_gradients
 from unravelnet.reporting.lesion_rows import errors_of
 from unravelnet.reporting.path_chapters import path_lengths, path_survival, unraveled
-from unravelnet.reporting.sentences import counted, listed, percent, percent_with_interval
+from unravelnet.reporting.sentences import listed, percent, percent_with_interval
 from unravelnet.reporting.training_chapter import training_chapters
+from unravelnet.wording import counted
 
 _KIND_OF_ROLE = {
     "resnet": "residual",
@@ -333,7 +334,9 @@ def _how_good(network: StudiedNetwork) -> str:
     trained = "" if network.epochs is None else f" after {counted(network.epochs, 'epoch')}"
     chance = chance_error(network.n_classes)
     guessing = (
-        "" if chance is None else f"; guessing among {network.n_classes} classes errs in {percent(chance)}"
+        ""
+        if chance is None or network.n_classes is None
+        else f"; guessing among {counted(network.n_classes, 'class')} errs in {percent(chance)}"
     )
     return f"{network.title}: error {_intact_error(network)}{trained}{guessing}."
 

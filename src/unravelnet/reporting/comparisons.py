@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from unravelnet.mathematics.intervals import Interval, joined_interval, mean_interval, rate_interval
-from unravelnet.reporting.sentences import counted
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

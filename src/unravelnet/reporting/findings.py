@@ -10,13 +10,13 @@ import pandas as pd
 from unravelnet.escaping import shortened
 from unravelnet.figures.rows import Measured, chance_error, interval_text, measured, n_images_text
 from unravelnet.reporting.sentences import (
-    counted,
     listed,
     percent,
     percent_with_interval,
     points,
     points_with_interval,
 )
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -63,7 +63,7 @@ def on_plain_deletions(network: StudiedNetwork, table: Table) -> list[str]:
     left_out = network.n_modules - len(errors)
     if left_out > 0:
         sentences.append(
-            f"{left_out} of its {network.n_modules} layers cannot be deleted, since the next one would not "
+            f"{left_out} of its {counted(network.n_modules, 'layer')} cannot be deleted, since the next one would not "
             "fit."
         )
     return sentences
@@ -142,7 +142,7 @@ def on_removed_skips(network: StudiedNetwork, skips: Table, branches: Table) -> 
         f"by at most {points(worst['value_skip'])} (module {int(worst['module'])}); deleting its branch by "
         f"{points(pairs['value_branch'].median())} in the median and at most "
         f"{points(pairs['value_branch'].max())}.",
-        f"At {more.sum()} of {len(pairs)} modules the skip surely costs more than the branch, at "
+        f"At {more.sum()} of {counted(len(pairs), 'module')} the skip surely costs more than the branch, at "
         f"{less.sum()} surely less; either leaves half of the paths.",
     ]
 

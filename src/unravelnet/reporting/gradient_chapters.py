@@ -24,6 +24,7 @@ from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.gradient_findings import EXACT, RMS, SAMPLED
 from unravelnet.reporting.path_chapters import shown_lengths
 from unravelnet.reporting.sentences import percent
+from unravelnet.wording import counted
 
 
 def gradient_chapters(run: Run) -> list[Chapter]:
@@ -270,9 +271,9 @@ def _survival(network: StudiedNetwork, fit: Decay) -> ShownTable:
     of_lengths = (f"of length {length}" for length in lengths)
     header = ("Deleted", "Paths left", *of_lengths, "Gradient left", "by the fitted decay")
     caption = (
-        f"{network.title}: what deleting d of {n_modules} modules leaves, of the paths (exact) and of the gradient, "
-        "number of paths × their mean norm: as measured length by length, and (1 + r)^−d, which is what a decay by "
-        "the same factor with every module would leave, with the interval of r."
+        f"{network.title}: what deleting d of {counted(n_modules, 'module')} leaves, of the paths (exact) and of "
+        "the gradient, number of paths × their mean norm: as measured length by length, and (1 + r)^−d, which is what "
+        "a decay by the same factor with every module would leave, with the interval of r."
     )
     return ShownTable(caption, header, rows)
 

@@ -30,7 +30,6 @@ from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.comparisons import newcombe_interval
 from unravelnet.reporting.gradient_findings import EXACT, SAMPLED, decay_with_interval, range_text
 from unravelnet.reporting.sentences import (
-    counted,
     number,
     number_with_interval,
     percent,
@@ -39,6 +38,7 @@ from unravelnet.reporting.sentences import (
     threshold,
 )
 from unravelnet.reporting.verdicts import EQUAL, Verdict, of_all_or_some, rank_correlation
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -78,7 +78,7 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
         f"{counted(n_lengths, 'length')}, {_sample(rows)}."
     )
     if n_lengths < _LEAST_LENGTHS:
-        why = f"A line through {n_lengths} lengths says little; {_LEAST_LENGTHS} are needed."
+        why = f"A line through {counted(n_lengths, 'length')} says little; {_LEAST_LENGTHS} are needed."
         return Claim(text, paper, found, "not decided", why, _GRADIENT)
     verdict, why = _of_fit(fit.r_squared, falls=fit.high < 1, grows=fit.low > 1)
     return Claim(text, paper, found, verdict, why, _GRADIENT)
@@ -168,7 +168,7 @@ def claim_over_deepened(table: Table | None, *, network: str = "the residual net
     first = rows.loc[rows["n_after"].idxmax()]
     depth, behind = int(first["effective_depth"]), int(first["n_after"])
     found = (
-        f"Paths through at most {depth} of the {behind} modules behind module {int(first['module'])} carry "
+        f"Paths through at most {depth} of the {counted(behind, 'module')} behind module {int(first['module'])} carry "
         f"{100 * first['share']:g} % of its gradient; "
         f"{int(rows['is_deeper'].sum())} of {counted(len(rows), 'module')} have more behind them than their effective "
         f"depth; {n_images_text(rows)}."
@@ -239,7 +239,9 @@ def _routes_text(rows: pd.DataFrame) -> str:
     if not routes:
         return n_images_text(rows)
     kind, _, count = routes.partition(":")
-    members = f"members of {count} modules each" if kind == "exactly" else f"members drawn as {routes}"
+    members = f"members drawn as {routes}"
+    if kind == "exactly" and count.isdecimal():
+        members = f"members of {counted(int(count), 'module')} each"
     return f"{members}, {n_images_text(rows)}"
 
 
@@ -278,7 +280,7 @@ def _text_on_lengths(measure: str, n_modules: int, network: str) -> str:
     held = percent(share_within(veit.N_MODULES.count, low, high))
     return (
         f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from paths of "
-        f"{low} to {high} of {n_modules} modules, {held} of all paths. (In kind: {short}.)"
+        f"{low} to {high} of {counted(n_modules, 'module')}, {held} of all paths. (In kind: {short}.)"
     )
 
 
@@ -332,7 +334,7 @@ def _of_depth(depth: int, behind: int) -> tuple[Verdict, str]:
     if depth < behind:
         why = f"{depth} is less than {behind}, which hardly any network misses, but not less than half of it."
         return "agrees in kind", why
-    return "does not agree", f"All {behind} modules behind are needed."
+    return "does not agree", f"All {counted(behind, 'module')} behind are needed."
 
 
 def _of_distance(difference: pd.Series) -> tuple[Verdict, str]:

@@ -25,13 +25,13 @@ from unravelnet.figures.spectrum import (
 )
 from unravelnet.mathematics.decay import Decay
 from unravelnet.reporting.sentences import (
-    counted,
     listed,
     number,
     number_with_interval,
     percent,
     percent_with_interval,
 )
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -166,7 +166,7 @@ def on_module_measures(network: StudiedNetwork, table: Table) -> list[str]:
         downhill = int((cosines["branch_gradient_cosine_high"] < 0).sum())
         uphill = int((cosines["branch_gradient_cosine_low"] > 0).sum())
         sentences.append(
-            f"{network.title}: {downhill} of {counted(len(cosines), 'branch', plural='branches')} surely go downhill "
+            f"{network.title}: {downhill} of {counted(len(cosines), 'branch')} surely go downhill "
             f"in the loss, {uphill} surely uphill."
         )
     gains = rows.loc[rows["gradient_gain"] > 0, "gradient_gain"]

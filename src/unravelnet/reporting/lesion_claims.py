@@ -17,7 +17,6 @@ from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little, rises_of
 from unravelnet.reporting.protocol import compared
 from unravelnet.reporting.sentences import (
-    counted,
     listed,
     percent,
     percent_with_interval,
@@ -38,6 +37,7 @@ from unravelnet.reporting.verdicts import (
     of_error,
     of_lower,
 )
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table

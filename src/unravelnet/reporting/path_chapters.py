@@ -9,8 +9,9 @@ from unravelnet.papers import veit
 from unravelnet.paths import effective_lengths, path_counts, share_within, surviving_share
 from unravelnet.reporting.chapter import Chapter
 from unravelnet.reporting.contents import Run
-from unravelnet.reporting.sentences import counted, percent
+from unravelnet.reporting.sentences import percent
 from unravelnet.routes.route import Route
+from unravelnet.wording import counted
 
 _DRAWN_MODULES = 3
 
@@ -46,10 +47,10 @@ def unraveled(run: Run, n_modules: int) -> Chapter:
         alt="As before; the second branch and the four paths through it are grey.",
     )
     chapter.findings += [
-        f"{network.title}: {network.n_modules} modules, so {2**network.n_modules:,} paths; deleting one "
+        f"{network.title}: {counted(network.n_modules, 'module')}, so {2**network.n_modules:,} paths; deleting one "
         f"leaves {2 ** (network.n_modules - 1):,}."
         if network.n_modules <= 64
-        else f"{network.title}: {network.n_modules} modules, so 2^{network.n_modules} paths."
+        else f"{network.title}: {counted(network.n_modules, 'module')}, so 2^{network.n_modules} paths."
         for network in run.of_role("resnet", "stochastic-depth", "effective-paths")
     ]
     plain = [

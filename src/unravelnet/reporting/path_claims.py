@@ -11,12 +11,14 @@ from unravelnet.paths import effective_lengths, path_counts, share_within, survi
 from unravelnet.reporting.claims import Claim
 from unravelnet.reporting.sentences import percent
 from unravelnet.reporting.verdicts import Verdict
+from unravelnet.wording import counted
 
 
 def claim_path_lengths(n_modules: int) -> Claim:
     """Judge: most paths are of medium length (Fig. 6a). Exact, so never undecided."""
     low, high = (round(length / veit.N_MODULES.count * n_modules) for length in veit.USUAL_LENGTHS)
-    text = f"More than {veit.USUAL_SHARE.text} of the paths enter {low} to {high} of the {n_modules} modules."
+    modules = counted(n_modules, "module")
+    text = f"More than {veit.USUAL_SHARE.text} of the paths enter {low} to {high} of the {modules}."
     paper = veit.PATH_LENGTHS.said
     share, shortest = share_within(n_modules, low, high), effective_lengths(path_counts(n_modules))
     found = (

@@ -17,7 +17,6 @@ from unravelnet.papers import veit
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little
 from unravelnet.reporting.sentences import (
-    counted,
     listed,
     percent,
     percent_with_interval,
@@ -34,6 +33,7 @@ from unravelnet.reporting.verdicts import (
     too_little,
 )
 from unravelnet.routes.route import Route
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -99,7 +99,8 @@ def claim_many_left(
     target = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
     which = ", none of them down-sampling," if keeps_shape else ""
     text = (
-        f"After deleting {target} of {n_modules} modules at random{which} {network} has lost less than a third of "
+        f"After deleting {target} of {counted(n_modules, 'module')} at random{which} {network} has "
+        "lost less than a third of "
         "what it learnt, in the median over draws. (In kind: less than half.)"
     )
     paper = veit.MANY_LEFT.said

@@ -91,15 +91,6 @@ def number_with_interval(row: pd.Series) -> str:
     return f"{number(row['value'])}{ends}"
 
 
-def counted(number: int, noun: str, *, plural: str | None = None) -> str:
-    """Write a number with its noun.
-
-    >>> counted(1, "module"), counted(2000, "image")
-    ('1 module', '2,000 images')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def listed(items: Sequence[object], *, last: str = "and") -> str:
     """Write a list.
 

@@ -13,8 +13,9 @@ from unravelnet.figures.rows import n_images_text
 from unravelnet.figures.spectrum import Spectrum
 from unravelnet.reporting.claims import Claim, not_measured
 from unravelnet.reporting.lesion_rows import errors_of, learnt_too_little, rises_of
-from unravelnet.reporting.sentences import counted, percent, points, threshold
+from unravelnet.reporting.sentences import percent, points, threshold
 from unravelnet.reporting.verdicts import MOST, NOTICEABLE, by_share
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -80,7 +81,8 @@ def on_surges(
     if pairs is None or not _surges(pairs).any() or learnt_too_little(branches, n_classes):
         return ""
     first = (
-        f"{network}: at {_surges(pairs).sum()} of {len(pairs)} modules the error surges without the skip. Removing a "
+        f"{network}: at {_surges(pairs).sum()} of {counted(len(pairs), 'module')} the error surges "
+        "without the skip. Removing a "
         f"skip and deleting its branch leave equally many paths, 2^{n_modules - 1} of 2^{n_modules}, yet not the same "
         "error: paths do not count alike, and the reading as an ensemble has to say which of them do."
     )

@@ -9,7 +9,8 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import measured, ordered
 from unravelnet.papers import he
 from unravelnet.reporting.lesion_rows import rises_of
-from unravelnet.reporting.sentences import counted, listed, number, percent, points
+from unravelnet.reporting.sentences import listed, number, percent, points
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.reporting.contents import Run, StudiedNetwork
@@ -82,7 +83,7 @@ def _on_many_modules(network: StudiedNetwork) -> list[str]:
     if ten.empty:
         return []
     return [
-        f"Ten random deletions leave an error of {percent(ten.median())} in the median of {len(ten)} draws."
+        f"Ten random deletions leave an error of {percent(ten.median())} in the median of {counted(len(ten), 'draw')}."
     ]
 
 

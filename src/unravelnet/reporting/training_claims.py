@@ -24,7 +24,6 @@ from unravelnet.reporting.comparisons import (
 )
 from unravelnet.reporting.protocol import compared, is_as_long
 from unravelnet.reporting.sentences import (
-    counted,
     fine_percent,
     listed,
     number,
@@ -40,6 +39,7 @@ from unravelnet.reporting.verdicts import (
     of_equal_errors,
     of_lower,
 )
+from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -67,9 +67,9 @@ def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup 
         text = _text_on_equality("a residual network", "a part of its modules")
         return not_measured(text, paper, _TABLE, CHAPTER)
     if effective.n_modules != veit.N_MODULES.count:
-        paper = f"Not measured at {effective.n_modules} modules. {paper}"
+        paper = f"Not measured at {counted(effective.n_modules, 'module')}. {paper}"
     count = effective.routes.removeprefix(EFFECTIVE_PATHS)
-    text = _text_on_equality(full.network, f"exactly {count} of its {effective.n_modules} modules")
+    text = _text_on_equality(full.network, f"exactly {count} of its {counted(effective.n_modules, 'module')}")
     ways = {way: rows for way in _WAYS if len(rows := effective.at_test_time(way))}
     if not ways:
         return not_measured(text, paper, _TABLE, CHAPTER)

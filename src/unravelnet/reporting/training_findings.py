@@ -12,12 +12,12 @@ from unravelnet.papers import he, veit
 from unravelnet.reporting.chapter import ShownTable
 from unravelnet.reporting.comparisons import difference_of_trainings, mean_interval_of
 from unravelnet.reporting.sentences import (
-    counted,
     fine_percent,
     listed,
     number,
     points_with_interval,
 )
+from unravelnet.wording import counted
 
 _HEADER = (
     "Network",

@@ -19,11 +19,12 @@ from unravelnet.reporting.path_claims import (
     claim_path_survival,
 )
 from unravelnet.reporting.protocol import compared, is_as_long
-from unravelnet.reporting.sentences import counted, fine_percent, listed
+from unravelnet.reporting.sentences import fine_percent, listed
 from unravelnet.reporting.skip_claims import claim_remove_skip
 from unravelnet.reporting.training_chapter import RESPONSES, compared_with, groups_of
 from unravelnet.reporting.training_claims import COMPARED_DEPTHS, PLAIN, RESIDUAL
 from unravelnet.reporting.verdicts import VERDICTS
+from unravelnet.wording import counted
 
 # Of networks that `reproduce` has not.
 _OF_OTHER_NETWORKS = (

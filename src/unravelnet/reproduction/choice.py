@@ -11,6 +11,7 @@ from unravelnet.data import ImageData
 from unravelnet.errors import StoreError
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, SMALL_NETWORKS, NetworkPlan
 from unravelnet.reproduction.settings import found_settings, is_small
+from unravelnet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def choose_networks(directory: Path, test_data: ImageData, *, epochs: int | None
         return Choice(networks, (f"Goes on with the {kind} in {directory}.",))
     trained = SMALL_NETWORKS if is_small(test_data) else NETWORKS
     if epochs is not None:
-        return Choice(trained, (f"Networks are trained for {epochs} epochs each.",))
+        return Choice(trained, (f"Networks are trained for {counted(epochs, 'epoch')} each.",))
     there = set(zoo.pretrained_for(test_data.fingerprint()))
     shipped = tuple(network for network in SHIPPED_NETWORKS if network.pretrained in there)
     if not shipped:

@@ -26,6 +26,7 @@ from unravelnet.records.provenance import collect, read_run, write_run
 from unravelnet.reproduction.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
 from unravelnet.studies import Trial
 from unravelnet.training_plan import TrainingPlan
+from unravelnet.wording import counted
 
 _RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
 # Epochs after which the weights are kept, beside the last: early in a training most changes.
@@ -170,7 +171,8 @@ def settle(
     _check_same(directory, found, settings)
     if settings.epochs is not None and not is_trained:
         raise TrainingError(
-            f"{settings.epochs} epochs of training were asked for, and no network is trained: all are shipped. Leave "
+            f"Training for {counted(settings.epochs, 'epoch')} was asked for, and no network is "
+            "trained: all are shipped. Leave "
             "the epochs out, or give networks that are to be trained."
         )
     return settings

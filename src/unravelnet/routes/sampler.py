@@ -21,6 +21,7 @@ import numpy as np
 
 from unravelnet.errors import TrainingError, unknown_name
 from unravelnet.routes.route import Route
+from unravelnet.wording import counted
 
 _KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform")
 _N = TypeVar("_N", int, float)
@@ -128,7 +129,7 @@ class Exactly(RouteSampler):
     def __post_init__(self) -> None:
         if self.n_kept < 0:
             raise TrainingError(
-                f"A route cannot keep {self.n_kept} modules; give 0 or more, such as exactly:23."
+                f"A route cannot keep {counted(self.n_kept, 'module')}; give 0 or more, such as exactly:23."
             )
 
     def __str__(self) -> str:
@@ -151,7 +152,7 @@ class Exactly(RouteSampler):
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
         if not len(set(always)) <= self.n_kept <= n_modules:
             raise TrainingError(
-                f"Routes with exactly {self.n_kept} modules do not exist here: the network has {n_modules} "
+                f"Routes with exactly {counted(self.n_kept, 'module')} do not exist here: the network has {n_modules} "
                 f"residual modules, of which {len(set(always))} cannot be skipped. "
                 f"Give a number from {len(set(always))} to {n_modules}."
             )

@@ -14,6 +14,7 @@ from unravelnet.data.targets import class_targets
 from unravelnet.errors import DataError, TrainingError
 from unravelnet.network import Inputs
 from unravelnet.training_plan import TrainingPlan
+from unravelnet.wording import counted
 
 
 class TrainingData:
@@ -94,7 +95,8 @@ class TrainingData:
         images = self.images
         if images is not None and images.n_classes > n_outputs:
             raise TrainingError(
-                f"{network} gives {n_outputs} outputs, but {images.name} has {images.n_classes} classes. "
+                f"{network} gives {counted(n_outputs, 'output')}, but {images.name} has "
+                f"{counted(images.n_classes, 'class')}. "
                 f"Make it with n_classes={images.n_classes}."
             )
         if isinstance(self.source, TensorSource):

@@ -287,6 +287,11 @@ class _Training:
             )
         # Of captured networks it is not known whether they look at values while they run, which no graph can.
         if not fits or self.plan.replayed is False or not (self.plan.replayed or recipe_or_none(self.net)):
+            if self.plan.fused and self.device.type == "cuda":
+                raise TrainingError(
+                    "The training setting fused is True, and on CUDA only modules that are replayed are compiled. "
+                    "Set replayed to True too, or leave fused out."
+                )
             return None
         return Replay(
             self.net,
