@@ -151,6 +151,22 @@ def test_routes_of_all_kinds_are_what_is_written_out_by_hand(chosen: list[Route]
             assert torch.equal(together[route], NET(X, route)), route
 
 
+@pytest.mark.parametrize(
+    ("skip", "junction", "n_out"), [(None, Add(), 3), (nn.Identity(), Add(), 3), (nn.Identity(), Gate(), 6)]
+)
+def test_an_inplace_after_leaves_the_branch_to_other_routes(
+    skip: nn.Module | None, junction: AbstractJunction, n_out: int
+) -> None:
+    torch.manual_seed(0)
+    after = nn.LeakyReLU(0.5, inplace=True)
+    module = ResidualModule(nn.Linear(3, n_out), skip, after, junction=junction)
+    net = UnraveledNetwork(nn.Identity(), [module], nn.Identity(), example=torch.zeros(1, 3))
+    x, chosen = torch.randn(4, 3), [Route.parse(text) for text in ("0", "0b", "0s")]
+    with torch.no_grad():
+        for route, output in list(walk(net, chosen, x)):
+            assert torch.equal(output, net(x, route)), route
+
+
 def test_a_module_is_what_its_parts_say() -> None:
     x = NET.stem(X)
     for module in NET.residual_modules:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import unravelnet as un
 from tests.gradient.networks import eight_modules, linear_network
+from tests.joined import joined_network
 from unravelnet import module_measures
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError
 from unravelnet.network import State
@@ -233,3 +234,28 @@ def test_the_network_is_left_as_it_was_after_an_error():
     assert [m.training for m in net.residual_modules] == [True, False, True, True]
     assert [m.branch.weight.requires_grad for m in net.residual_modules] == [True, True, False, True]
     assert not any(isinstance(m, nn.Module) and m._forward_hooks for m in net.modules())
+
+
+def test_every_junction_is_measured_by_what_the_branch_changes():
+    net, x, targets = joined_network(), torch.randn(5, 3).double(), torch.tensor([0, 1, 2, 0, 1])
+    table = module_measures(net, (x, targets))
+    stream = net.stem(x)
+    for module, row in zip(net.residual_modules, table, strict=True):
+        entered = stream.detach().requires_grad_()
+        skip, branch = module.take_skip(entered), module.take_branch(entered)
+        alone = module.junction(skip, None)
+        joined = module.junction(skip, branch).detach().requires_grad_()
+        change = joined - alone
+        stream = y = module.after(joined)
+        for later in list(net.residual_modules)[module.index + 1 :]:
+            y = later(y)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(net.head(y), targets, reduction="sum"), joined)
+        (through,) = torch.autograd.grad(module.junction(skip.detach(), branch), entered, gradient)
+        expected = {
+            "branch_to_stream": change.norm(dim=1) / alone.norm(dim=1),
+            "branch_stream_cosine": F.cosine_similarity(change, alone),
+            "branch_gradient_cosine": F.cosine_similarity(change, gradient),
+            "gradient_gain": through.norm(dim=1) / gradient.norm(dim=1),
+        }
+        for name, values in expected.items():
+            assert row[name] == pytest.approx(values.mean().item(), abs=1e-9), (module.index, name)
