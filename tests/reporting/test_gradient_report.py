@@ -91,7 +91,8 @@ def test_sentences_come_from_the_numbers(page):
 
 def test_surviving_gradient_stands_beside_surviving_paths(page):
     # paper_facts: (1 + r)^-d is 10.7 % for r = 0.25 and d = 10; 34 % of length 5, 8 % of 11 and 1.5 % of 17 are left.
-    assert "10 0.098 % 34.3 % 8.0 % 1.5 % 0.035 % 10.7 % (10.7 % to 10.7 %)" in page.text
+    # The decay that was put in is exact, so that what was measured is what the fit says.
+    assert "10 0.098 % 34.3 % 8.0 % 1.5 % 0.035 % 10.7 % 10.7 % (10.7 % to 10.7 %)" in page.text
 
 
 def test_how_it_was_measured_is_said(page):
