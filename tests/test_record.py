@@ -166,6 +166,13 @@ def test_names_in_a_table_are_no_html_in_notebooks(payload):
     assert page.text.count(payload) == 2
 
 
+def test_notebooks_show_title_and_unit_below_the_names_that_code_takes():
+    page = Table([{"error_rate": 0.25, "loss": 1.0, "own": 1}])._repr_html_()
+    assert "<th>error_rate<br><small>Error (share)</small></th>" in page
+    assert "<th>loss<br><small>Cross-entropy loss (nats)</small></th>" in page
+    assert "<th>own</th>" in page
+
+
 def test_what_cannot_be_told_apart_by_its_hash_is_shown():
     assert "[1, 2]" in repr(Table([{"a": [1, 2]}, {"a": {"b": 3}}]))
 

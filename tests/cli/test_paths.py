@@ -14,6 +14,7 @@ import pytest
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import zoo
 from unravelnet._extras import require
+from unravelnet.columns import find
 from unravelnet.data import load
 from unravelnet.gradient import path_gradients
 from unravelnet.records.record import load_table
@@ -137,10 +138,15 @@ def test_a_known_decay_is_found_and_all_that_follows_from_it(call, linear):
 def test_sentences_say_what_is_known_of_the_network(call, linear):
     ran = call("paths", linear, "--data", "digits", "--limit", 20)
     assert ran.status == 0, ran.err
-    heading, columns, *lines = ran.out.splitlines()
+    heading, *lines = ran.out.splitlines()
     assert heading.startswith("path_gradients_exact of linear.py:Linear on digits: n = 20 images")
     assert "gradient of the cross_entropy of each image at the output of the stem" in heading
-    assert columns.split()[:3] == ["length", "path_count", "length_gradient_norm"]
+    # Headings take several lines, each as wide as the cells below.
+    first = next(place for place, line in enumerate(lines) if line.split()[0] == "0")
+    words = " ".join(lines[:first]).split()
+    lines = lines[first:]
+    for name in ("length", "path_count", "length_gradient_norm", "share", "length_share"):
+        assert set(find(name, ["path_gradient_norm"]).title.split()) <= set(words)
     # What carries nothing is not shown, and it is said.
     total = sum(contributions())
     n_shown = sum(weight / total >= 1e-4 for weight in contributions())

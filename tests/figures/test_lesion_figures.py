@@ -59,7 +59,7 @@ def test_delete_each_draws_several_networks_with_their_baselines_and_chance():
     (axes,) = figure.axes
     assert points(axes, "VGG") == (list(range(14)), [0.9] * 14)
     assert level_lines(axes) == [0.06, 0.08, 0.9]
-    assert axes.get_xlabel() == "Index of the deleted module"
+    assert axes.get_xlabel() == "Module (index)"
     assert axes.get_ylabel() == "Error (%)"
     assert "n = 10,000 images" in caption_of(figure)
     assert "95 % Wilson intervals" in caption_of(figure)

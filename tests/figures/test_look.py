@@ -117,7 +117,7 @@ def test_colours_go_by_name_and_by_place():
 def test_labels_replace_titles_of_figure_axes_and_legend():
     new = {
         "Error when deleting each module": "Fehler ohne ein Modul",
-        "Index of the deleted module": "Modul",
+        "Module (index)": "Modul",
         "Error (%)": "Fehler (%)",
         "chance": "Raten",
         "net": "Netz",

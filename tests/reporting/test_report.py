@@ -9,6 +9,7 @@ import pytest
 from tests.figures import tables
 from tests.reporting import runs
 from tests.reporting.pages import Page, reported
+from unravelnet.columns import COLUMNS
 from unravelnet.errors import StoreError
 from unravelnet.reporting import report
 from unravelnet.reporting.page import flattened
@@ -96,6 +97,21 @@ def test_the_page_can_be_heard(page):
     ]
     assert len(named) == page.tags.count("svg") == page.values("role", tag="svg").count("img")
     assert {name for names in named for name in names} <= set(page.ids)
+
+
+def test_headings_of_a_table_are_titles_of_columns_and_stand_there_once(whole):
+    text = whole.read_text(encoding="utf-8")
+    headings = [
+        re.findall(r'<th scope="col">(.*?)</th>', head)
+        for head in re.findall(r"<thead>.*?</thead>", text, flags=re.DOTALL)
+    ]
+    assert len(headings) > 10
+    assert all(len(set(names)) == len(names) for names in headings)
+    labels = {"Lesion", "Error (%)", "Error, from (%)", "Error, to (%)", "Error, change (percentage points)"}
+    # Below the figure of deleted modules: from 11.2 points at a down-sampling module, in percent as on its axis.
+    [numbers] = [names for names in headings if set(names) >= labels and "Network title" in names][:1]
+    assert set(numbers) - {member.label for column in COLUMNS for member in column.family()} == set()
+    assert re.search(r"<td>11\.2</td>", text)
 
 
 def test_svg_colours_follow_the_page(whole):

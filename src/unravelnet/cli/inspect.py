@@ -19,7 +19,7 @@ from unravelnet.cli.options import (
     WeightsOption,
     shape_of,
 )
-from unravelnet.cli.output import print_json, print_line, print_table
+from unravelnet.cli.output import heading, print_json, print_line, print_table
 from unravelnet.cli.progress import working
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _print(description: dict[str, Any]) -> None:
     )
     print_line(f"{description['verified']}.")
     print_line()
-    columns, rows = _module_rows(description["modules"])
-    print_table("", columns, rows)
+    names, rows = _module_rows(description["modules"])
+    print_table("", [heading(name, names) for name in names], rows)
     print_line()
     chains = _chains(description["chains"])
     print_line(f"Modules of equal shapes may be reordered within a chain. Chains: {chains}.")
@@ -159,15 +159,15 @@ def _names(inner: list[dict[str, Any]]) -> list[str]:
 
 
 def _module_rows(modules: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Give the titles and rows of the table of modules; junctions are shown where one of them is no sum."""
-    columns = ["index", "name", "kind", "input", "output", "parameters", "parameters share"]
-    columns += ["MACs", "MACs share", "chain"]
+    """Give the columns and rows of the table of modules; junctions are shown where one of them is no sum."""
+    names = ["index", "name", "kind", "input_shape", "output_shape", "parameters", "parameters_share"]
+    names += ["macs", "macs_share", "chain"]
     rows = [_row(module) for module in modules]
     if any(module["junction"] != "add" for module in modules):
-        columns.insert(3, "junction")
+        names.insert(3, "junction")
         for row, module in zip(rows, modules, strict=True):
             row.insert(3, module["junction"])
-    return columns, rows
+    return names, rows
 
 
 def _row(module: dict[str, Any]) -> list[str]:

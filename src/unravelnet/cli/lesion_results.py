@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from unravelnet.cli.output import print_csv, print_json, print_line, print_table
+from unravelnet.cli.output import heading, print_csv, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from unravelnet.measuring.metrics import Metric
@@ -43,16 +43,18 @@ def _print_study(
     numbers = sorted({int(str(row["n_images"])) for row in table})
     n_images = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
     confidence = float(str(table[0]["confidence"]))
-    heading = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} {unit}"
+    about = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} {unit}"
     if len(net.outputs) > 1:
-        heading += f", output {table[0]['output']}"
+        about += f", output {table[0]['output']}"
     if study in _SINGLE:
-        heading += f", with {confidence:.0%} intervals in brackets"
-        columns = ["module", "name", *(title for metric in metrics for title, _, _ in _quantities(metric))]
-        print_table(heading, columns, [_single_row(row, net, metrics) for row in table])
+        about += f", with {confidence:.0%} intervals in brackets"
+        quantities = [name for metric in metrics for name, _ in _quantities(metric)]
+        headings = [heading(name) for name in ("module", "name", *quantities)]
+        print_table(about, headings, [_single_row(row, net, metrics) for row in table])
     else:
-        columns = ["lesion", "draws", "kendall_tau", *(f"{m.name}, median (extremes)" for m in metrics)]
-        print_table(heading, columns, _random_rows(table, metrics))
+        medians = [f"{heading(metric.name)}, median (extremes)" for metric in metrics]
+        headings = [*map(heading, ("label", "n_draws", "kendall_tau")), *medians]
+        print_table(about, headings, _random_rows(table, metrics))
     print_line()
 
 
@@ -60,7 +62,7 @@ def _single_row(row: Row, net: UnraveledNetwork, metrics: Sequence[Metric]) -> l
     module = row["module"]
     cells = ["intact", ""] if module is None else [str(module), net.residual_modules[int(module)].name]
     for metric in metrics:
-        for _, name, sign in _quantities(metric):
+        for name, sign in _quantities(metric):
             value, low, high = (
                 _number(row[column], metric, sign) for column in (name, f"{name}_low", f"{name}_high")
             )
@@ -68,10 +70,10 @@ def _single_row(row: Row, net: UnraveledNetwork, metrics: Sequence[Metric]) -> l
     return cells
 
 
-def _quantities(metric: Metric) -> list[tuple[str, str, str]]:
-    """List title, column and sign of what is shown of a metric; one against the intact network is a change itself."""
-    own = (metric.name, metric.name, "")
-    return [own] if metric.needs_intact else [own, ("change", f"{metric.name}_difference", "+")]
+def _quantities(metric: Metric) -> list[tuple[str, str]]:
+    """List column and sign of what is shown of a metric; one against the intact network is a change itself."""
+    own = (metric.name, "")
+    return [own] if metric.needs_intact else [own, (f"{metric.name}_difference", "+")]
 
 
 def _random_rows(table: Table, metrics: Sequence[Metric]) -> list[list[str]]:

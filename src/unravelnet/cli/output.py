@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from unravelnet import columns
 from unravelnet.cli.streams import width, write
 from unravelnet.escaping import for_json, for_terminal
 
@@ -31,27 +33,54 @@ def print_csv(table: Table) -> None:
     write(text.getvalue())
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a title and a table; columns whose cells start like numbers are aligned right."""
+def heading(name: str, beside: Collection[str] = ()) -> str:
+    """Give the title of a column, with the unit where cells do not show it: shares have their %, and indices none.
+
+    >>> heading("error_rate"), heading("loss")
+    ('Error', 'Cross-entropy loss (nats)')
+    """
+    column = columns.find(name, beside)
+    return (
+        columns.title(name, beside)
+        if column is None or column.is_share or column.unit == "index"
+        else column.label
+    )
+
+
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a title and a table; columns whose cells start like numbers are aligned right.
+
+    Headings take as many lines as it needs to leave the width to the cells.
+    """
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
     cells = [list(row) for row in rows]
     drawn = RichTable(box=None, pad_edge=False)
-    for place, column in enumerate(columns):
+    for place, text in enumerate(headings):
         is_number = all(row[place][:1] in "0123456789+-" for row in cells)
+        room = max((len(row[place]) for row in cells), default=0)
         drawn.add_column(
-            Text(for_terminal(column)), justify="right" if is_number else "left", overflow="fold"
+            Text(_broken(for_terminal(text), room)),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            vertical="bottom",
         )
     for row in cells:
         drawn.add_row(*(Text(for_terminal(cell)) for cell in row))
-    text = io.StringIO()
-    Console(file=text, width=width()).print(drawn)
+    page = io.StringIO()
+    Console(file=page, width=width()).print(drawn)
     if title:
         print_line(title)
     # rich fills every line up to the width of the table.
-    write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+    write("".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines()))
+
+
+def _broken(text: str, room: int) -> str:
+    """Break a heading into lines that are no wider than the cells below it, nor than its longest word."""
+    longest = max(map(len, text.split()), default=1)
+    return "\n".join(textwrap.wrap(text, max(room, longest), break_long_words=False))
 
 
 def print_line(text: str = "") -> None:

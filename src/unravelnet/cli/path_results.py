@@ -7,7 +7,8 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from unravelnet.cli.output import print_csv, print_json, print_line, print_table
+from unravelnet import columns
+from unravelnet.cli.output import heading, print_csv, print_json, print_line, print_table
 from unravelnet.papers import veit
 from unravelnet.wording import counted
 
@@ -144,14 +145,15 @@ def _deleted(n_modules: int) -> list[int]:
 
 
 def _print_lengths(study: str, table: Table, unit: str) -> None:
-    columns = [name for name in _OF_LENGTH[table[0]["method"]] if name in table.columns]
+    names = [name for name in _OF_LENGTH[table[0]["method"]] if name in table.columns]
     is_left_out = [_is_small(row) for row in table]
     shown = [row for row, is_small in zip(table, is_left_out, strict=True) if not is_small]
     cells = [
-        [str(row["length"]), _count(row["path_count"]), *(_cell(row, name) for name in columns)]
+        [str(row["length"]), _count(row["path_count"]), *(_cell(row, name) for name in names)]
         for row in shown
     ]
-    print_table(_heading(study, table, unit), ["length", "path_count", *columns], cells)
+    headings = [heading(name, table.columns) for name in ("length", "path_count", *names)]
+    print_table(_about(study, table, unit), headings, cells)
     for sentence in _sentences(table, is_left_out):
         print_line(sentence)
     print_line()
@@ -162,7 +164,7 @@ def _is_small(row: Row) -> bool:
     return bool(shares) and max(shares) < _SMALLEST_SHARE
 
 
-def _heading(study: str, table: Table, unit: str) -> str:
+def _about(study: str, table: Table, unit: str) -> str:
     row = table[0]
     place = "the output of the stem" if row["at"] == "stem" else "the input"
     one = unit.removesuffix("s") if row["per"] == "image" else "batch"
@@ -234,13 +236,14 @@ def _ranges(lengths: Sequence[int]) -> str:
 
 
 def _print_modules(study: str, table: Table, unit: str) -> None:
-    columns = [name for name in _OF_MODULE[study] if name in table.columns]
+    names = [name for name in _OF_MODULE[study] if name in table.columns]
     row = table[0]
-    heading = f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}"
-    if any(f"{name}_low" in table.columns for name in columns):
-        heading += f", with {row['confidence']:.0%} intervals in brackets"
-    cells = [[str(row["module"]), row["name"], *(_cell(row, name) for name in columns)] for row in table]
-    print_table(heading, ["module", "name", *columns], cells)
+    about = f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}"
+    if any(f"{name}_low" in table.columns for name in names):
+        about += f", with {row['confidence']:.0%} intervals in brackets"
+    cells = [[str(row["module"]), row["name"], *(_cell(row, name) for name in names)] for row in table]
+    headings = [heading(name, table.columns) for name in ("module", "name", *names)]
+    print_table(about, headings, cells)
     if study == "effective_depths":
         n_deeper = sum(row["is_deeper"] for row in table)
         print_line(
@@ -261,7 +264,8 @@ def _cell(row: Row, name: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, str | int):
         return str(value)
-    write: Callable[[float], str] = _percent if name.endswith("share") else "{:.3g}".format
+    column = columns.find(name, row)
+    write: Callable[[float], str] = _percent if column and column.is_share else "{:.3g}".format
     if row.get(f"{name}_low") is None:
         return write(value)
     return f"{write(value)} [{write(row[f'{name}_low'])}, {write(row[f'{name}_high'])}]"

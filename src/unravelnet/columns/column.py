@@ -57,15 +57,23 @@ class Column:
 
     @property
     def label(self) -> str:
-        """The title with the unit in which people read the values, as on an axis.
+        """The title with the unit in which people read the values, as on an axis: shares in percent.
 
         >>> Column("loss", "Loss", "number", "Mean of the losses.", unit="nats").label
         'Loss (nats)'
         >>> Column("n_draws", "Draws", "whole number", "Number of draws.", unit="draws").label
         'Draws'
         """
-        unit = "%" if self.unit == "share" else self.unit
-        return f"{self.title} ({unit})" if unit and unit.lower() not in self.title.lower() else self.title
+        return self._titled("%" if self.unit == "share" else self.unit)
+
+    @property
+    def raw_label(self) -> str:
+        """The title with the unit of the values as they are.
+
+        >>> Column("error_rate", "Error", "number", "Share of errors.", unit="share").raw_label
+        'Error (share)'
+        """
+        return self._titled(self.unit)
 
     def family(self) -> Iterator[Column]:
         """Give the column and those that stand behind it: ends of its interval, difference to the intact network.
@@ -87,6 +95,9 @@ class Column:
                 has_difference=False,
             )
             yield from change._with_interval()
+
+    def _titled(self, unit: str) -> str:
+        return f"{self.title} ({unit})" if unit and unit.lower() not in self.title.lower() else self.title
 
     def _with_interval(self) -> Iterator[Column]:
         yield self

@@ -15,13 +15,13 @@ GRADIENTS = (
         "`length_gradient_norm` divided by its sum over lengths.", unit="share",
     ),
     Column(
-        "path_gradient_norm", "Mean norm on a path", "number",
+        "path_gradient_norm", "Gradient norm on a path", "number",
         "Mean norm of the gradient along single paths of length k, drawn uniformly.",
         unit="loss per unit", has_interval=True,
     ),
     *(
         Column(
-            f"path_gradient_norm_q{percent:02d}", f"Norm on a path, {words}", "number",
+            f"path_gradient_norm_q{percent:02d}", f"Gradient norm on a path, {words}", "number",
             f"Quantile {percent / 100:g} of the norms over the paths drawn.", unit="loss per unit",
         )
         for percent, words in (
@@ -29,7 +29,7 @@ GRADIENTS = (
         )
     ),
     Column(
-        "path_gradient_rms", "Root mean square norm on a path", "number",
+        "path_gradient_rms", "Root mean square gradient norm on a path", "number",
         "Root mean square of the norms over all paths of length k.", unit="loss per unit", has_interval=True,
     ),
     Column(

@@ -16,7 +16,10 @@ STRUCTURE = (
         'How skip and branch are joined. "add": their sum. "concatenate": side by side. "gate": t · h + (1 - t) · skip '
         "where the branch gives h and t.",
     ),
-    Column("input_shape", "Input", "text", "Shape of the module's input for one image or sequence, without the batch."),
+    Column(
+        "input_shape", "Input shape", "text",
+        "Shape of the module's input for one image or sequence, without the batch.",
+    ),
     Column(
         "output_shape", "Output shape", "text",
         "Shape of the module's output for one image or sequence, without the batch.",

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from unravelnet import columns
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import draw_with_bars, with_interval
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
 _NAMES = {"routes": "random routes of one network", "networks": "networks trained separately"}
-_MEASURES: Mapping[str, str] = {
-    "disagreement": "disagree,\nshare of images",
-    "error_correlation": "correlation\nof their errors",
-}
+_MEASURES = ("disagreement", "error_correlation")
 
 
 @frame.styled
@@ -68,7 +66,7 @@ def _finish_errors(axes: Axes, rows: pd.DataFrame) -> None:
         axes.axhline(
             intact.iloc[0], color=style.INK, linewidth=1.0, linestyle=(0, (4, 2.5)), label="intact network"
         )
-    style.style_axes(axes, x="Number of averaged members", y="Error (%)")
+    style.style_axes(axes, x=columns.label("n_members"), y=columns.label("error_rate"))
     style.show_share_as_percent(axes)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["n_members"]))))
@@ -97,7 +95,8 @@ def _draw_differences(axes: Axes, parts: Mapping[str, pd.DataFrame]) -> None:
     axes.set_ylim(min(0.0, axes.dataLim.y0), 1)
     axes.set_xlim(-0.6, len(_MEASURES) - 0.4)
     axes.xaxis.set_major_locator(FixedLocator(range(len(_MEASURES))))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: list(_MEASURES.values())[round(at)]))
+    names = [columns.title(measure).replace(" of", "\nof") for measure in _MEASURES]
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: names[round(at)]))
 
 
 def _draws_text(rows: pd.DataFrame) -> str:

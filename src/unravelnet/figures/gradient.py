@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
 _RMS = "path_gradient_rms"
-_X = "Path length (modules entered)"
+_X = columns.label("length")
 # Series, as the legend and the choice of colours name them.
 _MEAN = "mean over random paths"
 _NORMS, _SUMS = "number of paths × their mean norm", "norm of the sum of all paths of a length"
@@ -76,7 +77,7 @@ def figure_path_gradient(
     _draw_norms(axes, rows, PATH_NORM, place=0, label=_MEAN)
     if squares is not None:
         _draw_norms(axes, squares, _RMS, place=1, label="root mean square over all paths")
-    style.style_axes(axes, x=_X, y=f"Gradient norm on a path\n({_unit(rows)})", grid="both")
+    style.style_axes(axes, x=_X, y=f"{columns.title(PATH_NORM)}\n({_unit(rows)})", grid="both")
     _set_norm_axis(axes, rows, squares)
     set_index_axis(axes, int(rows["length"].max()))
     frame.legend_above(axes, last=[label for *_, label in _BANDS])
@@ -125,7 +126,7 @@ def figure_length_contribution(
     for place, spectrum in enumerate(shown):
         colour = frame.colour(axes, _SUMS, 1) if spectrum is sums else frame.colour(axes, _NORMS)
         _draw_bracket(axes, spectrum, share, colour=colour, height=(1.08 + 0.08 * place) * highest)
-    style.style_axes(axes, x=_X, y="Share of the gradient (%)")
+    style.style_axes(axes, x=_X, y=columns.label("share", [PATH_NORM]))
     style.show_share_as_percent(axes)
     axes.set_ylim(0, 1.25 * highest)
     set_index_axis(axes, max(spectrum.lengths[-1] for spectrum in shown))
@@ -162,7 +163,7 @@ def figure_coherence(
         rows["length"], rows["coherence"], color=frame.colour(axes, "measured"), marker="o", markersize=3.6,
         markeredgewidth=0, linewidth=0.8, label="measured",
     )  # fmt: skip
-    style.style_axes(axes, x=_X, y="Coherence", grid="both")
+    style.style_axes(axes, x=_X, y=columns.label("coherence"), grid="both")
     show_decades(axes, [1.0, *independent, *rows["coherence"]])
     set_index_axis(axes, int(rows["length"].max()))
     frame.legend_above(axes)

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
@@ -25,7 +26,6 @@ from unravelnet.figures.rows import (
     interval_text,
     is_share,
     measured,
-    metric_title,
     n_images_text,
 )
 
@@ -68,7 +68,7 @@ def figure_delete_each(
         _draw_modules(axes, study, name, place)
         _draw_intact(axes, study, frame.colour(axes, name, place))
         _ring(axes, study, (downsampling or {}).get(name, ()))
-    note = _finish(axes, studies, n_classes=n_classes, metric=metric, x="Index of the deleted module")
+    note = _finish(axes, studies, n_classes=n_classes, metric=metric, x=columns.label("module"))
     _set_module_axis(axes, studies)
     _legend(axes)
     frame.caption(figure, f"{_sample_text(studies, metric)}; dashed: nothing deleted.{note}")
@@ -140,9 +140,7 @@ def figure_reorder(
     )
     size = _draw_medians(axes, orders)
     _draw_intact(axes, study, style.INK)
-    note = _finish(
-        axes, {"": study}, n_classes=n_classes, metric=metric, x="Kendall's τ to the original order"
-    )
+    note = _finish(axes, {"": study}, n_classes=n_classes, metric=metric, x=columns.label("kendall_tau"))
     span = max(1 - orders["kendall_tau"].min(), 0.01)
     axes.set_xlim(1 + 0.03 * span, orders["kendall_tau"].min() - 0.04 * span)
     _legend(axes)
@@ -181,7 +179,7 @@ def figure_remove_skip_each(
         _draw_intact(axes, branches if skips.intact is None else skips, style.INK)
         _ring(axes, branches, (downsampling or {}).get(name, ()))
         both = {"skips": skips, "branches": branches}
-        note = _finish(axes, both, n_classes=n_classes, metric=metric, x="Index of the module")
+        note = _finish(axes, both, n_classes=n_classes, metric=metric, x=columns.label("module"))
         _set_module_axis(axes, both)
         frame.title_panel(axes, name)
     panels[0].set_ylim(0, max(axes.dataLim.y1 for axes in panels) * 1.05 or 1)
@@ -262,7 +260,7 @@ def _finish(
     axes: Axes, studies: Mapping[str, Measured], *, n_classes: int | None, metric: str, x: str
 ) -> str:
     """Label the axes and draw the level of chance; return what is left to say of it in the caption."""
-    style.style_axes(axes, x=x, y=metric_title(metric))
+    style.style_axes(axes, x=x, y=columns.label(metric))
     values = np.concatenate(
         [study.rows[["value", "high"]].to_numpy(dtype=float) for study in studies.values()]
     )
@@ -301,7 +299,7 @@ def _sample_text(studies: Mapping[str, Measured], metric: str) -> str:
 def _count_label(rows: pd.DataFrame) -> str:
     n_modules = pd.to_numeric(rows["n_modules"]).dropna() if "n_modules" in rows else pd.Series(dtype=float)
     of_how_many = f" (of {int(n_modules.iloc[0])})" if len(n_modules) else ""
-    return f"Number of deleted modules{of_how_many}"
+    return f"{columns.label('n_deleted')}{of_how_many}"
 
 
 def _ticks(counts: Sequence[int]) -> list[int]:

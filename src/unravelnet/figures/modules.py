@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
@@ -20,15 +21,9 @@ from unravelnet.wording import counted
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
-_MEASURES: Mapping[str, str] = {
-    "branch_to_stream": "‖branch‖ / ‖stream‖",
-    "branch_stream_cosine": "cos(branch, stream)",
-    "branch_gradient_cosine": "cos(branch, loss gradient)",
-    "gradient_gain": "‖Jᵀg‖ / ‖g‖ of the branch",
-}
+_MEASURES = ("branch_to_stream", "branch_stream_cosine", "branch_gradient_cosine", "gradient_gain")
 _RATIOS = ("branch_to_stream", "gradient_gain")
 _NORMALISED = "normalisation"
-_MODULE_AXIS = "Index of the module"
 # Responses that differ by a larger factor are drawn on a logarithmic axis.
 _WIDE = 10
 
@@ -76,7 +71,7 @@ def figure_effective_depths(
             rows["module"], rows["mean_length"], color=frame.colour(axes, name, 2), linewidth=1.0,
             linestyle=(0, (1, 1.5)), label=name,
         )  # fmt: skip
-    style.style_axes(axes, x=_MODULE_AXIS, y="Later modules")
+    style.style_axes(axes, x=columns.label("module"), y=columns.label("n_after"))
     axes.set_ylim(bottom=-0.02 * rows["n_after"].max() - 0.05)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     set_index_axis(axes, int(rows["module"].max()))
@@ -117,7 +112,7 @@ def figure_module_measures(
     for axes, measure in zip(panels, measures, strict=True):
         for place, (name, rows) in enumerate(drawn.items()):
             _draw_measure(axes, rows[rows[measure].notna()], measure, name=name, place=place)
-        style.style_axes(axes, x=_MODULE_AXIS, y=_MEASURES[measure])
+        style.style_axes(axes, x=columns.label("module"), y=columns.label(measure))
         set_index_axis(axes, max(int(rows["module"].max()) for rows in drawn.values()))
         _set_measure_axis(axes, measure)
     frame.legend_above(panels[0], last=(RING_LABEL,))
@@ -160,8 +155,8 @@ def figure_layer_responses(
         _draw_responses(by_size, falling, name=name, place=place, is_sorted=True)
     every = pd.concat(drawn.values())
     last = int(every["position"].max())
-    for axes, x in ((in_order, "Index of the layer"), (by_size, "Layers, largest response first")):
-        style.style_axes(axes, x=x, y="Standard deviation\nof the responses")
+    for axes, x in ((in_order, columns.label("position")), (by_size, "Layers, largest response first")):
+        style.style_axes(axes, x=x, y=style.in_two_lines(columns.label("response_std")))
         _set_response_axis(axes, every["response_std"])
         set_index_axis(axes, last)
     frame.legend_above(in_order)

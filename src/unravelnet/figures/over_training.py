@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
 _MOST_CURVES = 5
-_X = "Epochs of training"
+_X = columns.label("epoch")
 
 
 @frame.styled
@@ -44,8 +45,8 @@ def figure_over_training(
     a gradient in a branch; the mean length with the range of 90 %; the dominating length beside the predicted one;
     branch to stream. What the table lacks is left out. Raises EvaluationError where it lacks all of it.
     """
-    columns = {name for _, names in _PANELS for name in names}
-    rows = ordered(table, by="epoch", wants=sorted(columns))
+    wanted = {name for _, names in _PANELS for name in names}
+    rows = ordered(table, by="epoch", wants=sorted(wanted))
     panels = [draw for draw, names in _PANELS if rows[list(names)].notna().any(axis=None)]
     if not panels:
         raise EvaluationError(
@@ -56,8 +57,7 @@ def figure_over_training(
     figure = frame.new_figure(title, height=1.0 + 2.2 * n_rows, **look)
     places = frame.panels(figure, len(panels), columns=2)
     for axes, draw in zip(places, panels, strict=True):
-        label = draw(axes, rows)
-        style.style_axes(axes, x=_X, y=label)
+        style.style_axes(axes, x=_X, y=columns.label(draw(axes, rows)))
         set_epoch_axis(axes, [int(epoch) for epoch in rows["epoch"]])
         # Each panel has quantities of its own, so that one legend for all would not say which is where; it
         # stands in the room above the points.
@@ -93,10 +93,9 @@ def figure_spectra_over_training(
     has_theory = bool(rows["theory_weight"].notna().any())
     figure = frame.new_figure(title, height=3.5, **look)
     panels = frame.panels(figure, 1 + has_theory, columns=2, sharey=True)
-    columns = {"length_share": "Share by the exact sums (%)", "theory_weight": "Share by theory (%)"}
-    for axes, (column, label) in zip(panels, columns.items(), strict=False):
+    for axes, column in zip(panels, ("length_share", "theory_weight"), strict=False):
         _draw_curves(axes, rows, column, chosen, x="length")
-        style.style_axes(axes, x="Path length (modules entered)", y=label)
+        style.style_axes(axes, x=columns.label("length"), y=columns.label(column))
         style.show_share_as_percent(axes)
         set_index_axis(axes, int(rows["length"].max()))
     # The panels share their scale, which is not known before all is drawn.
@@ -126,12 +125,11 @@ def figure_normalisation_scales(
     """
     rows = ordered(table, by="position", needs=["epoch", "scale"], wants=["scaled_norm"])
     chosen = _chosen(rows, epochs)
-    columns = {"scale": "Mean |γ|", "scaled_norm": "Mean |γ| × norm of\nthe next convolution"}
-    shown = [column for column in columns if rows[column].notna().any()]
+    shown = [column for column in ("scale", "scaled_norm") if rows[column].notna().any()]
     figure = frame.new_figure(title, height=1.1 + 1.9 * len(shown), **look)
     for axes, column in zip(frame.panels(figure, len(shown)), shown, strict=True):
         _draw_curves(axes, rows, column, chosen, x="position", size=2.6)
-        style.style_axes(axes, x="Index of the normalisation layer", y=columns[column])
+        style.style_axes(axes, x=columns.label("position"), y=style.in_two_lines(columns.label(column)))
         set_index_axis(axes, int(rows["position"].max()))
     frame.legend_above(figure.axes[0])
     n_layers = rows["position"].nunique()
@@ -145,11 +143,14 @@ def figure_normalisation_scales(
 # -- panels over epochs --
 
 
+# Each draws its panel and names the column that the y axis is labelled by.
+
+
 def _draw_decay(axes: Axes, rows: pd.DataFrame) -> str:
     _draw_with_line(axes, rows, "decay", "decay of the path norm, r", place=0)
     if rows["gradient_gain"].notna().any():
         _draw_with_line(axes, rows, "gradient_gain", "gain of a branch, mean of modules", place=1)
-    return "Factor a module"
+    return "decay"
 
 
 def _draw_mean_length(axes: Axes, rows: pd.DataFrame) -> str:
@@ -159,19 +160,19 @@ def _draw_mean_length(axes: Axes, rows: pd.DataFrame) -> str:
         alpha=0.3, linewidth=0, label="range with 90 %",
     )  # fmt: skip
     _draw_with_line(axes, rows, "mean_length", name, place=0)
-    return "Path length (modules)"
+    return "length"
 
 
 def _draw_dominating_length(axes: Axes, rows: pd.DataFrame) -> str:
     _draw_with_line(axes, rows, "dominating_length", "largest exact sum", place=0)
     if rows["predicted_length"].notna().any():
         _draw_with_line(axes, rows, "predicted_length", "predicted: n·r / (1 + r)", place=1)
-    return "Dominating length (modules)"
+    return "dominating_length"
 
 
 def _draw_branch_to_stream(axes: Axes, rows: pd.DataFrame) -> str:
     _draw_with_line(axes, rows, "branch_to_stream", "geometric mean of modules", place=0)
-    return "‖branch‖ / ‖stream‖"
+    return "branch_to_stream"
 
 
 _PANELS: tuple[tuple[Callable[[Axes, pd.DataFrame], str], tuple[str, ...]], ...] = (

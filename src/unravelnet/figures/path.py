@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from unravelnet import columns
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.papers import veit
@@ -78,7 +79,7 @@ def figure_path_lengths(
     dark = frame.colour(axes, "paths")
     colours = [dark if is_inside else style.fainter(dark) for is_inside in inside]
     axes.bar(rows["length"], rows["share"], width=0.82, color=colours)
-    style.style_axes(axes, x="Path length (modules entered)", y="Share of all paths (%)")
+    style.style_axes(axes, x=columns.label("length"), y=columns.label("share"))
     style.show_share_as_percent(axes)
     axes.set_ylim(0, 1.2 * rows["share"].max())
     _mark_mean(axes, n_modules, rows["share"].max())
@@ -116,7 +117,7 @@ def figure_path_survival(
         label = f"{count} of {n_modules} deleted"
         colour, marker = frame.colour(axes, label, place), style.SERIES_MARKERS[place % 6]
         axes.plot(part["length"], part["share"], color=colour, marker=marker, markersize=3.2, label=label)
-    style.style_axes(axes, x="Path length (modules entered)", y="Share of paths left", grid="both")
+    style.style_axes(axes, x=columns.label("length"), y=columns.title("share", rows), grid="both")
     style.show_powers_of_ten(axes)
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
     axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)

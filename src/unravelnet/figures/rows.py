@@ -5,28 +5,20 @@ Everything that shows a measurement reads it here, so that a figure, a sentence 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
-_TITLE_OF_METRIC: Mapping[str, str] = {
-    "error_rate": "Error (%)",
-    "top5_error_rate": "Top-5 error (%)",
-    "loss": "Cross-entropy loss (nats)",
-    "agreement": "Agreement with the intact network (%)",
-    "kl_divergence": "KL divergence from the intact network (nats)",
-    "cosine": "Cosine with the intact network's outputs",
-}
-_SHARES = frozenset({"error_rate", "top5_error_rate", "agreement"})
 _NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_not_finite", "repeat")
 _FACTS = ("n_images", "n_draws", "n_modules", "confidence")
 
@@ -105,18 +97,10 @@ def ordered(
     return frame[is_known].sort_values(by, kind="stable").reset_index(drop=True)
 
 
-def metric_title(metric: str) -> str:
-    """Name a metric with its unit, as on an axis.
-
-    >>> metric_title("error_rate")
-    'Error (%)'
-    """
-    return _TITLE_OF_METRIC.get(metric, metric.replace("_", " "))
-
-
 def is_share(metric: str) -> bool:
     """Tell whether a metric is a share in [0, 1], to be shown in percent."""
-    return metric in _SHARES
+    column = columns.find(metric)
+    return column is not None and column.is_share
 
 
 def n_images_text(frame: pd.DataFrame) -> str:

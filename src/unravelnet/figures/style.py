@@ -33,6 +33,8 @@ WIDTH = 7.2
 SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
 """Sizes of letters in points."""
 
+# Letters of a label that are too many for a line beside the axis of a small panel.
+_LONG = 30
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -100,6 +102,19 @@ def tinted(colour: str, share: float) -> str:
     """
     red, green, blue = (share * part + 1 - share for part in to_rgb(colour))
     return to_hex((red, green, blue))
+
+
+def in_two_lines(text: str) -> str:
+    """Break a long label where its lines become as equal as they can.
+
+    >>> in_two_lines("Standard deviation of the responses")
+    'Standard deviation\\nof the responses'
+    """
+    places = [place for place, letter in enumerate(text) if letter == " "]
+    if not places or len(text) <= _LONG:
+        return text
+    middle = min(places, key=lambda place: abs(2 * place + 1 - len(text)))
+    return f"{text[:middle]}\n{text[middle + 1 :]}"
 
 
 def superscript(number: int) -> str:

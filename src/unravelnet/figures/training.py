@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.groups import TrainedGroup, trained_groups
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _VALIDATION_PREFIXES = ("validation_", "test_")
 _TRAINING_PREFIXES = ("train_", "training_", "")
-_PANELS = (("error_rate", "Error (%)"), ("loss", "Cross-entropy loss (nats)"))
+_PANELS = ("error_rate", "loss")
 _DOTTED = (0, (1, 1.5))
 # Curves are shown up to this many times the largest error at their end: the first epochs lie above.
 _SHOWN = 2.5
@@ -55,20 +56,20 @@ def figure_training(
     EvaluationError where no table has any of them.
     """
     given = {name: table.to_pandas() for name, table in histories.items()}
-    panels = [panel for panel in _PANELS if any(_columns(history, panel[0]) for history in given.values())]
+    panels = [panel for panel in _PANELS if any(_columns(history, panel) for history in given.values())]
     if not panels:
         raise EvaluationError(
             "No history has a column error_rate or loss; give the tables that train returned."
         )
     figure = frame.new_figure(title, height=3.2, **look)
     row = frame.panels(figure, len(panels), columns=2)
-    for axes, (quantity, label) in zip(row, panels, strict=True):
+    for axes, quantity in zip(row, panels, strict=True):
         for place, (name, history) in enumerate(given.items()):
             _draw_history(axes, history, quantity, name=name, colour=frame.colour(axes, name, place))
-        style.style_axes(axes, x="Epochs", y=label)
+        style.style_axes(axes, x=columns.label("epoch"), y=columns.label(quantity))
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    if panels[0][0] == "error_rate":
+    if panels[0] == "error_rate":
         style.show_share_as_percent(row[0])
     frame.legend_above(row[0])
     epochs = ", ".join(f"{name}: {counted(len(history), 'epoch')}" for name, history in given.items())
@@ -107,7 +108,8 @@ def figure_degradation(
     for axes, (kind, histories) in zip(row, given.items(), strict=True):
         for depth, history in histories.items():
             _draw_history(axes, history, "error_rate", name=depth, colour=colours[depth])
-        style.style_axes(axes, x="Epochs", y="Error (%)" if frame.is_leftmost(axes) else "")
+        y = columns.label("error_rate") if frame.is_leftmost(axes) else ""
+        style.style_axes(axes, x=columns.label("epoch"), y=y)
         frame.title_panel(axes, kind)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     top = min(1.0, _SHOWN * max(ends))
@@ -153,7 +155,7 @@ def figure_trained_errors(
     for place, group in enumerate(groups):
         _draw_group(axes, group, place)
     axes.set_ylim(len(groups) - 0.4, -0.6)
-    style.style_axes(axes, x="Test error (%)", y="", grid="x")
+    style.style_axes(axes, x=columns.label("test_error_rate"), y="", grid="x")
     _set_error_axis(axes, every["error_rate"])
     frame.legend_above(axes)
     frame.caption(

@@ -1,6 +1,7 @@
 """Tables as people look at them: a short form for terminals and one for notebooks.
 
-Of many columns those are shown in which rows differ: what is the same in every row tells them apart least.
+Of many columns those are shown in which rows differ: what is the same in every row tells them apart least. Columns
+stand under their names, by which code takes them; notebooks have room for title and unit below.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from unravelnet import columns
 from unravelnet.escaping import for_terminal, visible
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ def as_html(frame: pd.DataFrame) -> str:
     """Draw at most 10 columns and 20 rows as HTML, with a note of what is not shown."""
     shown = _shown(frame).map(_escaped).rename(columns=visible)
     drawn = shown.to_html(max_rows=_MOST_ROWS, show_dimensions=False, escape=True)
+    for name in shown:
+        if column := columns.find(name, list(frame)):
+            title = f"<small>{html.escape(column.raw_label)}</small>"
+            drawn = drawn.replace(f"<th>{name}</th>", f"<th>{name}<br>{title}</th>", 1)
     return "\n".join([drawn, *(f"<p>{html.escape(line)}</p>" for line in _note(frame, shown))])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unravelnet import figures
+from unravelnet import columns, figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.rows import chance_error, measured
 from unravelnet.papers import veit
@@ -69,8 +69,9 @@ def table_of_studied(run: Run) -> ShownTable:
     """Write the networks that were studied as a table."""
     rows = tuple(_network_row(network) for network in run.studied)
     header = (
-        "Network", "Kind", "Modules", "Structure", "Down-sampling", "Parameters", "Error, intact", "Epochs"
-    )  # fmt: skip
+        *(columns.title("network_name"), "Kind", columns.title("n_modules"), "Structure", "Down-sampling"),
+        *map(columns.title, ("n_parameters", "intact_error_rate", "epochs")),
+    )
     return ShownTable("The networks of this run.", header, rows)
 
 

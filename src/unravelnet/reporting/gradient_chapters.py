@@ -11,7 +11,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from unravelnet import figures
+from unravelnet import columns, figures
 from unravelnet.errors import EvaluationError
 from unravelnet.figures.spectrum import decay_of
 from unravelnet.mathematics.decay import Decay
@@ -269,7 +269,7 @@ def _survival(network: StudiedNetwork, fit: Decay) -> ShownTable:
         for n_deleted in map(int, counts)
     )
     of_lengths = (f"of length {length}" for length in lengths)
-    header = ("Deleted", "Paths left", *of_lengths, "Gradient left", "by the fitted decay")
+    header = (columns.title("n_deleted"), "Paths left", *of_lengths, "Gradient left", "by the fitted decay")
     caption = (
         f"{network.title}: what deleting d of {counted(n_modules, 'module')} leaves, of the paths (exact) and of "
         "the gradient, number of paths × their mean norm: as measured length by length, and (1 + r)^−d, which is what "

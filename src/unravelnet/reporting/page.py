@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from unravelnet import columns
 from unravelnet.escaping import shortened, visible
 from unravelnet.figures import save_figure
 from unravelnet.figures.style import unbroken
@@ -32,62 +33,63 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_ROWS = 150
 # Figures that may open the page, the most telling first, by how their names start.
 _LEADS = ("remove_skip_each", "delete_each", "length_contribution", "path_gradient", "ensemble")
-_TITLE_OF_COLUMN = {
-    "network_title": "Network",
-    "study": "Study",
-    "label": "Lesion",
-    "n_deleted": "Deleted",
-    "method": "Method",
-    "position": "Position",
-    "layer": "Layer",
-    "name": "Module",
-    "members": "Members",
-    "n_members": "Number",
-    "error_rate": "Error rate",
-    "error_rate_difference": "Change",
-    "epoch": "Epoch",
-    "train_loss": "Loss, training",
-    "train_error_rate": "Error rate, training",
-    "test_error_rate": "Error rate, test",
-    "path": "Path",
-    "length": "Length",
-    "path_count": "Paths",
-    "share": "Share",
-    "is_left": "Left",
-    "path_gradient_norm": "Mean norm",
-    "path_gradient_rms": "Root mean square",
-    "length_contribution": "Paths × mean norm",
-    "length_gradient_norm": "Norm of the sum",
-    "length_share": "Share of the sums",
-    "theory_weight": "Theory",
-    "coherence": "Coherence",
-    "decay": "Decay",
-    "r_squared": "R²",
-    "n_after": "Behind",
-    "effective_depth": "Effective depth",
-    "mean_length": "Mean length",
-    "length_low": "90 %, from",
-    "length_high": "90 %, to",
-    "dominating_length": "Dominating length",
-    "predicted_length": "Predicted",
-    "branch_to_stream": "Branch to stream",
-    "branch_stream_cosine": "Cosine with stream",
-    "branch_gradient_cosine": "Cosine with gradient",
-    "gradient_gain": "Gain",
-    "measured_after": "Measured after",
-    "response_std": "Standard deviation",
-    "scale": "Mean |γ|",
-    "branch_scale": "Mean |γ| × norm",
-    "member_error_rate": "One member",
-    "disagreement": "Disagreement",
-    "error_correlation": "Correlation of errors",
-    "group": "Trained alike",
-    "training_seed": "Seed",
-    "test_time": "How it is tested",
-    "n_routes": "Routes",
-    "is_as_trained": "As the method tests",
-    "images_per_second": "Images/s",
-}
+# In the order in which they are shown.
+_SHOWN_COLUMNS = (
+    "network_title",
+    "study",
+    "label",
+    "n_deleted",
+    "method",
+    "position",
+    "layer",
+    "name",
+    "members",
+    "n_members",
+    "error_rate",
+    "error_rate_difference",
+    "epoch",
+    "train_loss",
+    "train_error_rate",
+    "test_error_rate",
+    "path",
+    "length",
+    "path_count",
+    "share",
+    "is_left",
+    "path_gradient_norm",
+    "path_gradient_rms",
+    "length_contribution",
+    "length_gradient_norm",
+    "length_share",
+    "theory_weight",
+    "coherence",
+    "decay",
+    "r_squared",
+    "n_after",
+    "effective_depth",
+    "mean_length",
+    "length_low",
+    "length_high",
+    "dominating_length",
+    "predicted_length",
+    "branch_to_stream",
+    "branch_stream_cosine",
+    "branch_gradient_cosine",
+    "gradient_gain",
+    "measured_after",
+    "response_std",
+    "scale",
+    "scaled_norm",
+    "member_error_rate",
+    "disagreement",
+    "error_correlation",
+    "group",
+    "training_seed",
+    "test_time",
+    "n_routes",
+    "is_as_trained",
+    "images_per_second",
+)
 _SIGN_OF_VERDICT = {
     "agrees": "✓",
     "agrees in kind": "≈",
@@ -187,25 +189,28 @@ def _left_out(chapters: Sequence[Chapter]) -> list[str]:
 def _numbers(shown: ShownFigure) -> ShownTable | None:
     """Make the numbers of a figure readable without it, where they are not too many."""
     frame = shown.data.to_pandas() if isinstance(shown.data, Table) else shown.data
-    titles = _titles(frame)
-    if not titles or len(frame) > _MOST_ROWS:
+    names = _shown_columns(frame)
+    if not names or len(frame) > _MOST_ROWS:
         return None
-    rows = tuple(tuple(_cell(value) for value in row) for row in frame[list(titles)].itertuples(index=False))
-    return ShownTable(shown.caption, tuple(titles.values()), rows)
+    known = [columns.find(name, frame) for name in names]
+    rows = tuple(tuple(map(_cell, row, known)) for row in frame[names].itertuples(index=False))
+    return ShownTable(shown.caption, tuple(columns.label(name, frame) for name in names), rows)
 
 
-def _titles(frame: pd.DataFrame) -> dict[str, str]:
-    """Choose the columns that are shown, each with the ends of its interval behind it, and title them."""
-    titles: dict[str, str] = {}
-    for name, title in _TITLE_OF_COLUMN.items():
-        if name in frame:
-            titles |= {name: title, f"{name}_low": "from", f"{name}_high": "to"}
-    return {name: title for name, title in titles.items() if name in frame and frame[name].notna().any()}
+def _shown_columns(frame: pd.DataFrame) -> list[str]:
+    """Choose the columns that are shown, each with the ends of its interval behind it."""
+    names = dict.fromkeys(
+        part for name in _SHOWN_COLUMNS if name in frame for part in (name, f"{name}_low", f"{name}_high")
+    )
+    return [name for name in names if name in frame and frame[name].notna().any()]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, column: columns.Column | None) -> str:
+    """Write a value with four digits, a share in percent."""
     if value is None or value != value:
         return ""
+    if column is not None and column.is_share and isinstance(value, int | float):
+        return f"{100 * value:.4g}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

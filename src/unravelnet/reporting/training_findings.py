@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from unravelnet import columns
 from unravelnet.figures.groups import EFFECTIVE_PATHS, RECIPE, STOCHASTIC_DEPTH, TrainedGroup, pairs_of
 from unravelnet.figures.rows import n_images_text
 from unravelnet.papers import he, veit
@@ -20,18 +21,16 @@ from unravelnet.reporting.sentences import (
 from unravelnet.wording import counted
 
 _HEADER = (
-    "Network",
+    columns.title("network_name"),
     "Trained on",
-    "Modules",
-    "Parameters",
-    "Epochs",
+    *map(columns.title, ("n_modules", "n_parameters", "epochs")),
     "Seeds",
-    "Test error",
+    columns.title("test_error_rate"),
     "of each training",
     "tested otherwise",
-    "Training error",
+    columns.title("train_error_rate"),
     "Minutes",
-    "Images/s",
+    columns.title("images_per_second"),
 )
 # What is said of an error, by the way in which the network was tested.
 _PHRASES = {
