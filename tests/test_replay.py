@@ -11,7 +11,7 @@ from torch import nn
 import unravelnet as un
 from unravelnet import zoo
 from unravelnet.errors import TrainingError
-from unravelnet.network import ResidualModule, Segment, UnraveledNetwork
+from unravelnet.network import Concatenate, ResidualModule, Segment, UnraveledNetwork
 from unravelnet.training.replay import Replay, can_be_replayed, run_again
 
 SHAPE = (1, 8, 8)
@@ -19,6 +19,7 @@ NETWORKS = {
     "pre-activation": lambda: zoo.preact_resnet(14, input_shape=SHAPE, seed=0),
     "post-activation": lambda: zoo.resnet(14, input_shape=SHAPE, seed=0),
     "projections everywhere": lambda: zoo.preact_resnet(14, shortcut="C", input_shape=SHAPE, seed=0),
+    "gates": lambda: zoo.highway(8, input_shape=SHAPE, seed=0),
     "plain layers": lambda: zoo.create("vgg15", input_shape=SHAPE, seed=0),
 }
 
@@ -137,6 +138,26 @@ def test_recording_leaves_everything_as_it_was(whole):
         replay.step(images, targets, route)
     for key, tensor in net.state_dict().items():
         torch.testing.assert_close(other.state_dict()[key], tensor, rtol=1e-6, atol=1e-7)
+
+
+def test_a_branch_that_is_missing_beside_a_skip_is_not_passed_over():
+    """Without its branch, a concatenation puts zeros beside the skip: the stream changes."""
+
+    def made():
+        torch.manual_seed(0)
+        branch = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU())
+        joined = ResidualModule(branch, nn.Identity(), junction=Concatenate(n_skip=2, n_branch=3))
+        head = nn.Sequential(nn.Flatten(), nn.Linear(5 * 64, 10))
+        return UnraveledNetwork(nn.Conv2d(1, 2, 1), [joined], head, example=torch.zeros(1, *SHAPE))
+
+    net, other = made(), made()
+    routes, batches = [net.full_route, net.full_route.delete(0), net.full_route], batches_of([8, 8, 8])
+    plain_steps(net, batches, routes, 0.0)
+    replay = Replay(other, with_optimiser(other), run_again, autocast=contextlib.nullcontext, batch_size=8)
+    for (images, targets), route in zip(batches, routes, strict=True):
+        replay.step(images, targets, route)
+    for key, tensor in net.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[key]), key
 
 
 class Held(Segment):
