@@ -22,7 +22,7 @@ from unravelnet.measuring.evaluation import evaluate
 from unravelnet.precision import Precision
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
-from unravelnet.training.loop import HISTORY_FILE
+from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo import Description
 from unravelnet.zoo.pretrained import place_of

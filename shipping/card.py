@@ -13,7 +13,7 @@ from shipping.training_command import plan_of
 from unravelnet import zoo
 from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.records.record import Row, Table, load_table
-from unravelnet.training.loop import HISTORY_FILE
+from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo import Description
 from unravelnet.zoo.store import WEIGHTS_FILE

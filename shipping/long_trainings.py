@@ -23,7 +23,8 @@ from unravelnet.data import ImageData
 from unravelnet.network import UnraveledNetwork
 from unravelnet.records import provenance
 from unravelnet.records.record import load_table
-from unravelnet.training.loop import HISTORY_FILE, train
+from unravelnet.training.directory import HISTORY_FILE
+from unravelnet.training.loop import train
 from unravelnet.training_plan import TrainingPlan
 
 LOG_FILE = "log.jsonl"

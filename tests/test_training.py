@@ -275,14 +275,14 @@ def test_long_trainings_are_fused_and_short_ones_are_not(monkeypatch, n_epochs, 
         seen.append(any(isinstance(module, FusedBatchNorm2d) for module in net.modules()))
         raise Stop
 
-    monkeypatch.setattr("unravelnet.training.loop.load_operator", lambda: True)
+    monkeypatch.setattr("unravelnet.training.acceleration.load_operator", lambda: True)
     with pytest.raises(Stop):
         train(net, some_digits(1000), epochs=n_epochs, on_batch=stop)
     assert seen == [is_fused]
 
 
 def test_asked_for_and_not_to_be_had(monkeypatch):
-    monkeypatch.setattr("unravelnet.training.loop.load_operator", lambda: False)
+    monkeypatch.setattr("unravelnet.training.acceleration.load_operator", lambda: False)
     with pytest.raises(TrainingError, match="fused is True, and the operation could not be compiled"):
         train(small(), some_digits(32), epochs=1, fused=True)
 

@@ -47,7 +47,8 @@ from unravelnet.reproduction.settings import Settings, begin, end, settle
 from unravelnet.reproduction.speed import seconds_per_pass
 from unravelnet.routes.route import Mode
 from unravelnet.studies import Trial
-from unravelnet.training.loop import HISTORY_FILE, TrainingStatus, train
+from unravelnet.training.directory import HISTORY_FILE
+from unravelnet.training.loop import TrainingStatus, train
 
 __all__ = ["NETWORKS", "SHIPPED_NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
 

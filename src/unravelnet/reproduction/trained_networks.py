@@ -25,7 +25,7 @@ from unravelnet.reproduction.at_test_time import (
 from unravelnet.reproduction.clock import Clock
 from unravelnet.reproduction.settings import Settings
 from unravelnet.routes.sampler import RouteSampler
-from unravelnet.training.loop import HISTORY_FILE
+from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.zoo.store import Description
 

@@ -31,7 +31,7 @@ from unravelnet.paths import effective_lengths
 from unravelnet.records.files import usable_path
 from unravelnet.records.record import Row, Table, load_table
 from unravelnet.training.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
-from unravelnet.training.loop import HISTORY_FILE
+from unravelnet.training.directory import HISTORY_FILE
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

@@ -1,9 +1,8 @@
 """Trains a network, each mini-batch on a route that a sampler draws.
 
-What is to be done is a `TrainingPlan`; this room does it. After every epoch the whole state (weights,
-momentum, generators) goes to disk, and a training that was stopped anywhere goes on from the last full epoch
-to the same weights as one that never stopped (float32, same machine and number of threads). Routes are
-explained in `route_sampler`, settings in `training_plan`, files in `checkpoint`.
+What is to be done is a `TrainingPlan`. After every epoch the whole state goes to disk, and a training that was stopped
+anywhere goes on from the last full epoch to the same weights as one that never stopped (float32, same machine and
+number of threads).
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,38 +23,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unravelnet import zoo
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
 from unravelnet.devices import usable_device
-from unravelnet.errors import CheckpointError, StoreError, TrainingError, first_line
+from unravelnet.errors import TrainingError, first_line
 from unravelnet.machine import choose_precision, full_float32, in_precision
 from unravelnet.memory_layout import Layout, choose_layout, lay, place
 from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
 from unravelnet.precision import PRECISIONS, Precision
-from unravelnet.records import provenance
 from unravelnet.records.directory_lock import locked
 from unravelnet.records.files import writable_directory
-from unravelnet.records.record import Table, load_table
+from unravelnet.records.record import Table
 from unravelnet.routes.route import Route
-from unravelnet.training import checkpoint as checkpoints
-from unravelnet.training import directory as training_directory
+from unravelnet.training.acceleration import decide_on_fusing, prepare_replay
 from unravelnet.training.checkpoint import Checkpoint
 from unravelnet.training.data import TrainingData, training_targets
-from unravelnet.training.directory import HISTORY_FILE
-from unravelnet.training.fused_normalisation import fused_normalisations, load_operator
-from unravelnet.training.replay import Replay, can_be_replayed, own_stream, record_graph
+from unravelnet.training.fused_normalisation import fused_normalisations
+from unravelnet.training.home import TrainingHome
+from unravelnet.training.optimiser import (
+    learning_rate_of,
+    make_optimiser,
+    set_learning_rate,
+    settle_learning_rate,
+)
+from unravelnet.training.replay import own_stream
+from unravelnet.training.state import TrainingState
+from unravelnet.training.sums import Sums, count_wrong
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
-from unravelnet.zoo.recipe import recipe_or_none
-from unravelnet.zoo.store import DESCRIPTION_FILE, WEIGHTS_FILE, residual_modules_of, write_weights
+from unravelnet.zoo.store import residual_modules_of
 
 _log = logging.getLogger(__name__)
 
 _EVALUATION_BATCH = 250
-# vgg15 without normalisation on digits stays at chance with 0.05 and learns with 0.02 and less.
-_RATE_WITHOUT_NORMALISATION = 0.01
-# Forwards; some minutes on two cores, against which compiling, once a machine, is short.
-_MACS_WORTH_COMPILING_FOR = 1e13
+
 
 Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 OnBatch = Callable[[TrainingStatus], None]
@@ -75,7 +74,8 @@ def train(
 ) -> Table:
     """Train a network in place and return its history, one row an epoch; it is left in evaluation mode.
 
-    >>> net = zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
+    >>> import unravelnet as un
+    >>> net = un.zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
     >>> history = train(net, "digits", epochs=2, schedule="one-cycle")
     >>> history.columns[:4]
     ('epoch', 'train_loss', 'train_error_rate', 'test_error_rate')
@@ -91,7 +91,7 @@ def train(
     """
     if net.training_obstacle:
         raise TrainingError(net.training_obstacle)
-    plan = _with_learning_rate((plan or TrainingPlan()).changed(options), net)
+    plan = settle_learning_rate((plan or TrainingPlan()).changed(options), net)
     training_data = TrainingData.open(data, plan)
     if validation is None and isinstance(data, str):
         validation = data
@@ -102,13 +102,14 @@ def train(
             "in. Give one: out=DIRECTORY."
         )
     training = _Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
-    alone = contextlib.nullcontext() if training.out is None else locked(training.out, wait_seconds=0)
+    home = training.home
+    alone = contextlib.nullcontext() if home.directory is None else locked(home.directory, wait_seconds=0)
     with alone:
         with training.borrowing_network():
-            while training.epoch < plan.epochs:
+            while training.state.epoch < plan.epochs:
                 training.run_epoch(progress, on_batch)
-        training.finish()
-    return training.table()
+        home.finish(net, training.data.facts())
+    return training.state.table()
 
 
 class _Training:
@@ -122,7 +123,8 @@ class _Training:
         plan: TrainingPlan,
         out: Path | None,
     ) -> None:
-        self.net, self.data, self.validation, self.plan, self.out = net, data, validation, plan, out
+        self.net, self.data, self.validation, self.plan = net, data, validation, plan
+        self.home = TrainingHome(out, plan)
         self.modules = residual_modules_of(net)
         self.sampler = plan.sampler
         self.always = [m.index for m in self.modules if not m.is_deletable]
@@ -130,33 +132,39 @@ class _Training:
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)
         self.title = net.name or "the network"
-        self.is_fused = self._decide_on_fusing()
-        self.identity: dict[str, Any] = {}
-        self.epoch = 0
-        self.history: list[dict[str, Any]] = []
-        self.was_finished = False
+        self.is_fused = decide_on_fusing(net, plan, self.device, n_images=len(data.source))
 
     # -- the network is borrowed: placed, trained, and given back where it was --
 
     @contextlib.contextmanager
     def borrowing_network(self) -> Iterator[None]:
         """Place network and random state for training, and give both back afterwards."""
-        found = self._found()
-        home = next(self.net.parameters()).device
+        found = self.home.find(self._identity())
+        device = next(self.net.parameters()).device
         buffers = [(module, dict(module._buffers)) for module in self.net.modules()]
         with torch.random.fork_rng(devices=[]), own_stream(self.device):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
                 self._check_output()
                 self._choose_precision(found)
-                self._identify()
+                self.home.identify(self._identity(), self.plan, self.device)
                 self._scale_branches()
-                self.optimiser = self._make_optimiser()
-                self.replay = self._make_replay()
+                self.optimiser = make_optimiser(self.net, self.plan, self.device)
+                self.replay = prepare_replay(
+                    self.net,
+                    self.optimiser,
+                    self.plan,
+                    self.device,
+                    self.data.probe()[0],
+                    compiled=self.is_fused,
+                )
+                self.state = TrainingState(
+                    self.net, self.optimiser, self.data.generator, self.route_generator
+                )
                 if found is not None:
-                    self._restore(found)
-                self._open_directory(is_new=found is None)
-                self.started, self.epochs_before = time.perf_counter(), self.epoch
+                    self.state.restore(found, f"the checkpoint in {self.home.directory}")
+                self.home.open(self.state, is_new=found is None)
+                self.started, self.epochs_before = time.perf_counter(), self.state.epoch
                 fused = (
                     fused_normalisations(self.net)
                     if self.is_fused and not self.replay
@@ -165,7 +173,7 @@ class _Training:
                 with self.layout.in_use(), fused, full_float32():
                     yield
             finally:
-                lay(self.net, Layout(channels_last=False), home)
+                lay(self.net, Layout(channels_last=False), device)
                 _give_back(buffers)
                 self.net.zero_grad(set_to_none=True)
                 self.net.eval()
@@ -175,23 +183,6 @@ class _Training:
         for module, scale in zip(self.modules, scales, strict=True):
             # Where a plain layer is left out the identity takes its place, so there is nothing to scale.
             module.branch_scale = 1.0 if module.skip is None else scale
-
-    def _decide_on_fusing(self) -> bool:
-        """Say whether normalisation and ReLU will be one operation. Raises where that was asked for and cannot be."""
-        macs = self.plan.epochs * len(self.data.source) * self.net.total_macs
-        pays = self.device.type == "cpu" and macs > _MACS_WORTH_COMPILING_FOR
-        # Only of zoo networks is it known that nothing but the next layer reads what a normalisation gives.
-        if not self.plan.fused and not (self.plan.fused is None and pays and recipe_or_none(self.net)):
-            return False
-        if self.device.type == "cuda":
-            return True  # compiled with the pieces that are replayed
-        can_be = load_operator()
-        if self.plan.fused and not can_be:
-            raise TrainingError(
-                "The training setting fused is True, and the operation could not be compiled or loaded (see the "
-                "warning above). Mend the compiler, or leave the setting out to train with the plain layers."
-            )
-        return can_be
 
     def _check_output(self) -> None:
         """Raise where the network cannot take the data, before any weight is changed."""
@@ -256,60 +247,12 @@ class _Training:
                 own,
             )
 
-    def _make_optimiser(self) -> torch.optim.SGD:
-        for parameter in self.net.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        on_gpu = self.device.type == "cuda"
-        rate = self.plan.peak_learning_rate
-        optimiser = torch.optim.SGD(
-            self.net.parameters(),
-            # A replayed step reads the rate on the device, where it can be changed.
-            lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
-            momentum=self.plan.momentum,
-            weight_decay=self.plan.weight_decay,
-            nesterov=self.plan.momentum > 0,
-            foreach=not on_gpu,
-            fused=on_gpu,
-        )
-        if on_gpu and self.plan.momentum:
-            for parameter in self.net.parameters():
-                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        return optimiser
-
-    def _make_replay(self) -> Replay | None:
-        """Prepare to replay full batches. Raises TrainingError where that was asked for and cannot be."""
-        fits = self.device.type == "cuda" and can_be_replayed(self.net, self.data.probe()[0])
-        if self.plan.replayed and not fits:
-            raise TrainingError(
-                f"The training setting replayed is True, and {self.title} on {self.device} cannot be replayed: that "
-                "needs a CUDA device, and a network that reads one tensor and hands nothing past its modules. Leave "
-                "the setting out."
-            )
-        # Of captured networks it is not known whether they look at values while they run, which no graph can.
-        if not fits or self.plan.replayed is False or not (self.plan.replayed or recipe_or_none(self.net)):
-            if self.plan.fused and self.device.type == "cuda":
-                raise TrainingError(
-                    "The training setting fused is True, and on CUDA only modules that are replayed are compiled. "
-                    "Set replayed to True too, or leave fused out."
-                )
-            return None
-        return Replay(
-            self.net,
-            self.optimiser,
-            record_graph,
-            autocast=lambda: in_precision(self.device, self.plan.precision),
-            batch_size=self.plan.batch_size,
-            every=self.net.full_route if self.plan.routes == "all" else None,
-            label_smoothing=self.plan.label_smoothing,
-            compiled=self.is_fused,
-        )
-
     # -- one epoch --
 
     def run_epoch(self, progress: Progress | None, on_batch: OnBatch | None) -> None:
         """Go through the data once, evaluate, and put the state on disk."""
         began = time.perf_counter()
-        sums = _Sums()
+        sums = Sums()
         self.net.train()
         positions_of_batches = self.data.draw_epoch()
         for positions in progress(positions_of_batches) if progress else positions_of_batches:
@@ -321,23 +264,25 @@ class _Training:
             raise self._diverged(f"The loss is {sums.loss} in")
         self._check_weights()
         row = {
-            "epoch": self.epoch + 1,
+            "epoch": self.state.epoch + 1,
             "train_loss": sums.loss,
             "train_error_rate": sums.error_rate,
             "test_error_rate": self._test_error_rate(),
-            "learning_rate": self._learning_rate,
+            "learning_rate": learning_rate_of(self.optimiser),
             "images_per_second": images_per_second,
             "seconds": time.perf_counter() - began,
         }
-        self.history.append(row)
-        self.epoch += 1
+        self.state.history.append(row)
+        self.state.epoch += 1
         # First, so that what a checkpoint has behind it is there, wherever the process is killed.
-        self._keep_weights()
-        self._save_state()
+        self.home.keep_weights(self.state)
+        self.home.save(self.state)
 
-    def _train_batch(self, positions: Tensor, sums: _Sums) -> None:
-        self._set_learning_rate(self.epoch * self.data.n_batches + sums.batch)
-        batch = self.data.batch(positions, self.plan.image_size_at(self.epoch))
+    def _train_batch(self, positions: Tensor, sums: Sums) -> None:
+        iteration = self.state.epoch * self.data.n_batches + sums.batch
+        n_iterations = self.plan.epochs * self.data.n_batches
+        set_learning_rate(self.optimiser, self.plan.learning_rate_at(iteration, n_iterations))
+        batch = self.data.batch(positions, self.plan.image_size_at(self.state.epoch))
         targets = training_targets(batch[1], self.n_outputs, self.data.name)
         if self.replay is not None:
             placed = cast(Tensor, place(batch[0], self.layout, self.device))
@@ -356,20 +301,7 @@ class _Training:
             raise self._without_gradient()
         loss.backward()
         self.optimiser.step()
-        sums.add(value * len(targets), _n_wrong(logits.detach(), targets), len(targets))
-
-    def _set_learning_rate(self, iteration: int) -> None:
-        n_iterations = self.plan.epochs * self.data.n_batches
-        rate = self.plan.learning_rate_at(iteration, n_iterations)
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-    @property
-    def _learning_rate(self) -> float:
-        return float(self.optimiser.param_groups[0]["lr"])
+        sums.add(value * len(targets), count_wrong(logits.detach(), targets), len(targets))
 
     def _draw_route(self) -> Route | None:
         if self.plan.routes == "all":
@@ -387,22 +319,22 @@ class _Training:
         return logits.float()
 
     def _test_error_rate(self) -> float:
-        if self.validation is None or not self.plan.tests_after(self.epoch + 1):
+        if self.validation is None or not self.plan.tests_after(self.state.epoch + 1):
             return math.nan
         self.net.eval()
-        sums = _Sums()
+        sums = Sums()
         with torch.no_grad(), in_precision(self.device, self.plan.precision):
             for batch in self.validation:
                 targets = training_targets(batch[1], self.n_outputs, self.validation.name)
-                sums.add(0.0, _n_wrong(self._logits(batch), targets), len(targets))
+                sums.add(0.0, count_wrong(self._logits(batch), targets), len(targets))
         return sums.error_rate
 
-    def _status(self, sums: _Sums, began: float) -> TrainingStatus:
+    def _status(self, sums: Sums, began: float) -> TrainingStatus:
         now = time.perf_counter()
-        n_done = (self.epoch - self.epochs_before) * self.data.n_batches + sums.batch
-        n_left = (self.plan.epochs - self.epoch) * self.data.n_batches - sums.batch
+        n_done = (self.state.epoch - self.epochs_before) * self.data.n_batches + sums.batch
+        n_left = (self.plan.epochs - self.state.epoch) * self.data.n_batches - sums.batch
         return TrainingStatus(
-            epoch=self.epoch + 1,
+            epoch=self.state.epoch + 1,
             n_epochs=self.plan.epochs,
             batch=sums.batch,
             n_batches=self.data.n_batches,
@@ -426,14 +358,13 @@ class _Training:
 
     def _diverged(self, what: str) -> TrainingError:
         kept = ""
-        if self.out is not None and self.epoch:
-            kept = f" The last good checkpoint, after epoch {self.epoch}, is in {self.out}."
+        if self.home.directory is not None and self.state.epoch:
+            kept = f" The last good checkpoint, after epoch {self.state.epoch}, is in {self.home.directory}."
+        rate = learning_rate_of(self.optimiser)
         return TrainingError(
-            f"{what} epoch {self.epoch + 1}, at a learning rate of {self._learning_rate:g}: the training "
+            f"{what} epoch {self.state.epoch + 1}, at a learning rate of {rate:g}: the training "
             f"diverges.{kept} Lower the learning rate, or warm up for longer."
         )
-
-    # -- what is on disk --
 
     def _identity(self) -> dict[str, Any]:
         """Say what this training is of; the same dictionary means the same training."""
@@ -451,159 +382,6 @@ class _Training:
             "data": self.data.identity(),
             "validation": None if validation is None else f"{validation.name} {validation.n_images}",
         }
-
-    def _found(self) -> Checkpoint | None:
-        """Read the checkpoint that is there. Raises TrainingError where it is of another training."""
-        found = None if self.out is None else checkpoints.read(self.out)
-        if found is not None:
-            own = self._identity()
-            if self.plan.precision == "auto":
-                own["precision"] = found.identity.get("precision")
-            checkpoints.check_same(found, own, str(self.out))
-        return found
-
-    def _identify(self) -> None:
-        """Say what this training is, now that its precision is known."""
-        if self.out is None:
-            return
-        self.identity = self._identity()
-        # Now, and not at the end: meanwhile another commit may be checked out.
-        threads = torch.get_num_threads()
-        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        self.provenance = provenance.collect(
-            training=self.identity, seed=self.plan.seed, threads=threads, device=device
-        )
-
-    def _save_state(self) -> None:
-        if self.out is None:
-            return
-        tensors = {f"weights.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        for name, parameter in self.net.named_parameters():
-            momentum = self.optimiser.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
-        tensors["generator.data"] = self.data.generator.get_state()
-        tensors["generator.default"] = torch.default_generator.get_state()
-        route_generator = dict(self.route_generator.bit_generator.state)
-        state = Checkpoint(self.identity, self.epoch, self.history, route_generator, tensors)
-        checkpoints.write(self.out, state)
-        self._write_history()
-        training_directory.check_there(self.out)
-
-    def _write_history(self) -> None:
-        if self.out is None:
-            return
-        path = self.out / HISTORY_FILE
-        with contextlib.suppress(StoreError):  # missing or damaged
-            if load_table(path) == self.table():
-                return
-        self.table().save(path)
-
-    def _restore(self, found: Checkpoint) -> None:
-        place = f"the checkpoint in {self.out}"
-        try:
-            self.net.load_weights(found.under("weights."), source=place)
-            for name, momentum in found.under("momentum.").items():
-                parameter = self.net.get_parameter(name)
-                # In the layout of the parameter, which the optimiser's arithmetic expects.
-                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(
-                    momentum
-                )
-            self.data.generator.set_state(found.tensors["generator.data"])
-            torch.default_generator.set_state(found.tensors["generator.default"])
-            self.route_generator.bit_generator.state = dict(found.route_generator)
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{place} does not hold the state of this training: {error}. Remove it to start anew."
-            ) from error
-        self.epoch, self.history = found.epoch, list(found.history)
-        self.was_finished = self.epoch == self.plan.epochs
-
-    def _open_directory(self, *, is_new: bool) -> None:
-        """Claim the directory, and bring it to where the training is: history and kept weights.
-
-        Says which weights should have been kept earlier and were not.
-        """
-        if self.out is None:
-            return
-        training_directory.claim(self.out, self.provenance)
-        if is_new:
-            checkpoints.forget_epochs(self.out)
-        else:  # a process that was killed may have left the history an epoch behind, and the checkpoint before
-            self._write_history()
-            checkpoints.remove_others(self.out, self.epoch)
-        kept = checkpoints.epochs_kept(self.out)
-        if self.epoch not in kept:
-            self._keep_weights()
-        lost = [str(epoch) for epoch in self.plan.kept_epochs if epoch < self.epoch and epoch not in kept]
-        if lost:
-            _log.warning(
-                "The weights after epoch %s were not kept when the training in %s passed there, and are not in %s.",
-                ", ".join(lost),
-                self.out,
-                self.out / checkpoints.EPOCHS_DIRECTORY,
-            )
-
-    def _keep_weights(self) -> None:
-        if self.out is not None and self.epoch in self.plan.kept_epochs:
-            checkpoints.write_epoch(self.out, self.epoch, self.net.state_dict())
-
-    def finish(self) -> None:
-        """Write the trained network and how it came about, unless they are there."""
-        is_from_zoo = recipe_or_none(self.net) is not None
-        files = (WEIGHTS_FILE, DESCRIPTION_FILE) if is_from_zoo else (WEIGHTS_FILE,)
-        if self.out is None or (self.was_finished and all((self.out / name).exists() for name in files)):
-            return
-        ended = datetime.now(UTC).isoformat(timespec="seconds")
-        times = {"started_utc": self.provenance["time_utc"], "time_utc": ended}
-        provenance.write_run(self.out, {**self.provenance, **times})
-        if is_from_zoo:
-            zoo.save(self.net, self.out, facts={"training": asdict(self.plan)}, **self.data.facts())
-        else:
-            write_weights(self.out / WEIGHTS_FILE, self.net.state_dict())
-        training_directory.check_there(self.out)
-
-    def table(self) -> Table:
-        """Return the history as a table."""
-        return Table(self.history)
-
-
-class _Sums:
-    """Running sums over mini-batches, on the device where they arise; ratios are taken when somebody looks."""
-
-    def __init__(self) -> None:
-        self.batch = self.n = 0
-        self._wrong: int | Tensor = 0
-        self._loss: float | Tensor = 0.0
-
-    def add(self, loss: float | Tensor, wrong: int | Tensor, n: int) -> None:
-        """Add a mini-batch: its summed loss, and how many of its n images are taken for another class."""
-        self.batch += 1
-        self.n += n
-        self._wrong = self._wrong + wrong
-        self._loss = self._loss + loss
-
-    @property
-    def loss(self) -> float:
-        """The mean loss of an image."""
-        return float(self._loss) / self.n
-
-    @property
-    def error_rate(self) -> float:
-        """The share of images that are taken for another class."""
-        return int(self._wrong) / self.n
-
-
-def _n_wrong(logits_BC: Tensor, targets_B: Tensor) -> int:
-    return int((logits_BC.argmax(1).cpu() != targets_B).sum())
-
-
-def _with_learning_rate(plan: TrainingPlan, net: UnraveledNetwork) -> TrainingPlan:
-    """Settle the learning rate where the plan leaves it open."""
-    recipe = recipe_or_none(net)
-    if plan.learning_rate is None and recipe and not recipe.options.get("normalisation", True):
-        return replace(plan, learning_rate=_RATE_WITHOUT_NORMALISATION)
-    return replace(plan, learning_rate=plan.peak_learning_rate)
 
 
 def _device(name: str) -> torch.device:

@@ -1,0 +1,65 @@
+"""How far a training is, with everything that its next epoch depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from unravelnet.errors import CheckpointError
+from unravelnet.network import UnraveledNetwork
+from unravelnet.records.record import Table
+from unravelnet.training.checkpoint import Checkpoint
+
+
+@dataclass
+class TrainingState:
+    """The weights, momentum and generators of a training, and the epochs behind it.
+
+    `data_generator` draws order and augmentation, `route_generator` the routes. Dropout draws from torch's own
+    generator. `history`: one row an epoch.
+    """
+
+    net: UnraveledNetwork
+    optimiser: torch.optim.Optimizer
+    data_generator: torch.Generator
+    route_generator: np.random.Generator
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def table(self) -> Table:
+        """Return the history as a table."""
+        return Table(self.history)
+
+    def to_checkpoint(self, identity: Mapping[str, Any]) -> Checkpoint:
+        """Collect what a training needs to go on."""
+        tensors = {f"weights.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        for name, parameter in self.net.named_parameters():
+            momentum = self.optimiser.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        tensors["generator.data"] = self.data_generator.get_state()
+        tensors["generator.default"] = torch.default_generator.get_state()
+        route_generator = dict(self.route_generator.bit_generator.state)
+        return Checkpoint(identity, self.epoch, self.history, route_generator, tensors)
+
+    def restore(self, found: Checkpoint, place: str) -> None:
+        """Take over a checkpoint. Raises CheckpointError where it does not fit."""
+        try:
+            self.net.load_weights(found.under("weights."), source=place)
+            for name, momentum in found.under("momentum.").items():
+                parameter = self.net.get_parameter(name)
+                # In the layout of the parameter, which the optimiser's arithmetic expects.
+                held = torch.empty_like(parameter).copy_(momentum)
+                self.optimiser.state[parameter]["momentum_buffer"] = held
+            self.data_generator.set_state(found.tensors["generator.data"])
+            torch.default_generator.set_state(found.tensors["generator.default"])
+            self.route_generator.bit_generator.state = dict(found.route_generator)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{place} does not hold the state of this training: {error}. Remove it to start anew."
+            ) from error
+        self.epoch, self.history = found.epoch, list(found.history)
