@@ -110,6 +110,13 @@ def test_every_room_has_its_floor():
     )
 
 
+def test_the_page_on_design_lists_the_rooms():
+    page = (Path(__file__).parents[1] / "docs/design.md").read_text(encoding="utf-8")
+    lines = page.partition("```text\nerrors")[2].partition("```")[0].splitlines()
+    listed = {"errors", *(room for line in lines[1:] for room in line.partition("   ")[0].split())}
+    assert listed == set(FLOOR_OF_ROOM) - {"_extras", "__main__"}
+
+
 @pytest.mark.parametrize("path", files_of_rooms(), ids=name_of)
 def test_imports_point_down(path):
     assert imported_from_above(room_of(path), path.read_text()) == set()
