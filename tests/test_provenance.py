@@ -25,9 +25,7 @@ def test_versions_are_those_that_run():
 
 
 def test_torch_is_not_imported_to_tell_its_version():
-    code = (
-        "import sys; from unravelnet import provenance; provenance.collect(); print('torch' in sys.modules)"
-    )
+    code = "import sys; from unravelnet.records import provenance; provenance.collect(); print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 
@@ -62,7 +60,7 @@ def git(directory, *arguments):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle")
 def test_the_commit_is_that_of_this_package_and_of_no_other_repository(tmp_path):
     def collected():
-        code = "from unravelnet import provenance as p; r = p.collect(); "
+        code = "from unravelnet.records import provenance as p; r = p.collect(); "
         code += "print(r['commit'], r['has_uncommitted_changes'])"
         environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
         said = subprocess.run(
@@ -75,9 +73,8 @@ def test_the_commit_is_that_of_this_package_and_of_no_other_repository(tmp_path)
         return said.stdout.strip()
 
     package = tmp_path / "unravelnet"
-    package.mkdir()
-    for source in Path(unravelnet.__file__).parent.glob("*.py"):
-        shutil.copy(source, package)
+    without = shutil.ignore_patterns("shipped", "__pycache__")
+    shutil.copytree(Path(unravelnet.__file__).parent, package, ignore=without)
     assert collected() == "None None"
 
     git(tmp_path, "init")

@@ -317,7 +317,7 @@ def test_files_of_other_programs_are_read(tmp_path):
     ("name", "content", "phrase"),
     [
         ("t.csv", b"", "is empty"),
-        ("t.csv", b"a,b\r\n1,2\r\n3", "Row 2 of .* has 1 cells, and its header 2"),
+        ("t.csv", b"a,b\r\n1,2\r\n3", "Row 2 of .* has 1 cell, and its header 2"),
         ("t.csv", b"a\r\n\xff\xfe", "cannot be read as a table"),
         ("t.csv", b'a\r\n"never closed', "cannot be read as a table: unexpected end of data"),
         ("t.parquet", b"PAR1 cut off", "cannot be read as a table"),

@@ -155,7 +155,7 @@ def test_long_texts_come_back_and_the_limit_of_the_module_is_left_alone(tmp_path
         (b"a,b,a\r\n1,2,3\r\n", "has several columns named 'a'"),
         (b"a\r\n\xed\xa0", "cannot be read as a table"),
         (b"\xff\xfea\x00\r\x00\n\x00", "cannot be read as a table"),
-        (b"a,b\r\n1\r\n", "has 1 cells, and its header 2"),
+        (b"a,b\r\n1\r\n", "has 1 cell, and its header 2"),
     ],
 )
 def test_files_that_are_no_tables_are_explained(content, phrase, tmp_path):

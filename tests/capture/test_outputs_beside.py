@@ -177,13 +177,13 @@ LIBRARY = [
         "attentions",
     ),
     Case(
-        "BertForSequenceClassification", "BertConfig", {**SMALL, "output_attentions": True}, 6, "attentions"
+        "BertForSequenceClassification", "BertConfig", {**SMALL, "output_attentions": True}, 4, "attentions"
     ),
     Case(
         "MixtralForCausalLM",
         "MixtralConfig",
         {**SMALL, "num_key_value_heads": 2, "num_local_experts": 4, "output_router_logits": True},
-        6,
+        4,
         "router_logits",
     ),
 ]

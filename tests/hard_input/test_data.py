@@ -142,7 +142,10 @@ test_image_folders = table(
         ACCEPTED,
     ),
     _folder(
-        "a class named with a break", {name.replace("cat", "a\nb"): c for name, c in TWO.items()}, 2, "dog"
+        "a class named with a break",
+        {name.replace("cat", "a\nb"): c for name, c in TWO.items()},
+        2,
+        "leaves out the folder 'a\\nb' of pets, a class",
     ),
     _folder(
         "a class with a long name",
