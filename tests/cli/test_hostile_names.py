@@ -58,7 +58,8 @@ def test_every_way_to_print(capsys):
     print_table(PAYLOAD, [PAYLOAD, "b"], [[PAYLOAD, "c"]])
     printed = capsys.readouterr().out
     assert_no_terminal_obeys(printed)
-    assert printed.count(SEEN) == 4
+    # A long heading breaks over lines.
+    assert " ".join(printed.split()).count(SEEN) == 4
     print_json(rows)
     printed = capsys.readouterr().out
     assert_no_terminal_obeys(printed)
