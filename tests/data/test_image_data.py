@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +29,16 @@ def test_statistics_are_those_of_numpy():
     values = data.images.numpy().astype(np.float64) / 255
     np.testing.assert_allclose(data.mean, values.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(data.std, values.std((0, 2, 3)), rtol=1e-12)
+
+
+def test_statistics_are_rounded_once_so_that_every_processor_has_the_same():
+    data = random_data(5000)
+    for channel in range(3):
+        values = data.images[:, channel].flatten().tolist()
+        mean = Fraction(sum(values), 255 * len(values))
+        variance = Fraction(sum(value * value for value in values), 255**2 * len(values)) - mean**2
+        assert data.mean[channel] == float(mean)
+        assert data.std[channel] == math.sqrt(float(variance))
 
 
 def test_normalised_images_have_mean_0_and_deviation_1():

@@ -21,7 +21,7 @@ from unravelnet.data.image_data import ImageData
 from unravelnet.errors import DataError
 from unravelnet.records.files import cache_directory, replacing
 
-_FORMAT = "1"
+_FORMAT = "2"
 _log = logging.getLogger(__name__)
 
 
