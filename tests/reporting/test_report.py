@@ -70,6 +70,8 @@ def test_every_figure_is_there(whole, page):
         "unraveled",
         "unraveled_deleted",
     ]
+    ends = {path.suffix for path in (whole.parent / "figures").iterdir()}
+    assert ends == {".svg", ".csv"}, "what nothing shows is not drawn"
     # One of them opens the page, and stands in its chapter as well.
     assert page.tags.count("figure") == page.tags.count("figcaption") == len(names) + 1
     assert {f"figure-{name}-title" for name in names} <= set(page.ids)

@@ -31,9 +31,9 @@ def report(directory: str | os.PathLike[str]) -> Path:
     >>> report(directory).name
     'report.html'
 
-    Figures go to `directory`/figures, each as SVG, PNG and CSV. A chapter that has nothing to show is left out, and the
-    list of what was not tested says why. The same run gives the same bytes. Raises StoreError where the directory or a
-    file in it is missing, damaged, or cannot be written.
+    Figures go to `directory`/figures, each as SVG with its data as CSV. A chapter that has nothing to show is left out,
+    and the list of what was not tested says why. The same run gives the same bytes. Raises StoreError where the
+    directory or a file in it is missing, damaged, or cannot be written.
     """
     run = read_run_directory(usable_path(directory))
     page = render(run)

@@ -158,7 +158,6 @@ def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, Sho
     drawings = []
     for shown in chapter.figures:
         stem = run.directory / FIGURES_DIRECTORY / shown.name
-        save_figure(shown.figure, f"{stem}.png")
         save_figure(shown.figure, f"{stem}.svg", data=shown.data)
         drawings.append((shown, _drawn(run, shown, name=f"figure-{shown.name}"), _numbers(shown)))
     return drawings
