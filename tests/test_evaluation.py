@@ -21,7 +21,7 @@ from unravelnet.measuring import walk as prefix_tree
 from unravelnet.measuring.evaluation import EvaluationInterrupted
 from unravelnet.measuring.walk import walk
 from unravelnet.network import ResidualModule, UnraveledNetwork
-from unravelnet.records.record import ResultsStore
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route, Step
 
 MODES = ("both", "skip", "branch")

@@ -20,7 +20,7 @@ from unravelnet.errors import UnknownNameError, UnravelError
 from unravelnet.machine import deviation_in_bfloat16, few_inputs, in_precision, machine_of
 from unravelnet.measuring.bench import Bench
 from unravelnet.precision import Machine, decide
-from unravelnet.records.record import ResultsStore
+from unravelnet.records.store import ResultsStore
 from unravelnet.training.checkpoint import read
 from unravelnet.zoo.store import read_json
 

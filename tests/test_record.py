@@ -23,15 +23,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from unravelnet.errors import StoreError, UnknownNameError
-from unravelnet.records.record import (
-    ResultsStore,
-    Table,
-    TrialProgress,
-    canonical_text,
-    load_table,
-    trial_id,
-    whole_file,
-)
+from unravelnet.records.record import Table, load_table, whole_file
+from unravelnet.records.store import ResultsStore, TrialProgress, canonical_text, trial_id
 from unravelnet.records.table_file import _TEXT_COLUMNS
 from unravelnet.routes.route import Route
 
@@ -488,7 +481,7 @@ def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(tmp_path):
 
 WRITER = """
 import sys
-from unravelnet.records.record import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, TrialProgress
 directory, prefix = sys.argv[1:]
 with ResultsStore(directory) as store:
     for i in range(50):
@@ -508,7 +501,7 @@ def test_several_processes_start_and_write_at_once(tmp_path):
 
 KILLED = """
 import sys
-from unravelnet.records.record import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, TrialProgress
 store = ResultsStore(sys.argv[1])
 for i in range(100_000):
     store.commit(

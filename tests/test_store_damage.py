@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from unravelnet.errors import StoreError
-from unravelnet.records.record import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, TrialProgress
 
 N_FLIPS = 250
 # The form of version 1, as it was.

@@ -37,7 +37,7 @@ _HOME_OF_NAME = {
     "load_table": "unravelnet.records.record",
     "repair_torchvision": "unravelnet._extras",
     "Table": "unravelnet.records.record",
-    "ResultsStore": "unravelnet.records.record",
+    "ResultsStore": "unravelnet.records.store",
 }
 _ROOMS = ("data", "errors", "figures", "gradient", "paths", "studies", "zoo")
 # Names that the door also opens, and that are listed in their rooms: the door itself stays short.

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from unravelnet.measuring.metrics import Metric
     from unravelnet.network import UnraveledNetwork
     from unravelnet.precision import PrecisionChoice
-    from unravelnet.records.record import ResultsStore, Table
+    from unravelnet.records.record import Table
+    from unravelnet.records.store import ResultsStore
     from unravelnet.studies import Trial
 
 STUDIES = {
@@ -211,7 +212,7 @@ class _How:
 
 def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: Path | None) -> Table:
     from unravelnet.measuring.evaluation import evaluate
-    from unravelnet.records.record import ResultsStore
+    from unravelnet.records.store import ResultsStore
 
     opened: contextlib.AbstractContextManager[ResultsStore | None] = (
         contextlib.nullcontext() if out is None else ResultsStore(out)

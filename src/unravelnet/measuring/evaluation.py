@@ -30,7 +30,8 @@ from unravelnet.measuring.walk import walk
 from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.network.output import Output, OutputName
 from unravelnet.precision import PrecisionChoice, check_precision
-from unravelnet.records.record import ResultsStore, Row, Table
+from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route, as_route, as_routes
 from unravelnet.studies import Trial
 from unravelnet.wording import counted

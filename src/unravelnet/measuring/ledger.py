@@ -14,7 +14,7 @@ from torch import Tensor
 from unravelnet.errors import StoreError
 from unravelnet.measuring.metrics import Metric
 from unravelnet.precision import PRECISIONS, Precision
-from unravelnet.records.record import ResultsStore, TrialProgress, canonical_text, trial_id
+from unravelnet.records.store import ResultsStore, TrialProgress, canonical_text, trial_id
 from unravelnet.routes.route import Route
 
 # What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.

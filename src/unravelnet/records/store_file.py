@@ -1,7 +1,7 @@
 """The SQLite file of a results store: its form, its versions, and a checksum in every row.
 
 SQLite notices damage to its own pages, not to what stands in them. A row whose checksum does not fit is as good as
-absent: it is not read, and it may be written again, also where it says that it is complete. `record.ResultsStore` is
+absent: it is not read, and it may be written again, also where it says that it is complete. `store.ResultsStore` is
 the room to use a store from.
 """
 

@@ -30,7 +30,8 @@ from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.records.files import writable_directory
-from unravelnet.records.record import ResultsStore, whole_file
+from unravelnet.records.record import whole_file
+from unravelnet.records.store import ResultsStore
 from unravelnet.reporting import report
 from unravelnet.reproduction import measurements, trained_networks
 from unravelnet.reproduction.choice import Choice, choose_networks

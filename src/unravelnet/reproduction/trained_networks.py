@@ -10,7 +10,8 @@ from unravelnet.data import ImageData
 from unravelnet.mathematics.intervals import Interval, joined_interval, mean_interval, rate_interval
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
-from unravelnet.records.record import ResultsStore, Row, Table, load_table
+from unravelnet.records.record import Row, Table, load_table
+from unravelnet.records.store import ResultsStore
 from unravelnet.reproduction.at_test_time import (
     N_ROUTES,
     N_STATISTICS_IMAGES,
