@@ -13,9 +13,9 @@ from shipping.card import percent
 from shipping.training_command import plan_of
 from unravelnet import zoo
 from unravelnet.errors import ModelError
+from unravelnet.mathematics.comparisons import margin_of_seeds
 from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.records.record import Row, Table, whole_file
-from unravelnet.reporting.comparisons import margin_of_seeds
 
 MOST_BYTES = 40_000_000
 # Of two the interval of a third is too wide to say anything.

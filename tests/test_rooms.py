@@ -34,6 +34,7 @@ FLOORS = {
         "wording",
         "paths",
         "precision",
+        "readers",
         "records",
         "reporting",
         "routes",
@@ -155,6 +156,19 @@ def test_importing_plain_data_does_not_import_torch():
         f"for name in {modules!r}:",
         "    importlib.import_module(name)",
         "    assert 'torch' not in sys.modules, name",
+    ]
+    ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_judging_claims_does_not_import_what_draws():
+    lines = [
+        "import sys",
+        "from pathlib import Path",
+        "from unravelnet.reporting.contents import Run",
+        "from unravelnet.reporting.topics.judged import all_claims",
+        "assert all_claims(Run(Path(), {}, ()))",
+        "assert 'matplotlib' not in sys.modules",
     ]
     ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

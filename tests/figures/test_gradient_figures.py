@@ -13,9 +13,9 @@ from scipy.stats import binom
 from tests.figures import gradient_tables as tables
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import figure_coherence, figure_length_contribution, figure_path_gradient
-from unravelnet.figures.rows import ordered
-from unravelnet.figures.spectrum import contributions, decay_of, vector_sums
 from unravelnet.paths import effective_lengths, path_counts, share_within
+from unravelnet.readers.rows import ordered
+from unravelnet.readers.spectrum import contributions, decay_of, vector_sums
 from unravelnet.records.record import Table
 
 

@@ -64,7 +64,7 @@ def without_drawings():
             data.save(path.with_suffix(".csv"))
         return path
 
-    return mock.patch("unravelnet.reporting.page.save_figure", save_nothing)
+    return mock.patch("unravelnet.reporting.pages.html.save_figure", save_nothing)
 
 
 def reported(tmp_path, networks, **options):

@@ -7,16 +7,30 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from tests.figures import gradient_tables, tables
-from unravelnet.figures.spectrum import contributions
+from unravelnet.readers.spectrum import contributions
 from unravelnet.records.record import Table
-from unravelnet.reporting import lesion_claims, random_lesion_claims, skip_claims
-from unravelnet.reporting.path_claims import (
+from unravelnet.reporting.topics.lesions.claims import (
+    claim_downsampling_peaks,
+    claim_plain_collapses,
+    claim_single_deletions,
+)
+from unravelnet.reporting.topics.lesions.stochastic_depth import claim_more_resilient, claim_stochastic_depth
+from unravelnet.reporting.topics.networks.claims import claim_error
+from unravelnet.reporting.topics.orders.claims import claim_reorder
+from unravelnet.reporting.topics.paths.claims import (
     claim_effective_share,
     claim_path_lengths,
     claim_path_survival,
 )
-from unravelnet.reporting.sentences import percent
-from unravelnet.reporting.verdicts import median_with_interval, rank_correlation
+from unravelnet.reporting.topics.random_lesions.claims import (
+    claim_delete_many,
+    claim_later_deletions,
+    claim_many_left,
+)
+from unravelnet.reporting.topics.skips.claims import claim_remove_skip
+from unravelnet.reporting.topics.skips.surges import on_surges
+from unravelnet.reporting.words.sentences import percent
+from unravelnet.reporting.words.verdict import median_with_interval, rank_correlation
 
 DOWN = (18, 36)
 SMOOTH = {count: [0.06 + 0.02 * count + 0.002 * draw for draw in range(-5, 6)] for count in range(1, 21)}
@@ -38,20 +52,20 @@ RNG = np.random.default_rng(0)
 )
 def test_the_error_is_compared_with_the_papers(error, verdict):
     table = tables.each([error], intact=error)
-    claim = lesion_claims.claim_error(table, n_modules=54, epochs=164)
+    claim = claim_error(table, n_modules=54, epochs=164)
     assert claim.verdict == verdict
     assert claim.why.endswith("Trained for 164 epochs, the paper's for 164.")
 
 
 @pytest.mark.parametrize("data", ["digits/test", "cifar100/test", "cifar-100"])
 def test_other_data_is_not_comparable(data):
-    claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
+    claim = claim_error(tables.each([0.061], intact=0.061, data_name=data), n_modules=54)
     why = f"The paper's number is of CIFAR-10 and 54 modules, this one of data {data}."
     assert (claim.verdict, claim.why) == ("not comparable", why)
 
 
 def test_another_depth_is_not_comparable():
-    claim = lesion_claims.claim_error(tables.each([0.061], intact=0.061), n_modules=9)
+    claim = claim_error(tables.each([0.061], intact=0.061), n_modules=9)
     why = "The paper's number is of CIFAR-10 and 54 modules, this one of 9 modules."
     assert (claim.verdict, claim.why) == ("not comparable", why)
 
@@ -62,7 +76,7 @@ def test_another_depth_is_not_comparable():
 def test_few_images_do_not_make_the_error_agree():
     # Wilson's interval of 61 in 1,000 is 4.8 to 7.8 %, of 67 5.3 to 8.4 %: more than 2 points above 6.1 %.
     verdicts = [
-        lesion_claims.claim_error(tables.each([error], intact=error, n=1000), n_modules=54).verdict
+        claim_error(tables.each([error], intact=error, n=1000), n_modules=54).verdict
         for error in (0.061, 0.067)
     ]
     assert verdicts == ["agrees", "not decided"]
@@ -70,7 +84,7 @@ def test_few_images_do_not_make_the_error_agree():
 
 def single(errors, *, intact=0.06, n=tables.N_IMAGES, n_classes=10):
     table = tables.each(errors, intact=intact, n=n)
-    return lesion_claims.claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")
+    return claim_single_deletions(table, downsampling=DOWN, n_classes=n_classes, network="net")
 
 
 def test_a_network_that_bears_every_deletion_agrees():
@@ -127,16 +141,13 @@ def test_peaks_at_downsampling_modules(peaks, verdict):
     errors = tables.resnet_like()
     for module, peak in zip(DOWN, peaks, strict=True):
         errors[module] = 0.06 + peak
-    claim = lesion_claims.claim_downsampling_peaks(tables.each(errors), downsampling=DOWN)
+    claim = claim_downsampling_peaks(tables.each(errors), downsampling=DOWN)
     assert claim.verdict == verdict
     assert claim.measured.startswith("Module 18: ")
 
 
 def test_without_downsampling_there_is_no_peak_to_judge():
-    assert (
-        lesion_claims.claim_downsampling_peaks(tables.each([0.1, 0.1]), downsampling=()).verdict
-        == "not decided"
-    )
+    assert claim_downsampling_peaks(tables.each([0.1, 0.1]), downsampling=()).verdict == "not decided"
 
 
 @pytest.mark.parametrize(
@@ -152,17 +163,15 @@ def test_without_downsampling_there_is_no_peak_to_judge():
     ],
 )
 def test_a_plain_network_collapses_or_not(errors, verdict):
-    claim = lesion_claims.claim_plain_collapses(tables.each(errors), n_classes=10)
+    claim = claim_plain_collapses(tables.each(errors), n_classes=10)
     assert claim.verdict == verdict
 
 
 def test_a_plain_network_that_never_learnt_did_not_collapse():
-    claim = lesion_claims.claim_plain_collapses(tables.each([0.9] * 14, intact=0.9), n_classes=10)
+    claim = claim_plain_collapses(tables.each([0.9] * 14, intact=0.9), n_classes=10)
     assert claim.verdict == "not decided"
     assert "learnt too little" in claim.why
-    assert (
-        lesion_claims.claim_plain_collapses(tables.each([0.9] * 14), n_classes=None).verdict == "not decided"
-    )
+    assert claim_plain_collapses(tables.each([0.9] * 14), n_classes=None).verdict == "not decided"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,7 @@ def test_stochastic_depth_shrinks_the_peaks_or_not(with_it, verdict):
     for module, peak in zip(DOWN, with_it, strict=True):
         trained[module] = 0.06 + peak
     plain = tables.each(tables.resnet_like(peak=0.15))
-    claim = lesion_claims.claim_stochastic_depth(plain, tables.each(trained), downsampling=DOWN)
+    claim = claim_stochastic_depth(plain, tables.each(trained), downsampling=DOWN)
     assert claim.verdict == verdict
     assert "One training each" in claim.why
 
@@ -188,47 +197,43 @@ def test_stochastic_depth_shrinks_the_peaks_or_not(with_it, verdict):
 
 
 def test_a_smooth_growth_agrees():
-    claim = random_lesion_claims.claim_delete_many(tables.many(SMOOTH), n_classes=10)
+    claim = claim_delete_many(tables.many(SMOOTH), n_classes=10)
     assert claim.verdict == "agrees"
     assert "Medians from 8.0 % to 46.0 %" in claim.measured
 
 
 def test_a_collapse_does_not_agree():
     draws = {1: [0.07] * 11, 2: [0.08] * 11, 3: [0.8] * 11}
-    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = claim_delete_many(tables.many(draws), n_classes=10)
     assert claim.verdict == "does not agree"
     assert "surely a collapse" in claim.why
 
 
 def test_a_collapse_at_the_first_deletion_counts():
     draws = {1: [0.8] * 11, 2: [0.82] * 11, 3: [0.84] * 11}
-    assert (
-        random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "does not agree"
-    )
+    assert claim_delete_many(tables.many(draws), n_classes=10).verdict == "does not agree"
 
 
 def test_an_error_that_falls_does_not_agree():
     draws = {count: [0.3 - 0.01 * count] * 11 for count in range(1, 10)}
-    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = claim_delete_many(tables.many(draws), n_classes=10)
     assert (claim.verdict, claim.why) == ("does not agree", "The error surely falls.")
 
 
 def test_an_error_that_does_not_move_is_not_decided():
     draws = {count: RNG.normal(0.06, 0.003, 11).tolist() for count in range(1, 5)}
     draws[4] = draws[1]
-    assert random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10).verdict == "not decided"
+    assert claim_delete_many(tables.many(draws), n_classes=10).verdict == "not decided"
 
 
 def test_too_few_draws_agree_in_kind_only():
     draws = {count: errors[3:8:2] for count, errors in SMOOTH.items()}
-    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = claim_delete_many(tables.many(draws), n_classes=10)
     assert (claim.verdict, "not sure" in claim.why) == ("agrees in kind", True)
 
 
 def test_growth_cannot_be_judged_without_the_level_of_chance():
-    assert (
-        random_lesion_claims.claim_delete_many(tables.many(SMOOTH), n_classes=None).verdict == "not decided"
-    )
+    assert claim_delete_many(tables.many(SMOOTH), n_classes=None).verdict == "not decided"
 
 
 @pytest.mark.parametrize(
@@ -244,23 +249,21 @@ def test_growth_cannot_be_judged_without_the_level_of_chance():
 def test_ten_of_54_leave_most_or_not(error, spread, verdict):
     # Learnt is 0.06 to 0.9: a third is lost at 0.34, half at 0.48.
     table = tables.many({10: [error + spread * draw / 5 for draw in range(-5, 6)]})
-    assert random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10).verdict == verdict
+    assert claim_many_left(table, n_modules=54, n_classes=10).verdict == verdict
 
 
 def test_ten_of_54_is_in_proportion_for_other_depths():
     table = tables.many({2: [0.2] * 11})
-    claim = random_lesion_claims.claim_many_left(table, n_modules=9, n_classes=10)
+    claim = claim_many_left(table, n_modules=9, n_classes=10)
     assert (claim.verdict, "deleting 2 of 9 modules" in claim.text) == ("agrees", True)
-    assert (
-        random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
-    )
+    assert claim_many_left(table, n_modules=54, n_classes=10).why == "No draw deletes 10."
 
 
 def test_draws_that_hit_a_downsampling_module_are_counted():
     rows = list(tables.many({10: [0.2] * 11}))
     routes = ["0-53", "0-8,9-18s,19-53", "0-17,18s,19-35,36s,37-53"] + ["0-9,10-17s,18-53"] * 9
     table = Table([{**row, "route": route} for row, route in zip(rows, routes, strict=True)])
-    many = partial(random_lesion_claims.claim_many_left, table, n_modules=54, n_classes=10)
+    many = partial(claim_many_left, table, n_modules=54, n_classes=10)
     assert "2 of them delete module 18 or 36." in many(downsampling=DOWN).measured
     assert "of them delete" not in many(keeps_shape=True).measured
     assert "none of them down-sampling," in many(keeps_shape=True).text
@@ -269,14 +272,14 @@ def test_draws_that_hit_a_downsampling_module_are_counted():
 
 def test_falls_of_the_median_are_told():
     draws = {1: [0.07] * 11, 2: [0.2] * 11, 3: [0.17] * 11, 4: [0.3] * 11}
-    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = claim_delete_many(tables.many(draws), n_classes=10)
     assert "with 1 fall on the way, the largest by 3.0 points" in claim.measured
 
 
 def test_the_interval_of_draws_is_joined_with_that_of_their_images():
     # All draws alike: what is left open is Wilson's interval of 200 in 1,000, whose draws they share.
     table = Table([{**row, "n_images": 1000} for row in tables.many({10: [0.2] * 11})])
-    claim = random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10)
+    claim = claim_many_left(table, n_modules=54, n_classes=10)
     low, high = binomtest(200, 1000).proportion_ci(0.95, method="wilson")
     assert f"Median 20.0 % ({100 * low:.1f} to {100 * high:.1f})" in claim.measured
 
@@ -289,7 +292,7 @@ def test_later_deletions_hurt_more_or_not(first, second, verdict):
     # Intact 6 %; draws spread over 2 points on each side.
     spread = np.linspace(-0.02, 0.02, 11)
     table = tables.many({10: (first + spread).tolist(), 20: (second + spread).tolist()})
-    claim = random_lesion_claims.claim_later_deletions(table, n_modules=54)
+    claim = claim_later_deletions(table, n_modules=54)
     assert claim.verdict == verdict
     # Of 11 values the 2nd and 10th bound the median: 1.6 points on each side, twice as many for the first rise.
     value = 100 * (2 * first - second - 0.06)
@@ -303,14 +306,14 @@ def test_later_deletions_are_as_many_as_the_first_at_any_depth():
     # An error that grows evenly, so that nothing can be decided.
     even = {count: (0.06 + 0.02 * count + np.linspace(-0.02, 0.02, 11)).tolist() for count in range(1, 25)}
     for n_modules, few in ((3, 1), (9, 2), (18, 3), (54, 10)):
-        claim = random_lesion_claims.claim_later_deletions(tables.many(even), n_modules=n_modules)
+        claim = claim_later_deletions(tables.many(even), n_modules=n_modules)
         assert f"from {few} to {2 * few} of {n_modules}" in claim.text
         assert claim.verdict == "not decided"
 
 
 def test_modules_that_stochastic_depth_makes_dearer_are_counted():
     without, with_it = [0.07] * 54, [0.065] * 53 + [0.09]
-    claim = lesion_claims.claim_more_resilient(tables.each(without), tables.each(with_it))
+    claim = claim_more_resilient(tables.each(without), tables.each(with_it))
     assert "costs more with stochastic depth at 1, most at module 53 (+3.0 points" in claim.measured
     assert "6.0 % (5.6 to 6.5) intact, 6.5 % in the median" in claim.measured
 
@@ -318,18 +321,16 @@ def test_modules_that_stochastic_depth_makes_dearer_are_counted():
 def test_who_learnt_little_cannot_be_resilient():
     little, table = tables.each([0.85] * 54, intact=0.85), tables.each([0.2] * 54)
     for pair in ((little, table), (table, little)):
-        assert lesion_claims.claim_more_resilient(*pair, n_classes=10).verdict == "not decided"
-        peaks = lesion_claims.claim_stochastic_depth(*pair, downsampling=DOWN, n_classes=10)
+        assert claim_more_resilient(*pair, n_classes=10).verdict == "not decided"
+        peaks = claim_stochastic_depth(*pair, downsampling=DOWN, n_classes=10)
         assert (peaks.verdict, "learnt too little" in peaks.why) == ("not decided", True)
-    assert lesion_claims.claim_downsampling_peaks(little, downsampling=DOWN, n_classes=10).why == peaks.why
+    assert claim_downsampling_peaks(little, downsampling=DOWN, n_classes=10).why == peaks.why
     many = tables.many({10: [0.86] * 11, 20: [0.9] * 11}, intact=0.85)
-    assert (
-        random_lesion_claims.claim_later_deletions(many, n_modules=54, n_classes=10).verdict == "not decided"
-    )
+    assert claim_later_deletions(many, n_modules=54, n_classes=10).verdict == "not decided"
 
 
 def test_counts_that_were_not_drawn_decide_nothing_about_later_ones():
-    claim = random_lesion_claims.claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
+    claim = claim_later_deletions(tables.many({10: [0.2] * 11}), n_modules=54)
     assert (claim.verdict, claim.why) == ("not measured", "No draw deletes 10, or none 20.")
 
 
@@ -340,7 +341,7 @@ def test_stochastic_depth_makes_most_modules_cheaper_or_not(shift, verdict):
     generator = np.random.default_rng(0)
     without = 0.07 + 0.001 * generator.normal(size=54)
     with_it = without + shift + 0.001 * generator.normal(size=54)
-    claim = lesion_claims.claim_more_resilient(tables.each(without.tolist()), tables.each(with_it.tolist()))
+    claim = claim_more_resilient(tables.each(without.tolist()), tables.each(with_it.tolist()))
     assert claim.verdict == verdict
     assert "54 modules" in claim.measured
     assert "One training each" in claim.why
@@ -348,12 +349,12 @@ def test_stochastic_depth_makes_most_modules_cheaper_or_not(shift, verdict):
 
 def test_reordering_that_hurts_by_and_by_agrees():
     pairs = [(1 - 0.001 * i, 0.06 + 0.003 * i) for i in range(1, 151)]
-    assert random_lesion_claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
+    assert claim_reorder(tables.orders(pairs), n_classes=10).verdict == "agrees"
 
 
 def test_reordering_that_ruins_at_once_does_not_agree():
     pairs = [(1 - 0.001 * i, 0.8 + 0.0005 * i) for i in range(1, 151)]
-    assert random_lesion_claims.claim_reorder(tables.orders(pairs), n_classes=10).verdict == "does not agree"
+    assert claim_reorder(tables.orders(pairs), n_classes=10).verdict == "does not agree"
 
 
 # -- paths --
@@ -398,7 +399,7 @@ def test_many_surviving_paths_is_generous():
 )
 def test_removing_skips_costs_the_same_or_not(skip_errors, verdict):
     skips, branches = tables.each(skip_errors, study="remove_skip_each"), tables.each([0.075] * 54)
-    claim = skip_claims.claim_remove_skip(skips, branches, n_classes=10)
+    claim = claim_remove_skip(skips, branches, n_classes=10)
     assert claim.verdict == verdict
     assert ("not the number of paths alone" in claim.why) == (verdict == "does not agree")
     n_dearer, n_cheaper = skip_errors.count(0.6) + skip_errors.count(0.8), skip_errors.count(0.01)
@@ -408,7 +409,7 @@ def test_removing_skips_costs_the_same_or_not(skip_errors, verdict):
 
 def surges(skips, branches=None, *args, **options):
     branches = tables.each([0.065] * 54) if branches is None else branches
-    return skip_claims.on_surges(skips, branches, *args, n_modules=54, n_classes=10, **options)
+    return on_surges(skips, branches, *args, n_modules=54, n_classes=10, **options)
 
 
 def test_surges_are_told_where_something_was_learnt():
@@ -443,17 +444,17 @@ def test_paths_are_weighted_with_the_gradient_of_their_lengths():
 
 
 MISSING = [
-    lambda table: lesion_claims.claim_error(table, n_modules=54),
-    lambda table: lesion_claims.claim_single_deletions(table, n_classes=10),
-    lambda table: lesion_claims.claim_downsampling_peaks(table),
-    lambda table: lesion_claims.claim_plain_collapses(table, n_classes=10),
-    lambda table: lesion_claims.claim_stochastic_depth(table, table),
-    lambda table: lesion_claims.claim_more_resilient(table, table),
-    lambda table: random_lesion_claims.claim_delete_many(table, n_classes=10),
-    lambda table: random_lesion_claims.claim_many_left(table, n_modules=54, n_classes=10),
-    lambda table: random_lesion_claims.claim_reorder(table, n_classes=10),
-    lambda table: random_lesion_claims.claim_later_deletions(table, n_modules=54),
-    lambda table: skip_claims.claim_remove_skip(table, table, n_classes=10),
+    lambda table: claim_error(table, n_modules=54),
+    lambda table: claim_single_deletions(table, n_classes=10),
+    lambda table: claim_downsampling_peaks(table),
+    lambda table: claim_plain_collapses(table, n_classes=10),
+    lambda table: claim_stochastic_depth(table, table),
+    lambda table: claim_more_resilient(table, table),
+    lambda table: claim_delete_many(table, n_classes=10),
+    lambda table: claim_many_left(table, n_modules=54, n_classes=10),
+    lambda table: claim_reorder(table, n_classes=10),
+    lambda table: claim_later_deletions(table, n_modules=54),
+    lambda table: claim_remove_skip(table, table, n_classes=10),
 ]
 
 
@@ -472,9 +473,7 @@ def test_only_the_intact_row_decides_nothing(judge):
 
 def test_a_table_without_the_intact_row_decides_nothing_about_loss():
     rows = [row for row in tables.many({10: [0.2] * 11}) if row["label"] != "intact"]
-    assert (
-        random_lesion_claims.claim_many_left(Table(rows), n_modules=54, n_classes=10).verdict == "not decided"
-    )
+    assert claim_many_left(Table(rows), n_modules=54, n_classes=10).verdict == "not decided"
 
 
 # -- statistics --
@@ -517,7 +516,7 @@ def test_too_little_to_rank_says_nothing():
 def test_a_step_of_a_quarter_of_what_was_learnt_is_a_collapse(step, verdict):
     # Guessing errs in 90 %, the intact network in 6 %: a quarter of what was learnt is 21 points.
     draws = {1: [0.07] * 40, 2: [0.07 + step] * 40}
-    claim = random_lesion_claims.claim_delete_many(tables.many(draws), n_classes=10)
+    claim = claim_delete_many(tables.many(draws), n_classes=10)
     assert claim.verdict == verdict
     assert "the threshold 21.0" in claim.why
 
@@ -525,7 +524,7 @@ def test_a_step_of_a_quarter_of_what_was_learnt_is_a_collapse(step, verdict):
 def test_layers_that_leave_more_than_guessing_are_counted():
     # Wilson's interval of 88 % of 10,000 is 87.3 to 88.6 %; that of 90 % contains 90 %.
     table = tables.each([0.9] * 9 + [0.88] * 5)
-    claim = lesion_claims.claim_plain_collapses(table, n_classes=10)
+    claim = claim_plain_collapses(table, n_classes=10)
     assert claim.verdict == "agrees"
     assert claim.measured.endswith("5 of 14 intervals lie wholly below guessing, 90.0 %.")
 
@@ -534,5 +533,5 @@ def test_the_highest_peak_is_told_as_a_share_of_what_was_learnt():
     # A rise of 42 points of the 84 between 6 and 90 %.
     errors = [0.48 if module in DOWN else 0.06 for module in range(54)]
     table = tables.each(errors, intact=0.06)
-    claim = lesion_claims.claim_downsampling_peaks(table, downsampling=DOWN, n_classes=10)
+    claim = claim_downsampling_peaks(table, downsampling=DOWN, n_classes=10)
     assert claim.measured.endswith("The highest peak loses 50 % of what was learnt.")

@@ -7,8 +7,15 @@ from scipy.stats import binom
 from tests.figures import gradient_tables as tables
 from unravelnet.paths import effective_lengths, share_within
 from unravelnet.records.record import Table
-from unravelnet.reporting import gradient_claims as claims
-from unravelnet.reporting.sentences import percent
+from unravelnet.reporting.topics.effective_depth.claims import claim_over_deepened
+from unravelnet.reporting.topics.ensembles.claims import claim_ensemble, claim_ensemble_is_whole
+from unravelnet.reporting.topics.gradients.claims import (
+    claim_decay,
+    claim_effective_lengths,
+    claim_exact_lengths,
+)
+from unravelnet.reporting.topics.over_training.claims import claim_deepening
+from unravelnet.reporting.words.sentences import percent
 
 RISING = [0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22, 0.24, 0.26]
 
@@ -42,13 +49,13 @@ def bent(r_squared, n_lengths=55):
     ],
 )
 def test_a_straight_line_is_an_exponential_decay(r_squared, verdict):
-    claim = claims.claim_decay(bent(r_squared))
+    claim = claim_decay(bent(r_squared))
     assert claim.verdict == verdict
     assert f"R² = {r_squared:.3f}" in claim.measured
 
 
 def test_the_decay_is_told_with_its_interval_and_n():
-    claim = claims.claim_decay(tables.sampled(54, 0.26), network="net")
+    claim = claim_decay(tables.sampled(54, 0.26), network="net")
     assert claim.measured.startswith(
         "A factor r = 0.26 (0.26 to 0.26) with every module, R² = 1.000; 55 lengths"
     )
@@ -68,18 +75,18 @@ def test_the_decay_is_told_with_its_interval_and_n():
 )
 def test_what_the_norms_are_of_is_told(per, at, words):
     table = Table([{**row, "per": per, "at": at} for row in tables.sampled(54, 0.26)])
-    assert words in claims.claim_decay(table).measured
-    assert words.removesuffix(".") in claims.claim_effective_lengths(table, n_modules=54).measured
+    assert words in claim_decay(table).measured
+    assert words.removesuffix(".") in claim_effective_lengths(table, n_modules=54).measured
 
 
 def test_a_norm_that_grows_does_not_decay():
-    claim = claims.claim_decay(tables.sampled(54, 1.1))
+    claim = claim_decay(tables.sampled(54, 1.1))
     assert (claim.verdict, claim.why) == ("does not agree", "The norm surely grows with the length.")
 
 
 def test_a_few_lengths_say_little():
-    assert claims.claim_decay(tables.sampled(4, 0.3)).verdict == "not decided"
-    assert claims.claim_decay(tables.sampled(5, 0.3)).verdict == "agrees"
+    assert claim_decay(tables.sampled(4, 0.3)).verdict == "not decided"
+    assert claim_decay(tables.sampled(5, 0.3)).verdict == "agrees"
 
 
 # -- the lengths that the gradient comes from --
@@ -91,7 +98,7 @@ def test_a_few_lengths_say_little():
     [(0.2, "agrees"), (0.25, "agrees"), (0.29, "agrees"), (0.3, "agrees in kind"), (0.6, "agrees in kind")],
 )
 def test_lengths_of_the_paper_carry_almost_all(decay, verdict):
-    claim = claims.claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54)
+    claim = claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54)
     assert claim.verdict == verdict
     held = binom.cdf(17, 54, decay / (1 + decay)) - binom.cdf(4, 54, decay / (1 + decay))
     assert (held >= 0.95) == (verdict == "agrees")
@@ -106,27 +113,25 @@ def test_lengths_of_the_paper_carry_almost_all(decay, verdict):
 def test_longer_paths_do_not_agree(decay, verdict):
     held = binom.cdf(26, 54, decay / (1 + decay))
     assert (held >= 0.95) == (verdict == "agrees in kind")
-    assert (
-        claims.claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54).verdict == verdict
-    )
+    assert claim_effective_lengths(tables.sampled(54, decay, half=0.0), n_modules=54).verdict == verdict
 
 
 def test_wide_intervals_decide_less():
     # 5 to 17 hold 97.5 %: with norms known to 30 % at best 0.7 / (0.7 + 1.3 / 39).
     sharp, wide = (tables.sampled(54, 0.25, half=half) for half in (0.05, 0.5))
-    assert claims.claim_effective_lengths(sharp, n_modules=54).verdict == "agrees"
-    missed = claims.claim_effective_lengths(wide, n_modules=54)
+    assert claim_effective_lengths(sharp, n_modules=54).verdict == "agrees"
+    missed = claim_effective_lengths(wide, n_modules=54)
     assert (missed.verdict, "but less than 95 % if each length lies at the worse end" in missed.why) == (
         "agrees in kind",
         True,
     )
     edge = tables.sampled(54, 0.61, half=0.3)
-    assert claims.claim_effective_lengths(edge, n_modules=54).verdict == "not decided"
+    assert claim_effective_lengths(edge, n_modules=54).verdict == "not decided"
 
 
 @pytest.mark.parametrize("n_modules", [9, 27, 110])
 def test_another_depth_agrees_in_kind_at_best(n_modules):
-    claim = claims.claim_effective_lengths(tables.sampled(n_modules, 0.2), n_modules=n_modules)
+    claim = claim_effective_lengths(tables.sampled(n_modules, 0.2), n_modules=n_modules)
     assert claim.verdict == "agrees in kind"
     low, high = effective_lengths(binom.pmf(range(n_modules + 1), n_modules, 1 / 6).tolist())
     held = percent(share_within(n_modules, low, high))
@@ -134,7 +139,7 @@ def test_another_depth_agrees_in_kind_at_best(n_modules):
         f"95 % comes from lengths {low} to {high} of 0 to {n_modules}, {held} of"
     )
     assert "5 to 17 hold" not in claim.measured
-    long = claims.claim_effective_lengths(tables.sampled(n_modules, 1.0), n_modules=n_modules)
+    long = claim_effective_lengths(tables.sampled(n_modules, 1.0), n_modules=n_modules)
     assert long.verdict == "does not agree"
 
 
@@ -142,13 +147,13 @@ def test_another_depth_agrees_in_kind_at_best(n_modules):
 def test_the_exact_sums_are_judged_by_themselves(coherent, verdict):
     # Both have the same norms on paths; independent directions leave 5 to 17 far less.
     table = tables.exact(54, 0.25, coherent=coherent)
-    claim = claims.claim_exact_lengths(table, n_modules=54)
+    claim = claim_exact_lengths(table, n_modules=54)
     assert claim.verdict == verdict
     assert claim.paper.startswith("Not measured")
-    assert claims.claim_effective_lengths(table, n_modules=54).verdict == "agrees"
+    assert claim_effective_lengths(table, n_modules=54).verdict == "agrees"
 
 
-@pytest.mark.parametrize("judge", [claims.claim_effective_lengths, claims.claim_exact_lengths])
+@pytest.mark.parametrize("judge", [claim_effective_lengths, claim_exact_lengths])
 def test_lengths_that_were_not_measured_leave_it_open(judge):
     claim = judge(Table(list(tables.exact(54))[:26]), n_modules=54)
     assert (claim.verdict, claim.why) == ("not decided", "The other lengths were not measured.")
@@ -170,7 +175,7 @@ def test_lengths_that_were_not_measured_leave_it_open(judge):
     ],
 )
 def test_the_virtual_ensemble_deepens_or_not(decays, lengths, verdict):
-    claim = claims.claim_deepening(tables.over_training(decays, mean_lengths=lengths))
+    claim = claim_deepening(tables.over_training(decays, mean_lengths=lengths))
     assert claim.verdict == verdict
     assert claim.why.endswith("One training.")
 
@@ -181,8 +186,8 @@ def test_intervals_of_the_decay_must_part():
     apart, together = (
         tables.over_training(decays, mean_lengths=[5.0] * 9, half=half) for half in (0.04, 0.05)
     )
-    assert claims.claim_deepening(apart).verdict == "agrees in kind"
-    assert claims.claim_deepening(together).verdict == "not decided"
+    assert claim_deepening(apart).verdict == "agrees in kind"
+    assert claim_deepening(together).verdict == "not decided"
 
 
 # -- effective depth --
@@ -195,7 +200,7 @@ def test_intervals_of_the_decay_must_part():
 def test_a_network_is_deeper_than_its_effective_depth_or_not(depth, verdict):
     rows = list(tables.effective_depths(54))
     rows[0] = {**rows[0], "effective_depth": depth, "is_deeper": depth < 53}
-    claim = claims.claim_over_deepened(Table(rows))
+    claim = claim_over_deepened(Table(rows))
     assert claim.verdict == verdict
     assert claim.measured.startswith(
         f"Paths through at most {depth} of the 53 modules behind module 0 carry 95 %"
@@ -203,7 +208,7 @@ def test_a_network_is_deeper_than_its_effective_depth_or_not(depth, verdict):
 
 
 def test_a_single_module_has_nothing_behind_it():
-    assert claims.claim_over_deepened(tables.effective_depths(1)).verdict == "not decided"
+    assert claim_over_deepened(tables.effective_depths(1)).verdict == "not decided"
 
 
 # -- ensembles --
@@ -222,13 +227,13 @@ def test_a_single_module_has_nothing_behind_it():
 )
 def test_an_ensemble_errs_less_than_one(errors, verdict):
     # Every error is known to 0.5 points.
-    claim = claims.claim_ensemble(tables.ensemble(errors))
+    claim = claim_ensemble(tables.ensemble(errors))
     assert claim.verdict == verdict
     assert claim.measured.startswith("1 member: 30.0 % (29.5 to 30.5); 4 members: ")
 
 
 def test_networks_are_no_routes():
-    assert claims.claim_ensemble(tables.ensemble([0.3, 0.2], members="networks")).measured == "Not measured."
+    assert claim_ensemble(tables.ensemble([0.3, 0.2], members="networks")).measured == "Not measured."
 
 
 @pytest.mark.parametrize(
@@ -237,27 +242,27 @@ def test_networks_are_no_routes():
 )
 def test_the_average_of_many_reaches_the_network_or_not(last, verdict):
     # Of 10,000 images each: Newcombe's interval at 6 % is 0.66 points on either side.
-    claim = claims.claim_ensemble_is_whole(tables.ensemble([0.3, last], routes="exactly:43"))
+    claim = claim_ensemble_is_whole(tables.ensemble([0.3, last], routes="exactly:43"))
     assert claim.verdict == verdict
     assert "intact network: 6.0 %" in claim.measured
     assert "members of 43 modules each" in claim.measured
 
 
 def test_an_average_without_an_intact_network_reaches_nothing():
-    assert claims.claim_ensemble_is_whole(tables.ensemble([0.3, 0.2], intact=None)).verdict == "not measured"
+    assert claim_ensemble_is_whole(tables.ensemble([0.3, 0.2], intact=None)).verdict == "not measured"
 
 
 # -- missing and odd tables --
 
 
 MISSING = [
-    claims.claim_decay,
-    lambda table: claims.claim_effective_lengths(table, n_modules=54),
-    lambda table: claims.claim_exact_lengths(table, n_modules=54),
-    claims.claim_deepening,
-    claims.claim_over_deepened,
-    claims.claim_ensemble,
-    claims.claim_ensemble_is_whole,
+    claim_decay,
+    lambda table: claim_effective_lengths(table, n_modules=54),
+    lambda table: claim_exact_lengths(table, n_modules=54),
+    claim_deepening,
+    claim_over_deepened,
+    claim_ensemble,
+    claim_ensemble_is_whole,
 ]
 
 
@@ -279,5 +284,5 @@ def test_without_intervals_shares_decide_nothing(judge):
         for row in tables.exact(54)
     ]
     # The interval of the decay is that of the fit, which needs none of the norms'.
-    expected = "agrees" if judge is claims.claim_decay else "not decided"
+    expected = "agrees" if judge is claim_decay else "not decided"
     assert judge(Table(bare)).verdict == expected

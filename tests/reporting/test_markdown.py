@@ -11,10 +11,10 @@ from tests.reporting import runs, trainings
 from tests.reporting.test_training_report import compared_networks
 from unravelnet.errors import StoreError
 from unravelnet.reporting import report_markdown
-from unravelnet.reporting.claims import ON_THRESHOLDS
 from unravelnet.reporting.contents import read_run_directory
-from unravelnet.reporting.markdown import render_markdown
-from unravelnet.reporting.verdict_table import all_claims, tally
+from unravelnet.reporting.pages.markdown import render_markdown
+from unravelnet.reporting.topics.judged import all_claims, tally
+from unravelnet.reporting.words.claim import ON_THRESHOLDS
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "results" / "reproduction", ROOT / "docs" / "reproduction.md"

@@ -4,13 +4,14 @@ import pytest
 
 from tests.figures import tables
 from tests.reporting.trainings import trained
-from unravelnet.figures.groups import trained_groups
 from unravelnet.papers import he, huang
+from unravelnet.readers.groups import trained_groups
 from unravelnet.records.record import Table
-from unravelnet.reporting import lesion_claims, training_claims
-from unravelnet.reporting.claims import HE, HUANG, OWN, VEIT, Claim
-from unravelnet.reporting.protocol import compared, is_as_long, is_shorter
-from unravelnet.reporting.verdict_table import tally
+from unravelnet.reporting.topics.judged import tally
+from unravelnet.reporting.topics.networks.claims import claim_error
+from unravelnet.reporting.topics.trainings.claims import claim_effective_training, claim_stochastic_training
+from unravelnet.reporting.words.claim import HE, HUANG, OWN, VEIT, Claim
+from unravelnet.reporting.words.protocol import compared, is_as_long, is_shorter
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,8 @@ def pair(epochs, errors, **of_second):
 @pytest.mark.parametrize(
     ("judge", "routes", "least"),
     [
-        (training_claims.claim_effective_training, "exactly:23", 82),
-        (training_claims.claim_stochastic_training, "stochastic-depth:0.5", 250),
+        (claim_effective_training, "exactly:23", 82),
+        (claim_stochastic_training, "stochastic-depth:0.5", 250),
     ],
 )
 def test_the_rule_takes_away_agreement_as_well_as_disagreement(judge, routes, least, error):
@@ -72,9 +73,7 @@ def test_the_rule_takes_away_agreement_as_well_as_disagreement(judge, routes, le
 
 def test_the_error_of_a_short_training_is_not_compared_with_the_papers():
     table = tables.each([0.061], intact=0.061)
-    verdicts = [
-        lesion_claims.claim_error(table, n_modules=54, epochs=epochs).verdict for epochs in (24, 164, None)
-    ]
+    verdicts = [claim_error(table, n_modules=54, epochs=epochs).verdict for epochs in (24, 164, None)]
     assert verdicts == ["not comparable", "agrees", "agrees"]
 
 

@@ -12,7 +12,7 @@ from tests.reporting.pages import Page, reported
 from unravelnet.columns import COLUMNS
 from unravelnet.errors import StoreError
 from unravelnet.reporting import report
-from unravelnet.reporting.page import flattened
+from unravelnet.reporting.pages.html import flattened
 
 LOADS = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
 

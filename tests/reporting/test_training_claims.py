@@ -5,23 +5,30 @@ import pytest
 from scipy import stats
 
 from tests.reporting.trainings import responses, trained, whole_table
-from unravelnet.figures.groups import group_of, pairs_of, trained_groups
-from unravelnet.records.record import Table
-from unravelnet.reporting import training_claims as claims
-from unravelnet.reporting.comparisons import (
+from unravelnet.mathematics.comparisons import (
     difference_of_trainings,
     margin_of_seeds,
     newcombe_interval,
     typical_difference,
     welch_interval,
 )
+from unravelnet.readers.groups import group_of, pairs_of, trained_groups
+from unravelnet.records.record import Table
+from unravelnet.reporting.topics.responses.claims import claim_deeper_responses, claim_smaller_responses
+from unravelnet.reporting.topics.trainings.claims import (
+    claim_deeper_residual,
+    claim_degradation,
+    claim_effective_training,
+    claim_residual_beats_plain,
+    claim_stochastic_training,
+)
 
 CLAIMS_OF_TRAININGS = [
-    claims.claim_effective_training,
-    claims.claim_stochastic_training,
-    claims.claim_degradation,
-    claims.claim_deeper_residual,
-    claims.claim_residual_beats_plain,
+    claim_effective_training,
+    claim_stochastic_training,
+    claim_degradation,
+    claim_deeper_residual,
+    claim_residual_beats_plain,
 ]
 
 
@@ -140,7 +147,7 @@ def effective(full, part, **columns):
         trained("preact-resnet56", full, **columns),
         trained("preact-resnet56", part, routes="exactly:11", **columns),
     )
-    return claims.claim_effective_training(*pair)
+    return claim_effective_training(*pair)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +208,7 @@ def test_seeds_of_other_networks_count_where_there_is_one_training_each(spread, 
         trained("preact-resnet110", [0.07], routes="exactly:23"),
         trained("plain20", [0.09 - spread, 0.09, 0.09 + spread]),
     )
-    assert claims.claim_effective_training(*found[:2]).verdict == verdict
+    assert claim_effective_training(*found[:2]).verdict == verdict
 
 
 @pytest.mark.parametrize(("scaled", "unscaled", "better"), [(0.07, 0.49, "scaled"), (0.49, 0.07, "unscaled")])
@@ -209,7 +216,7 @@ def test_the_way_of_testing_that_errs_less_is_judged(scaled, unscaled, better):
     others = {"scaled, re-estimated": 0.06}
     rows = trained("preact-resnet110", [unscaled], routes="exactly:23", scaled=[scaled], others=others)
     pair = groups(trained("preact-resnet110", [0.07]), rows)
-    claim = claims.claim_effective_training(*pair)
+    claim = claim_effective_training(*pair)
     # What is measured anew stands beside it, and decides nothing.
     assert claim.verdict == "agrees"
     assert claim.measured.startswith(f"Effective paths, {better}, 7.00 %, all modules 7.00 %")
@@ -221,7 +228,7 @@ def test_the_way_of_testing_that_errs_less_is_judged(scaled, unscaled, better):
 def test_without_either_way_of_testing_nothing_is_judged():
     rows = [{**row, "test_time": "random routes"} for row in trained("resnet56", [0.2], routes="exactly:11")]
     pair = groups(trained("resnet56", [0.07]), rows)
-    assert claims.claim_effective_training(*pair).verdict == "not measured"
+    assert claim_effective_training(*pair).verdict == "not measured"
 
 
 def test_recipes_that_differ_are_named():
@@ -229,10 +236,10 @@ def test_recipes_that_differ_are_named():
         trained("resnet20", [0.08], epochs=14, image_sizes="16,32", weight_decay=5e-4),
         trained("resnet56", [0.07], epochs=20, image_sizes="16,24,32", weight_decay=5e-4),
     )
-    why = claims.claim_deeper_residual(*pair).why
+    why = claim_deeper_residual(*pair).why
     assert "Trained for 14 and 20 epochs, the paper's for 164." in why
     assert "Their recipes differ in epochs (20 and 14) and image sizes (16,24,32 and 16,32)." in why
-    assert "recipes differ" not in claims.claim_deeper_residual(pair[0], pair[0]).why
+    assert "recipes differ" not in claim_deeper_residual(pair[0], pair[0]).why
 
 
 def test_more_images_decide_what_few_leave_open():
@@ -260,7 +267,7 @@ def test_stochastic_depth_gives_a_lower_error_or_not(error, verdict):
         trained("preact-resnet110", [0.064]),
         trained("preact-resnet110", [0.2], routes="stochastic-depth:0.5", scaled=[error]),
     )
-    claim = claims.claim_stochastic_training(*pair)
+    claim = claim_stochastic_training(*pair)
     assert claim.verdict == verdict
     assert "Trained for 500 epochs, the paper's for 500." in claim.why
     assert "In the last epoch of training it errs in 20.00 %" in claim.why
@@ -281,18 +288,18 @@ def test_degradation_is_judged_in_training_and_test(test, training, verdict):
     pair = groups(
         trained("plain20", [0.09, 0.091, 0.092]), trained("plain56", [test], train_errors=[training])
     )
-    claim = claims.claim_degradation(*pair)
+    claim = claim_degradation(*pair)
     assert claim.verdict == verdict
     assert f"plain-56 {100 * training:.2f} %" in claim.measured
 
 
 def test_one_training_each_has_no_interval_of_the_training_error():
     pair = groups(trained("plain20", [0.09]), trained("plain56", [0.13]))
-    claim = claims.claim_degradation(*pair)
+    claim = claim_degradation(*pair)
     assert claim.verdict == "agrees in kind"
     assert "no interval, one training each" in claim.measured
     lacking = groups(trained("plain20", [0.09]), trained("plain56", [0.13], train_errors=[None]))
-    assert claims.claim_degradation(*lacking).why == "There is no training error."
+    assert claim_degradation(*lacking).why == "There is no training error."
 
 
 @pytest.mark.parametrize(
@@ -300,7 +307,7 @@ def test_one_training_each_has_no_interval_of_the_training_error():
 )
 def test_the_deeper_residual_network_is_better_or_not(error, verdict):
     pair = groups(trained("resnet20", [0.084, 0.085, 0.086]), trained("resnet56", [error]))
-    assert claims.claim_deeper_residual(*pair).verdict == verdict
+    assert claim_deeper_residual(*pair).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -308,7 +315,7 @@ def test_the_deeper_residual_network_is_better_or_not(error, verdict):
 )
 def test_the_residual_network_beats_the_plain_one_or_not(error, verdict):
     pair = groups(trained("plain56", [0.13]), trained("resnet56", [error]))
-    claim = claims.claim_residual_beats_plain(*pair)
+    claim = claim_residual_beats_plain(*pair)
     assert claim.verdict == verdict
     assert claim.measured.startswith("ResNet-56 ")
 
@@ -340,7 +347,7 @@ def curve(scale, n_layers=19):
 def test_residual_layers_respond_less_or_not(residual, verdict):
     tables = {("plain", 20): curve(1.0), ("resnet", 20): curve(residual[0])}
     tables |= {("plain", 56): curve(1.0, 55), ("resnet", 56): curve(residual[1], 55)}
-    claim = claims.claim_smaller_responses(tables)
+    claim = claim_smaller_responses(tables)
     assert claim.verdict == verdict
     # The head, which is no convolution and was put in at 99, counts nowhere.
     assert "in the median of 19 layers" in claim.measured
@@ -352,7 +359,7 @@ def test_residual_layers_respond_less_or_not(residual, verdict):
 )
 def test_the_deeper_network_responds_less_or_not(deeper, verdict):
     tables = {("resnet", 20): curve(1.0), ("resnet", 56): curve(deeper, 55), ("plain", 20): curve(9.0)}
-    claim = claims.claim_deeper_responses(tables)
+    claim = claim_deeper_responses(tables)
     assert claim.verdict == verdict
     assert "n = 1,000 images, one training each" in claim.measured
 
@@ -368,7 +375,7 @@ def test_the_deeper_network_responds_less_or_not(deeper, verdict):
     ],
 )
 def test_responses_of_one_kind_decide_nothing(tables):
-    for judge in (claims.claim_smaller_responses, claims.claim_deeper_responses):
+    for judge in (claim_smaller_responses, claim_deeper_responses):
         claim = judge(tables)
         assert (claim.verdict, claim.measured) == ("not measured", "Not measured.")
 

@@ -7,12 +7,12 @@ import pytest
 from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported, without_drawings
-from unravelnet.figures.groups import trained_groups
+from unravelnet.readers.groups import trained_groups
 from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
 from unravelnet.reporting.contents import read_run_directory
-from unravelnet.reporting.training_findings import on_test_times
-from unravelnet.reporting.verdict_table import all_claims
+from unravelnet.reporting.topics.judged import all_claims
+from unravelnet.reporting.topics.trainings.findings import on_test_times
 
 
 def compared_networks():

@@ -14,8 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from unravelnet import columns
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
-from unravelnet.figures.marks import draw_with_bars, with_interval
-from unravelnet.figures.rows import interval_text, n_images_text, ordered
+from unravelnet.figures.marks import draw_with_bars
+from unravelnet.readers.rows import interval_text, n_images_text, ordered, with_interval
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table

@@ -30,6 +30,7 @@ from unravelnet.escaping import LONGEST_NAME
 from unravelnet.figures import style
 from unravelnet.figures.look import Choice, Colours, Look, checked, drawable, named, plain
 from unravelnet.figures.wrapping import broken, glyphs_may_be_missing, inches
+from unravelnet.wording import unbroken
 
 # Panels beside each other are put under each other where they would be narrower, in inches.
 _NARROWEST_PANEL = 2.6
@@ -218,7 +219,7 @@ def caption(figure: Figure, text: str) -> None:
     """Write the line below the axes: n, the interval, and what the marks mean."""
     frame = _FRAMES[figure]
     chosen = frame.choice.caption
-    frame.below = style.unbroken(text) if chosen is None else chosen
+    frame.below = unbroken(text) if chosen is None else chosen
 
 
 def legend_above(axes: Axes, *, last: Sequence[str] = ()) -> None:

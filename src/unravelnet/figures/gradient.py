@@ -19,10 +19,12 @@ from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
-from unravelnet.figures.marks import draw_with_bars, set_index_axis, show_decades, with_interval
+from unravelnet.figures.marks import draw_with_bars, set_index_axis, show_decades
 from unravelnet.figures.path import paper_label, shade_effective
-from unravelnet.figures.rows import interval_text, n_images_text, ordered
-from unravelnet.figures.spectrum import (
+from unravelnet.mathematics.decay import Decay
+from unravelnet.papers import veit
+from unravelnet.readers.rows import interval_text, n_images_text, ordered, with_interval
+from unravelnet.readers.spectrum import (
     PATH_NORM,
     PLACES,
     Spectrum,
@@ -32,8 +34,7 @@ from unravelnet.figures.spectrum import (
     sample_text,
     vector_sums,
 )
-from unravelnet.mathematics.decay import Decay
-from unravelnet.papers import veit
+from unravelnet.wording import percent
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -265,7 +266,7 @@ def _ranges_text(norms: Spectrum | None, sums: Spectrum | None, share: float) ->
     for spectrum, name in ((norms, "paths × mean norm"), (sums, "norms of the exact sums")):
         if spectrum is not None:
             low, high = spectrum.effective_lengths(share=share)
-            held = style.percent(spectrum.share_of_paths(low, high))
+            held = percent(spectrum.share_of_paths(low, high))
             texts.append(
                 f"By {name}, lengths {low} to {high} hold {100 * share:g} % of the gradient and {held} of the "
                 f"paths."

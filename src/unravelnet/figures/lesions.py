@@ -20,7 +20,7 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis
-from unravelnet.figures.rows import (
+from unravelnet.readers.rows import (
     Measured,
     chance_error,
     interval_text,

@@ -51,12 +51,6 @@ def draw_with_bars(
     )  # fmt: skip
 
 
-def with_interval(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Name a column value, and its interval low and high, as marks are drawn from them."""
-    named = {"value": rows[column], "low": rows[f"{column}_low"], "high": rows[f"{column}_high"]}
-    return pd.DataFrame(named, index=rows.index)
-
-
 def ring(axes: Axes, rows: pd.DataFrame) -> None:
     """Put a ring around the points of down-sampling modules: columns module and value."""
     if rows.empty:

@@ -14,8 +14,8 @@ from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
-from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis, with_interval
-from unravelnet.figures.rows import interval_text, n_images_text, ordered
+from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis
+from unravelnet.readers.rows import interval_text, n_images_text, ordered, with_interval
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:

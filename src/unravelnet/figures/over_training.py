@@ -18,9 +18,9 @@ from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
-from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_axis, with_interval
-from unravelnet.figures.rows import interval_text, n_images_text, ordered
+from unravelnet.figures.marks import draw_with_bars, set_epoch_axis, set_index_axis
 from unravelnet.papers import littwin
+from unravelnet.readers.rows import interval_text, n_images_text, ordered, with_interval
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from unravelnet.paths import (
     share_within,
     surviving_share,
 )
-from unravelnet.wording import counted
+from unravelnet.wording import counted, percent, superscript
 
 _SMALLEST_SHARE = 1e-16
 
@@ -89,7 +89,7 @@ def figure_path_lengths(
     held = f"{share_within(n_modules, low, high):.1%}".replace("%", " %")
     frame.caption(
         figure,
-        f"Exact: 2{style.superscript(n_modules)} paths of {counted(n_modules, 'module')}, Binomial({n_modules}, ½). "
+        f"Exact: 2{superscript(n_modules)} paths of {counted(n_modules, 'module')}, Binomial({n_modules}, ½). "
         f"Dark bars: lengths {low} to {high} hold {held} of the paths.",
     )
     return figure
@@ -164,5 +164,5 @@ def shade_effective(axes: Axes) -> None:
 def paper_label() -> str:
     """Name the lengths that carried the gradient in the paper."""
     low, high = veit.EFFECTIVE_LENGTHS
-    held = style.percent(share_within(veit.N_MODULES.count, low, high))
+    held = percent(share_within(veit.N_MODULES.count, low, high))
     return f"effective in the paper: {low} to {high}, {held} of all paths"

@@ -8,13 +8,14 @@ is read in the dark.
 
 from __future__ import annotations
 
-import re
 from math import log10
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from unravelnet.wording import superscript
 
 INK = "#1c2128"
 MUTED = "#59636e"
@@ -35,7 +36,6 @@ SMALL, NORMAL, LARGE = 7.5, 8.5, 10.5
 
 # Letters of a label that are too many for a line beside the axis of a small panel.
 _LONG = 30
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": NORMAL,
@@ -115,40 +115,3 @@ def in_two_lines(text: str) -> str:
         return text
     middle = min(places, key=lambda place: abs(2 * place + 1 - len(text)))
     return f"{text[:middle]}\n{text[middle + 1 :]}"
-
-
-def superscript(number: int) -> str:
-    """Write a whole number as an exponent.
-
-    >>> superscript(-12)
-    '⁻¹²'
-    """
-    return str(number).translate(_SUPERSCRIPTS)
-
-
-def percent(share: float) -> str:
-    """Write a share in percent, with more digits where it is small.
-
-    >>> percent(0.5), percent(0.0045), percent(2.8e-9)
-    ('50.0 %', '0.45 %', '2.8·10⁻⁷ %')
-    """
-    if share == 0 or abs(share) >= 0.0095:
-        return f"{100 * share:.1f} %".replace("-", "\u2212")
-    if abs(share) >= 1e-5:
-        return f"{100 * share:.2g} %".replace("-", "\u2212")
-    digits, exponent = f"{100 * share:.1e}".split("e")
-    power = superscript(int(exponent))
-    return f"{digits}·10{power} %".replace("-", "\u2212")
-
-
-def unbroken(text: str) -> str:
-    r"""Keep a number and its unit, and n or R² and its number, in one line.
-
-    >>> unbroken("n = 5 images, 3 %").split(" ")
-    ['n\xa0=\xa05', 'images,', '3\xa0%']
-    """
-    return re.sub(
-        r"(?<=[\d⁰-⁹]) (?=%)|(?<=\bn) (?== ?\d)|(?<=\bn =) (?=\d)|(?<=R²) (?==)|(?<=R² =) (?=\d)|(?<=\bFig\.) (?=\d)",
-        "\u00a0",
-        text,
-    )

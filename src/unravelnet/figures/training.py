@@ -13,9 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
-from unravelnet.figures.groups import TrainedGroup, trained_groups
 from unravelnet.figures.look import Look
-from unravelnet.figures.rows import interval_text, n_images_text
+from unravelnet.readers.groups import TrainedGroup, trained_groups
+from unravelnet.readers.rows import interval_text, n_images_text
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """One self-contained HTML file that tells what a run found, in the order of the paper; and its claims as Markdown.
 
-The page needs no network and no script. It opens with the claims of the paper and what was measured of each
-(`reporting.claims`); chapters with figures follow (`reporting.chapters`); how it was measured and with what stands
-at the end. What a run has to leave in its directory is in `reporting.contents`.
+The pages need no network and no script. `words` has what all topics share: sentences, claims, and how verdicts follow.
+`topics` has a folder for each topic, with its chapter, its findings and its claims. `pages` puts them together. What a
+run has to leave in its directory is in `contents`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from unravelnet.records.files import usable_path
 from unravelnet.records.provenance import FACTS_FILE
 from unravelnet.records.record import whole_file
 from unravelnet.reporting.contents import read_run_directory
-from unravelnet.reporting.markdown import render_markdown
-from unravelnet.reporting.page import render
 
 __all__ = ["report", "report_markdown"]
 
@@ -36,6 +34,9 @@ def report(directory: str | os.PathLike[str]) -> Path:
     directory or a file in it is missing, damaged, or cannot be written.
     """
     run = read_run_directory(usable_path(directory))
+    # Imported here: to judge claims, nothing needs to be drawn.
+    from unravelnet.reporting.pages.html import render
+
     page = render(run)
     target = run.directory / REPORT_FILE
     with whole_file(target) as temporary:
@@ -56,6 +57,8 @@ def report_markdown(directory: str | os.PathLike[str], file: str | os.PathLike[s
     `file`: where to; links to the tables are relative to it. The same run gives the same bytes. Raises StoreError
     as `report` does.
     """
+    from unravelnet.reporting.pages.markdown import render_markdown
+
     target = usable_path(file)
     page = render_markdown(read_run_directory(usable_path(directory)), target.parent)
     with whole_file(target) as temporary:

@@ -18,6 +18,7 @@ from typing import Any
 
 from unravelnet.errors import StoreError
 from unravelnet.escaping import shortened
+from unravelnet.papers import veit
 from unravelnet.records.provenance import read_run
 from unravelnet.records.record import Table, load_table, read_json
 
@@ -92,9 +93,29 @@ class Run:
         names = {name for network in self.studied for name in network.tables}
         return not names - {HISTORY} or not names.isdisjoint(LESION_STUDIES)
 
+    def lesioned(self, role: str) -> list[StudiedNetwork]:
+        """List the networks of a role, if this run is about lesions."""
+        return self.of_role(role) if self.is_about_lesions else []
+
+    @property
+    def depth(self) -> int:
+        """The number of modules that the chapters about paths are for: the first residual network's."""
+        residual = self.of_role("resnet", "stochastic-depth", "effective-paths")
+        return residual[0].n_modules if residual else veit.N_MODULES.count
+
+    def base_of(self, network: StudiedNetwork) -> StudiedNetwork | None:
+        """Find the ordinary network that one trained with stochastic depth is compared with: the first as deep."""
+        alike = [other for other in self.of_role("resnet") if other.n_modules == network.n_modules]
+        return next((other for other in alike if "delete_each" in other.tables), None)
+
     def with_table(self, *studies: str) -> list[StudiedNetwork]:
         """List the studied networks that have the tables of all these studies."""
         return [network for network in self.studied if all(study in network.tables for study in studies)]
+
+
+def downsampling_of(networks: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:
+    """Give the down-sampling modules of networks by their titles."""
+    return {network.title: network.downsampling for network in networks}
 
 
 def read_run_directory(directory: Path) -> Run:

@@ -1,0 +1,248 @@
+"""The page: chapters, claims and provenance put into one HTML file by a template."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from unravelnet import columns
+from unravelnet.escaping import shortened, visible
+from unravelnet.figures import save_figure
+from unravelnet.mathematics.comparisons import RULE
+from unravelnet.records.record import Table
+from unravelnet.reporting.contents import Run
+from unravelnet.reporting.pages.inline import inline_svg
+from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable
+from unravelnet.reporting.topics.chapters import all_chapters
+from unravelnet.reporting.topics.judged import all_claims, tally, untested
+from unravelnet.reporting.topics.networks.small_images import on_small_images
+from unravelnet.reporting.words.claim import ON_THRESHOLDS
+from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
+from unravelnet.reporting.words.sentences import listed
+from unravelnet.wording import unbroken
+
+FIGURES_DIRECTORY = "figures"
+_TEMPLATES = Path(__file__).parent / "templates"
+_MOST_ROWS = 150
+# Figures that may open the page, the most telling first, by how their names start.
+_LEADS = ("remove_skip_each", "delete_each", "length_contribution", "path_gradient", "ensemble")
+# In the order in which they are shown.
+_SHOWN_COLUMNS = (
+    "network_title",
+    "study",
+    "label",
+    "n_deleted",
+    "method",
+    "position",
+    "layer",
+    "name",
+    "members",
+    "n_members",
+    "error_rate",
+    "error_rate_difference",
+    "epoch",
+    "train_loss",
+    "train_error_rate",
+    "test_error_rate",
+    "path",
+    "length",
+    "path_count",
+    "share",
+    "is_left",
+    "path_gradient_norm",
+    "path_gradient_rms",
+    "length_contribution",
+    "length_gradient_norm",
+    "length_share",
+    "theory_weight",
+    "coherence",
+    "decay",
+    "r_squared",
+    "n_after",
+    "effective_depth",
+    "mean_length",
+    "length_low",
+    "length_high",
+    "dominating_length",
+    "predicted_length",
+    "branch_to_stream",
+    "branch_stream_cosine",
+    "branch_gradient_cosine",
+    "gradient_gain",
+    "measured_after",
+    "response_std",
+    "scale",
+    "scaled_norm",
+    "member_error_rate",
+    "disagreement",
+    "error_correlation",
+    "group",
+    "training_seed",
+    "test_time",
+    "n_routes",
+    "is_as_trained",
+    "images_per_second",
+)
+_SIGN_OF_VERDICT = {
+    "agrees": "✓",
+    "agrees in kind": "≈",
+    "does not agree": "✗",
+    "not decided": "?",
+    "not comparable": "≠",
+    "not measured": "–",
+}
+
+
+def render(run: Run) -> str:
+    """Draw the figures of a run into its directory, and write its page around them."""
+    every, judged = all_chapters(run), all_claims(run)
+    chapters = [(chapter, _drawings(run, chapter)) for chapter in every if chapter.has_something]
+    template = _environment().get_template("report.html.jinja")
+    return template.render(
+        subtitle=subtitle(run),
+        rule=f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else "",
+        tally=tally(judged),
+        on_small_images=on_small_images(run),
+        claims=judged,
+        untested=[*untested(run), *_left_out(every)],
+        lead=_lead(run, every),
+        thresholds=ON_THRESHOLDS,
+        chapters=chapters,
+        anchors={chapter.anchor for chapter, _ in chapters},
+        provenance=list(flattened(run.provenance)),
+        css=Markup(_resource("report.css")),
+        signs=_SIGN_OF_VERDICT,
+        is_about_lesions=run.is_about_lesions,
+    )
+
+
+def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Turn nested facts into pairs of a name and a text; of a list of things with names only these.
+
+    >>> list(flattened({"seed": 0, "versions": {"torch": "2.13"}, "command": ["unravelnet", "reproduce"]}))
+    [('seed', '0'), ('versions, torch', '2.13'), ('command', 'unravelnet reproduce')]
+    >>> list(flattened({"networks": [{"name": "resnet", "depth": 110}, {"name": "vgg", "depth": 15}]}))
+    [('networks', 'resnet, vgg')]
+    """
+    for name, value in facts.items():
+        here = (*path, str(name).replace("_", " "))
+        if isinstance(value, Mapping):
+            yield from flattened(value, here)
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(part, Mapping) and "name" in part for part in value)
+        ):
+            yield ", ".join(here), ", ".join(str(part["name"]) for part in value)
+        else:
+            yield ", ".join(here), _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return shlex.join(value)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, ShownTable | None]]:
+    """Save the figures of a chapter and give each with its drawing and its numbers."""
+    drawings = []
+    for shown in chapter.figures:
+        stem = run.directory / FIGURES_DIRECTORY / shown.name
+        save_figure(shown.figure, f"{stem}.svg", data=shown.data)
+        drawings.append((shown, _drawn(run, shown, name=f"figure-{shown.name}"), _numbers(shown)))
+    return drawings
+
+
+def _lead(run: Run, chapters: Sequence[Chapter]) -> tuple[Chapter, ShownFigure, Markup] | None:
+    """Choose the figure that opens the page, and draw it once more, with identifiers of its own."""
+    for name in _LEADS:
+        for chapter in chapters:
+            for shown in chapter.figures:
+                if shown.name.startswith(name):
+                    return chapter, shown, _drawn(run, shown, name=f"lead-{shown.name}")
+    return None
+
+
+def _drawn(run: Run, shown: ShownFigure, *, name: str) -> Markup:
+    """Read a figure that was saved, and make it part of the page."""
+    svg = (run.directory / FIGURES_DIRECTORY / f"{shown.name}.svg").read_text(encoding="utf-8")
+    return Markup(inline_svg(svg, name=name, title=shown.caption, description=shown.alt))
+
+
+def _left_out(chapters: Sequence[Chapter]) -> list[str]:
+    """Say of the chapters that have nothing to show why they are left out."""
+    left_out = [chapter for chapter in chapters if not chapter.has_something]
+    return [f"{chapter.title}: {' '.join(chapter.missing)}" for chapter in left_out]
+
+
+def _numbers(shown: ShownFigure) -> ShownTable | None:
+    """Make the numbers of a figure readable without it, where they are not too many."""
+    frame = shown.data.to_pandas() if isinstance(shown.data, Table) else shown.data
+    names = _shown_columns(frame)
+    if not names or len(frame) > _MOST_ROWS:
+        return None
+    known = [columns.find(name, frame) for name in names]
+    rows = tuple(tuple(map(_cell, row, known)) for row in frame[names].itertuples(index=False))
+    return ShownTable(shown.caption, tuple(columns.label(name, frame) for name in names), rows)
+
+
+def _shown_columns(frame: pd.DataFrame) -> list[str]:
+    """Choose the columns that are shown, each with the ends of its interval behind it."""
+    names = dict.fromkeys(
+        part for name in _SHOWN_COLUMNS if name in frame for part in (name, f"{name}_low", f"{name}_high")
+    )
+    return [name for name in names if name in frame and frame[name].notna().any()]
+
+
+def _cell(value: Any, column: columns.Column | None) -> str:
+    """Write a value with four digits, a share in percent."""
+    if value is None or value != value:
+        return ""
+    if column is not None and column.is_share and isinstance(value, int | float):
+        return f"{100 * value:.4g}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def subtitle(run: Run) -> str:
+    """Say what was studied, and on which data."""
+    names = sorted(
+        {
+            shortened(str(row["data_name"]))
+            for network in run.studied
+            for table in network.tables.values()
+            if "data_name" in table.columns
+            for row in table
+            if row["data_name"]
+        }
+    )
+    studied = listed([network.title for network in run.studied]) if run.studied else "no network"
+    return f"{studied}, measured on {listed(names)}." if names else f"{studied}."
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_typeset,
+    )
+
+
+def _typeset(value: Any) -> Any:
+    return unbroken(visible(value)) if type(value) is str else value
+
+
+def _resource(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")

@@ -1,0 +1,167 @@
+"""The claims of a run as one Markdown page, to be kept beside the code: numbers with their rows, and no figures.
+
+The page depends on nothing but the directory of the run and where the page will lie, to which its links are
+relative. What the claims mean is in `reporting.words` and `reporting.topics`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from unravelnet.escaping import for_markdown, markdown_target
+from unravelnet.mathematics.comparisons import RULE
+from unravelnet.papers import ON_PROVENANCE, veit
+from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
+from unravelnet.reporting.pages.html import flattened, subtitle
+from unravelnet.reporting.topics.judged import all_claims, tally, untested
+from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
+from unravelnet.reporting.topics.skips.surges import on_all_surges
+from unravelnet.reporting.topics.trainings.findings import (
+    on_cost,
+    on_recipes,
+    on_test_times,
+    table_of_networks,
+)
+from unravelnet.reporting.topics.trainings.groups import groups_of
+from unravelnet.reporting.words.claim import ON_THRESHOLDS, Claim
+from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
+
+_ON_LESIONS = (
+    "Lesions are of one training each; how much one training differs from the next is in none of their intervals. An "
+    "error has Wilson's interval, a rise of the error that of a paired difference on the same images (Agresti and Min, "
+    "2005)."
+)
+_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Origin", "Rows")
+
+
+def render_markdown(run: Run, place: Path) -> str:
+    """Write the claims, the trained networks, the conditions and the tables of a run.
+
+    `place`: the directory that the page will be in.
+    """
+    return "\n".join(
+        [
+            "# Reproduction",
+            "",
+            f"The experiments of {veit.ALL_AUTHORS} ({veit.PAPER.year}, arXiv {veit.PAPER.arxiv}) on "
+            f"{for_markdown(subtitle(run))}",
+            "",
+            f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
+            "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
+            "claim; *surely* means that a whole 95 % interval lies on one side, which by chance alone one interval in "
+            f"twenty does. {ON_THRESHOLDS} {ON_PROVENANCE}",
+            "",
+            *_claims(run, place),
+            *_not_tested(run),
+            *_studied(run),
+            *_networks(run),
+            *_conditions(run),
+            *_rows(run, place),
+        ]
+    )
+
+
+def _claims(run: Run, place: Path) -> list[str]:
+    judged = all_claims(run)
+    rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
+    rules = [_ON_LESIONS] if run.is_about_lesions else []
+    rules += [TRAINING_RULE, RULE] if run.trained_networks is not None else []
+    return ["## Claims", "", tally(judged), "", *_paragraph(rules), *_table(_CLAIMS, rows), *_remarks(run)]
+
+
+def _paragraph(sentences: Sequence[str]) -> list[str]:
+    return [for_markdown(" ".join(sentences)), ""] if sentences else []
+
+
+def _not_tested(run: Run) -> list[str]:
+    """List what the papers claim, and this run has nothing to say to."""
+    return ["## Not tested", "", *(f"- {for_markdown(sentence)}" for sentence in untested(run)), ""]
+
+
+def _remarks(run: Run) -> list[str]:
+    """Say what follows where the error surges without skips."""
+    remarks = [f"- {for_markdown(sentence)}" for sentence in on_all_surges(run)]
+    return [*remarks, ""] if remarks else []
+
+
+def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
+    texts = [for_markdown(text) for text in (claim.text, claim.paper, claim.measured)]
+    links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
+    return (*texts, f"**{claim.verdict}**", for_markdown(claim.why), claim.origin, links or "computed")
+
+
+def _studied(run: Run) -> list[str]:
+    """Say what was studied and how, network by network and study by study."""
+    table = table_of_studied(run)
+    how = [f"- {for_markdown(sentence)}" for sentence in how_measured(run)]
+    return [
+        "## Networks and protocol",
+        "",
+        *_table(table.header, [tuple(map(for_markdown, row)) for row in table.rows]),
+        *how,
+        *([""] if how else []),
+    ]
+
+
+def _networks(run: Run) -> list[str]:
+    groups = groups_of(run)
+    if not groups:
+        return []
+    table = table_of_networks(groups)
+    rows = [tuple(map(for_markdown, row)) for row in table.rows]
+    found = (on_recipes(groups), *on_cost(groups), *on_test_times(groups))
+    sentences = [f"- {for_markdown(sentence)}" for sentence in found if sentence]
+    return [
+        "## Trained networks",
+        "",
+        for_markdown(table.caption),
+        "",
+        *_table(table.header, rows),
+        *sentences,
+        *([""] if sentences else []),
+    ]
+
+
+def _conditions(run: Run) -> list[str]:
+    facts = [(for_markdown(name), for_markdown(value)) for name, value in flattened(run.provenance)]
+    return ["## Conditions", "", "As written in run.json.", "", *_table(("Fact", "Value"), facts)]
+
+
+def _rows(run: Run, place: Path) -> list[str]:
+    """List all tables of the run, with a link to each."""
+    tables = run.directory / TABLES_DIRECTORY
+    listed = [
+        (
+            for_markdown(network.title),
+            str(len(table)),
+            _link(study, tables / network.name / f"{study}.csv", place),
+        )
+        for network in run.networks
+        for study, table in network.tables.items()
+    ]
+    if run.trained_networks is not None:
+        file = tables / f"{TRAINED_NETWORKS}.csv"
+        listed.append(
+            ("all trained networks", str(len(run.trained_networks)), _link(TRAINED_NETWORKS, file, place))
+        )
+    return ["## Rows", "", *_table(("Network", "Rows", "Table"), listed)]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _directory_link(run: Run, place: Path) -> str:
+    relative = _relative(run.directory, place)
+    return f"[{for_markdown(relative)}]({markdown_target(relative)})"
+
+
+def _link(text: str, file: Path, place: Path) -> str:
+    return f"[{for_markdown(text)}]({markdown_target(_relative(file, place))})"
+
+
+def _relative(path: Path, place: Path) -> str:
+    return Path(os.path.relpath(path, place)).as_posix()

@@ -1,0 +1,1 @@
+"""One folder a topic: its chapter, its findings and its claims with their verdicts."""

@@ -1,0 +1,113 @@
+"""What a chapter of the report is: a question, figures, findings, and how they were measured."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.records.record import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Less than what systems take, which counts the end of the name too.
+_LONGEST_FILE_NAME = 150
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """A figure of the report with the data behind it.
+
+    `name`: of its files. `caption`: what it shows. `alt`: what is to be seen, for those who do not see it.
+    """
+
+    name: str
+    figure: Figure
+    data: Table | pd.DataFrame
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A small table of texts in the report."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(slots=True)
+class Chapter:
+    """A chapter while it is written.
+
+    `asked`: the question. `findings`: sentences computed from the tables. `paper`: what the paper says.
+    `found`: the heading above the findings. `how`: n, interval, seeds. `missing`: what could not be shown,
+    and why.
+    """
+
+    anchor: str
+    title: str
+    asked: str
+    paper: str = ""
+    found: str = "Measured here"
+    figures: list[ShownFigure] = field(default_factory=list)
+    tables: list[ShownTable] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    how: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def has_something(self) -> bool:
+        """Whether anything of it was measured or computed, so that it belongs in the report."""
+        return bool(self.figures or self.tables or self.findings)
+
+    def show(
+        self, name: str, draw: Callable[[], Figure], data: Table | pd.DataFrame, *, caption: str, alt: str
+    ) -> None:
+        """Add a figure, or say why it cannot be drawn."""
+        try:
+            figure = draw()
+        except EvaluationError as error:
+            self.missing.append(str(error))
+        else:
+            taken = {shown.name for shown in self.figures}
+            self.figures.append(ShownFigure(_free_name(file_name(name), taken), figure, data, caption, alt))
+
+    def find(self, write: Callable[..., list[str]], *objects: object) -> None:
+        """Add findings; a table that lacks a column makes no finding, and is said to."""
+        try:
+            self.findings += write(*objects)
+        except EvaluationError as error:
+            self.missing.append(str(error))
+
+    def lacks(self, study: str, networks: Sequence[str] = ()) -> None:
+        """Say that a table is missing."""
+        of_networks = f" of {', '.join(networks)}" if networks else ""
+        self.missing.append(f"There is no table {study}{of_networks}, so this was not measured.")
+
+
+def joined(tables: dict[str, Table]) -> Table:
+    """Put tables under each other, with the title of the network in a first column."""
+    return Table([{"network_title": title, **row} for title, table in tables.items() for row in table])
+
+
+def file_name(text: str) -> str:
+    """Make a text fit for the name of a file.
+
+    >>> file_name("delete_many VGG-15 (bn)")
+    'delete_many-vgg-15-bn'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:_LONGEST_FILE_NAME]
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    """Count on from a name that is taken, as names that differ in other letters only may be."""
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(free for free in names if free not in taken)

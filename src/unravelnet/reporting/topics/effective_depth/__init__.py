@@ -1,0 +1,1 @@
+"""Effective depth, and what modules do."""

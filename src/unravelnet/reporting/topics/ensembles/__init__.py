@@ -1,0 +1,1 @@
+"""Averaging the predictions of routes."""

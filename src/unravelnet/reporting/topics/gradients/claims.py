@@ -1,0 +1,207 @@
+"""Claims about the gradient by path length.
+
+Source: Veit, Wilber and Belongie (2016), Fig. 6. Thresholds are part of the claim's text.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.papers import veit
+from unravelnet.paths import share_within
+from unravelnet.readers.rows import n_images_text, ordered
+from unravelnet.readers.spectrum import (
+    PATH_NORM,
+    PLACES,
+    Spectrum,
+    contributions,
+    decay_of,
+    fact,
+    sample_text,
+    vector_sums,
+)
+from unravelnet.records.record import Table
+from unravelnet.reporting.contents import Run
+from unravelnet.reporting.topics.gradients.findings import (
+    EXACT,
+    SAMPLED,
+    decay_with_interval,
+    path_norms,
+    range_text,
+    study_of_norms,
+)
+from unravelnet.reporting.words.claim import OWN, Claim, not_measured, with_rows
+from unravelnet.reporting.words.sentences import percent_with_interval
+from unravelnet.reporting.words.verdict import Verdict
+from unravelnet.wording import counted, percent
+
+ALMOST_ALL = 0.95
+"""A share of the gradient of this much is almost all of it."""
+
+
+STRAIGHT, NEARLY_STRAIGHT = 0.95, 0.80
+"""Shares of the variance of log norms (R²) from which a decay is exponential, and is so in kind."""
+
+
+_LEAST_LENGTHS = 6
+
+
+_GRADIENT = "path-gradients"
+
+
+def claim_decay(table: Table | None, *, network: str = "the residual network") -> Claim:
+    """Judge: the gradient norm on a path decays about exponentially with its length (Fig. 6b)."""
+    text = (
+        f"In {network} the norm of the gradient on a path decays about exponentially with its length: a falling "
+        f"straight line explains at least {100 * STRAIGHT:g} % of the variance of the logarithm of the mean norm "
+        f"(R²). (In kind: at least {100 * NEARLY_STRAIGHT:g} %.)"
+    )
+    paper = veit.DECAY.said
+    try:
+        rows = None if table is None else ordered(table, by="length", needs=[PATH_NORM])
+        fit = None if table is None else decay_of(table)
+    except EvaluationError:
+        rows = fit = None
+    if rows is None or fit is None:
+        return not_measured(text, paper, SAMPLED, _GRADIENT)
+    n_lengths = int((rows[PATH_NORM] > 0).sum())
+    found = (
+        f"A factor r = {decay_with_interval(fit)} with every module, R² = {fit.r_squared:.3f}; "
+        f"{counted(n_lengths, 'length')}, {_sample(rows)}."
+    )
+    if n_lengths < _LEAST_LENGTHS:
+        why = f"A line through {counted(n_lengths, 'length')} says little; {_LEAST_LENGTHS} are needed."
+        return Claim(text, paper, found, "not decided", why, _GRADIENT)
+    verdict, why = _of_fit(fit.r_squared, falls=fit.high < 1, grows=fit.low > 1)
+    return Claim(text, paper, found, verdict, why, _GRADIENT)
+
+
+def claim_effective_lengths(
+    table: Table | None, *, n_modules: int, network: str = "the residual network"
+) -> Claim:
+    """Judge: almost all of the gradient comes from few and short paths, by the paper's own measure (Fig. 6c)."""
+    paper = f"{veit.GRADIENT_IS_SHORT.said} {veit.EFFECTIVE_PATHS.said}"
+    measure = "number of paths × their mean norm, the paper's measure"
+    text = _text_on_lengths(measure, n_modules, network)
+    try:
+        spectrum = None if table is None else contributions(table)
+    except EvaluationError:
+        spectrum = None
+    if table is None or spectrum is None:
+        return not_measured(text, paper, SAMPLED, _GRADIENT)
+    return _on_lengths(text, paper, spectrum, _sample(ordered(table, by="length")))
+
+
+def claim_exact_lengths(
+    table: Table | None, *, n_modules: int, network: str = "the residual network"
+) -> Claim:
+    """Judge the same by the exact sums over all paths of a length, in which gradients may cancel."""
+    paper = (
+        "Not measured: the paper adds up norms, to which paths that cancel each other count as much as those that "
+        "pull the same way."
+    )
+    text = _text_on_lengths("the norm of the exact vector sum of all paths of a length", n_modules, network)
+    try:
+        spectrum = None if table is None else vector_sums(table)
+    except EvaluationError:
+        spectrum = None
+    if table is None or spectrum is None:
+        return not_measured(text, paper, EXACT, _GRADIENT)
+    return _on_lengths(text, paper, spectrum, n_images_text(ordered(table, by="length")))
+
+
+def _sample(rows: pd.DataFrame) -> str:
+    """Say what the norms are of and where: the paper has those of batches, at the input."""
+    parts = [sample_text(rows)]
+    if fact(rows, "per", otherwise="image") == "image":
+        parts.append("norms of single images")
+    place = PLACES.get(fact(rows, "at"))
+    return ", ".join(parts) + (f" at {place}" if place else "")
+
+
+def _of_fit(r_squared: float, *, falls: bool, grows: bool) -> tuple[Verdict, str]:
+    share = f"The line explains {100 * r_squared:.1f} %"
+    if grows:
+        return "does not agree", "The norm surely grows with the length."
+    if r_squared < NEARLY_STRAIGHT:
+        return "does not agree", f"{share}."
+    if not falls:
+        return "not decided", f"{share}, but its interval does not show that it falls."
+    return ("agrees" if r_squared >= STRAIGHT else "agrees in kind"), f"{share}, and it surely falls."
+
+
+def _text_on_lengths(measure: str, n_modules: int, network: str) -> str:
+    low, high = veit.EFFECTIVE_LENGTHS
+    short = f"from paths shorter than the mean of all, {n_modules / 2:g} modules"
+    if n_modules != veit.N_MODULES.count:
+        return (
+            f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from few "
+            f"and short paths. (In kind, which is all that can be judged for another depth than the paper's "
+            f"{veit.N_MODULES.count} modules: {short}.)"
+        )
+    held = percent(share_within(veit.N_MODULES.count, low, high))
+    return (
+        f"Almost all of the gradient of {network}, at least {100 * ALMOST_ALL:g} % by {measure}, comes from paths of "
+        f"{low} to {high} of {counted(n_modules, 'module')}, {held} of all paths. (In kind: {short}.)"
+    )
+
+
+def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim:
+    """Judge whether the lengths of the paper carry almost all, or at least those below the mean of all paths."""
+    if not spectrum.is_complete:
+        found = f"Lengths {spectrum.lengths[0]} to {spectrum.lengths[-1]} only; {sample}."
+        return Claim(text, paper, found, "not decided", "The other lengths were not measured.", _GRADIENT)
+    n_modules = spectrum.n_modules
+    of_paper = spectrum.held_by(*veit.EFFECTIVE_LENGTHS) if n_modules == veit.N_MODULES.count else None
+    # Strictly shorter than n / 2, which is a length itself where n is even.
+    short = spectrum.held_by(0, (n_modules - 1) // 2)
+    parts = [f"{range_text(spectrum)}, most from length {spectrum.dominating_length}"]
+    if of_paper is not None:
+        low, high = veit.EFFECTIVE_LENGTHS
+        parts.append(f"lengths {low} to {high} hold {percent_with_interval(of_paper)}")
+    parts.append(f"paths shorter than {n_modules / 2:g} modules {percent_with_interval(short)}")
+    found = f"{'; '.join(parts)}; {sample}."
+    if of_paper is not None and of_paper["low"] >= ALMOST_ALL:
+        return Claim(text, paper, found, "agrees", "It is surely so.", _GRADIENT)
+    verdict, why = _of_short_paths(short)
+    return Claim(text, paper, found, verdict, f"{why}{_on_missed(of_paper)}", _GRADIENT)
+
+
+def _on_missed(of_paper: pd.Series | None) -> str:
+    """Say why the lengths of the paper are not enough."""
+    if of_paper is None:
+        return ""
+    held = percent(of_paper["value"])
+    if of_paper["value"] >= ALMOST_ALL:
+        return (
+            f" The paper's lengths hold {held}, but less than {100 * ALMOST_ALL:g} % if each length lies at the worse "
+            "end of its own interval. Lengths are of the same images, so that they may err together."
+        )
+    return f" The paper's lengths hold only {held}."
+
+
+def _of_short_paths(short: pd.Series) -> tuple[Verdict, str]:
+    if short["low"] >= ALMOST_ALL:
+        return "agrees in kind", "Short paths surely carry almost all of it."
+    if short["high"] < ALMOST_ALL:
+        return "does not agree", "Short paths surely carry less than almost all of it."
+    return "not decided", "The interval of what short paths carry reaches both sides of the threshold."
+
+
+def judge(run: Run) -> list[Claim]:
+    """Judge the gradients of each ordinary residual network, if any network of the run has them."""
+    judged = []
+    for network in run.of_role("resnet"):
+        title, n_modules = network.title, network.n_modules
+        if any(path_norms(other) is not None for other in run.studied):
+            norms, study = path_norms(network), study_of_norms(network)
+            for claim in (
+                claim_decay(norms, network=title),
+                claim_effective_lengths(norms, n_modules=n_modules, network=title),
+            ):
+                judged.append(with_rows(claim, (network, study)))
+        if run.with_table(EXACT):
+            claim = claim_exact_lengths(network.tables.get(EXACT), n_modules=n_modules, network=title)
+            judged.append(with_rows(claim, (network, EXACT), source=OWN))
+    return judged

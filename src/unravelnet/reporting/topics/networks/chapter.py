@@ -1,0 +1,130 @@
+"""The chapter about the networks, and how each study of them was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unravelnet import columns, figures
+from unravelnet.errors import EvaluationError
+from unravelnet.papers import veit
+from unravelnet.readers.rows import chance_error, measured
+from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.topics.chapter import Chapter, ShownTable, joined
+from unravelnet.reporting.topics.gradients.findings import WHICH_IMAGES, how_gradients
+from unravelnet.reporting.topics.lesions.rows import errors_of
+from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.words.sentences import listed, percent_with_interval
+from unravelnet.wording import counted, percent
+
+_KIND_OF_ROLE = {
+    "resnet": "residual",
+    "stochastic-depth": "residual, stochastic depth",
+    "effective-paths": "residual, effective paths only",
+    "vgg": "plain",
+}
+
+
+_RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
+
+
+_TITLES_OF_STUDIES = {
+    "delete_each": "Deleting each module",
+    "delete_many": "Deleting many modules",
+    "delete_many_same_shape": "Deleting many modules that keep the shape",
+    "reorder": "Reordering modules",
+    "remove_skip_each": "Removing each skip",
+}
+
+
+def networks(run: Run) -> Chapter:
+    """Write the chapter about what was trained."""
+    chapter = Chapter(
+        "networks",
+        "The networks",
+        "Which networks were studied, and how well do they do before anything is done to them?",
+        paper=f"{veit.NETWORKS.said} {veit.INTACT.said}",
+    )
+    chapter.tables.append(table_of_studied(run))
+    histories = {network.title: network.history for network in run.studied if network.history is not None}
+    if histories:
+        chapter.show(
+            "training",
+            lambda: figures.figure_training(histories),
+            joined(histories),
+            caption="Error and loss over the epochs of training.",
+            alt=f"Curves of error and loss over epochs for {listed(list(histories))}.",
+        )
+    else:
+        chapter.lacks("history")
+    chapter.findings += [_how_good(network) for network in run.studied if _intact_error(network)]
+    chapter.how += samples(run.studied, "delete_each")
+    return chapter
+
+
+def table_of_studied(run: Run) -> ShownTable:
+    """Write the networks that were studied as a table."""
+    rows = tuple(_network_row(network) for network in run.studied)
+    header = (
+        *(columns.title("network_name"), "Kind", columns.title("n_modules"), "Structure", "Down-sampling"),
+        *map(columns.title, ("n_parameters", "intact_error_rate", "epochs")),
+    )
+    return ShownTable("The networks of this run.", header, rows)
+
+
+def how_measured(run: Run) -> list[str]:
+    """Say of each study how it was measured, one sentence or more."""
+    sentences = []
+    for study, title in _TITLES_OF_STUDIES.items():
+        chosen = run.with_table(study)
+        shared = [SAME_IMAGES, *_on_intact(chosen, study)] if chosen and study in _RANDOM_STUDIES else []
+        sentences += [f"{title}: {' '.join([*samples(chosen, study), *shared])}"] if chosen else []
+    if gradients := how_gradients(run.studied):
+        sentences.append(f"Gradients by path length: {' '.join(gradients)} {WHICH_IMAGES}")
+    return sentences
+
+
+def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
+    return (
+        network.title,
+        _KIND_OF_ROLE[network.role],
+        str(network.n_modules),
+        network.structure or "not recorded",
+        listed(network.downsampling) if network.downsampling else "none",
+        "not recorded" if network.n_parameters is None else f"{network.n_parameters:,}",
+        _intact_error(network) or "not measured with lesions",
+        "not recorded" if network.epochs is None else str(network.epochs),
+    )
+
+
+def _how_good(network: StudiedNetwork) -> str:
+    trained = "" if network.epochs is None else f" after {counted(network.epochs, 'epoch')}"
+    chance = chance_error(network.n_classes)
+    guessing = (
+        ""
+        if chance is None or network.n_classes is None
+        else f"; guessing among {counted(network.n_classes, 'class')} errs in {percent(chance)}"
+    )
+    return f"{network.title}: error {_intact_error(network)}{trained}{guessing}."
+
+
+def _intact_error(network: StudiedNetwork) -> str:
+    for study, table in network.tables.items():
+        if study != "history":
+            try:
+                intact = measured(table).intact
+            except EvaluationError:
+                continue
+            if intact is not None:
+                return percent_with_interval(intact)
+    return ""
+
+
+def _on_intact(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
+    """Say what the intact networks err in, of the images of a study."""
+    known = [(network.title, errors_of(network.tables[study])) for network in chosen]
+    errors = [
+        f"{title} errs in {percent(found.intact['value'])} of them"
+        for title, found in known
+        if found is not None and found.intact is not None
+    ]
+    return [f"Intact, {listed(errors)}."] if errors else []

@@ -1,0 +1,1 @@
+"""Putting modules into another order."""

@@ -1,0 +1,1 @@
+"""Path lengths over training."""

@@ -1,0 +1,66 @@
+"""The chapter about the path lengths at the checkpoints of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from unravelnet import figures
+from unravelnet.papers import littwin
+from unravelnet.reporting.contents import Run
+from unravelnet.reporting.topics.chapter import Chapter
+from unravelnet.reporting.topics.over_training.findings import on_over_training
+from unravelnet.reporting.topics.samples import on_plain_sample
+from unravelnet.reporting.topics.together import note
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def over_training(run: Run) -> Chapter:
+    """Write the chapter about the path lengths at the checkpoints of a training."""
+    chapter = Chapter(
+        "over-training",
+        "Path lengths over training",
+        "Does the virtual ensemble become deeper while the network is trained?",
+        paper=f"Not measured. {littwin.DEEPENING.said_by} {littwin.SCALES_GROW.said}",
+    )
+    for network in run.studied:
+        for study, (draw, title, caption, alt) in _OVER_TRAINING.items():
+            if study in network.tables:
+                table = network.tables[study]
+                chapter.show(
+                    f"{study}_{network.name}",
+                    partial(draw, table, title=f"{title}: {network.title}"),
+                    table,
+                    caption=f"{network.title}: {caption}",
+                    alt=alt,
+                )
+        if "over_training" in network.tables:
+            table = network.tables["over_training"]
+            chapter.find(on_over_training, network, table)
+            note(chapter, network.title, partial(on_plain_sample, by="epoch"), table)
+    return chapter
+
+
+_OVER_TRAINING: Mapping[str, tuple[Callable[..., Figure], str, str, str]] = {
+    "over_training": (
+        figures.figure_over_training,
+        "Path lengths over training",
+        "decay of the path norm, path lengths and branch sizes at the checkpoints.",
+        "Panels of points over the epochs; the numbers are in the data.",
+    ),
+    "spectra_over_training": (
+        figures.figure_spectra_over_training,
+        "Shares of the path lengths over training",
+        "share of each path length at some checkpoints, and the weights of the theory.",
+        "Curves in the shape of bells over the path length, one a checkpoint.",
+    ),
+    "normalisation_scales": (
+        figures.figure_normalisation_scales,
+        "Scales of normalisation over training",
+        "scales of the normalisation layers at some checkpoints.",
+        "Curves over the index of the normalisation layer, one a checkpoint.",
+    ),
+}

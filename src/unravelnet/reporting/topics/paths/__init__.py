@@ -1,0 +1,1 @@
+"""Paths: counted, not measured."""

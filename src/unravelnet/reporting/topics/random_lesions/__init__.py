@@ -1,0 +1,1 @@
+"""Deleting several modules at random."""

@@ -1,0 +1,182 @@
+"""Claims about random deletions: how the error grows with the number of deleted modules.
+
+Source: Veit, Wilber and Belongie (2016), Fig. 5a and section 6; the numbers are those of the paper's text and figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
+from unravelnet.papers import veit
+from unravelnet.readers.rows import chance_error, n_images_text
+from unravelnet.records.record import Table
+from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_little
+from unravelnet.reporting.topics.random_lesions.graded import ON_STEPS, graded
+from unravelnet.reporting.words.claim import OWN, Claim, not_measured, with_rows
+from unravelnet.reporting.words.sentences import listed, percent_with_interval, points_with_interval
+from unravelnet.reporting.words.verdict import median_with_interval, of_loss, of_lower
+from unravelnet.routes.route import Route
+from unravelnet.wording import counted, percent
+
+_DELETIONS = "delete-many"
+
+
+_SAME_SHAPE = "delete_many_same_shape"
+
+
+def claim_delete_many(
+    table: Table | None, *, n_classes: int | None = None, network: str = "the residual network"
+) -> Claim:
+    """Judge: the error grows with the number of deleted modules, and nowhere collapses (Fig. 5a)."""
+    text = (
+        f"The error of {network} grows with the number of deleted modules, and without a collapse: from one number to "
+        "the next the median never loses more than a quarter of what was learnt; a plain network loses most of it at "
+        f"the first. {ON_STEPS}"
+    )
+    paper = veit.MANY_DELETIONS.said
+    study = errors_of(table, needs=["n_deleted"])
+    if study is None or study.lesions.empty:
+        return not_measured(text, paper, "delete_many", _DELETIONS)
+    damage = study.lesions["n_deleted"]
+    groups = [rows["value"].to_numpy() for _, rows in study.lesions.groupby("n_deleted")]
+    return graded(text, paper, study, damage, groups, n_classes, chapter=_DELETIONS, of="number deleted")
+
+
+def claim_many_left(
+    table: Table | None,
+    *,
+    n_modules: int,
+    downsampling: Sequence[int] = (),
+    keeps_shape: bool = False,
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: with 10 of 54 modules deleted, or as many in proportion, most of what was learnt is left (Fig. 5a).
+
+    `keeps_shape`: whether the table is of draws that leave the down-sampling modules alone. The paper does not say
+    whether its own did.
+    """
+    target = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
+    which = ", none of them down-sampling," if keeps_shape else ""
+    text = (
+        f"After deleting {target} of {counted(n_modules, 'module')} at random{which} {network} has "
+        "lost less than a third of "
+        "what it learnt, in the median over draws. (In kind: less than half.)"
+    )
+    paper = veit.MANY_LEFT.said
+    study, chance = errors_of(table, needs=["n_deleted"]), chance_error(n_classes)
+    if study is None or study.lesions.empty:
+        name = "delete_many_same_shape" if keeps_shape else "delete_many"
+        return not_measured(text, paper, name, _DELETIONS)
+    draws = study.lesions[study.lesions["n_deleted"] == target]
+    if draws.empty:
+        return Claim(text, paper, "Not measured.", "not measured", f"No draw deletes {target}.", _DELETIONS)
+    median = _with_images(median_with_interval(draws["value"].to_numpy()), draws)
+    intact = "" if study.intact is None else f"; intact {percent(study.intact['value'])}"
+    found = (
+        f"Median {percent_with_interval(median)} over {counted(len(draws), 'draw')}, mean "
+        f"{percent(draws['value'].mean())}, {n_images_text(draws)}{intact}; the interval is of draws and images."
+        f"{_on_hits(draws, downsampling)}"
+    )
+    little = learnt_too_little(table, n_classes)
+    if chance is None or study.intact is None or little:
+        why = little or "The level of chance is not known."
+        return Claim(text, paper, found, "not decided", why, _DELETIONS)
+    lost = (median - study.intact["value"]) / (chance - study.intact["value"])
+    verdict, why = of_loss(lost)
+    return Claim(text, paper, found, verdict, why, _DELETIONS)
+
+
+def _on_hits(draws: pd.DataFrame, downsampling: Sequence[int]) -> str:
+    """Say how many draws delete a down-sampling module."""
+    if "route" not in draws or not downsampling:
+        return ""
+    deleted = [
+        {step.module for step in Route.parse(str(route)).steps if step.mode == "skip"}
+        for route in draws["route"]
+    ]
+    hits = sum(not modules.isdisjoint(downsampling) for modules in deleted)
+    return f" {hits} of them delete module {listed(downsampling, last='or')}."
+
+
+def claim_later_deletions(
+    table: Table | None,
+    *,
+    n_modules: int,
+    n_classes: int | None = None,
+    network: str = "the residual network",
+) -> Claim:
+    """Judge: the second ten deletions of 54 cost more than the first ten, or as many in proportion (section 6)."""
+    few = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
+    many = 2 * few
+    text = (
+        f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the median "
+        f"error rises more than from 0 to {few}, by the 95 % interval of the difference."
+    )
+    paper = f"{veit.LATER_DELETIONS.said} The size of the first drop is judged separately."
+    study = errors_of(table, needs=["n_deleted"])
+    if study is None or study.intact is None or study.lesions.empty:
+        return not_measured(text, paper, "delete_many", _DELETIONS)
+    draws = [study.lesions.loc[study.lesions["n_deleted"] == n, "value"].to_numpy() for n in (few, many)]
+    if not all(map(len, draws)):
+        why = f"No draw deletes {few}, or none {many}."
+        return Claim(text, paper, "Not measured.", "not measured", why, _DELETIONS)
+    intact = float(study.intact["value"])
+    first, second = (median_with_interval(values) for values in draws)
+    row = _first_rise_against_second(intact, first, second)
+    found = (
+        f"Median error {percent(intact)} intact, {percent_with_interval(first)} with {few} deleted, "
+        f"{percent_with_interval(second)} with {many}; the first rise minus the second: {points_with_interval(row)}; "
+        f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}; intervals of draws, images are not in "
+        "them."
+    )
+    if little := learnt_too_little(table, n_classes):
+        return Claim(text, paper, found, "not decided", little, _DELETIONS)
+    verdict, why = of_lower(row)
+    return Claim(text, paper, found, verdict, f"The first rise: {why[0].lower()}{why[1:]}", _DELETIONS)
+
+
+def _first_rise_against_second(intact: float, first: pd.Series, second: pd.Series) -> pd.Series:
+    """Give (first - intact) - (second - first) with its interval from those of the draws."""
+    value = 2 * first["value"] - second["value"] - intact
+    parts = [
+        Interval(value - 2 * (first["value"] - first["low"]), value + 2 * (first["high"] - first["value"])),
+        Interval(value - (second["high"] - second["value"]), value + (second["value"] - second["low"])),
+    ]
+    interval = joined_interval(value, parts)
+    return pd.Series({"value": value, "low": interval.low, "high": interval.high})
+
+
+def _with_images(median: pd.Series, draws: pd.DataFrame) -> pd.Series:
+    """Widen the interval of the median over draws by that of the images, which they share."""
+    numbers = draws["n_images"].dropna()
+    if numbers.empty:
+        return median
+    value, n = float(median["value"]), int(numbers.min())
+    joined = joined_interval(value, [Interval(median["low"], median["high"]), rate_interval(value * n, n)])
+    return pd.Series({"value": value, "low": max(0.0, joined.low), "high": min(1.0, joined.high)})
+
+
+def _about_many(network: StudiedNetwork) -> list[Claim]:
+    many, same_shape = map(network.tables.get, ("delete_many", _SAME_SHAPE))
+    n, classes, title = network.n_modules, network.n_classes, network.title
+    growth = claim_delete_many(many, n_classes=classes, network=title)
+    left = claim_many_left(
+        many, n_modules=n, downsampling=network.downsampling, n_classes=classes, network=title
+    )
+    later = claim_later_deletions(many, n_modules=n, n_classes=classes, network=title)
+    judged = [with_rows(claim, (network, "delete_many")) for claim in (growth, left, later)]
+    if same_shape is not None:
+        claim = claim_many_left(same_shape, n_modules=n, keeps_shape=True, n_classes=classes, network=title)
+        # Another reading of the same sentence of the paper, so not counted as a claim of its own.
+        judged.insert(2, with_rows(claim, (network, _SAME_SHAPE), source=OWN))
+    return judged
+
+
+def judge(run: Run) -> list[Claim]:
+    """Judge the random deletions from each ordinary residual network."""
+    return [claim for network in run.lesioned("resnet") for claim in _about_many(network)]

@@ -1,0 +1,1 @@
+"""All trained networks."""

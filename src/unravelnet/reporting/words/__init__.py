@@ -1,0 +1,1 @@
+"""What reports say: numbers in words, claims, and how verdicts follow."""
