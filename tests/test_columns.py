@@ -21,8 +21,8 @@ from unravelnet.data import load
 from unravelnet.figures import path_length_rows, path_survival_rows
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
 from unravelnet.measuring.ensembles import ensemble_of_routes
-from unravelnet.measuring.metrics import METRICS
 from unravelnet.records.record import Table, load_table
+from unravelnet.registry import METRICS
 from unravelnet.reproduction import reproduce
 from unravelnet.training.dynamics import over_training
 from unravelnet.training.loop import train
@@ -56,7 +56,7 @@ def of_a_training(directory):
 
 
 def of_a_network(net):
-    every = {"metrics": list(METRICS), "limit": 20}
+    every = {"metrics": METRICS.names(), "limit": 20}
     plan = [*studies.delete_each(net), *studies.delete_many(net, [1, 2], repeats=2, seed=0)]
     pair = load("digits").batch(torch.arange(20))
     gradients = {"limit": 6, "seed": 0}
@@ -178,7 +178,7 @@ def test_shares_are_shares(tables):
 
 
 def test_every_metric_is_told_as_it_is_measured():
-    for metric in METRICS.values():
+    for metric in METRICS:
         column = find(metric.name)
         assert (column.is_share, column.has_interval, column.has_difference) == (metric.is_rate, True, True)
 

@@ -9,7 +9,8 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from unravelnet.errors import DataError, UnknownNameError
-from unravelnet.measuring.metrics import METRICS, as_outputs, find_metrics, values_of
+from unravelnet.measuring.metrics import as_outputs, find_metrics, values_of
+from unravelnet.registry import METRICS
 
 
 def measured(
@@ -85,8 +86,8 @@ def test_unknown_metrics_name_the_nearest() -> None:
 
 def test_every_metric_states_what_it_needs() -> None:
     logits, targets, intact = example()
-    for name, metric in METRICS.items():
+    for metric in METRICS:
         needed = (targets if metric.needs_targets else None, intact if metric.needs_intact else None)
-        values = measured(name, logits, *needed)
+        values = measured(metric.name, logits, *needed)
         assert values.shape == (64,)
         assert not metric.is_rate or set(values) <= {0.0, 1.0}

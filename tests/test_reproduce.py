@@ -22,7 +22,7 @@ from unravelnet.data import ImageData, load
 from unravelnet.errors import DataError, RouteError, StoreError, TrainingError, UnknownNameError
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.records.record import load_table
-from unravelnet.reproduction import NetworkPlan, RunProgress, n_passes, reproduce
+from unravelnet.reproduction import NetworkPlan, RunProgress, reproduce
 from unravelnet.reproduction import clock as clocks
 from unravelnet.reproduction.choice import choose_networks
 from unravelnet.reproduction.clock import Clock
@@ -361,7 +361,7 @@ def test_defaults_follow_the_size_of_the_images(tmp_path, n, side, given, expect
 
 def test_passes_are_counted_as_the_engine_runs_them(monkeypatch):
     net = zoo.preact_resnet(20, input_shape=(1, 8, 8), seed=0)
-    assert n_passes(studies.delete_each(net)) == (9 + 1) / 2
+    assert studies.n_passes(studies.delete_each(net)) == (9 + 1) / 2
     # Slow reference: count the calls of every branch while the engine works.
     trials = studies.delete_many(net, [2, 4], repeats=5, seed=0)
     calls = []
@@ -373,7 +373,7 @@ def test_passes_are_counted_as_the_engine_runs_them(monkeypatch):
 
     monkeypatch.setattr(unravelnet.ResidualModule, "take_branch", counted)
     evaluate(net, trials, "digits", limit=10)
-    assert n_passes(trials) == len(calls) / 9
+    assert studies.n_passes(trials) == len(calls) / 9
 
 
 # -- the clock --

@@ -36,6 +36,7 @@ FLOORS = {
         "precision",
         "readers",
         "records",
+        "registry",
         "reporting",
         "routes",
         "studies",

@@ -72,6 +72,10 @@ class ArgumentError(UnravelError, TypeError):
     """The arguments of a call are not those, or not of the kind, that a function takes."""
 
 
+class ExtensionError(UnravelError):
+    """What an installed package adds to unravelnet cannot be used; the message names the package."""
+
+
 class MissingExtraError(UnravelError):
     """A feature needs a package that is not installed."""
 

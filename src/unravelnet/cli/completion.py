@@ -18,8 +18,6 @@ ZOO_NAMES = (
 )
 # Those whose output is a map, which `train` has no loss for.
 _OF_PIXELS = ("unet",)
-# The names of `metrics.METRICS`, whose room imports torch, too.
-METRICS = ("error_rate", "top5_error_rate", "loss", "agreement", "kl_divergence", "cosine", "squared_error")
 _SHIPPED = Path(__file__).parents[1] / "zoo" / "shipped"
 _SCHEMES = ("torchvision:", "timm:", "hf:")
 
@@ -44,18 +42,19 @@ def complete_data(incomplete: str) -> list[str]:
     return [*_beginning_with(incomplete, ("digits",)), *_paths(incomplete, suffixes=(".txt",))]
 
 
-def complete_names(known: Iterable[str]) -> Callable[[str], list[str]]:
+def complete_names(known: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     """Offer names for a list with commas in it: those that it does not have yet.
 
-    >>> complete_names(["exact", "rms", "sampled"])("exact,")
+    >>> complete_names(lambda: ["exact", "rms", "sampled"])("exact,")
     ['exact,rms', 'exact,sampled']
+
+    `known`: gives all names; it is called when somebody presses Tab.
     """
-    known = tuple(known)
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
         given = before.split(",")
-        return [f"{before}{comma}{name}" for name in known if name.startswith(last) and name not in given]
+        return [f"{before}{comma}{name}" for name in known() if name.startswith(last) and name not in given]
 
     return complete
 

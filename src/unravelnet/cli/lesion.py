@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unravelnet.cli.completion import METRICS, complete_names
+from unravelnet.cli.completion import complete_names
 from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.lesion_results import show
 from unravelnet.cli.options import (
@@ -32,6 +33,7 @@ from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
 from unravelnet.errors import unknown_name
 from unravelnet.records.files import writable_directory
+from unravelnet.registry import METRICS, STUDIES
 
 if TYPE_CHECKING:
     from unravelnet.data import ImageData, TextData
@@ -40,18 +42,15 @@ if TYPE_CHECKING:
     from unravelnet.precision import PrecisionChoice
     from unravelnet.records.record import Table
     from unravelnet.records.store import ResultsStore
-    from unravelnet.studies import Trial
+    from unravelnet.studies import Draws, Study, Trial
 
-STUDIES = {
-    "delete-each": "delete_each",
-    "delete-many": "delete_many",
-    "reorder": "reorder",
-    "remove-skip": "remove_skip_each",
-}
-_COUNTS = (1, 2, 3, 5)
-_REPEATS = 10
-# Studies with random draws.
-_DRAWN = ("delete-many", "reorder")
+_DEFAULT_STUDY = "delete-each"
+# Names of options that are shorter than the study.
+_SHORT_NAMES = {"remove_skip_each": "remove-skip"}
+
+
+def _option_names(studies: Iterable[str]) -> list[str]:
+    return [_SHORT_NAMES.get(name, name.replace("_", "-")) for name in studies]
 
 
 def lesion(
@@ -61,17 +60,19 @@ def lesion(
         str,
         typer.Option(
             metavar="NAMES",
-            autocompletion=complete_names(STUDIES),
-            help=f"Studies to run, separated by commas: {', '.join(STUDIES)}.",
+            autocompletion=complete_names(lambda: _option_names(STUDIES.names())),
+            help=f"Studies to run, separated by commas: {', '.join(_option_names(STUDIES.own))}, or those of installed "
+            "packages.",
         ),
-    ] = "delete-each",
+    ] = _DEFAULT_STUDY,
     metrics: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
-            autocompletion=complete_names(METRICS),
+            autocompletion=complete_names(METRICS.names),
             help="Metrics, separated by commas: error_rate, top5_error_rate, loss. These need no labels and compare "
-            "with the intact network: agreement, kl_divergence, cosine, squared_error.",
+            "with the intact network: agreement, kl_divergence, cosine, squared_error. Installed packages may add "
+            "others.",
         ),
     ] = "error_rate",
     output: OutputOption = None,
@@ -89,7 +90,7 @@ def lesion(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of random draws for each count, for delete-many and reorder. [default: 10]",
+            help="Number of random draws for each count, in studies with random draws. [default: 10]",
             show_default=False,
             min=1,
         ),
@@ -98,8 +99,8 @@ def lesion(
         str | None,
         typer.Option(
             metavar="NUMBERS",
-            help="For delete-many, the numbers of modules to delete; for reorder, the numbers of pairs of modules to "
-            "swap; separated by commas. [default: 1,2,3,5, or those of them that the network allows]",
+            help="For studies with random draws, the numbers of modules to delete, or of pairs of modules to swap in "
+            "reorder; separated by commas. [default: 1,2,3,5, or those of them that the network allows]",
         ),
     ] = None,
     seed: SeedOption = 0,
@@ -143,8 +144,9 @@ def lesion(
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
-    chosen, numbers = _studies(study), None if counts is None else whole_numbers(counts, "--counts")
+    chosen = _studies(study)
     _check_used(chosen, {"--counts": counts, "--repeats": repeats})
+    draws = _draws(counts, repeats, seed)
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         options: dict[str, Any] = {
             "weights": weights,
@@ -154,7 +156,7 @@ def lesion(
         }
         subject = _Subject.of(model, data, names(metrics), **options)
         net, data_set = subject.net, subject.data
-        plans = {name: _trials(name, net, numbers, repeats=repeats or _REPEATS, seed=seed) for name in chosen}
+        plans = {found.name: found.plan(net, draws) for found in chosen}
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -234,40 +236,39 @@ def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: 
         )
 
 
-def _studies(text: str) -> list[str]:
-    chosen = names(text)
+def _studies(text: str) -> list[Study]:
+    every = STUDIES.names()
+    known = dict(zip(_option_names(every), every, strict=True))
+    chosen = list(dict.fromkeys(names(text)))
     for name in chosen:
-        if name not in STUDIES:
-            raise unknown_name("study", name, STUDIES)
+        if name not in known:
+            raise unknown_name("study", name, known)
     if not chosen:
-        raise typer.BadParameter(f"give one or several of {', '.join(STUDIES)}", param_hint="--study")
-    return [STUDIES[name] for name in dict.fromkeys(chosen)]
+        raise typer.BadParameter(f"give one or several of {', '.join(known)}", param_hint="--study")
+    return [STUDIES.find(known[name]) for name in chosen]
 
 
-def _check_used(chosen: list[str], drawn_only: dict[str, object]) -> None:
+def _check_used(chosen: list[Study], drawn_only: dict[str, object]) -> None:
     """Raise a usage error for an option that none of the chosen studies uses."""
-    if any(STUDIES[study] in chosen for study in _DRAWN):
+    if any(study.is_drawn for study in chosen):
         return
+    drawn = _option_names(name for name in STUDIES.own if STUDIES.find(name).is_drawn)
     for option, value in drawn_only.items():
         if value is not None:
             raise typer.BadParameter(
-                f"it does nothing without --study {' or '.join(_DRAWN)}. Add one of them, or leave it out.",
+                f"it does nothing without --study {', '.join(drawn[:-1])} or {drawn[-1]}. Add one of them, or leave it "
+                "out.",
                 param_hint=option,
             )
 
 
-def _trials(
-    name: str, net: UnraveledNetwork, counts: list[int] | None, *, repeats: int, seed: int
-) -> list[Trial]:
-    from unravelnet import studies
+def _draws(counts: str | None, repeats: int | None, seed: int) -> Draws:
+    from unravelnet.studies import Draws
 
-    if name == "delete_many":
-        most = studies.n_eligible(net)
-        counts = counts or [count for count in _COUNTS if count <= most] or [1]
-        return studies.delete_many(net, counts, repeats=repeats, seed=seed)
-    if name == "reorder":
-        return studies.reorder(net, counts or _COUNTS, repeats=repeats, seed=seed)
-    return studies.delete_each(net) if name == "delete_each" else studies.remove_skip_each(net)
+    given: dict[str, Any] = {} if repeats is None else {"repeats": repeats}
+    if counts is not None:
+        given |= {"counts": whole_numbers(counts, "--counts"), "leaves_out": False}
+    return Draws(seed=seed, **given)
 
 
 def _what_is_kept(out: Path | None) -> str:

@@ -7,13 +7,15 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from unravelnet.cli.output import heading, print_csv, print_json, print_line, print_table
+from unravelnet.registry import STUDIES
 
 if TYPE_CHECKING:
     from unravelnet.measuring.metrics import Metric
     from unravelnet.network import UnraveledNetwork
     from unravelnet.records.record import Row, Table
 
-_SINGLE = ("delete_each", "remove_skip_each")
+# Of a study with more trials than this, and than modules, the first ones are printed.
+_MANY_ROWS = 100
 
 
 def show(
@@ -46,11 +48,9 @@ def _print_study(
     about = f"{study} of {net.name} on {table[0]['data_name']}: n = {n_images} {unit}"
     if len(net.outputs) > 1:
         about += f", output {table[0]['output']}"
-    if study in _SINGLE:
+    if not STUDIES.find(study).is_drawn:
         about += f", with {confidence:.0%} intervals in brackets"
-        quantities = [name for metric in metrics for name, _ in _quantities(metric)]
-        headings = [heading(name) for name in ("module", "name", *quantities)]
-        print_table(about, headings, [_single_row(row, net, metrics) for row in table])
+        _print_trials(about, study, table, net, metrics)
     else:
         medians = [f"{heading(metric.name)}, median (extremes)" for metric in metrics]
         headings = [*map(heading, ("label", "n_draws", "kendall_tau")), *medians]
@@ -58,9 +58,30 @@ def _print_study(
     print_line()
 
 
-def _single_row(row: Row, net: UnraveledNetwork, metrics: Sequence[Metric]) -> list[str]:
-    module = row["module"]
-    cells = ["intact", ""] if module is None else [str(module), net.residual_modules[int(module)].name]
+def _print_trials(
+    about: str, study: str, table: Table, net: UnraveledNetwork, metrics: Sequence[Metric]
+) -> None:
+    """Print one row a trial; of very many, those with the largest values of the first metric."""
+    places = STUDIES.find(study).columns or ("label",)
+    named = ["name"] if "module" in places else []
+    quantities = [name for metric in metrics for name, _ in _quantities(metric)]
+    headings = [heading(name) for name in (*places, *named, *quantities)]
+    rows, most = list(table), max(_MANY_ROWS, len(net.residual_modules))
+    if len(rows) > most + 1:
+        rows = [rows[0], *table[1:].sort(metrics[0].name, descending=True)[:most]]
+        about += f"; the {most} trials of {len(table) - 1:,} with the largest value of {metrics[0].name}"
+    print_table(about, headings, [_trial_row(row, places, net, metrics) for row in rows])
+
+
+def _trial_row(
+    row: Row, places: Sequence[str], net: UnraveledNetwork, metrics: Sequence[Metric]
+) -> list[str]:
+    cells = ["" if row.get(place) is None else str(row[place]) for place in places]
+    if row["label"] == "intact":
+        cells[0] = "intact"
+    if "module" in places:
+        module = row["module"]
+        cells.append("" if module is None else net.residual_modules[int(module)].name)
     for metric in metrics:
         for name, sign in _quantities(metric):
             value, low, high = (

@@ -67,7 +67,7 @@ def paths(
         str,
         typer.Option(
             metavar="NAMES",
-            autocompletion=complete_names(METHODS),
+            autocompletion=complete_names(lambda: METHODS),
             help="Methods, separated by commas: exact (the vector sum of all paths of a length), rms (the root mean "
             "square over all paths), sampled (random paths, as in the paper).",
         ),

@@ -33,7 +33,7 @@ from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.records.record import Row, Table
 from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route, as_route, as_routes
-from unravelnet.studies import Trial
+from unravelnet.studies.trial import Trial
 from unravelnet.wording import counted
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -79,7 +79,7 @@ def evaluate(
     ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
 
     `routes`: routes, or trials of a study. `data`: a pair of tensors, a Dataset, an iterable of batches or a
-    data specification. `metrics`: names from `metrics.METRICS`; each gives a value, the ends of its interval
+    data specification. `metrics`: names from `registry.METRICS`; each gives a value, the ends of its interval
     and the same for its difference to the intact network on the same predictions. `output`: which tensor of what the
     network returns is measured: its name or place, as in `net.outputs`, with the dimension of its classes as in
     "out:1" where that is to be said; None: the logits, else the first one. The rows name it. `batch_size`: examples
@@ -354,6 +354,7 @@ class _Sweep:
             "repeat": trial.repeat,
             "route": str(route),
             "module": _lesioned_module(route),
+            **dict(trial.facts),
             "n_modules": len(self.intact),
             "n_deleted": route.n_deleted,
             "n_skips_removed": route.n_skips_removed,

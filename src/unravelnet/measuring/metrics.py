@@ -8,7 +8,7 @@ tensor of what a model returns is measured, `output` says; what targets may be, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from unravelnet.data.targets import IGNORED_TARGET, class_targets
-from unravelnet.errors import EvaluationError, unknown_name
+from unravelnet.errors import EvaluationError
 from unravelnet.network.output import Output, tensors_of
+from unravelnet.registry import METRICS
 
 
 @dataclass(frozen=True)
@@ -96,18 +97,13 @@ def _is_finite(logits_NC: Tensor) -> Tensor:
     return logits_NC.isfinite().all(dim=1)
 
 
-METRICS: Mapping[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("error_rate", _error_rate, is_rate=True, needs_targets=True),
-        Metric("top5_error_rate", _top5_error_rate, is_rate=True, needs_targets=True),
-        Metric("loss", _loss, needs_targets=True),
-        Metric("agreement", _agreement, is_rate=True, needs_intact=True),
-        Metric("kl_divergence", _kl_divergence, needs_intact=True),
-        Metric("cosine", _cosine, needs_intact=True),
-        Metric("squared_error", _squared_error, needs_intact=True, needs_classes=False),
-    )
-}
+ERROR_RATE = Metric("error_rate", _error_rate, is_rate=True, needs_targets=True)
+TOP5_ERROR_RATE = Metric("top5_error_rate", _top5_error_rate, is_rate=True, needs_targets=True)
+LOSS = Metric("loss", _loss, needs_targets=True)
+AGREEMENT = Metric("agreement", _agreement, is_rate=True, needs_intact=True)
+KL_DIVERGENCE = Metric("kl_divergence", _kl_divergence, needs_intact=True)
+COSINE = Metric("cosine", _cosine, needs_intact=True)
+SQUARED_ERROR = Metric("squared_error", _squared_error, needs_intact=True, needs_classes=False)
 
 
 def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
@@ -120,15 +116,15 @@ def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     entropy in nats. agreement: share of predictions equal to the intact network's. kl_divergence: from the
     intact network's distribution to this one, in nats. cosine: of the outputs and the intact network's.
     squared_error: squared difference to the intact network's output, the mean over the numbers of a prediction.
-    Raises UnknownNameError, and EvaluationError where no metric is named.
+    Raises UnknownNameError, EvaluationError where no metric is named, and ExtensionError where the metric of a package
+    cannot be used.
     """
     names = list(names)
     if not names:
-        raise EvaluationError(f"Nothing is to be measured. Name at least one metric: {', '.join(METRICS)}.")
-    for name in names:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-    return tuple(METRICS[name] for name in names)
+        raise EvaluationError(
+            f"Nothing is to be measured. Name at least one metric: {', '.join(METRICS.names())}."
+        )
+    return tuple(map(METRICS.find, names))
 
 
 def check_outputs(metrics: Sequence[Metric], n_outputs: int, output: Output) -> None:

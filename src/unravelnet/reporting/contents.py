@@ -21,12 +21,12 @@ from unravelnet.escaping import shortened
 from unravelnet.papers import veit
 from unravelnet.records.provenance import read_run
 from unravelnet.records.record import Table, load_table, read_json
+from unravelnet.registry import STUDIES
 
 NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
 COMPARED = "compared"
-LESION_STUDIES = ("delete_each", "delete_many", "delete_many_same_shape", "reorder", "remove_skip_each")
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
 _DEFAULTS: Mapping[str, Any] = {
     "downsampling": (),
@@ -91,7 +91,7 @@ class Run:
     def is_about_lesions(self) -> bool:
         """Whether lesions belong in its report: not where other studies are all that it has."""
         names = {name for network in self.studied for name in network.tables}
-        return not names - {HISTORY} or not names.isdisjoint(LESION_STUDIES)
+        return not names - {HISTORY} or not names.isdisjoint(STUDIES.names())
 
     def lesioned(self, role: str) -> list[StudiedNetwork]:
         """List the networks of a role, if this run is about lesions."""

@@ -32,6 +32,7 @@ from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.records.files import writable_directory
 from unravelnet.records.record import whole_file
 from unravelnet.records.store import ResultsStore
+from unravelnet.registry import STUDIES
 from unravelnet.reporting import report
 from unravelnet.reproduction import measurements, trained_networks
 from unravelnet.reproduction.choice import Choice, choose_networks
@@ -44,9 +45,8 @@ from unravelnet.reproduction.directory import (
     write_networks,
 )
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduction.settings import Settings, begin, end, settle
+from unravelnet.reproduction.settings import Settings, begin, end, limit_of, settle
 from unravelnet.reproduction.speed import seconds_per_pass
-from unravelnet.routes.route import Mode
 from unravelnet.studies import Trial
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training.loop import TrainingStatus, train
@@ -55,7 +55,6 @@ __all__ = ["NETWORKS", "SHIPPED_NETWORKS", "NetworkPlan", "RunProgress", "reprod
 
 _log = logging.getLogger(__name__)
 
-METRICS = ("error_rate", "loss")
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
 _COST_OF_TRAINING = 4.0
 _LAST_PART = "report"
@@ -192,7 +191,8 @@ class _Subject:
         """List the parts with their costs, in multiply-accumulate operations."""
         parts = [] if self.network.pretrained else [self._cost_of_training(n_train)]
         for study, trials in self.trials.items():
-            parts.append((self._title(study), n_passes(trials) * self.settings.n_images(study)))
+            passes = STUDIES.find(study).cost(trials)
+            parts.append((self._title(study), passes * self.settings.n_images(study)))
         for name in self.network.measurements:
             passes = measurements.cost(name, len(self.net.residual_modules), self.settings)
             parts.append((self._title(name), passes))
@@ -242,9 +242,9 @@ class _Subject:
             self.net,
             self.trials[study],
             data,
-            metrics=METRICS,
+            metrics=STUDIES.find(study).metrics,
             precision=self.settings.precision,
-            limit=self.settings.limit(study, data),
+            limit=limit_of(self.settings.n_images(study), data),
             until_ci=self.settings.until_ci_of(study),
             seed=self.settings.seed,
             store=store,
@@ -300,21 +300,3 @@ def _untrained(network: NetworkPlan, settings: Settings, data: ImageData) -> Unr
     return zoo.create(
         network.zoo_name, n_classes=data.n_classes, input_shape=data.image_shape, seed=settings.seed, **start
     )
-
-
-def n_passes(trials: Sequence[Trial]) -> float:
-    """Count the forward passes an image that trials cost together, what they share counted once.
-
-    >>> from unravelnet.zoo import preact_resnet
-    >>> from unravelnet.studies import delete_each
-    >>> n_passes(delete_each(preact_resnet(8)))
-    2.0
-    """
-    routes = sorted([[(step.module, step.mode) for step in trial.route.steps] for trial in trials])
-    n_branches, previous = 0, list[tuple[int, Mode]]()
-    for route in routes:
-        shared = next((n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b), 0)
-        if route != previous:
-            n_branches += sum(mode != "skip" for _, mode in route[shared:])
-        previous = route
-    return n_branches / max(1, len(routes[0]))

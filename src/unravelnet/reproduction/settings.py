@@ -8,14 +8,13 @@ shipped cost no training, so that their studies can be those of the paper in ful
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unravelnet import studies
 from unravelnet.costs import check_half_width
 from unravelnet.data import ImageData
 from unravelnet.errors import DataError, EvaluationError, StoreError, TrainingError
@@ -23,12 +22,12 @@ from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import PrecisionChoice
 from unravelnet.records.directory_lock import locked
 from unravelnet.records.provenance import collect, read_run, write_run
+from unravelnet.registry import STUDIES
 from unravelnet.reproduction.plan import DELETED_COUNTS, GRADIENTS_OVER_TRAINING, SWAP_COUNTS, NetworkPlan
-from unravelnet.studies import Trial
+from unravelnet.studies import Draws, Trial
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.wording import counted
 
-_RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
 # Epochs after which the weights are kept, beside the last: early in a training most changes.
 _KEPT_EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 _RUN_KEY = "reproduction"
@@ -96,41 +95,28 @@ class Settings:
 
     def trials(self, study: str, network: NetworkPlan, net: UnraveledNetwork) -> list[Trial]:
         """List the trials of a study; counts that a small network does not allow are left out."""
-        deleted = DELETED_COUNTS if self.quick else network.deleted_counts
-        swaps = SWAP_COUNTS if self.quick else network.swap_counts
-        repeats, seed = self.repeats, self.seed
-
-        def delete_many(counts: Sequence[int], eligible: studies.Eligible) -> list[Trial]:
-            n_eligible = studies.n_eligible(net, eligible)
-            allowed = [count for count in counts if count <= n_eligible]
-            return studies.delete_many(net, allowed, repeats=repeats, seed=seed, eligible=eligible)
-
-        plans: dict[str, Callable[[], list[Trial]]] = {
-            "delete_each": lambda: studies.delete_each(net),
-            "remove_skip_each": lambda: studies.remove_skip_each(net),
-            "delete_many": lambda: delete_many(deleted, "all"),
-            "delete_many_same_shape": lambda: delete_many(DELETED_COUNTS, "same-shape"),
-            "reorder": lambda: studies.reorder(net, swaps, repeats=repeats, seed=seed),
+        counts = {
+            "delete_many": DELETED_COUNTS if self.quick else network.deleted_counts,
+            "delete_many_same_shape": DELETED_COUNTS,
+            "reorder": SWAP_COUNTS if self.quick else network.swap_counts,
         }
-        return plans[study]()
+        draws = Draws(repeats=self.repeats, seed=self.seed)
+        if study in counts:
+            draws = replace(draws, counts=counts[study])
+        return STUDIES.find(study).plan(net, draws)
 
     def n_images(self, study: str) -> int:
         """Give the number of images for a study; with `until_ci`, the most that a draw can need."""
-        if study not in _RANDOM_STUDIES:
+        if not STUDIES.find(study).is_drawn:
             return self.images
         if self.until_ci is None:
             return self.draw_images
         # The interval of a rate is widest at one half.
         return min(self.images, math.ceil((_DEVIATE / (2 * self.until_ci)) ** 2))
 
-    def limit(self, study: str, data: ImageData) -> int | None:
-        """Give the number of images for a study; None where it is all of them."""
-        n = self.n_images(study)
-        return None if n == len(data) else n
-
     def until_ci_of(self, study: str) -> float | None:
         """Give the width at which the trials of a study stop; None where they see all their images."""
-        return self.until_ci if study in _RANDOM_STUDIES else None
+        return self.until_ci if STUDIES.find(study).is_drawn else None
 
 
 def settle(
@@ -259,6 +245,11 @@ def _defaults(data: ImageData, *, quick: bool, is_trained: bool) -> dict[str, An
         "until_ci": None,
         "precision": "auto",
     }
+
+
+def limit_of(n_images: int, data: ImageData) -> int | None:
+    """Give the limit that takes so many images; None where it is all of them."""
+    return None if n_images == len(data) else n_images
 
 
 def is_small(data: ImageData) -> bool:

@@ -24,7 +24,7 @@ from unravelnet.reproduction.at_test_time import (
     ways_to_test,
 )
 from unravelnet.reproduction.clock import Clock
-from unravelnet.reproduction.settings import Settings
+from unravelnet.reproduction.settings import Settings, limit_of
 from unravelnet.routes.sampler import RouteSampler
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
@@ -138,7 +138,7 @@ def _test(
             test_data,
             metrics=_METRICS,
             precision=settings.precision,
-            limit=settings.limit("trained_networks", test_data),
+            limit=limit_of(settings.images, test_data),
             seed=settings.seed,
             store=store,
             progress=clock.over,

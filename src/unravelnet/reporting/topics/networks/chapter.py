@@ -8,6 +8,7 @@ from unravelnet import columns, figures
 from unravelnet.errors import EvaluationError
 from unravelnet.papers import veit
 from unravelnet.readers.rows import chance_error, measured
+from unravelnet.registry import STUDIES
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.topics.gradients.findings import WHICH_IMAGES, how_gradients
@@ -21,18 +22,6 @@ _KIND_OF_ROLE = {
     "stochastic-depth": "residual, stochastic depth",
     "effective-paths": "residual, effective paths only",
     "vgg": "plain",
-}
-
-
-_RANDOM_STUDIES = ("delete_many", "delete_many_same_shape", "reorder")
-
-
-_TITLES_OF_STUDIES = {
-    "delete_each": "Deleting each module",
-    "delete_many": "Deleting many modules",
-    "delete_many_same_shape": "Deleting many modules that keep the shape",
-    "reorder": "Reordering modules",
-    "remove_skip_each": "Removing each skip",
 }
 
 
@@ -74,10 +63,11 @@ def table_of_studied(run: Run) -> ShownTable:
 def how_measured(run: Run) -> list[str]:
     """Say of each study how it was measured, one sentence or more."""
     sentences = []
-    for study, title in _TITLES_OF_STUDIES.items():
-        chosen = run.with_table(study)
-        shared = [SAME_IMAGES, *_on_intact(chosen, study)] if chosen and study in _RANDOM_STUDIES else []
-        sentences += [f"{title}: {' '.join([*samples(chosen, study), *shared])}"] if chosen else []
+    for name in STUDIES.names():
+        if chosen := run.with_table(name):
+            study = STUDIES.find(name)
+            shared = [SAME_IMAGES, *_on_intact(chosen, name)] if study.is_drawn else []
+            sentences.append(f"{study.title}: {' '.join([*samples(chosen, name), *shared])}")
     if gradients := how_gradients(run.studied):
         sentences.append(f"Gradients by path length: {' '.join(gradients)} {WHICH_IMAGES}")
     return sentences

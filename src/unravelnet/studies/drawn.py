@@ -1,90 +1,31 @@
-"""Experiments as lists of labelled routes.
+"""Studies with random draws: several modules deleted, or modules in another order.
 
-A study describes what to measure and computes nothing: print it, count it, shorten it, then hand it to
-`evaluate`. Each begins with the intact network, so that its rows can be compared with it. Random studies are
-determined by their seed; a draw depends on nothing but the seed, its count and its number, so that asking for
+They are determined by their seed. A draw depends on nothing but the seed, its count and its number, so that asking for
 more counts or more draws later repeats the earlier ones exactly.
 
-Source: Veit, Wilber and Belongie (2016), section 4. Where the paper leaves a choice open, the text says what
-was chosen.
+Source: Veit, Wilber and Belongie (2016), section 4.2. Where the paper leaves a choice open, the text says what was
+chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, check_routes, check_seed
 from unravelnet.errors import RouteError, unknown_name
 from unravelnet.kinds import is_whole
-from unravelnet.routes.route import Route
+from unravelnet.papers import veit
+from unravelnet.studies.study import Draws, Study
+from unravelnet.studies.subject import Network, deletable, full_route, same_shape
+from unravelnet.studies.trial import Trial, intact
 from unravelnet.wording import counted
 
 Eligible = Literal["all", "same-shape"]
 
 _STUDY_OF_ELIGIBLE: dict[str, str] = {"all": "delete_many", "same-shape": "delete_many_same_shape"}
-
-
-class Network(Protocol):
-    """What a study needs to know of a network; `UnraveledNetwork` has it."""
-
-    @property
-    def residual_modules(self) -> Iterable[Any]:
-        """The residual modules in order, each with `index`, `skip`, `input_shape`, `keeps_shape` and `is_deletable`."""
-
-    def compatible_with(self, index: int) -> list[int]:
-        """List the other modules that may stand in the place of this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One measurement to make: a route with its place in a study.
-
-    >>> Trial(Route.full(4).delete(2), "delete_each", "module 2")
-    Trial(route=Route('0-1,2s,3'), study='delete_each', label='module 2', repeat=0)
-
-    `study`: the name of the function that planned it. `label`: what is special about it, for people.
-    `repeat`: the number of the draw, from 0.
-    """
-
-    route: Route
-    study: str = ""
-    label: str = ""
-    repeat: int = 0
-
-
-def delete_each(net: Network) -> list[Trial]:
-    """Plan to delete each module by itself: Figs. 3, 4 and 8 of the paper.
-
-    >>> from unravelnet.zoo import preact_resnet
-    >>> [str(trial.route) for trial in delete_each(preact_resnet(depth=8))]
-    ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
-
-    A plain layer that changes the shape cannot be deleted and is left out.
-    """
-    full, study = _full_route(net), "delete_each"
-    deleted = [Trial(full.delete(module), study, f"module {module}") for module in _deletable(net)]
-    return [_intact(full, study), *deleted]
-
-
-def remove_skip_each(net: Network) -> list[Trial]:
-    """Plan to remove the skip of each module by itself.
-
-    >>> from unravelnet.zoo import preact_resnet
-    >>> [str(trial.route) for trial in remove_skip_each(preact_resnet(depth=8))]
-    ['0-2', '0b,1-2', '0,1b,2', '0-1,2b']
-
-    It halves the number of paths exactly as deleting a module does, so a network that is nothing but a
-    collection of paths should bear both alike: a control experiment that the paper
-    did not do. Plain layers have no skip and are left out.
-    """
-    full, study = _full_route(net), "remove_skip_each"
-    with_skip = [module.index for module in net.residual_modules if module.skip is not None]
-    removed = [Trial(full.remove_skip(module), study, f"module {module}") for module in with_skip]
-    return [_intact(full, study), *removed]
 
 
 def delete_many(
@@ -104,9 +45,9 @@ def delete_many(
     """
     if eligible not in _STUDY_OF_ELIGIBLE:
         raise unknown_name("choice of eligible modules", eligible, _STUDY_OF_ELIGIBLE)
-    full, study = _full_route(net), _STUDY_OF_ELIGIBLE[eligible]
+    full, study = full_route(net), _STUDY_OF_ELIGIBLE[eligible]
     pool = _pool(net, eligible)
-    trials = [_intact(full, study)]
+    trials = [intact(full, study)]
     for count in _checked_counts(counts, repeats=repeats, seed=seed):
         if count > len(pool):
             raise RouteError(
@@ -143,9 +84,9 @@ def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> l
     where they are. A module moves as a unit, with its normalisation statistics. `Route.kendall_tau` tells how
     far the order then is from the original. Raises RouteError where no two modules may be swapped.
     """
-    full, study = _full_route(net), "reorder"
+    full, study = full_route(net), "reorder"
     pairs = _swappable_pairs(net)
-    trials = [_intact(full, study)]
+    trials = [intact(full, study)]
     for count in _checked_counts(swaps, repeats=repeats, seed=seed):
         if count and not pairs:
             raise RouteError(
@@ -172,7 +113,7 @@ def _swapped(
 
 
 def _swappable_pairs(net: Network) -> list[tuple[int, int]]:
-    movable = set(_same_shape(net))
+    movable = set(same_shape(net))
     return [
         (first, second)
         for first in sorted(movable)
@@ -182,23 +123,7 @@ def _swappable_pairs(net: Network) -> list[tuple[int, int]]:
 
 
 def _pool(net: Network, eligible: Eligible) -> list[int]:
-    return _deletable(net) if eligible == "all" else _same_shape(net)
-
-
-def _deletable(net: Network) -> list[int]:
-    return [m.index for m in net.residual_modules if m.is_deletable]
-
-
-def _same_shape(net: Network) -> list[int]:
-    return [m.index for m in net.residual_modules if m.keeps_shape]
-
-
-def _full_route(net: Network) -> Route:
-    return Route.full(sum(1 for _ in net.residual_modules))
-
-
-def _intact(full: Route, study: str) -> Trial:
-    return Trial(full, study, "intact")
+    return deletable(net) if eligible == "all" else same_shape(net)
 
 
 def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
@@ -222,3 +147,37 @@ def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[i
 
 def _generator(seed: int, count: int, repeat: int) -> np.random.Generator:
     return np.random.default_rng((seed, count, repeat))
+
+
+def _plan_deletions(net: Network, draws: Draws, eligible: Eligible) -> list[Trial]:
+    counts = draws.allowed(n_eligible(net, eligible))
+    return delete_many(net, counts, repeats=draws.repeats, seed=draws.seed, eligible=eligible)
+
+
+DELETE_MANY = Study(
+    "delete_many",
+    "Deleting many modules",
+    "How does the error grow when more and more modules, drawn at random, are deleted at once?",
+    plan=lambda net, draws: _plan_deletions(net, draws, "all"),
+    figure="delete_many",
+    is_drawn=True,
+    paper=f"{veit.MANY_DELETIONS.said} {veit.MANY_LEFT.said}",
+)
+DELETE_MANY_SAME_SHAPE = Study(
+    "delete_many_same_shape",
+    "Deleting many modules that keep the shape",
+    "How does the error grow when only modules that keep the shape of the stream are deleted?",
+    plan=lambda net, draws: _plan_deletions(net, draws, "same-shape"),
+    figure="delete_many_same_shape",
+    is_drawn=True,
+    paper=f"{veit.MANY_DELETIONS.said} {veit.MANY_LEFT.said}",
+)
+REORDER = Study(
+    "reorder",
+    "Reordering modules",
+    "If modules were steps that build on each other, another order would ruin the network. Does it?",
+    plan=lambda net, draws: reorder(net, draws.counts, repeats=draws.repeats, seed=draws.seed),
+    figure="reorder",
+    is_drawn=True,
+    paper=veit.REORDERING.said,
+)

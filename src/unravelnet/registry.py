@@ -1,0 +1,162 @@
+"""Studies, metrics and figures by name: our own, and those of installed packages.
+
+A registry knows where each value is and loads it when it is first asked for. Our own values are listed below. A
+package lists its values in its metadata, as entry points of the registry's group. docs/extending.md shows how.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from unravelnet.errors import ExtensionError, UnravelError, one_line, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+_Value = TypeVar("_Value")
+_METRICS, _STUDIES = "unravelnet.measuring.metrics", "unravelnet.studies"
+
+
+class Registry(Generic[_Value]):
+    """Values of one kind, by name.
+
+    >>> STUDIES.find("delete_each").title
+    'Deleting each module'
+
+    `word`: what one value is called. `kind`: the place of the class of the values, as "module:Class". `own`: the places
+    of our own values by their names. The group of entry points has the name of the word: "unravelnet.studies".
+    A name of our own keeps our own value, whatever packages register.
+    """
+
+    def __init__(self, word: str, group: str, kind: str, own: Mapping[str, str]) -> None:
+        self.word = word
+        self.group = f"unravelnet.{group}"
+        self.own = own
+        self._kind = kind
+
+    def names(self) -> list[str]:
+        """List the names of our own values, and behind them those that packages register."""
+        return [*self.own, *sorted(self._from_outside().keys() - self.own.keys())]
+
+    def find(self, name: str) -> _Value:
+        """Load the value of a name.
+
+        Raises UnknownNameError for an unknown name, and ExtensionError where a package's value cannot be used.
+        """
+        if name in self.own:
+            value: _Value = _at(self.own[name])
+            return value
+        found = self._from_outside()
+        if name not in found:
+            raise unknown_name(self.word, name, self.names())
+        return self._loaded(name, found[name])
+
+    def __iter__(self) -> Iterator[_Value]:
+        return map(self.find, self.names())
+
+    def _from_outside(self) -> dict[str, list[EntryPoint]]:
+        # Its import takes a tenth of a second, which a command that needs no extension does not spend.
+        from importlib.metadata import entry_points
+
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            if point not in found.setdefault(point.name, []):
+                found[point.name].append(point)
+        return found
+
+    def _loaded(self, name: str, points: list[EntryPoint]) -> _Value:
+        point = points[0]
+        package = _package(point)
+        subject = f"{package[0].upper()}{package[1:]} registers the {self.word} {name!r}"
+        if len(points) > 1:
+            raise ExtensionError(
+                f"{subject}, and {_package(points[1])} does so too. Uninstall one of the two."
+            )
+        kind = _at(self._kind)
+        try:
+            value = point.load()
+        except (Exception, SystemExit) as error:
+            raise ExtensionError(
+                f"{subject}, but {point.value} cannot be loaded: {one_line(error)} Mend the package, or uninstall it."
+            ) from error
+        if not isinstance(value, kind):
+            raise ExtensionError(
+                f"{subject}, but {point.value} is of the class {type(value).__name__}. Make it a value of "
+                f"{kind.__module__}.{kind.__name__}."
+            )
+        if value.name != name:
+            raise ExtensionError(
+                f"{subject}, but {point.value} has the name {value.name!r}. Give both the same name."
+            )
+        guarded: _Value = _with_guarded_functions(value, subject)
+        return guarded
+
+
+def _at(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _package(point: EntryPoint) -> str:
+    distribution = point.dist
+    return "an installed package" if distribution is None else f"the package {distribution.name}"
+
+
+def _with_guarded_functions(value: Any, subject: str) -> Any:
+    """Give a copy of an extension's value whose functions blame the package for errors that are not ours."""
+    functions = {field.name: getattr(value, field.name) for field in fields(value)}
+    return replace(
+        value, **{name: _guarded(call, subject) for name, call in functions.items() if callable(call)}
+    )
+
+
+def _guarded(function: Callable[..., Any], subject: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except UnravelError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ExtensionError(
+                f"{subject}, which failed: {one_line(error)} Mend the package, or uninstall it."
+            ) from error
+
+    return call
+
+
+def _in(module: str, *names: str) -> dict[str, str]:
+    """Place values in a module, each under its name in capitals."""
+    return {name: f"{module}:{name.upper()}" for name in names}
+
+
+# Their classes are in rooms above this one: of studies `studies.Study`, of metrics `measuring.metrics.Metric`.
+STUDIES: Registry[Any] = Registry(
+    "study",
+    "studies",
+    "unravelnet.studies.study:Study",
+    {
+        **_in(f"{_STUDIES}.single", "delete_each"),
+        **_in(f"{_STUDIES}.drawn", "delete_many", "delete_many_same_shape", "reorder"),
+        **_in(f"{_STUDIES}.single", "remove_skip_each"),
+    },
+)
+METRICS: Registry[Any] = Registry(
+    "metric",
+    "metrics",
+    f"{_METRICS}:Metric",
+    _in(
+        _METRICS,
+        "error_rate",
+        "top5_error_rate",
+        "loss",
+        "agreement",
+        "kl_divergence",
+        "cosine",
+        "squared_error",
+    ),
+)

@@ -1,0 +1,33 @@
+"""Experiments as lists of labelled routes.
+
+A study describes what to measure and computes nothing: print it, count it, shorten it, then hand it to
+`evaluate`. Each begins with the intact network, so that its rows can be compared with it. Random studies are
+determined by their seed.
+
+    >>> from unravelnet import registry
+    >>> registry.STUDIES.names()[:2]
+    ['delete_each', 'delete_many']
+
+Each study is a function here, and a `Study` in `registry.STUDIES`, where the command line, `reproduce` and the report
+find it. docs/extending.md shows how to add one.
+"""
+
+from unravelnet.studies.drawn import Eligible, delete_many, n_eligible, reorder
+from unravelnet.studies.single import delete_each, remove_skip_each
+from unravelnet.studies.study import Draws, Study, n_passes
+from unravelnet.studies.subject import Network
+from unravelnet.studies.trial import Trial
+
+__all__ = [
+    "Draws",
+    "Eligible",
+    "Network",
+    "Study",
+    "Trial",
+    "delete_each",
+    "delete_many",
+    "n_eligible",
+    "n_passes",
+    "remove_skip_each",
+    "reorder",
+]

@@ -1,0 +1,92 @@
+"""What a study is, as one value: what it asks, how it is planned, what it costs, how it is drawn.
+
+The command line, `reproduce` and the report read studies from `registry.STUDIES` and know none by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from unravelnet.routes.route import Mode
+from unravelnet.studies.subject import Network
+from unravelnet.studies.trial import Trial
+
+_COUNTS = (1, 2, 3, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What a study with random draws is asked for.
+
+    `counts`: of modules, or of swaps. `repeats`: draws for each count. `leaves_out`: counts that a network does not
+    allow are left out instead of being refused.
+    """
+
+    counts: Iterable[int] = _COUNTS
+    repeats: int = 10
+    seed: int = 0
+    leaves_out: bool = True
+
+    def allowed(self, most: int) -> list[int]:
+        """List the counts that are asked for; where larger ones are left out, those of at most `most`.
+
+        >>> Draws([1, 2, 30]).allowed(most=9), Draws([30]).allowed(most=9)
+        ([1, 2], [30])
+
+        If none is small enough, all stay, so that the plan can say why it is impossible.
+        """
+        counts = list(self.counts)
+        return ([count for count in counts if count <= most] or counts) if self.leaves_out else counts
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An experiment on a network: a list of trials, and all that is said about it.
+
+    >>> from unravelnet import zoo
+    >>> study = Study("backwards", "Backwards", "Does the order matter?", plan=lambda net, draws: [
+    ...     Trial(net.full_route, "backwards", "intact"), Trial(net.full_route.reverse(), "backwards", "backwards"),
+    ... ])
+    >>> trials = study.plan(zoo.preact_resnet(depth=8, widths=(4, 4, 4), input_shape=(1, 8, 8)), Draws())
+    >>> [str(trial.route) for trial in trials], study.cost(trials)
+    (['0-2', '2-0'], 2.0)
+
+    `name`: of its table, and of the study column. `title`, `question`: above its chapter in the report. `plan`: lists
+    the trials for a network; the first is the intact network. `figure`: the name of its figure in `registry.FIGURES`;
+    empty: there is none. `columns`: those that its trials add to a row (`Trial.facts`). `is_drawn`: it has random
+    draws, so that counts and repeats mean something. `metrics`: what `reproduce` measures. `paper`: what a paper says
+    of it.
+    """
+
+    name: str
+    title: str
+    question: str
+    plan: Callable[[Network, Draws], list[Trial]]
+    figure: str = ""
+    columns: tuple[str, ...] = ()
+    is_drawn: bool = False
+    metrics: tuple[str, ...] = ("error_rate", "loss")
+    paper: str = "Not measured."
+
+    def cost(self, trials: Sequence[Trial]) -> float:
+        """Count the forward passes that the trials cost together for each image."""
+        return n_passes(trials)
+
+
+def n_passes(trials: Sequence[Trial]) -> float:
+    """Count the forward passes an image that trials cost together, what they share counted once.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> from unravelnet.studies import delete_each
+    >>> n_passes(delete_each(preact_resnet(8)))
+    2.0
+    """
+    routes = sorted([[(step.module, step.mode) for step in trial.route.steps] for trial in trials])
+    n_branches, previous = 0, list[tuple[int, Mode]]()
+    for route in routes:
+        differing = (n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b)
+        shared = next(differing, min(len(route), len(previous)))
+        n_branches += sum(mode != "skip" for _, mode in route[shared:])
+        previous = route
+    return n_branches / max(1, len(trials[0].route))
