@@ -21,6 +21,7 @@ from unravelnet.data import load
 from unravelnet.figures import path_length_rows, path_survival_rows
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
 from unravelnet.measuring.ensembles import ensemble_of_routes
+from unravelnet.readers.pairs import interactions
 from unravelnet.records.record import Table, load_table
 from unravelnet.registry import METRICS
 from unravelnet.reproduction import reproduce
@@ -61,11 +62,15 @@ def of_a_network(net):
     pair = load("digits").batch(torch.arange(20))
     gradients = {"limit": 6, "seed": 0}
     described = describe(net)["modules"]
+    pairs = un.evaluate(net, studies.delete_pairs(net), pair)
     return {
         "evaluate": un.evaluate(net, plan, "digits", **every),
         "evaluate a pair": un.evaluate(net, plan, pair, until_ci=0.1),
         "evaluate batches": un.evaluate(net, plan, iter([pair])),
         "evaluate without targets": un.evaluate(net, plan, pair[0], metrics=["agreement"]),
+        "delete_pairs": pairs,
+        "interactions": Table(interactions(pairs).to_dict("records")),
+        "repeat_spans": un.evaluate(net, studies.repeat_spans(net), pair),
         "module_table": Table(net.module_table().to_dict("records")),
         # There, residual modules inside others are listed and not counted.
         "inspect": Table([{name: row[name] for name in row if name != "inner"} for row in described]),

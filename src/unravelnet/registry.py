@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _Value = TypeVar("_Value")
-_METRICS, _STUDIES = "unravelnet.measuring.metrics", "unravelnet.studies"
+_METRICS, _STUDIES, _FIGURES = "unravelnet.measuring.metrics", "unravelnet.studies", "unravelnet.figures"
 
 
 class Registry(Generic[_Value]):
@@ -57,6 +57,16 @@ class Registry(Generic[_Value]):
 
     def __iter__(self) -> Iterator[_Value]:
         return map(self.find, self.names())
+
+    def usable(self) -> tuple[list[_Value], list[str]]:
+        """Load all values; of those that cannot be used, give the sentences that say why."""
+        values, sentences = [], []
+        for name in self.names():
+            try:
+                values.append(self.find(name))
+            except ExtensionError as error:
+                sentences.append(str(error))
+        return values, sentences
 
     def _from_outside(self) -> dict[str, list[EntryPoint]]:
         # Its import takes a tenth of a second, which a command that needs no extension does not spend.
@@ -134,7 +144,8 @@ def _in(module: str, *names: str) -> dict[str, str]:
     return {name: f"{module}:{name.upper()}" for name in names}
 
 
-# Their classes are in rooms above this one: of studies `studies.Study`, of metrics `measuring.metrics.Metric`.
+# Their classes are in rooms above this one: of studies `studies.Study`, of metrics
+# `measuring.metrics.Metric`, of figures `figures.plot.Plot`.
 STUDIES: Registry[Any] = Registry(
     "study",
     "studies",
@@ -143,6 +154,8 @@ STUDIES: Registry[Any] = Registry(
         **_in(f"{_STUDIES}.single", "delete_each"),
         **_in(f"{_STUDIES}.drawn", "delete_many", "delete_many_same_shape", "reorder"),
         **_in(f"{_STUDIES}.single", "remove_skip_each"),
+        **_in(f"{_STUDIES}.pairs", "delete_pairs"),
+        **_in(f"{_STUDIES}.spans", "repeat_spans", "reverse_spans"),
     },
 )
 METRICS: Registry[Any] = Registry(
@@ -159,4 +172,15 @@ METRICS: Registry[Any] = Registry(
         "cosine",
         "squared_error",
     ),
+)
+FIGURES: Registry[Any] = Registry(
+    "figure",
+    "figures",
+    f"{_FIGURES}.plot:Plot",
+    {
+        **_in(f"{_FIGURES}.of_lesions", "delete_each", "delete_many", "delete_many_same_shape", "reorder"),
+        **_in(f"{_FIGURES}.of_lesions", "remove_skip_each"),
+        **_in(f"{_FIGURES}.pairs", "delete_pairs"),
+        **_in(f"{_FIGURES}.spans", "repeat_spans", "reverse_spans"),
+    },
 )

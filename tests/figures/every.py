@@ -52,6 +52,8 @@ EVERY = {
     "remove_skip_each": lambda **look: figures.figure_remove_skip_each(
         {name: (table, table) for name, table in _each().items()}, downsampling=_down(), n_classes=10, **look
     ),
+    "delete_pairs": partial(figures.figure_delete_pairs, tables.pairs(12)),
+    "spans": partial(figures.figure_spans, tables.spans(12)),
     "path_gradient": partial(
         figures.figure_path_gradient, gradient_tables.sampled(), rms=gradient_tables.rms()
     ),

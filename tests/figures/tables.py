@@ -1,5 +1,7 @@
 """Tables as `evaluate` returns them, made by hand: the answer is known because it was put in."""
 
+from itertools import combinations
+
 from unravelnet.mathematics.intervals import paired_rate_interval, rate_interval
 from unravelnet.records.record import Table
 
@@ -82,3 +84,25 @@ def orders(errors_of_tau, *, intact=0.06, **columns):
 def resnet_like(*, intact=0.06, peak=0.15, down=(18, 36), n_modules=N_MODULES):
     """Errors of single deletions that hardly change anything, except at down-sampling modules."""
     return [intact + (peak if i in down else 0.002 + 0.0001 * i) for i in range(n_modules)]
+
+
+def pairs(n_modules):
+    """The study delete_pairs: neighbours cost more together than alone, others less."""
+    rise, modules = "error_rate_difference", range(n_modules)
+    rows = [{"label": "intact", "error_rate": 0.06, rise: 0.0}]
+    rows += [{"label": f"module {i}", "first_module": i, rise: 0.02, "error_rate": 0.08} for i in modules]
+    for first, second in combinations(modules, 2):
+        cost = 0.2 if second == first + 1 else 0.03
+        ends = {"first_module": first, "second_module": second}
+        rows.append({"label": f"modules {first} and {second}", **ends, rise: cost, "error_rate": 0.06 + cost})
+    return Table({**row, "n_images": 1000} for row in rows)
+
+
+def spans(n_modules):
+    """A study of spans: the longer they are, the larger is the error."""
+    rows = [{"label": "intact", "error_rate": 0.06}]
+    for first, last in combinations(range(n_modules), 2):
+        ends = {"first_module": first, "last_module": last}
+        label = f"modules {first} to {last} twice"
+        rows.append({"label": label, **ends, "error_rate": 0.06 + 0.05 * (last - first)})
+    return Table({**row, "n_images": 1000} for row in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,10 @@ if TYPE_CHECKING:
     from unravelnet.records.store import ResultsStore
     from unravelnet.studies import Draws, Study, Trial
 
+_log = logging.getLogger(__name__)
+
 _DEFAULT_STUDY = "delete-each"
+_MANY_PASSES = 100
 # Names of options that are shorter than the study.
 _SHORT_NAMES = {"remove_skip_each": "remove-skip"}
 
@@ -157,6 +161,8 @@ def lesion(
         subject = _Subject.of(model, data, names(metrics), **options)
         net, data_set = subject.net, subject.data
         plans = {found.name: found.plan(net, draws) for found in chosen}
+        for found in chosen:
+            _say_cost(found, plans[found.name])
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -260,6 +266,15 @@ def _check_used(chosen: list[Study], drawn_only: dict[str, object]) -> None:
                 "out.",
                 param_hint=option,
             )
+
+
+def _say_cost(study: Study, trials: list[Trial]) -> None:
+    """Remark what a study of very many trials costs."""
+    n_passes = study.cost(trials)
+    if n_passes > _MANY_PASSES:
+        _log.info(
+            f"{study.name} measures {len(trials):,} routes. Each image costs as much as {n_passes:,.0f} forward passes."
+        )
 
 
 def _draws(counts: str | None, repeats: int | None, seed: int) -> Draws:

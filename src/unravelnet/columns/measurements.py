@@ -6,8 +6,7 @@ from unravelnet.columns.column import Column
 
 LESIONS = (
     Column(
-        "study", "Study", "text", 'Name of the study, such as "delete_each", "delete_many", "delete_many_same_shape", '
-        '"reorder" or "remove_skip_each".',
+        "study", "Study", "text", 'Name of the study, such as "delete_each", "delete_many" or "repeat_spans".',
     ),
     Column("label", "Lesion", "text", 'Short description of the trial; "intact" for the intact network.'),
     Column("repeat", "Draw", "whole number", "Number of the random draw, from 0.", unit="index"),
@@ -16,6 +15,23 @@ LESIONS = (
         "module", "Module", "whole number",
         "Number of the residual module that the row is about, from 0; in a lesion it is the one that is deleted or "
         "loses its skip, if there is exactly one.", unit="index",
+    ),
+    Column(
+        "first_module", "First module", "whole number",
+        "Number of the first module of a pair or of a span; of the only one where a single module is deleted.",
+        unit="index",
+    ),
+    Column(
+        "second_module", "Second module", "whole number",
+        "Number of the second module of a pair; none where a single module is deleted.", unit="index",
+    ),
+    Column(
+        "last_module", "Last module", "whole number", "Number of the last module of a span.", unit="index"
+    ),
+    Column(
+        "interaction", "Interaction", "number",
+        "`error_rate_difference` of a pair of deleted modules minus that of each of them alone. The interval is as "
+        "wide as those of the three differences together.", unit="percentage points", has_interval=True,
     ),
     Column(
         "n_deleted", "Number of deleted modules", "whole number", "Number of visits in mode skip.", unit="modules"

@@ -63,6 +63,13 @@ PATHS: Words = (
         "swap, reorder",
         "swap: exchange two modules of one chain that have equal shapes. Reorder: apply a permutation of such modules",
     ),
+    ("span", "modules of one chain that follow each other, from a first to a last one"),
+    ("repeat, reverse", "pass a span several times; pass a span backwards"),
+    (
+        "interaction",
+        "what deleting two modules costs minus what deleting each of them costs, added up; a cost is the difference of "
+        "an error to that of the intact network",
+    ),
     ("drop", "leave modules out at random while training"),
     ("path", "one of the 2ⁿ ways through n modules; each module is passed by its skip or by its branch"),
     ("path length", "number of modules entered by the branch, 0 … n"),

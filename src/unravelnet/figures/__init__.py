@@ -48,6 +48,7 @@ from unravelnet.figures.over_training import (
     figure_over_training,
     figure_spectra_over_training,
 )
+from unravelnet.figures.pairs import figure_delete_pairs
 from unravelnet.figures.path import (
     figure_path_lengths,
     figure_path_survival,
@@ -55,6 +56,7 @@ from unravelnet.figures.path import (
     path_survival_rows,
 )
 from unravelnet.figures.save import save_figure
+from unravelnet.figures.spans import figure_spans
 from unravelnet.figures.training import figure_degradation, figure_trained_errors, figure_training
 from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
 
@@ -63,6 +65,7 @@ __all__ = [
     "figure_degradation",
     "figure_delete_each",
     "figure_delete_many",
+    "figure_delete_pairs",
     "figure_effective_depths",
     "figure_ensemble",
     "figure_layer_responses",
@@ -75,6 +78,7 @@ __all__ = [
     "figure_path_survival",
     "figure_remove_skip_each",
     "figure_reorder",
+    "figure_spans",
     "figure_spectra_over_training",
     "figure_trained_errors",
     "figure_training",

@@ -107,9 +107,10 @@ class Settings:
 
     def n_images(self, study: str) -> int:
         """Give the number of images for a study; with `until_ci`, the most that a draw can need."""
-        if not STUDIES.find(study).is_drawn:
+        found = STUDIES.find(study)
+        if not found.is_drawn and not found.has_many_trials:
             return self.images
-        if self.until_ci is None:
+        if not found.is_drawn or self.until_ci is None:
             return self.draw_images
         # The interval of a rate is widest at one half.
         return min(self.images, math.ceil((_DEVIATE / (2 * self.until_ci)) ** 2))

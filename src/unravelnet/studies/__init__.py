@@ -13,7 +13,9 @@ find it. docs/extending.md shows how to add one.
 """
 
 from unravelnet.studies.drawn import Eligible, delete_many, n_eligible, reorder
+from unravelnet.studies.pairs import delete_pairs
 from unravelnet.studies.single import delete_each, remove_skip_each
+from unravelnet.studies.spans import repeat_spans, reverse_spans
 from unravelnet.studies.study import Draws, Study, n_passes
 from unravelnet.studies.subject import Network
 from unravelnet.studies.trial import Trial
@@ -26,8 +28,11 @@ __all__ = [
     "Trial",
     "delete_each",
     "delete_many",
+    "delete_pairs",
     "n_eligible",
     "n_passes",
     "remove_skip_each",
     "reorder",
+    "repeat_spans",
+    "reverse_spans",
 ]

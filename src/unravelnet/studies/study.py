@@ -5,13 +5,21 @@ The command line, `reproduce` and the report read studies from `registry.STUDIES
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from unravelnet.costs import check_routes
+from unravelnet.errors import RouteError
+from unravelnet.kinds import is_whole
 from unravelnet.routes.route import Mode
 from unravelnet.studies.subject import Network
 from unravelnet.studies.trial import Trial
 
+MOST_TRIALS = 2000
+"""How many pairs or spans a study takes where nothing is said: all those of a network with 63 modules."""
+
+_log = logging.getLogger(__name__)
 _COUNTS = (1, 2, 3, 5)
 
 
@@ -55,7 +63,8 @@ class Study:
     `name`: of its table, and of the study column. `title`, `question`: above its chapter in the report. `plan`: lists
     the trials for a network; the first is the intact network. `figure`: the name of its figure in `registry.FIGURES`;
     empty: there is none. `columns`: those that its trials add to a row (`Trial.facts`). `is_drawn`: it has random
-    draws, so that counts and repeats mean something. `metrics`: what `reproduce` measures. `paper`: what a paper says
+    draws, so that counts and repeats mean something. `has_many_trials`: `reproduce` takes as many images for a trial as
+    for a random draw. `metrics`: what `reproduce` measures. `paper`: what a paper says
     of it.
     """
 
@@ -66,6 +75,7 @@ class Study:
     figure: str = ""
     columns: tuple[str, ...] = ()
     is_drawn: bool = False
+    has_many_trials: bool = False
     metrics: tuple[str, ...] = ("error_rate", "loss")
     paper: str = "Not measured."
 
@@ -90,3 +100,16 @@ def n_passes(trials: Sequence[Trial]) -> float:
         n_branches += sum(mode != "skip" for _, mode in route[shared:])
         previous = route
     return n_branches / max(1, len(trials[0].route))
+
+
+def checked_most(most: int) -> int:
+    """Return the most trials that a study may have. Raises RouteError for a number that is none."""
+    if not is_whole(most) or most < 1:
+        raise RouteError(f"A study cannot have at most {most!r} trials. Give a whole number of 1 or more.")
+    check_routes(most)
+    return int(most)
+
+
+def note_left_out(study: str, most: int, number: int, which: str) -> None:
+    """Remark that a study takes only some of its trials, and which."""
+    _log.info(f"{study} takes {most:,} of {number:,} {which}. In Python, most=N takes N.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from unravelnet.errors import EvaluationError
+from unravelnet.errors import EvaluationError, ExtensionError
 from unravelnet.records.record import Table
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Chapter:
         """Add a figure, or say why it cannot be drawn."""
         try:
             figure = draw()
-        except EvaluationError as error:
+        except (EvaluationError, ExtensionError) as error:
             self.missing.append(str(error))
         else:
             taken = {shown.name for shown in self.figures}
@@ -84,7 +84,7 @@ class Chapter:
         """Add findings; a table that lacks a column makes no finding, and is said to."""
         try:
             self.findings += write(*objects)
-        except EvaluationError as error:
+        except (EvaluationError, ExtensionError) as error:
             self.missing.append(str(error))
 
     def lacks(self, study: str, networks: Sequence[str] = ()) -> None:

@@ -15,13 +15,18 @@ from unravelnet.reporting.topics.gradients.chapter import path_gradients
 from unravelnet.reporting.topics.gradients.findings import EXACT, RMS, SAMPLED
 from unravelnet.reporting.topics.lesions.chapter import delete_each
 from unravelnet.reporting.topics.networks.chapter import networks
+from unravelnet.reporting.topics.of_study import added_figures, study_chapters
 from unravelnet.reporting.topics.orders.chapter import reorder
 from unravelnet.reporting.topics.over_training.chapter import over_training
+from unravelnet.reporting.topics.pairs.findings import on_pairs
 from unravelnet.reporting.topics.paths.chapter import path_lengths, path_survival, unraveled
 from unravelnet.reporting.topics.random_lesions.chapter import delete_many
 from unravelnet.reporting.topics.responses.chapter import layer_responses
 from unravelnet.reporting.topics.skips.chapter import remove_skip
 from unravelnet.reporting.topics.trainings.chapter import training_chapters
+
+# Studies that chapters of their own tell.
+_TOLD = ("delete_each", "delete_many", "delete_many_same_shape", "reorder", "remove_skip_each")
 
 
 def all_chapters(run: Run) -> list[Chapter]:
@@ -34,8 +39,10 @@ def all_chapters(run: Run) -> list[Chapter]:
         path_lengths(n_modules),
         path_survival(n_modules),
         *([remove_skip(run)] if run.is_about_lesions else []),
+        *study_chapters(run, {"delete_pairs": on_pairs}, told=_TOLD),
         *gradient_chapters(run),
         *training_chapters(run),
+        *([added] if (added := added_figures(run)).figures or added.missing else []),
     ]
 
 

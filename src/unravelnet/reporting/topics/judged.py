@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from unravelnet.papers import he, huang, littwin, veit, wu, zagoruyko
+from unravelnet.registry import FIGURES, STUDIES
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.topics.effective_depth import claims as effective_depth
 from unravelnet.reporting.topics.ensembles import claims as ensembles
@@ -102,9 +103,10 @@ def _verb(verdict: str, number: int) -> str:
 
 
 def untested(run: Run) -> list[str]:
-    """List what the papers claim, and this run has nothing to say to."""
+    """List what the papers claim and this run has nothing to say to, and what packages add and cannot be used."""
     over_training = [] if run.with_table("over_training") else [_DEEPENING]
-    return [*_OF_OTHER_NETWORKS, *over_training]
+    broken = [sentence for registry in (STUDIES, FIGURES) for sentence in registry.usable()[1]]
+    return [*_OF_OTHER_NETWORKS, *over_training, *broken]
 
 
 def all_claims(run: Run) -> list[Claim]:

@@ -63,11 +63,10 @@ def table_of_studied(run: Run) -> ShownTable:
 def how_measured(run: Run) -> list[str]:
     """Say of each study how it was measured, one sentence or more."""
     sentences = []
-    for name in STUDIES.names():
-        if chosen := run.with_table(name):
-            study = STUDIES.find(name)
-            shared = [SAME_IMAGES, *_on_intact(chosen, name)] if study.is_drawn else []
-            sentences.append(f"{study.title}: {' '.join([*samples(chosen, name), *shared])}")
+    for study in STUDIES.usable()[0]:
+        if chosen := run.with_table(study.name):
+            shared = [SAME_IMAGES, *_on_intact(chosen, study.name)] if study.is_drawn else []
+            sentences.append(f"{study.title}: {' '.join([*samples(chosen, study.name), *shared])}")
     if gradients := how_gradients(run.studied):
         sentences.append(f"Gradients by path length: {' '.join(gradients)} {WHICH_IMAGES}")
     return sentences

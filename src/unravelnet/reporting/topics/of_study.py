@@ -1,0 +1,87 @@
+"""The chapter of a study, made from what the study says of itself, and the figures that packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from unravelnet.readers.rows import measured
+from unravelnet.records.record import Table
+from unravelnet.registry import FIGURES, STUDIES
+from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.topics.chapter import Chapter, file_name
+from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.words.sentences import percent_with_interval
+from unravelnet.wording import counted
+
+if TYPE_CHECKING:
+    from unravelnet.figures.plot import Plot
+    from unravelnet.studies.study import Study
+
+Findings = Callable[[StudiedNetwork, Table], list[str]]
+
+
+def study_chapters(run: Run, findings: Mapping[str, Findings], told: Sequence[str]) -> list[Chapter]:
+    """Write a chapter for each study that the run has and that no other chapter tells.
+
+    `findings`: what writes the findings of a study, by its name; the extremes are told of others.
+    """
+    studies, _ = STUDIES.usable()
+    return [
+        _study_chapter(run, study, findings.get(study.name, on_extremes))
+        for study in studies
+        if study.name not in told and run.with_table(study.name)
+    ]
+
+
+def added_figures(run: Run) -> Chapter:
+    """Write the chapter with the figures that packages add and that belong to no study of theirs."""
+    chapter = Chapter(
+        "added-figures", "Figures of installed packages", "What else do the tables of this run show?"
+    )
+    plots, _ = FIGURES.usable()
+    of_studies = {study.figure for study in STUDIES.usable()[0]}
+    for plot in plots:
+        if plot.name not in FIGURES.own and plot.name not in of_studies:
+            _show(chapter, run.with_table(plot.table), plot)
+    return chapter
+
+
+def on_extremes(network: StudiedNetwork, table: Table) -> list[str]:
+    """Say which trials cost least and most."""
+    study = measured(table)
+    if study.lesions.empty:
+        return []
+    rows = study.lesions.sort_values("value", kind="stable")
+    intact = "" if study.intact is None else f"; intact: {percent_with_interval(study.intact)}"
+    least, most = (f"{row['label']} {percent_with_interval(row)}" for _, row in rows.iloc[[0, -1]].iterrows())
+    return [
+        f"{network.title}: of {counted(len(rows), 'trial')}, the smallest error is that of {least}, the largest that "
+        f"of {most}{intact}."
+    ]
+
+
+def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
+    chapter = Chapter(file_name(study.name.replace("_", "-")), study.title, study.question, paper=study.paper)
+    chosen = run.with_table(study.name)
+    for plot in FIGURES.usable()[0]:
+        if plot.name == study.figure:
+            _show(chapter, chosen, plot)
+    for network in chosen:
+        chapter.find(write, network, network.tables[study.name])
+    chapter.how += [*samples(chosen, study.name), *([SAME_IMAGES] if study.is_drawn else [])]
+    return chapter
+
+
+def _show(chapter: Chapter, networks: Sequence[StudiedNetwork], plot: Plot) -> None:
+    for network in networks:
+        table = network.tables[plot.table]
+        title = f"{plot.title}: {network.title}"
+        chapter.show(
+            f"{plot.name}_{network.name}",
+            partial(plot.draw, table, title=title, n_classes=network.n_classes),
+            table,
+            caption=f"{network.title}: {plot.caption[0].lower()}{plot.caption[1:]}",
+            alt=plot.alt,
+        )

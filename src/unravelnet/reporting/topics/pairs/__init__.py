@@ -1,0 +1,1 @@
+"""Deleting pairs of modules."""
