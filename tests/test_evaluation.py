@@ -18,7 +18,7 @@ from torch import nn
 import unravelnet as un
 from unravelnet.errors import DataError, EvaluationError, RouteError, StoreError
 from unravelnet.measuring import walk as prefix_tree
-from unravelnet.measuring.evaluation import EvaluationInterrupted
+from unravelnet.measuring.runner import EvaluationInterrupted
 from unravelnet.measuring.walk import walk
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.records.store import ResultsStore
@@ -279,11 +279,11 @@ def test_sums_of_another_form_are_explained(tmp_path: Path) -> None:
     net, xy = small_net(), data()
     with ResultsStore(tmp_path) as store:
         un.evaluate(net, [net.full_route], xy, store=store)
-        record = store.progress(
-            trial for (trial,) in store._connection.execute("select trial_id from trials")
+        records = list(
+            store.shards(trial for (trial,) in store._connection.execute("select trial_id from trials"))
         )
         store._connection.execute("delete from trials")
-        store.commit(replace(one, sums={"n_predictions": 1}) for one in record.values())
+        store.commit(replace(one, sums={"n_predictions": 1}) for one in records)
         with pytest.raises(StoreError, match=r"holds other sums for the route 0-5 .* Move the file away"):
             un.evaluate(net, [net.full_route], xy, store=store)
 

@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 from unravelnet.errors import StoreError, UnknownNameError
 from unravelnet.records.record import Table, load_table, whole_file
-from unravelnet.records.store import ResultsStore, TrialProgress, canonical_text, trial_id
+from unravelnet.records.store import ResultsStore, ShardRecord, canonical_text, trial_id
 from unravelnet.records.table_file import _TEXT_COLUMNS
 from unravelnet.routes.route import Route
 
@@ -408,9 +408,16 @@ def test_the_name_of_a_trial_does_not_depend_on_how_it_is_said():
 # -- the store --
 
 
+def records_of(store, trials):
+    """The only record of each trial."""
+    records = list(store.shards(trials))
+    assert [record.shard for record in records] == [0] * len(records)
+    return {record.trial_id: record for record in records}
+
+
 def a_trial(trial="a1", /, n_seen=100, complete=False, sums=None):
-    return TrialProgress(
-        trial, "net", "digits", "0-2,3s", '{"seed":0}', n_seen, complete, sums or {"wrong": 7.0}
+    return ShardRecord(
+        trial, 0, "net", "digits", "0-2,3s", '{"seed":0}', n_seen, complete, sums or {"wrong": 7.0}
     )
 
 
@@ -420,11 +427,11 @@ def test_what_is_committed_is_found_again(tmp_path):
         a_trial("a2", complete=True, sums={"n": 3, "loss": math.inf}),
     ]
     with ResultsStore(tmp_path / "new" / "run") as store:
-        assert store.progress(["a1", "a2"]) == {}
+        assert records_of(store, ["a1", "a2"]) == {}
         store.commit(records)
-        assert store.progress(["a2", "a1", "unknown"]) == {"a1": records[0], "a2": records[1]}
+        assert records_of(store, ["a2", "a1", "unknown"]) == {"a1": records[0], "a2": records[1]}
     with ResultsStore(tmp_path / "new" / "run") as store:
-        assert store.progress(iter(["a1"])) == {"a1": records[0]}
+        assert records_of(store, iter(["a1"])) == {"a1": records[0]}
 
 
 @given(sums=st.dictionaries(names, st.floats(allow_nan=False) | st.integers(0, 2**60), min_size=1))
@@ -432,13 +439,13 @@ def test_what_is_committed_is_found_again(tmp_path):
 def test_sums_come_back_exactly(sums, tmp_path):
     with ResultsStore(tmp_path) as store:
         store.commit([a_trial(sums=sums)])
-        assert store.progress(["a1"]) == {"a1": a_trial(sums=sums)}
+        assert records_of(store, ["a1"]) == {"a1": a_trial(sums=sums)}
 
 
 def test_nan_in_sums_comes_back(tmp_path):
     with ResultsStore(tmp_path) as store:
         store.commit([a_trial(sums={"loss": math.nan, "wrong": np.float32(2), "seen": np.int64(5)})])
-        sums = store.progress(["a1"])["a1"].sums
+        sums = records_of(store, ["a1"])["a1"].sums
     assert math.isnan(sums["loss"])
     assert (sums["wrong"], sums["seen"]) == (2.0, 5)
 
@@ -449,7 +456,15 @@ def test_a_partial_record_is_replaced_and_a_complete_one_never(tmp_path):
     with ResultsStore(tmp_path) as store:
         for record, kept in [(half, half), (more, more), (done, done), (again, done), (half, done)]:
             store.commit([record])
-            assert store.progress(["a1"]) == {"a1": kept}
+            assert records_of(store, ["a1"]) == {"a1": kept}
+
+
+def test_shards_come_in_their_order_whatever_the_order_they_were_written_in(tmp_path):
+    records = [replace(a_trial(trial, n_seen=10 + i), shard=i) for trial in ("a1", "a2") for i in range(12)]
+    with ResultsStore(tmp_path) as store:
+        for record in sorted(records, key=lambda record: record.shard % 5):
+            store.commit([record])
+        assert list(store.shards(["a2", "a1"])) == records
 
 
 def test_many_trials_are_looked_up_at_once(tmp_path):
@@ -457,7 +472,7 @@ def test_many_trials_are_looked_up_at_once(tmp_path):
     names_of_trials = [f"t{i}" for i in range(40_000)]
     with ResultsStore(tmp_path) as store:
         store.commit(a_trial(name) for name in names_of_trials[::4])
-        assert sorted(store.progress(names_of_trials)) == sorted(names_of_trials[::4])
+        assert sorted(records_of(store, names_of_trials)) == sorted(names_of_trials[::4])
 
 
 def test_a_commit_is_all_or_nothing(tmp_path):
@@ -466,27 +481,27 @@ def test_a_commit_is_all_or_nothing(tmp_path):
         impossible = replace(a_trial("a3"), network=None)
         with pytest.raises(StoreError, match="cannot be used"):
             store.commit([a_trial("a1", sums={"wrong": 2}), a_trial("a2"), impossible])
-        assert store.progress(["a1", "a2", "a3"]) == {"a1": a_trial("a1", sums={"wrong": 1})}
+        assert records_of(store, ["a1", "a2", "a3"]) == {"a1": a_trial("a1", sums={"wrong": 1})}
         store.commit([a_trial("a2")])
-        assert set(store.progress(["a1", "a2"])) == {"a1", "a2"}
+        assert set(records_of(store, ["a1", "a2"])) == {"a1", "a2"}
 
 
 def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(tmp_path):
     with ResultsStore(tmp_path) as writer, ResultsStore(tmp_path) as reader:
         writer.commit([a_trial("a1")])
-        assert set(reader.progress(["a1"])) == {"a1"}
+        assert set(records_of(reader, ["a1"])) == {"a1"}
         writer.commit([a_trial("a2")])
-        assert set(reader.progress(["a1", "a2"])) == {"a1", "a2"}
+        assert set(records_of(reader, ["a1", "a2"])) == {"a1", "a2"}
 
 
 WRITER = """
 import sys
-from unravelnet.records.store import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, ShardRecord
 directory, prefix = sys.argv[1:]
 with ResultsStore(directory) as store:
     for i in range(50):
         names = [f"{prefix}{i}", "shared"]
-        store.commit(TrialProgress(name, "net", "d", "0-2", "{}", i, i == 49, {"n": 1.0}) for name in names)
+        store.commit(ShardRecord(name, 0, "net", "d", "0-2", "{}", i, i == 49, {"n": 1.0}) for name in names)
 """
 
 
@@ -496,16 +511,16 @@ def test_several_processes_start_and_write_at_once(tmp_path):
     assert [process.communicate()[1] for process in processes] == [""] * 4
     expected = {f"{prefix}{i}" for prefix in "wxyz" for i in range(50)} | {"shared"}
     with ResultsStore(tmp_path) as store:
-        assert set(store.progress(expected)) == expected
+        assert set(records_of(store, expected)) == expected
 
 
 KILLED = """
 import sys
-from unravelnet.records.store import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, ShardRecord
 store = ResultsStore(sys.argv[1])
 for i in range(100_000):
     store.commit(
-        TrialProgress(f"t{i}.{j}", "net", "data", "0-2", "{}", i, True, {"wrong": float(i), "loss": i / 7})
+        ShardRecord(f"t{i}.{j}", 0, "net", "data", "0-2", "{}", i, True, {"wrong": float(i), "loss": i / 7})
         for j in range(3)
     )
     print(i, flush=True)
@@ -521,11 +536,11 @@ def test_a_killed_process_loses_nothing_that_it_had_committed(tmp_path):
         committed += [int(line) for line in process.stdout.read().splitlines() if line]
     assert process.returncode == -signal.SIGKILL
     with ResultsStore(tmp_path) as store:
-        found = store.progress([f"t{i}.{j}" for i in range(len(committed) + 2) for j in range(3)])
+        known = records_of(store, [f"t{i}.{j}" for i in range(len(committed) + 2) for j in range(3)])
         # Every commit that was reported is there, and every one that is there is whole.
-        assert {f"t{i}.{j}" for i in committed for j in range(3)} <= set(found)
-        assert len(found) % 3 == 0
-        for name, record in found.items():
+        assert {f"t{i}.{j}" for i in committed for j in range(3)} <= set(known)
+        assert len(known) % 3 == 0
+        for name, record in known.items():
             i = int(name[1:].partition(".")[0])
             assert record.sums == {"wrong": float(i), "loss": i / 7}
         store.commit([a_trial("after")])
@@ -551,11 +566,11 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path):
         many = [a_trial(f"b{i}") for i in range(10_000)]
         with files_limited_to(32 * 1024), pytest.raises(StoreError, match=r"disk (is full|did not take)"):
             store.commit(many)
-        assert store.progress(record.trial_id for record in many) == {}
-        assert set(store.progress(["a1"])) == {"a1"}
+        assert records_of(store, (record.trial_id for record in many)) == {}
+        assert set(records_of(store, ["a1"])) == {"a1"}
         store.commit([a_trial("a2")])
     with ResultsStore(tmp_path) as store:
-        assert set(store.progress(["a1", "a2"])) == {"a1", "a2"}
+        assert set(records_of(store, ["a1", "a2"])) == {"a1", "a2"}
 
 
 def test_a_store_that_may_not_grow_is_full(tmp_path):
@@ -565,7 +580,7 @@ def test_a_store_that_may_not_grow_is_full(tmp_path):
             StoreError, match="the disk is full; free some space and run the same command again"
         ):
             store.commit(a_trial(f"b{i}") for i in range(1000))
-        assert store.progress(["b0"]) == {}
+        assert records_of(store, ["b0"]) == {}
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, but long enough" * 100, b"\x00" * 5000])
@@ -584,7 +599,7 @@ def test_a_damaged_store_is_explained(tmp_path):
     content[4096:] = b"\xa5" * (len(content) - 4096)
     path.write_bytes(content)
     with pytest.raises(StoreError, match="it is damaged"), ResultsStore(tmp_path) as store:
-        store.progress([f"t{i}" for i in range(2000)])
+        records_of(store, [f"t{i}" for i in range(2000)])
 
 
 @pytest.mark.parametrize("statement", ["create table other (x)", "pragma user_version = 99"])
@@ -612,7 +627,7 @@ def test_a_closed_store_is_explained(tmp_path):
     with ResultsStore(tmp_path) as store:
         pass
     with pytest.raises(StoreError, match="closed"):
-        store.progress(["a1"])
+        records_of(store, ["a1"])
 
 
 def test_nothing_but_the_store_is_left_after_closing(tmp_path):

@@ -1,13 +1,15 @@
 """Stores that were damaged, cut off, or written by others: what is read is what was written, or a sentence."""
 
 import contextlib
+import hashlib
+import json
 import random
 import sqlite3
 
 import pytest
 
 from unravelnet.errors import StoreError
-from unravelnet.records.store import ResultsStore, TrialProgress
+from unravelnet.records.store import ResultsStore, ShardRecord
 
 N_FLIPS = 250
 # The form of version 1, as it was.
@@ -18,8 +20,9 @@ create table trials (
 ) without rowid
 """
 TRUTH = {
-    f"t{i}": TrialProgress(
+    f"t{i}": ShardRecord(
         f"t{i}",
+        0,
         "net",
         "digits",
         f"0-{i}",
@@ -41,13 +44,17 @@ def content(tmp_path_factory):
     return (directory / "results.sqlite").read_bytes()
 
 
+def known(store):
+    return {record.trial_id: record for record in store.shards(TRUTH)}
+
+
 def read_and_complete(directory):
     """Read a store, write what it lacks, and read again, as an evaluation does; give what was read both times."""
     try:
         with ResultsStore(directory, wait_seconds=0) as store:
-            found = store.progress(TRUTH)
+            found = known(store)
             store.commit(record for name, record in TRUTH.items() if name not in found)
-            return found, store.progress(TRUTH)
+            return found, known(store)
     except StoreError:
         return {}, {}
 
@@ -116,7 +123,10 @@ def write_version_1(path, rows):
         connection.execute("pragma user_version = 1")
 
 
-def test_a_store_of_the_version_before_is_read_on(tmp_path, caplog):
+COMPLETE = {name: record for name, record in TRUTH.items() if record.complete}
+
+
+def test_what_a_store_of_version_1_had_finished_is_read_on(tmp_path, caplog):
     rows = [
         (name, "net", "digits", r.route, r.settings, r.n_seen, r.complete, f'{{"wrong": {r.sums["wrong"]!r}, '
          f'"loss": {r.sums["loss"]!r}}}')
@@ -125,8 +135,29 @@ def test_a_store_of_the_version_before_is_read_on(tmp_path, caplog):
     write_version_1(tmp_path / "results.sqlite", rows)
     for _ in range(2):
         with ResultsStore(tmp_path) as store:
-            assert store.progress(TRUTH) == TRUTH
+            assert known(store) == COMPLETE
     assert caplog.text == ""
+
+
+def test_what_a_store_of_version_2_had_finished_is_read_on(tmp_path, caplog):
+    rows = [
+        (name, "net", "digits", r.route, r.settings, str(r.n_seen), str(int(r.complete)), json.dumps(r.sums))
+        for name, r in TRUTH.items()
+    ]
+    damaged = next(iter(COMPLETE))
+    write_version_1(tmp_path / "results.sqlite", rows)
+    with contextlib.closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection, connection:
+        connection.execute("alter table trials add column checksum text")
+        for row in rows:
+            digest = hashlib.sha256(b"".join(f"{len(cell)}:{cell}".encode() for cell in row))
+            connection.execute(
+                "update trials set checksum = ? where trial_id = ?", (digest.hexdigest()[:16], row[0])
+            )
+        connection.execute("update trials set n_seen = 7 where trial_id = ?", (damaged,))
+        connection.execute("pragma user_version = 2")
+    with ResultsStore(tmp_path) as store:
+        assert known(store) == {name: record for name, record in COMPLETE.items() if name != damaged}
+    assert "holds 1 damaged result, which will be measured again" in caplog.text
 
 
 def test_odd_rows_of_the_version_before_are_measured_again(tmp_path, caplog):
@@ -141,7 +172,7 @@ def test_odd_rows_of_the_version_before_are_measured_again(tmp_path, caplog):
     assert "holds 6 damaged results" in caplog.text
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_database_of_another_program_is_explained(version, tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection, connection:
         connection.execute("create table trials (name text)" if version == 1 else "create table other (x)")
@@ -153,7 +184,7 @@ def test_a_database_of_another_program_is_explained(version, tmp_path):
         ),
         ResultsStore(tmp_path) as store,
     ):
-        store.progress(["t1"])
+        known(store)
     with contextlib.closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection:
         assert connection.execute("pragma user_version").fetchone() == (version,)
     assert len(before) == (tmp_path / "results.sqlite").stat().st_size

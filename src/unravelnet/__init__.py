@@ -22,6 +22,7 @@ _HOME_OF_NAME = {
     "ResidualModule": "unravelnet.network",
     "Route": "unravelnet.routes.route",
     "Step": "unravelnet.routes.route",
+    "Sample": "unravelnet.measuring.sample",
     "evaluate": "unravelnet.measuring.evaluation",
     "export": "unravelnet.exporting",
     "ensemble_of_routes": "unravelnet.measuring.ensembles",
@@ -40,14 +41,22 @@ _HOME_OF_NAME = {
     "ResultsStore": "unravelnet.records.store",
 }
 _ROOMS = ("data", "errors", "figures", "gradient", "paths", "studies", "zoo")
-# Names that the door also opens, and that are listed in their rooms: the door itself stays short.
-_LISTED_IN_ROOMS = {"Step", "effective_depths", "layer_responses", "module_measures", "path_logits"}
+# Names that the door also opens, and that are listed in their rooms, or in the README for a broken installation: the
+# door itself stays short.
+_UNLISTED = {
+    "Step",
+    "effective_depths",
+    "layer_responses",
+    "module_measures",
+    "path_logits",
+    "repair_torchvision",
+}
 
-__all__ = [*sorted(_HOME_OF_NAME.keys() - _LISTED_IN_ROOMS), *_ROOMS]
+__all__ = [*sorted(_HOME_OF_NAME.keys() - _UNLISTED), *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__ and name not in _LISTED_IN_ROOMS:
+    if name not in __all__ and name not in _UNLISTED:
         raise AttributeError(f"module 'unravelnet' has no attribute {name!r}")
     return _public(name)
 

@@ -169,7 +169,7 @@ def lesion(
                 out, net, command="lesion", specification=model, n_classes=data_set.n_classes
             )
     how = _How(output, precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
-    from unravelnet.measuring.evaluation import EvaluationInterrupted
+    from unravelnet.measuring.runner import EvaluationInterrupted
 
     tables: dict[str, Table] = {}
     try:

@@ -1,4 +1,4 @@
-"""Measures many routes on data, sharing what they have in common: `prefix_tree` runs them.
+"""Measures many routes on data, sharing what they have in common: `walk` runs them on a batch.
 
 What is kept of a route are sums over predictions; `metrics` says of what, `intervals` what follows from them.
 """
@@ -7,48 +7,42 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from unravelnet.costs import MOST_ROUTES, at_most, check_half_width, check_seed
-from unravelnet.data import Batches, as_batches, load
-from unravelnet.data.batches import StreamedBatches
-from unravelnet.data.source import Batch, part_of
+from unravelnet.costs import MOST_ROUTES, at_most, check_half_width
+from unravelnet.data.source import part_of
 from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
 from unravelnet.mathematics.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.measuring.bench import Bench
-from unravelnet.measuring.ledger import SUMS, Ledger, Tally, precision_begun, settings_by_route
+from unravelnet.measuring.ledger import Ledger, precision_begun, settings_by_route
+from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
-from unravelnet.measuring.misfit import are_finite, taking
+from unravelnet.measuring.misfit import are_finite
 from unravelnet.measuring.reach import changed_in_vain
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Sample, Shard, forward_batch_size
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.measuring.walk import walk
-from unravelnet.network import UnraveledNetwork, first_tensor
+from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
-from unravelnet.precision import PrecisionChoice, check_precision
+from unravelnet.precision import PrecisionChoice
 from unravelnet.records.record import Row, Table
 from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route, as_route, as_routes
 from unravelnet.studies.trial import Trial
 from unravelnet.wording import counted
 
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _log = logging.getLogger(__name__)
 
-# On two cores, streams of this many images stay near the processor and fill its vectors.
-_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
-
-
-class EvaluationInterrupted(KeyboardInterrupt):
-    """An evaluation was interrupted; `table` holds what was measured until then."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__("The evaluation was interrupted.")
-        self.table = table
+# What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
+_PARTS = ("total", "squares", "difference", "difference_squares")
 
 
 def evaluate(
@@ -78,18 +72,19 @@ def evaluate(
     >>> [row["route"] for row in table]
     ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
 
-    `routes`: routes, or trials of a study. `data`: a pair of tensors, a Dataset, an iterable of batches or a
-    data specification. `metrics`: names from `registry.METRICS`; each gives a value, the ends of its interval
-    and the same for its difference to the intact network on the same predictions. `output`: which tensor of what the
-    network returns is measured: its name or place, as in `net.outputs`, with the dimension of its classes as in
-    "out:1" where that is to be said; None: the logits, else the first one. The rows name it. `batch_size`: examples
-    at a time; chosen automatically if None. `precision`: "float32", with the same numbers on all machines of a kind;
-    "bfloat16"; "auto": that in which `store` holds this network, else bfloat16 where the machine multiplies it itself
-    and the network gains from it and tolerates it, else float32. The rows say which it was. `limit`: only so many
-    examples, drawn by `seed`. `until_ci`: examples come in the random order of `seed`, and a route stops when half the
-    width of the interval of the first metric, or of its difference to the intact network, is at most this. `store`:
-    finished trials are taken from it and new sums go to it after every batch, so that an interrupted call goes on
-    where it was. `progress`: wraps the iteration over batches, as `tqdm` does.
+    `routes`: routes, or trials of a study. `data`: a pair of tensors, a Dataset, an iterable of batches, a data
+    specification, or a `Sample` in the place of it and of all options that a sample has. `metrics`: names from
+    `registry.METRICS`; each gives a value, the ends of its interval and the same for its difference to the intact
+    network on the same predictions. `output`: which tensor of what the network returns is measured: its name or place,
+    as in `net.outputs`, with the dimension of its classes as in "out:1" where that is to be said; None: the logits,
+    else the first one. The rows name it. `batch_size`: examples at a time; chosen automatically if None. `precision`:
+    "float32", with the same numbers on all machines of a kind; "bfloat16"; "auto": that in which `store` holds this
+    network, else bfloat16 where the machine multiplies it itself and the network gains from it and tolerates it, else
+    float32. The rows say which it was. `limit`: only so many examples, drawn by `seed`; a stream of batches comes in
+    its own order. `until_ci`: examples come in the random order of `seed`, and a route stops when half the width of the
+    interval of the first metric, or of its difference to the intact network, is at most this. `store`: finished trials
+    are taken from it and new sums go to it after every batch, so that an interrupted call goes on where it was.
+    `progress`: wraps the iteration over batches, as `tqdm` does.
 
     Raises RouteError where a route does not fit the network, EvaluationError where the intact network gives no
     usable numbers or an output does not fit the metrics, DataError where targets do not;
@@ -104,58 +99,57 @@ def evaluate(
     found = find_metrics(names)
     measured = Output.of(output).chosen_from(net.outputs, net.name)
     check_outputs(found, measured.n_classes(net.outputs), measured)
-    _check_options(confidence, until_ci, seed, precision)
+    _check_options(confidence, until_ci)
+    sample = Sample.of(
+        data,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        compile=compile,
+    )
     trials = _trials(routes)
-    bench = Bench(net, device=device, compile=compile)
-    size = _BATCH_SIZE.get(bench.device.type, 256) if batch_size is None else batch_size
-    is_random = until_ci is not None or limit is not None
-    if isinstance(data, str):
-        data = load(data)
-    batches = as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed if is_random else None)
-    rule = _StoppingRule(until_ci, confidence)
-    sweep = _Sweep(bench, _checked(net, trials), found, measured, rule, batches.name)
-    network = net.fingerprint()
-    begun = None if store is None else precision_begun(store, network)
-    used = bench.choose_precision(precision, batches, begun=begun)
+    bench = Bench(net, device=sample.device, compile=sample.compile)
+    is_random = until_ci is not None or sample.limit is not None
+    size = forward_batch_size(bench.device) if sample.batch_size is None else sample.batch_size
+    batches = sample.batches(size, is_random=until_ci is not None, needs_order=until_ci is not None)
+    distinct = _checked(net, trials)
+    identity = identity_of(net, batches, is_kept=store is not None)
+    begun = None if store is None else precision_begun(store, identity["network"])
+    used = bench.choose_precision(sample.precision, batches, begun=begun)
     settings = {
         "metrics": list(names),
         "output": str(measured),
         "precision": used,
         "device": bench.device.type,
-        "compile": compile,
+        "compile": sample.compile,
         "batch_size": int(size),
-        "limit": None if limit is None else int(limit),
+        "limit": None if sample.limit is None else int(sample.limit),
         "until_ci": until_ci,
         "confidence": confidence if until_ci is not None else None,
-        "seed": int(seed) if is_random else None,
+        "seed": int(sample.seed) if is_random else None,
     }
-    # A stream would have to be read twice, once to name it; only a store needs the name.
-    is_named = store is not None or not isinstance(batches, StreamedBatches)
-    fingerprint = batches.fingerprint() if is_named else ""
-    ledger = Ledger(store, network, fingerprint, settings_by_route(list(sweep.tallies), settings))
-    facts: Row = {
+    companion = None if until_ci is None else net.full_route
+    measurement = _Evaluation(
+        distinct, trials, found, measured, _StoppingRule(until_ci, confidence), batches.name, companion
+    )
+    by_route = settings_by_route(distinct, settings, companion=companion)
+    ledger = None if store is None else Ledger(store, identity["network"], identity["data"], by_route)
+    about = {
         "output": str(measured),
-        "seed": seed,
+        "seed": sample.seed,
         "precision": used,
         "confidence": confidence,
-        "network": ledger.network,
-        "network_name": net.name,
-        "data": fingerprint,
-        "data_name": batches.name,
+        **identity,
     }
-    try:
-        sweep.run(batches, ledger, progress)
-    except KeyboardInterrupt:
-        raise EvaluationInterrupted(sweep.table(trials, facts, confidence)) from None
-    return sweep.table(trials, facts, confidence)
+    return run(measurement, bench, batches, about, ledger=ledger, progress=progress)
 
 
-def _check_options(confidence: float, until_ci: float | None, seed: int, precision: PrecisionChoice) -> None:
+def _check_options(confidence: float, until_ci: float | None) -> None:
     if not 0 < confidence < 1:
         raise EvaluationError(f"The confidence is {confidence}; give a number between 0 and 1, such as 0.95.")
     check_half_width(until_ci)
-    check_seed(seed)
-    check_precision(precision)
 
 
 def _trials(routes: Iterable[Route | Trial]) -> list[Trial]:
@@ -167,9 +161,6 @@ def _checked(net: UnraveledNetwork, trials: Sequence[Trial]) -> list[Route]:
     """List the distinct routes, the intact one first, after checking that each fits."""
     distinct = dict.fromkeys([net.full_route, *(trial.route for trial in trials)])
     return [net.check(route) for route in distinct]
-
-
-# -- sums --
 
 
 @dataclass(frozen=True)
@@ -200,87 +191,63 @@ def _intervals(metric: Metric, sums: Sequence[float], n: int, confidence: float)
     )
 
 
-class _Sweep:
-    """Goes through the batches with all routes that are not finished yet."""
+@dataclass(frozen=True)
+class _Evaluation(Measurement):
+    """Metrics of routes: `trials` are the distinct ones, the intact one first, and `asked` what rows are made of."""
 
-    def __init__(
-        self,
-        bench: Bench,
-        routes: Sequence[Route],
-        metrics: Sequence[Metric],
-        output: Output,
-        rule: _StoppingRule,
-        data_name: str,
-    ) -> None:
-        self.bench = bench
-        self.intact = routes[0]
-        self.metrics = metrics
-        self.output = output
-        self.rule = rule
-        self.data_name = data_name
-        self.tallies = {
-            route: Tally(torch.zeros(len(metrics), len(SUMS), dtype=torch.float64)) for route in routes
-        }
+    trials: Sequence[Route]
+    asked: Sequence[Trial]
+    metrics: Sequence[Metric]
+    output: Output
+    rule: _StoppingRule
+    data_name: str
+    companion: Route | None
 
-    def run(self, batches: Batches, ledger: Ledger, progress: Progress | None) -> None:
-        ledger.load(self.tallies, self.metrics)
-        # Other calls may have brought all others to the point where this one left the intact network.
-        self._finish_some()
-        unfinished = self._unfinished()
-        if not unfinished:
-            return
-        # All unfinished routes have seen the same batches, unless the list of routes has grown since.
-        start = min(tally.n_images for tally in unfinished.values())
-        remaining = batches.starting_at(start)
-        is_first = True
-        with self.bench.running():
-            for batch in progress(remaining) if progress else remaining:
-                if is_first:
-                    self._remark_on_reach(part_of(batch, 0, 1)[0])
-                    is_first = False
-                start += self._measure(batch, start)
-                self._finish_some()
-                ledger.save(unfinished, self.metrics)
-                if not self._unfinished():
-                    break
-        if not start:
-            raise EvaluationError("The data holds no examples. Give data with at least one batch.")
-        if not self.tallies[self.intact].n_predictions:
-            raise EvaluationError(
-                f"No prediction of {self.data_name} has a target: all targets are {IGNORED_TARGET}, which marks places "
-                "without one. Give data with targets."
-            )
-        for tally in unfinished.values():
-            tally.complete = True
-        ledger.save(unfinished, self.metrics)
+    @property
+    def intact(self) -> Route:
+        return self.trials[0]
 
-    def _unfinished(self) -> dict[Route, Tally]:
-        return {route: tally for route, tally in self.tallies.items() if not tally.complete}
+    def begin(self, net: UnraveledNetwork, shard: Shard) -> None:
+        """Say where modules are changed that the measured output does not depend on; one that is alone does."""
+        if len(net.outputs) > 1:
+            changed = {
+                step.module for route in self.trials for step in set(route.steps) ^ set(self.intact.steps)
+            }
+            inputs = part_of((shard.inputs, None), 0, 1)[0]
+            remark = changed_in_vain(net, inputs, self.output.key, changed)
+            if remark:
+                _log.warning(remark)
 
-    def _measure(self, batch: Batch, start: int) -> int:
-        """Run one batch through the routes that have not seen it; return its number of examples."""
-        inputs, targets = batch
-        due = [route for route, tally in self._unfinished().items() if tally.n_images <= start]
-        inputs = self.bench.place(inputs)
-        _check_targets(self.metrics, targets)
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> Mapping[Route, Sums]:
+        _check_targets(self.metrics, shard.targets)
         needs_targets = any(metric.needs_targets for metric in self.metrics)
-        targets = targets.to(self.bench.device) if targets is not None and needs_targets else None
-        n_images = len(first_tensor(inputs))
-        with taking(self.bench.net, inputs, self.data_name):
-            values, not_finite = self._values(due, inputs, targets)
+        values, not_finite = self._values(net, trials, shard.inputs, shard.targets if needs_targets else None)
         intact = values[self.intact].double()
-        for route in due:
-            own = values[route].double()
-            difference = own - intact
-            sums = torch.stack([own, own.square(), difference, difference.square()], dim=-1).sum(dim=1)
-            self.tallies[route].add(sums.cpu(), own.shape[1], n_images, int(not_finite[route]))
-        return n_images
+        return {route: self._sums(values[route].double(), intact, int(not_finite[route])) for route in trials}
+
+    def _sums(self, own: Tensor, intact: Tensor, n_not_finite: int) -> Sums:
+        difference = own - intact
+        parts = torch.stack([own, own.square(), difference, difference.square()], dim=-1).sum(dim=1)
+        counts = (own.shape[1], n_not_finite)
+        return Sums(dict(zip(self._names, [*counts, *parts.flatten().tolist()], strict=True)))
+
+    @property
+    def _names(self) -> list[str]:
+        """Name the numbers that are kept of a route, in their order."""
+        parts = [f"{metric.name}_{part}" for metric in self.metrics for part in _PARTS]
+        return ["n_predictions", "n_not_finite", *parts]
+
+    def has_form(self, sums: Sums) -> bool:
+        return list(sums.added) == self._names
+
+    def is_known(self, sums: Sums) -> bool:
+        first = self.metrics[0]
+        return self.rule.is_met(first, _parts_of(first, sums), int(sums.added["n_predictions"]))
 
     def _values(
-        self, due: Sequence[Route], inputs: Any, targets: Tensor | None
+        self, net: UnraveledNetwork, due: Sequence[Route], inputs: Any, targets: Tensor | None
     ) -> tuple[dict[Route, Tensor], dict[Route, Tensor]]:
         """Compute the metrics of each route, one value a prediction: shape (metrics, predictions)."""
-        net = self.bench.net
         values: dict[Route, Tensor] = {}
         not_finite: dict[Route, Tensor] = {}
         intact_NC = None
@@ -307,47 +274,20 @@ class _Sweep:
                 "that the route leaves out. Choose another output, or routes that keep this module."
             ) from error
 
-    def _remark_on_reach(self, inputs: Any) -> None:
-        """Say where modules are changed that the measured output does not depend on; one that is alone does."""
-        net = self.bench.net
-        if len(net.outputs) > 1:
-            changed = {
-                step.module for route in self.tallies for step in set(route.steps) ^ set(self.intact.steps)
-            }
-            inputs = self.bench.place(inputs)
-            with taking(net, inputs, self.data_name):
-                remark = changed_in_vain(net, inputs, self.output.key, changed)
-            if remark:
-                _log.warning(remark)
-
-    def _finish_some(self) -> None:
-        """Stop the routes that are known well enough; the intact network goes on as long as any other does."""
-        if self.rule.until_ci is None:
-            return
-        intact = self.tallies[self.intact]
-        others = [tally for tally in self.tallies.values() if tally is not intact]
-        for tally in others:
-            tally.complete = tally.complete or self._is_known(tally)
-        # A store may have known others from the start, and the intact network less well than they are known.
-        longest = max((tally.n_images for tally in others), default=0)
-        intact.complete = (
-            intact.n_images >= longest and all(tally.complete for tally in others)
-            if others
-            else self._is_known(intact)
-        )
-
-    def _is_known(self, tally: Tally) -> bool:
-        return self.rule.is_met(self.metrics[0], tally.sums[0].tolist(), tally.n_predictions)
-
-    # -- rows --
-
-    def table(self, trials: Sequence[Trial], facts: Row, confidence: float) -> Table:
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
         """Make the rows of the trials that have been measured at least in part."""
-        measured = [trial for trial in trials if self.tallies[trial.route].n_predictions]
-        return Table([{**self._row(trial, confidence, facts), **facts} for trial in measured])
+        intact = tallies[self.intact]
+        if intact.complete and not intact.sums.added["n_predictions"]:
+            raise EvaluationError(
+                f"No prediction of {self.data_name} has a target: all targets are {IGNORED_TARGET}, which marks places "
+                "without one. Give data with targets."
+            )
+        begun = [trial for trial in self.asked if tallies[trial.route].sums.added.get("n_predictions", 0) > 0]
+        return [self._row(trial, tallies[trial.route]) for trial in begun]
 
-    def _row(self, trial: Trial, confidence: float, facts: Row) -> Row:
-        tally, route = self.tallies[trial.route], trial.route
+    def _row(self, trial: Trial, tally: Tally) -> Row:
+        route, added = trial.route, tally.sums.added
+        n = int(added["n_predictions"])
         row: Row = {
             "study": trial.study,
             "label": trial.label,
@@ -360,17 +300,22 @@ class _Sweep:
             "n_skips_removed": route.n_skips_removed,
             "kendall_tau": _kendall_tau(route, len(self.intact)),
             "n_images": tally.n_images,
-            "n_predictions": tally.n_predictions,
-            "n_not_finite": tally.n_not_finite,
+            "n_predictions": n,
+            "n_not_finite": int(added["n_not_finite"]),
             "complete": tally.complete,
         }
-        for metric, sums in zip(self.metrics, tally.sums.tolist(), strict=True):
-            own, paired = _intervals(metric, sums, tally.n_predictions, confidence)
-            row[metric.name] = sums[0] / tally.n_predictions
+        for metric in self.metrics:
+            parts = _parts_of(metric, tally.sums)
+            own, paired = _intervals(metric, parts, n, self.rule.confidence)
+            row[metric.name] = parts[0] / n
             row[f"{metric.name}_low"], row[f"{metric.name}_high"] = own
-            row[f"{metric.name}_difference"] = sums[2] / tally.n_predictions
+            row[f"{metric.name}_difference"] = parts[2] / n
             row[f"{metric.name}_difference_low"], row[f"{metric.name}_difference_high"] = paired
         return row
+
+
+def _parts_of(metric: Metric, sums: Sums) -> list[float]:
+    return [float(sums.added[f"{metric.name}_{part}"]) for part in _PARTS]
 
 
 def _lesioned_module(route: Route) -> int | None:

@@ -1,100 +1,71 @@
-"""What has been measured of each route, and where it is kept between calls."""
+"""Keeps the sums of trials between calls, shard by shard."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from unravelnet.errors import StoreError
-from unravelnet.measuring.metrics import Metric
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.precision import PRECISIONS, Precision
-from unravelnet.records.store import ResultsStore, TrialProgress, canonical_text, trial_id
+from unravelnet.records.store import ResultsStore, ShardRecord, canonical_text, trial_id
 from unravelnet.routes.route import Route
-
-# What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
-SUMS = ("total", "squares", "difference", "difference_squares")
-
-
-@dataclass
-class Tally:
-    """What has been measured of one route: sums of shape (metrics, 4), and over how much."""
-
-    sums: Tensor
-    n_predictions: int = 0
-    n_images: int = 0
-    n_not_finite: int = 0
-    complete: bool = False
-
-    def add(self, sums: Tensor, n_predictions: int, n_images: int, n_not_finite: int) -> None:
-        self.sums += sums
-        self.n_predictions += n_predictions
-        self.n_images += n_images
-        self.n_not_finite += n_not_finite
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Keeps tallies in a results store, if there is one.
+    """Keeps sums in a results store.
 
-    `settings`: of each route, what its sums depend on (see `settings_by_route`).
+    `network`, `data`: fingerprints. `settings`: of each trial, what its sums depend on beside network, data and the
+    route itself (see `settings_by_route`).
     """
 
-    store: ResultsStore | None
+    store: ResultsStore
     network: str
     data: str
     settings: Mapping[Route, str]
 
-    def id_of(self, route: Route) -> str:
-        return trial_id(self.network, self.data, route, self.settings[route])
-
-    def load(self, tallies: dict[Route, Tally], metrics: Sequence[Metric]) -> None:
-        """Fill tallies with what the store knows. Raises StoreError where it knows other sums than these."""
-        if self.store is None:
-            return
-        known = self.store.progress(self.id_of(route) for route in tallies)
-        for route, tally in tallies.items():
-            record = known.get(self.id_of(route))
-            if record is None:
-                continue
-            if list(record.sums) != _names_of_sums(metrics):
+    def load(self, tallies: Mapping[Route, Tally], has_form: Callable[[Sums], bool]) -> None:
+        """Add to tallies what the store knows. Raises StoreError where it knows other sums than these."""
+        by_id = {self._id_of(route): (route, tally) for route, tally in tallies.items()}
+        for record in self.store.shards(by_id):
+            route, tally = by_id[record.trial_id]
+            sums = Sums.of_record(record.sums)
+            if not has_form(sums):
                 raise StoreError(
                     f"{self.store.path} holds other sums for the route {route} than this version keeps. Move the file "
                     "away to start anew."
                 )
-            n_predictions, n_not_finite, *sums = record.sums.values()
-            tally.n_predictions, tally.n_not_finite = int(n_predictions), int(n_not_finite)
-            tally.n_images, tally.complete = record.n_seen, record.complete
-            tally.sums = torch.tensor(sums, dtype=torch.float64).view_as(tally.sums)
+            tally.add(record.shard, Sums({"n_images": record.n_seen}) + sums, is_last=record.complete)
 
-    def save(self, tallies: dict[Route, Tally], metrics: Sequence[Metric]) -> None:
-        """Commit tallies in one transaction."""
-        if self.store is None:
-            return
-        names = _names_of_sums(metrics)
+    def save(self, shard: int, measured: Mapping[Route, Sums], ended: Mapping[Route, Tally]) -> None:
+        """Commit the sums of a shard, and which trials end at the last shard that they have, in one transaction."""
+        rows = {(route, shard): (sums, False) for route, sums in measured.items()}
+        rows |= {(route, tally.n_shards - 1): (tally.last, True) for route, tally in ended.items()}
         self.store.commit(
-            TrialProgress(
-                self.id_of(route),
-                self.network,
-                self.data,
-                str(route),
-                self.settings[route],
-                tally.n_images,
-                tally.complete,
-                dict(
-                    zip(
-                        names,
-                        [tally.n_predictions, tally.n_not_finite, *tally.sums.flatten().tolist()],
-                        strict=True,
-                    )
-                ),
-            )
-            for route, tally in tallies.items()
+            self._record(route, number, *of_shard) for (route, number), of_shard in rows.items()
+        )
+
+    def _id_of(self, route: Route) -> str:
+        return trial_id(self.network, self.data, route, self.settings[route])
+
+    def _record(self, route: Route, shard: int, sums: Sums, is_last: bool) -> ShardRecord:
+        kept = sums.as_record()
+        n_images = kept.pop("n_images")
+        return ShardRecord(
+            self._id_of(route),
+            shard,
+            self.network,
+            self.data,
+            str(route),
+            self.settings[route],
+            n_images,
+            is_last,
+            kept,
         )
 
 
@@ -104,22 +75,16 @@ def precision_begun(store: ResultsStore, network: str) -> Precision | None:
     return next((precision for precision in PRECISIONS if found == {precision}), None)
 
 
-def _names_of_sums(metrics: Sequence[Metric]) -> list[str]:
-    """Name the numbers that a store keeps of a route, in their order."""
-    parts = [f"{metric.name}_{part}" for metric in metrics for part in SUMS]
-    return ["n_predictions", "n_not_finite", *parts]
-
-
-def settings_by_route(routes: Sequence[Route], settings: Mapping[str, Any]) -> dict[Route, str]:
+def settings_by_route(
+    routes: Sequence[Route], settings: Mapping[str, Any], *, companion: Route | None
+) -> dict[Route, str]:
     """Say for each route, as canonical text, what its sums depend on beside network, data and the route itself.
 
-    `routes`: the intact one first. With `until_ci` it is measured as long as any other, so that its sums depend on
-    which others there are.
+    A `companion` is measured as long as any other, so that its sums depend on which others there are.
     """
-    intact, *others = routes
     by_route = dict.fromkeys(routes, canonical_text(settings))
-    if settings["until_ci"] is not None:
-        text = "\n".join(sorted(map(str, others)))
+    if companion is not None:
+        text = "\n".join(sorted(str(route) for route in routes if route != companion))
         beside = hashlib.sha256(text.encode()).hexdigest()[:16]
-        by_route[intact] = canonical_text({**settings, "beside": beside})
+        by_route[companion] = canonical_text({**settings, "beside": beside})
     return by_route

@@ -38,21 +38,23 @@ _REASON_OF_SQLITE_ERROR = {
 
 
 @dataclass(frozen=True)
-class TrialProgress:
-    """What has been measured of one trial: sums over the images seen so far.
+class ShardRecord:
+    """The sums of one trial over one shard, a fixed range of the images.
 
-    `network` and `data` are fingerprints, `route` a text, `settings` the canonical text of everything else
-    that the sums depend on (see `canonical_text`). `n_seen`: images seen. `complete`: no more will be.
+    `shard`: its number, from 0. `network` and `data` are fingerprints, `route` a text, `settings` the canonical text of
+    everything else that the sums depend on (see `canonical_text`). `n_seen`: how many images the shard has.
+    `complete`: whether it is the last one of its trial, so that no more will be measured.
     """
 
     trial_id: str
+    shard: int
     network: str
     data: str
     route: str
     settings: str
     n_seen: int
     complete: bool
-    sums: dict[str, float]
+    sums: dict[str, Any]
 
 
 def canonical_text(settings: Mapping[str, Any]) -> str:
@@ -77,13 +79,13 @@ def trial_id(network: str, data: str, route: Route | str, settings: Mapping[str,
 
 
 class ResultsStore:
-    """The file `results.sqlite` of a run: one row a trial, partial or complete.
+    """The file `results.sqlite` of a run: one row a trial and shard.
 
-    >>> done = TrialProgress("a1", "net", "digits", "0-2", "{}", 100, True, {"wrong": 7.0})
+    >>> done = ShardRecord("a1", 0, "net", "digits", "0-2", "{}", 100, True, {"wrong": 7.0})
     >>> with ResultsStore(directory) as store:
     ...     store.commit([done])
-    ...     store.progress(["a1", "a2"])["a1"].sums
-    {'wrong': 7.0}
+    ...     [record.sums for record in store.shards(["a1", "a2"])]
+    [{'wrong': 7.0}]
 
     `directory` is made if needed. `wait_seconds`: how long to wait for another process that writes. Others
     may read while one writes. Every row has a checksum. Raises StoreError where the file is damaged,
@@ -117,17 +119,16 @@ class ResultsStore:
         """Close the file. What was committed stays."""
         self._connection.close()
 
-    def progress(self, trial_ids: Iterable[str]) -> dict[str, TrialProgress]:
-        """Look up what is known of these trials, by their ids; unknown and damaged ones are left out.
+    def shards(self, trial_ids: Iterable[str]) -> Iterator[ShardRecord]:
+        """Give what is known of these trials, by trial and shard; unknown and damaged records are left out.
 
         Damaged ones are counted in a warning of the log.
         """
         # One JSON text for all ids: SQLite limits the number of separate parameters.
         wanted = [json.dumps(list(trial_ids))]
         with self._explained():
-            rows = self._connection.execute(store_file.READ, wanted).fetchall()
             (n_damaged,) = self._connection.execute(store_file.COUNT_DAMAGED, wanted).fetchone()
-            records = [_record(row) for row in rows]
+            rows = self._connection.execute(store_file.READ, wanted)
         if n_damaged:
             _log.warning(
                 "%s holds %d damaged %s, which will be measured again.",
@@ -135,21 +136,36 @@ class ResultsStore:
                 n_damaged,
                 "result" if n_damaged == 1 else "results",
             )
-        return {record.trial_id: record for record in records}
+        return self._records(rows)
+
+    def _records(self, rows: Iterable[Sequence[Any]]) -> Iterator[ShardRecord]:
+        # One by one: a long run has tens of thousands.
+        with self._explained():
+            yield from map(_record, rows)
 
     def settings_of(self, network: str) -> list[str]:
         """List the different settings with which a network has been measured, by its fingerprint."""
         with self._explained():
             return [text for (text,) in self._connection.execute(store_file.SETTINGS_OF_NETWORK, [network])]
 
-    def commit(self, records: Iterable[TrialProgress]) -> None:
+    def commit(self, records: Iterable[ShardRecord]) -> None:
         """Write these records in one transaction: all of them or, if anything goes wrong, none.
 
-        A partial record is replaced, and a damaged one; a complete one never changes. Raises StoreError where the
-        file was removed meanwhile.
+        The last record of a trial never changes once it says that it is; others are replaced. Raises StoreError where
+        the file was removed meanwhile.
         """
         rows = [
-            (r.trial_id, r.network, r.data, r.route, r.settings, r.n_seen, r.complete, _sums_text(r.sums))
+            (
+                r.trial_id,
+                r.shard,
+                r.network,
+                r.data,
+                r.route,
+                r.settings,
+                r.n_seen,
+                r.complete,
+                _sums_text(r.sums),
+            )
             for r in records
         ]
         with self._explained(), self._connection:
@@ -175,12 +191,12 @@ class ResultsStore:
             raise StoreError(f"The results store {self.path} cannot be used: {reason or error}.") from error
 
 
-def _record(row: Sequence[Any]) -> TrialProgress:
+def _record(row: Sequence[Any]) -> ShardRecord:
     *as_stored, complete, sums = row
-    return TrialProgress(*(*as_stored, bool(complete), json.loads(sums)))
+    return ShardRecord(*(*as_stored, bool(complete), json.loads(sums)))
 
 
-def _sums_text(sums: Mapping[str, float]) -> str:
+def _sums_text(sums: Mapping[str, Any]) -> str:
     return json.dumps(
         {name: value.item() if isinstance(value, np.generic) else value for name, value in sums.items()}
     )

@@ -16,9 +16,9 @@ from typing import Any
 
 from unravelnet.errors import StoreError
 
-_VERSION = 2
-COLUMNS = ("trial_id", "network", "data", "route", "settings", "n_seen", "complete", "sums")
-_TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("n_seen", "complete"), "integer")
+_VERSION = 3
+COLUMNS = ("trial_id", "shard", "network", "data", "route", "settings", "n_seen", "complete", "sums")
+_TYPES = dict.fromkeys(COLUMNS, "text") | dict.fromkeys(("shard", "n_seen", "complete"), "integer")
 # As bytes, for a damaged text may be no UTF-8.
 _IS_WHOLE = (
     f"trials.checksum is row_checksum({', '.join(f'cast(trials.{name} as blob)' for name in COLUMNS)})"
@@ -26,7 +26,8 @@ _IS_WHOLE = (
 _VERSION_AND_TABLES = "select user_version, (select count(*) from sqlite_master) from pragma_user_version"
 _SCHEMA = """
 create table trials (
-    trial_id text primary key,
+    trial_id text not null,
+    shard integer not null,
     network text not null,
     data text not null,
     route text not null,
@@ -34,23 +35,35 @@ create table trials (
     n_seen integer not null,
     complete integer not null,
     sums text not null,
-    checksum text
+    checksum text,
+    primary key (trial_id, shard)
 ) without rowid
 """
-_ADD_CHECKSUMS = f"""
-update trials set checksum = row_checksum({", ".join(f"cast({name} as blob)" for name in COLUMNS)})
-where json_valid(sums) and json_type(sums) = 'object' and sums <> '{{}}' and typeof(n_seen) = 'integer'
+# Before version 3 a row held all images of a trial; of a complete one that is the same as its only shard. Version 1 had
+# no checksums. A row that is not whole gets none, which marks it as damaged.
+_OLDER_COLUMNS = [name for name in COLUMNS if name != "shard"]
+_OLDER_IS_WHOLE = {
+    1: "case when json_valid(sums) then json_type(sums) = 'object' and sums <> '{}' and typeof(n_seen) = 'integer' end",
+    2: f"checksum is row_checksum({', '.join(f'cast({name} as blob)' for name in _OLDER_COLUMNS)})",
+}
+_TAKE_OVER = f"""
+insert into trials
+select {", ".join("0" if name == "shard" else name for name in COLUMNS)}, case when is_whole then row_checksum(
+    {", ".join("cast(0 as blob)" if name == "shard" else f"cast({name} as blob)" for name in COLUMNS)}
+) end
+from (select *, %s as is_whole from older) where complete
 """
 WRITE = f"""
 insert into trials values ({", ".join("?" * (len(COLUMNS) + 1))})
-on conflict (trial_id) do update set
-    {", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "checksum"))}
+on conflict (trial_id, shard) do update set
+    {", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[2:], "checksum"))}
 where not (trials.complete and {_IS_WHOLE})
 """
 _OF_TRIALS = "from trials where trial_id in (select value from json_each(?))"
 # A flipped bit can make a text a row of bytes with the same content, which is then as good.
 READ = (
-    f"select {', '.join(f'cast({name} as {_TYPES[name]})' for name in COLUMNS)} {_OF_TRIALS} and {_IS_WHOLE}"
+    f"select {', '.join(f'cast({name} as {_TYPES[name]})' for name in COLUMNS)} {_OF_TRIALS} and {_IS_WHOLE} "
+    "order by trial_id, shard"
 )
 SETTINGS_OF_NETWORK = f"select distinct cast(settings as text) from trials where network = ? and {_IS_WHOLE}"
 COUNT_DAMAGED = f"select count(*) {_OF_TRIALS} and not ({_IS_WHOLE})"
@@ -74,10 +87,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 
     Raises StoreError where the file is of another program or a newer version.
     """
-    connection.create_function("row_checksum", len(COLUMNS), checksum, deterministic=True)
+    connection.create_function("row_checksum", -1, checksum, deterministic=True)
     # In one statement: another process may be making the table just now.
     version, n_tables = connection.execute(_VERSION_AND_TABLES).fetchone()
-    if version not in (1, _VERSION) and (version or n_tables):
+    if version not in (*_OLDER_IS_WHOLE, _VERSION) and (version or n_tables):
         raise StoreError(
             f"{path} is not a results store of this version of unravelnet (it says {version}, expected {_VERSION}). "
             "Give another directory, or use the version that wrote it."
@@ -98,8 +111,9 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
         version, n_tables = connection.execute(_VERSION_AND_TABLES).fetchone()
         if (version, n_tables) == (0, 0):
             connection.execute(_SCHEMA)
-        elif version == 1:
-            # Version 1 had no checksums.
-            connection.execute("alter table trials add column checksum text")
-            connection.execute(_ADD_CHECKSUMS)
+        elif version in _OLDER_IS_WHOLE:
+            connection.execute("alter table trials rename to older")
+            connection.execute(_SCHEMA)
+            connection.execute(_TAKE_OVER % _OLDER_IS_WHOLE[version])
+            connection.execute("drop table older")
         connection.execute(f"pragma user_version = {_VERSION}")

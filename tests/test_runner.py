@@ -1,0 +1,191 @@
+"""The runner: shards give the same table whoever measures them, in any order; samples and keywords mean the same."""
+
+import contextlib
+import sqlite3
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import unravelnet as un
+from unravelnet.errors import ArgumentError, CostError, DataError, UnknownNameError
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.measurement import Measurement
+from unravelnet.measuring.runner import EvaluationInterrupted, here, run
+from unravelnet.measuring.sums import Sums
+from unravelnet.records.store import ResultsStore
+
+METRICS = ("loss", "error_rate")
+
+
+@cache
+def the_net():
+    return un.zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0).eval()
+
+
+@cache
+def the_data():
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(44, 1, 8, 8, generator=generator), torch.randint(0, 10, (44,), generator=generator)
+
+
+def evaluated(store=None, **options):
+    options = {"batch_size": 4, "metrics": METRICS, "limit": 42, "seed": 2, **options}
+    return un.evaluate(the_net(), un.studies.delete_each(the_net()), the_data(), store=store, **options)
+
+
+class Stop:
+    def __init__(self, before):
+        self.before = before
+
+    def __call__(self, batches):
+        for number, batch in enumerate(batches):
+            if number == self.before:
+                raise KeyboardInterrupt
+            yield batch
+
+
+@pytest.mark.parametrize("k", [0, 1, 4, 10])
+def test_a_run_that_goes_on_after_k_shards_gives_the_equal_table(k, tmp_path):
+    with ResultsStore(tmp_path) as store:
+        with pytest.raises(EvaluationInterrupted) as caught:
+            evaluated(store, progress=Stop(k))
+        assert [row["n_images"] for row in caught.value.table] == [4 * k] * 4 * bool(k)
+        assert evaluated(store) == evaluated()
+
+
+@pytest.mark.parametrize("until_ci", [None, 0.2])
+def test_shards_measured_in_any_groups_and_order_give_the_same_bits(until_ci, tmp_path):
+    options = {"until_ci": until_ci, "metrics": ("error_rate", "loss")}
+    with ResultsStore(tmp_path / "whole") as store:
+        whole = evaluated(store, **options)
+        records = list(store.shards(_trials_in(store)))
+    generator = np.random.default_rng(0)
+    for group in range(3):
+        # What some other process has measured, or one that measured other shards first.
+        kept = [records[place] for place in generator.permutation(len(records))[: 5 * group + 1]]
+        with ResultsStore(tmp_path / str(group)) as store:
+            store.commit(kept)
+            assert evaluated(store, **options) == whole
+
+
+def _trials_in(store):
+    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+        return [trial for (trial,) in connection.execute("select distinct trial_id from trials")]
+
+
+def test_only_the_shards_that_are_missing_are_measured(tmp_path):
+    with ResultsStore(tmp_path) as store:
+        whole = evaluated(store)
+        records = list(store.shards(_trials_in(store)))
+    with ResultsStore(tmp_path / "less") as store:
+        store.commit(record for record in records if record.shard not in (3, 7))
+        seen = []
+        hook = the_net().stem.register_forward_hook(lambda *_: seen.append(1))
+        again = evaluated(store)
+        hook.remove()
+        assert again == whole
+        assert {record.shard for record in store.shards(_trials_in(store))} == set(range(11))
+
+
+class CountImages(Measurement):
+    """The plainest measurement: how many images each shard has, and the sum of their values."""
+
+    def __init__(self, net):
+        self.trials = [net.full_route]
+        self.order = []
+
+    def of_shard(self, net, shard, trials):
+        self.order.append((shard.number, shard.first))
+        return {trial: Sums({"total": shard.inputs.double().sum().item()}) for trial in trials}
+
+    def rows(self, tallies):
+        return [
+            {"n_images": tally.n_images, "total": float(tally.sums.added["total"])}
+            for tally in tallies.values()
+        ]
+
+
+def test_a_measurement_of_ones_own_runs_with_an_executor_of_ones_own():
+    """Two workers who hand their shards in last first."""
+
+    def two_at_once(measurement, bench, name, units):
+        def pairs():
+            pair = []
+            for unit in units:
+                pair.append(unit)
+                if len(pair) == 2:
+                    yield from reversed(pair)
+                    pair = []
+            yield from reversed(pair)
+
+        yield from here(measurement, bench, name, pairs())
+
+    net, (images, targets) = the_net(), the_data()
+    batches = un.Sample(data=(images, targets)).batches(8)
+    tables = []
+    for executor in (here, two_at_once):
+        measurement = CountImages(net)
+        tables.append(run(measurement, Bench(net), batches, {"seed": 0}, executor=executor))
+    assert measurement.order == [(1, 8), (0, 0), (3, 24), (2, 16), (5, 40), (4, 32)]
+    assert tables[0] == tables[1]
+    (row,) = tables[0]
+    assert row == {"n_images": 44, "total": pytest.approx(images.double().sum().item()), "seed": 0}
+
+
+# -- samples --
+
+
+def test_a_sample_means_what_its_keywords_mean():
+    sample = un.Sample(data=the_data(), limit=42, seed=2, batch_size=4)
+    trials = un.studies.delete_each(the_net())
+    assert un.evaluate(the_net(), trials, sample, metrics=METRICS) == evaluated()
+
+
+def test_a_sample_is_a_frozen_value_that_shows_itself():
+    sample = un.Sample(data="digits", limit=10)
+    with pytest.raises(AttributeError, match="cannot assign to field 'limit'"):
+        sample.limit = 20
+    assert "limit=10" in repr(sample)
+
+
+def test_what_stands_beside_a_sample_is_told():
+    with pytest.raises(
+        ArgumentError, match=r"^data is a Sample, and limit and seed stand beside it\. Say it once"
+    ):
+        un.evaluate(the_net(), [the_net().full_route], un.Sample(data=the_data()), limit=3, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "phrase"),
+    [
+        ({"seed": -1}, CostError, "The seed -1 is out of range"),
+        ({"precision": "float8"}, UnknownNameError, "float8"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused(options, error, phrase):
+    with pytest.raises(error, match=phrase):
+        un.Sample(data="digits", **options)
+
+
+def test_a_stream_with_a_limit_comes_in_its_own_order():
+    images, targets = the_data()
+    stream = list(zip(images.split(4), targets.split(4), strict=True))
+    (row,) = un.evaluate(the_net(), [the_net().full_route], stream, limit=8, metrics=("loss",))
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(the_net()(images[:8]), targets[:8]).item()
+    assert row["n_images"] == 8
+    assert row["loss"] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(DataError, match="cannot be shuffled"):
+        un.evaluate(the_net(), [the_net().full_route], stream, until_ci=0.1)
+
+
+def test_data_without_examples_is_told_by_the_data():
+    class Nothing:
+        def __iter__(self):
+            yield torch.zeros(0, 1, 8, 8)
+
+    with pytest.raises(DataError, match="Nothing is empty: no batch came from it"):
+        run(CountImages(the_net()), Bench(the_net()), un.Sample(data=Nothing()).batches(8), {})
