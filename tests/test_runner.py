@@ -1,6 +1,7 @@
 """The runner: shards give the same table whoever measures them, in any order; samples and keywords mean the same."""
 
 import contextlib
+import functools
 import sqlite3
 from functools import cache
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from unravelnet.errors import ArgumentError, CostError, DataError, UnknownNameError
+from unravelnet.errors import ArgumentError, CostError, DataError, EvaluationError, UnknownNameError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.runner import EvaluationInterrupted, here, run
@@ -133,6 +134,41 @@ def test_a_measurement_of_ones_own_runs_with_an_executor_of_ones_own():
     assert tables[0] == tables[1]
     (row,) = tables[0]
     assert row == {"n_images": 44, "total": pytest.approx(images.double().sum().item()), "seed": 0}
+
+
+# -- all measurements --
+
+GRADIENTS = {
+    "modules": un.gradient.module_measures,
+    "depths": un.gradient.effective_depths,
+    "responses": un.gradient.layer_responses,
+    "exact": functools.partial(un.path_gradients, draws=2),
+    "rms": functools.partial(un.path_gradients, method="rms", draws=2),
+    "sampled": functools.partial(un.path_gradients, method="sampled", draws=50),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_what_is_interrupted_gives_the_table_of_the_batches_so_far(name):
+    images, targets = the_data()
+    batches = list(zip(images.split(8), targets.split(8), strict=True))
+    with pytest.raises(EvaluationInterrupted) as caught:
+        GRADIENTS[name](the_net(), batches, progress=Stop(2))
+    options = {"method": "sampled", "draws": 16} if name == "sampled" else {}
+    assert caught.value.table == GRADIENTS[name](the_net(), batches[:2], **options)
+    with pytest.raises(EvaluationInterrupted) as caught:
+        GRADIENTS[name](the_net(), batches, progress=Stop(0))
+    assert len(caught.value.table) == 0
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_a_sample_is_the_same_for_all_measurements(name):
+    options = {"limit": 12, "seed": 3, "batch_size": 8}
+    by_keywords = GRADIENTS[name](the_net(), the_data(), **options)
+    assert GRADIENTS[name](the_net(), un.Sample(data=the_data(), **options)) == by_keywords
+    assert by_keywords[0]["n_images"] == 12
+    with pytest.raises(EvaluationError, match=r"The sample asks for bfloat16, and gradients .* in float32"):
+        GRADIENTS[name](the_net(), un.Sample(data=the_data(), precision="bfloat16"))
 
 
 # -- samples --

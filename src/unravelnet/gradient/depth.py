@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -11,10 +12,14 @@ from torch import Tensor
 
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import Sum, backwards, norms_of
-from unravelnet.gradient.linearised import Cotangent, Recording, Visit, fixed
+from unravelnet.gradient.linearised import Cotangent, Recording, Visit
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import facts_of, open_batches, recorded
+from unravelnet.gradient.measurement import GradientMeasurement, open_sample
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Shard
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.records.record import Row, Table
@@ -35,7 +40,7 @@ def effective_depths(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
+    progress: Progress | None = None,
 ) -> Table:
     """Find for each module the effective depth behind it: one row a visit of a module, in the order of the route.
 
@@ -53,24 +58,45 @@ def effective_depths(
     """
     if not 0 < share <= 1:
         raise EvaluationError(f"A share must be above 0 and at most 1; got {share}.")
-    batches = open_batches(data, batch_size=batch_size, limit=limit, seed=seed)
+    sample, batches = open_sample(data, limit=limit, seed=seed, batch_size=batch_size, device=device)
     chosen = LossOfOutput.of(net, loss, output)
-    bench = Bench(net, device=device)
+    bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
-    sums: list[Tensor] = []
-    n_images, loss_name = 0, ""
-    with fixed(bench.net):
-        for recording, end, name in recorded(
-            bench, batches, route, chosen, max_bytes=max_bytes, progress=progress
-        ):
-            loss_name, norms = name, _norms_behind_visits(recording, end)
-            sums = [a + b for a, b in zip(sums, norms, strict=True)] if sums else norms
-            n_images += recording.n_images
-    facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
-    visits = reversed(sums)
-    rows = [_row(net, step.module, total, share) for step, total in zip(route.steps, visits, strict=True)]
-    about = {"loss": loss_name, "output": chosen.output_name, "route": str(route)}
-    return Table([{**row, **about, **facts} for row in rows])
+    measurement = _EffectiveDepths(route, chosen, max_bytes, net, share, sample.seed, confidence)
+    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
+
+
+@dataclass(frozen=True)
+class _EffectiveDepths(GradientMeasurement):
+    """Sums over images of the norm of each length behind each visit, numbered from the last to the first."""
+
+    net: UnraveledNetwork
+    share: float
+    seed: int
+    confidence: float
+
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
+        sums = Sums()
+        for recording, end, name in self.recorded(net, shard):
+            norms = _norms_behind_visits(recording, end)
+            sums += Sums({str(visit): of_visit for visit, of_visit in enumerate(norms)}, facts={"loss": name})
+        return {self.route: sums}
+
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
+        tally = tallies[self.route]
+        about = {
+            "loss": tally.sums.facts["loss"],
+            "output": self.loss.output_name,
+            "route": str(self.route),
+            "n_images": tally.n_images,
+            "seed": self.seed,
+            "confidence": self.confidence,
+        }
+        totals = [tally.sums.added[str(visit)] for visit in reversed(range(len(self.route)))]
+        return [
+            {**_row(self.net, step.module, total.tolist(), self.share), **about}
+            for step, total in zip(self.route.steps, totals, strict=True)
+        ]
 
 
 def _norms_behind_visits(recording: Recording, end: Cotangent) -> list[Tensor]:
@@ -80,8 +106,7 @@ def _norms_behind_visits(recording: Recording, end: Cotangent) -> list[Tensor]:
     return [norms_of(terms, n).sum(dim=1) for stage, (terms, _) in behind if isinstance(stage, Visit)]
 
 
-def _row(net: UnraveledNetwork, index: int, norms_L: Tensor, share: float) -> Row:
-    norms = norms_L.tolist()
+def _row(net: UnraveledNetwork, index: int, norms: list[float], share: float) -> Row:
     carried = list(accumulate(norms))
     total = carried[-1]
     depth = next(length for length, value in enumerate(carried) if value >= share * total)

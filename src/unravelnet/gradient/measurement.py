@@ -1,28 +1,27 @@
-"""What all measurements of gradients have in common: batches, images at a time, and the facts of a table."""
+"""What all measurements of gradients have in common: a sample in float32, images at a time, one route and loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unravelnet.costs import check_seed
-from unravelnet.data import Batches, as_batches, load
-from unravelnet.data.batches import StreamedBatches
+from unravelnet.data import Batches
 from unravelnet.data.source import Batch, n_examples, part_of
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import check_rows
-from unravelnet.gradient.linearised import Cotangent, Recording, record
+from unravelnet.gradient.linearised import Cotangent, Recording, fixed, record
 from unravelnet.gradient.loss import LossOfOutput
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.measurement import Measurement
+from unravelnet.measuring.sample import Sample, Shard
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import tensors_of
-from unravelnet.records.record import Row
 from unravelnet.routes.route import Route
-
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _BATCH_SIZE = 128
 _MAX_BYTES = 2 * 2**30
@@ -30,56 +29,47 @@ _MAX_BYTES = 2 * 2**30
 _WORKING_COPIES = 4
 
 
-def open_batches(
-    data: Any, *, batch_size: int | None, limit: int | None, seed: int, is_shuffled: bool = False
-) -> Batches:
-    """Open data as batches; a limit draws images by the seed, as in `evaluate`, and so does shuffling.
+def open_sample(data: Any, *, is_shuffled: bool = False, **keywords: Any) -> tuple[Sample, Batches]:
+    """Make a sample of data and keywords, and open it; shuffled by the seed also without a limit if so asked.
 
-    A stream comes in its own order.
+    Raises EvaluationError for a sample in bfloat16: parts of a gradient in it do not add up again.
     """
-    check_seed(seed)
-    if isinstance(data, str):
-        data = load(data)
-    size = _BATCH_SIZE if batch_size is None else batch_size
-    batches = as_batches(data, batch_size=size, limit=limit)
-    if isinstance(batches, StreamedBatches) or not (is_shuffled or limit is not None):
-        return batches
-    return as_batches(data, batch_size=size, limit=limit, shuffle_seed=seed)
+    sample = Sample.of(data, **keywords)
+    if sample.precision == "bfloat16":
+        raise EvaluationError(
+            "The sample asks for bfloat16, and gradients and responses are measured in float32. Give a Sample with "
+            'precision="float32".'
+        )
+    return sample, sample.batches(_BATCH_SIZE, is_random=is_shuffled)
 
 
-def facts_of(net: UnraveledNetwork, batches: Batches, *, n_images: int, seed: int, confidence: float) -> Row:
-    """Give the columns that say of what a row was measured."""
-    return {
-        "n_images": n_images,
-        "seed": seed,
-        "confidence": confidence,
-        "network": net.fingerprint(),
-        "network_name": net.name,
-        # A stream would have to be read twice, once to name it.
-        "data": "" if isinstance(batches, StreamedBatches) else batches.fingerprint(),
-        "data_name": batches.name,
-    }
+@dataclass(frozen=True)
+class GradientMeasurement(Measurement):
+    """A measurement of the gradient of each image's own loss along one route.
 
-
-def recorded(
-    bench: Bench,
-    batches: Batches,
-    route: Route,
-    loss: LossOfOutput,
-    *,
-    max_bytes: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[tuple[Recording, Cotangent, str]]:
-    """Record data part by part; give each with the gradient at the end of the route and the name of the loss.
-
-    To be called inside `fixed(bench.net)`. Raises EvaluationError where the stream does not keep images apart.
+    `max_bytes`: how much memory the parts of a shard may take; 2 GiB if None.
     """
-    is_checked = False
-    for batch in progress(batches) if progress else batches:
-        for inputs, targets in parts_within(max_bytes, bench, batch, route):
-            name, loss_of_each = loss.find(has_targets=targets is not None)
-            recording = record(bench.net, bench.place(inputs), route)
-            targets = None if targets is None else targets.to(bench.device)
+
+    route: Route
+    loss: LossOfOutput
+    max_bytes: int | None
+
+    @property
+    def trials(self) -> list[Route]:  # type: ignore[override]  # computed from a field
+        return [self.route]
+
+    def running(self, bench: Bench) -> contextlib.AbstractContextManager[None]:
+        return fixed(bench.net)
+
+    def recorded(self, net: UnraveledNetwork, shard: Shard) -> Iterator[tuple[Recording, Cotangent, str]]:
+        """Record a shard part by part; give each with the gradient at the end of the route and the name of the loss.
+
+        Raises EvaluationError where the stream does not keep images apart.
+        """
+        is_checked = shard.number > 0
+        for inputs, targets in parts_within(self.max_bytes, net, (shard.inputs, shard.targets), self.route):
+            name, loss_of_each = self.loss.find(has_targets=targets is not None)
+            recording = record(net, inputs, self.route)
             if not is_checked:
                 first = recording.whole_gradient(loss_of_each, targets, only_first=True)
                 check_rows(first, recording.n_images)
@@ -87,16 +77,16 @@ def recorded(
             yield recording, recording.gradient(loss_of_each, targets)[1], name
 
 
-def parts_within(max_bytes: int | None, bench: Bench, batch: Batch, route: Route) -> Iterator[Batch]:
+def parts_within(max_bytes: int | None, net: UnraveledNetwork, batch: Batch, route: Route) -> Iterator[Batch]:
     """Cut a batch into parts whose gradients by length fit into memory (2 GiB if None); the smallest is an image.
 
     Kept are what was computed at every place of the route, twice, and a term for every length, twice; and at a
     time what autograd saves of one stage, or of the head with its loss. All of it is measured on two images. To be
-    called inside `fixed(bench.net)`.
+    called inside `fixed(net)`.
     """
     few = part_of(batch, 0, 2)
     with _Saved() as stem:
-        recording = record(bench.net, bench.place(few[0]), route)
+        recording = record(net, few[0], route)
     saved = []
     for stage in recording.stages:
         with _Saved() as of_stage:

@@ -7,9 +7,11 @@ its other dimensions), averaged over images.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,13 +21,16 @@ from unravelnet.gradient.linearised import (
     LinearModule,
     Recording,
     Stage,
-    fixed,
     plus,
 )
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import facts_of, open_batches, recorded
+from unravelnet.gradient.measurement import GradientMeasurement, open_sample
 from unravelnet.mathematics.intervals import mean_interval
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Shard
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.records.record import Row, Table
@@ -52,7 +57,7 @@ def module_measures(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
+    progress: Progress | None = None,
 ) -> Table:
     """Measure what each residual module adds, and how it points: one row a visit of a module, in route order.
 
@@ -77,42 +82,67 @@ def module_measures(
     Jastrzebski et al. (2018), "Residual connections encourage iterative inference", for the ratio and the cosine
     with the gradient.
     """
-    batches = open_batches(data, batch_size=batch_size, limit=limit, seed=seed)
+    sample, batches = open_sample(data, limit=limit, seed=seed, batch_size=batch_size, device=device)
     chosen = LossOfOutput.of(net, loss, output)
-    bench = Bench(net, device=device)
+    bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
-    visits = [step.module for step in route.steps]
-    sums = [{name: _Mean() for name in _RANGES} for _ in visits]
-    n_images, loss_name = 0, ""
-    with fixed(bench.net):
-        for recording, end, name in recorded(bench, batches, route, chosen, progress=progress):
-            for means, measured in zip(reversed(sums), _backwards(recording, end), strict=True):
-                for measure, values_B in measured.items():
-                    means[measure].add(values_B)
-            loss_name = name
-            n_images += recording.n_images
-    facts = facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence)
-    rows = [
-        {**_described(net.residual_modules[module]), **_row(means, confidence)}
-        for module, step, means in zip(visits, route.steps, sums, strict=True)
-        if step.mode != "skip"
-    ]
-    about = {"loss": loss_name, "output": chosen.output_name, "route": str(route)}
-    return Table([{**row, **about, **facts} for row in rows])
+    measurement = _ModuleMeasures(route, chosen, None, net, sample.seed, confidence)
+    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
 
 
-class _Mean:
-    """The mean of one measure over the images on which it is defined, from sums."""
+@dataclass(frozen=True)
+class _ModuleMeasures(GradientMeasurement):
+    """Sums over images, of shape (visits, measures): of the values that are defined, their squares, their number."""
 
-    def __init__(self) -> None:
-        self.n = 0
-        self.total = self.squares = 0.0
+    net: UnraveledNetwork
+    seed: int
+    confidence: float
 
-    def add(self, values_B: Tensor) -> None:
-        defined = values_B[values_B.isfinite()]
-        self.n += len(defined)
-        self.total += float(defined.sum())
-        self.squares += float(defined.square().sum())
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
+        shape = (len(self.route), len(_RANGES))
+        n, total, squares = np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape)
+        facts = {}
+        for recording, end, name in self.recorded(net, shard):
+            facts["loss"] = name
+            visits = reversed(range(len(self.route)))
+            for visit, measured in zip(visits, _backwards(recording, end), strict=True):
+                for place, measure in enumerate(_RANGES):
+                    if measure in measured:
+                        defined = measured[measure][measured[measure].isfinite()]
+                        n[visit, place] += len(defined)
+                        total[visit, place] += float(defined.sum())
+                        squares[visit, place] += float(defined.square().sum())
+        return {self.route: Sums({"n": n, "total": total, "squares": squares}, facts=facts)}
+
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
+        tally = tallies[self.route]
+        about = {
+            "loss": tally.sums.facts["loss"],
+            "output": self.loss.output_name,
+            "route": str(self.route),
+            "n_images": tally.n_images,
+            "seed": self.seed,
+            "confidence": self.confidence,
+        }
+        return [
+            {
+                **_described(self.net.residual_modules[step.module]),
+                **self._row(visit, tally.sums.added),
+                **about,
+            }
+            for visit, step in enumerate(self.route.steps)
+            if step.mode != "skip"
+        ]
+
+    def _row(self, visit: int, added: Mapping[str, Any]) -> Row:
+        row: Row = {}
+        for place, (name, (least, most)) in enumerate(_RANGES.items()):
+            n, total, squares = (added[sums][visit, place].item() for sums in ("n", "total", "squares"))
+            low, high = mean_interval(total, squares, n, self.confidence)
+            row[name] = total / n if n else None
+            row[f"{name}_low"] = max(least, low) if n else None
+            row[f"{name}_high"] = min(most, high) if n else None
+        return row
 
 
 def _backwards(recording: Recording, cotangent: Cotangent) -> Iterator[dict[str, Tensor]]:
@@ -162,15 +192,3 @@ def _described(module: ResidualModule) -> Row:
         "kind": module.kind,
         "keeps_shape": module.keeps_shape,
     }
-
-
-def _row(means: Mapping[str, _Mean], confidence: float) -> Row:
-    row: Row = {}
-    for name, mean in means.items():
-        low, high = mean_interval(mean.total, mean.squares, mean.n, confidence)
-        least, most = _RANGES[name]
-        is_known = mean.n > 0
-        row[name] = mean.total / mean.n if is_known else None
-        row[f"{name}_low"] = max(least, low) if is_known else None
-        row[f"{name}_high"] = min(most, high) if is_known else None
-    return row

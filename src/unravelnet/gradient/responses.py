@@ -11,25 +11,32 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unravelnet.gradient.measurement import facts_of, open_batches
-from unravelnet.measuring.misfit import taking
+from unravelnet.gradient.measurement import open_sample
+from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.measurement import Measurement
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Shard
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.network import (
     Inputs,
     State,
     UnraveledNetwork,
-    first_tensor,
     in_evaluation_mode,
 )
 from unravelnet.records.record import Row, Table
+from unravelnet.routes.route import Route
 
 Kind = Literal["convolution", "linear"]
 MeasuredAfter = Literal["normalisation", "layer"]
@@ -69,7 +76,7 @@ def layer_responses(
     limit: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
+    progress: Progress | None = None,
 ) -> Table:
     """Measure the standard deviation of the response of each weight layer: one row each, in execution order.
 
@@ -87,21 +94,68 @@ def layer_responses(
     runs more than once has a row for each time. `limit`: only so many images, drawn by `seed`. `progress`: wraps
     the iteration over batches. Source: He et al. (2015), section 4.2.
     """
-    batches = open_batches(data, batch_size=batch_size, limit=limit, seed=seed)
-    responses: dict[_Place, _Response] = {}
-    device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
-    n_images = 0
-    # Not in inference mode, in which torch shows whole layers instead of what they are made of.
-    with in_evaluation_mode(net), torch.inference_mode(False), torch.no_grad():
-        for inputs, _ in progress(batches) if progress else batches:
-            inputs = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), inputs)
-            with _Watch(responses) as watch:
-                _run(net, inputs, watch)
-            n_images += len(first_tensor(inputs))
-    # There is no interval here, so no confidence.
-    facts = {**facts_of(net, batches, n_images=n_images, seed=seed, confidence=0.95), "confidence": None}
-    rows = [_row(position, *item) for position, item in enumerate(responses.items())]
-    return Table([{**row, **facts} for row in rows])
+    sample, batches = open_sample(data, limit=limit, seed=seed, batch_size=batch_size)
+    own = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+    bench = Bench(net, device=sample.device or own, as_it_is=True)
+    measurement = _Responses(net.full_route, sample.seed)
+    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
+
+
+@dataclass(frozen=True)
+class _Responses(Measurement):
+    """The number, mean and squared deviations of the values of each layer, shard by shard."""
+
+    route: Route
+    seed: int
+
+    @property
+    def trials(self) -> list[Route]:  # type: ignore[override]  # computed from a field
+        return [self.route]
+
+    @contextlib.contextmanager
+    def running(self, bench: Bench) -> Iterator[None]:
+        # Not in inference mode, in which torch shows whole layers instead of what they are made of.
+        with in_evaluation_mode(bench.net), torch.inference_mode(False), torch.no_grad():
+            yield
+
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
+        responses: dict[_Place, _Response] = {}
+        with _Watch(responses) as watch:
+            _run(net, shard.inputs, watch)
+        values = {
+            place.name: [[response.n], [response.mean], [response.deviation]]
+            for place, response in responses.items()
+        }
+        facts = {
+            place.name: {
+                "layer": place.layer,
+                "module": place.module,
+                "kind": response.kind,
+                "measured_after": response.measured_after,
+            }
+            for place, response in responses.items()
+        }
+        return {self.route: Sums({}, values, facts)}
+
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
+        tally = tallies[self.route]
+        # There is no interval here, so no confidence.
+        about = {"n_images": tally.n_images, "seed": self.seed, "confidence": None}
+        return [
+            {"position": position, **described, **_spread(tally.sums.appended[name]), **about}
+            for position, (name, described) in enumerate(tally.sums.facts.items())
+        ]
+
+
+def _spread(shards: NDArray[np.float64]) -> Row:
+    """Merge the values of all shards (Chan, Golub and LeVeque 1983): no difference of large sums."""
+    n, mean, deviation = 0, 0.0, 0.0
+    for n_more, mean_more, deviation_more in shards.T.tolist():
+        shift = mean_more - mean
+        deviation += deviation_more + shift**2 * n * n_more / (n + n_more)
+        n += int(n_more)
+        mean += shift * n_more / n
+    return {"response_std": math.sqrt(deviation / n), "n_values": n}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +166,15 @@ class _Place:
     module: int | None
     time: int
 
+    @property
+    def name(self) -> str:
+        """A text of its own for each place."""
+        return f"{self.module} {self.time} {self.layer}"
+
 
 @dataclass(slots=True)
 class _Response:
-    """Mean and sum of squared deviations of all values so far."""
+    """Number, mean and sum of squared deviations of the values of one shard."""
 
     kind: Kind
     measured_after: MeasuredAfter = "layer"
@@ -123,31 +182,15 @@ class _Response:
     mean: float = 0.0
     deviation: float = 0.0
 
-    def add(self, values: Tensor) -> None:
-        """Merge the values of a batch (Chan, Golub and LeVeque 1983): no difference of large sums."""
+    def measure(self, values: Tensor) -> None:
         values = values.detach().double()
-        n, mean = values.numel(), float(values.mean())
-        shift = mean - self.mean
-        self.deviation += float((values - mean).square().sum()) + shift**2 * self.n * n / (self.n + n)
-        self.n += n
-        self.mean += shift * n / self.n
-
-
-def _row(position: int, place: _Place, response: _Response) -> Row:
-    return {
-        "position": position,
-        "layer": place.layer,
-        "module": place.module,
-        "kind": response.kind,
-        "measured_after": response.measured_after,
-        "response_std": math.sqrt(response.deviation / response.n),
-        "n_values": response.n,
-    }
+        self.n, self.mean = values.numel(), float(values.mean())
+        self.deviation = float((values - self.mean).square().sum())
 
 
 def _run(net: UnraveledNetwork, inputs: Inputs, watch: _Watch) -> None:
     """Run the intact network, telling the watch which part of it is running."""
-    with taking(net, inputs), watch.inside(net.stem, "stem"):
+    with watch.inside(net.stem, "stem"):
         state = net.enter(inputs)
     for module in net.residual_modules:
         state = _move(net, state, module.chain, watch)
@@ -278,7 +321,7 @@ class _Watch(TorchDispatchMode):
     def _measure(self, waiting: _Waiting, values: Tensor, measured_after: MeasuredAfter) -> None:
         response = self.responses[waiting.place]
         response.measured_after = measured_after
-        response.add(values)
+        response.measure(values)
 
 
 def _tensors(values: Any) -> list[Tensor]:

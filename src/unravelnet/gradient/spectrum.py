@@ -7,7 +7,8 @@ one linear map an image.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unravelnet.costs import MOST_DRAWS, check_number
-from unravelnet.data.batches import Batches, StreamedBatches
-from unravelnet.data.source import Batch, n_examples
+from unravelnet.data.source import Batch
 from unravelnet.errors import EvaluationError, unknown_name
 from unravelnet.gradient import summary
 from unravelnet.gradient.batch_statistics import with_batch_statistics
@@ -30,13 +30,18 @@ from unravelnet.gradient.lengths import (
     Terms,
     backwards,
     check_rows,
+    counts_before,
     norms_of,
 )
-from unravelnet.gradient.linearised import Cotangent, Recording, fixed, plus, record
+from unravelnet.gradient.linearised import Cotangent, Recording, plus, record
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import facts_of, open_batches, parts_within
+from unravelnet.gradient.measurement import GradientMeasurement, open_sample, parts_within
 from unravelnet.kinds import is_whole
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Shard
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.papers import veit
@@ -47,7 +52,6 @@ Method = Literal["exact", "rms", "sampled"]
 At = Literal["stem", "input"]
 Per = Literal["image", "batch"]
 Normalisation = Literal["running", "batch"]
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 # The paper samples each length so often, in batches as in training.
 _DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": veit.DRAWS.count}
@@ -99,8 +103,8 @@ def path_gradients(
     path, with mean, quantiles and interval. With per="batch" each is the gradient of a whole batch along a path of
     its own, as in the paper, which took batches of the training set; without, each is that of one image.
 
-    `route`: modules in its order and modes. `loss`: "cross_entropy", "squared_norm" or a function of output and
-    targets that gives one loss an image; None: cross entropy where there are targets. `output`: which tensor of
+    `data`: as for `evaluate`, a `Sample` too. `route`: modules in its order and modes. `loss`: "cross_entropy",
+    "squared_norm" or a function of output and targets that gives one loss an image; None: cross entropy where there are targets. `output`: which tensor of
     what the network returns it is the loss of, as for `evaluate`; a function gets that one, else all of them.
     `at`: the gradient at the stem's output, or at the main input of the network. `per`: "batch" takes the gradient
     of the mean loss of a batch as one measurement; a last batch that is smaller is left out. `max_length`: leave
@@ -118,35 +122,20 @@ def path_gradients(
         method, at, per, normalisation, max_length, _DRAWS.get(method, 0) if draws is None else draws
     )
     route = net.full_route if route is None else net.check(route)
-    batches = open_batches(
-        data, batch_size=batch_size, limit=limit, seed=seed, is_shuffled=method == "sampled"
+    sample, batches = open_sample(
+        data,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        is_shuffled=method == "sampled",
     )
     chosen = LossOfOutput.of(net, loss, output)
-    bench = Bench(with_batch_statistics(net) if normalisation == "batch" else net, device=device)
-    measured = _Measured(bench, route, chosen, options, seed, max_bytes)
-    with fixed(bench.net):
-        for batch in progress(batches) if progress else batches:
-            measured.add(batch)
-        n_images = measured.end_round()
-        while not measured.is_complete and not _can_be_read_once(batches):
-            for batch in batches:
-                measured.add(batch)
-    facts = {
-        "method": method,
-        "n_draws": measured.n_draws,
-        "at": at,
-        "per": per,
-        "loss": measured.loss_name,
-        "output": chosen.output_name,
-        "route": str(route),
-        "n_modules": len(net.residual_modules),
-        **facts_of(net, batches, n_images=n_images, seed=seed, confidence=confidence),
-    }
-    return Table([{**row, **facts} for row in measured.rows(confidence)])
-
-
-def _can_be_read_once(batches: Batches) -> bool:
-    return isinstance(batches, StreamedBatches) and iter(batches.stream) is batches.stream
+    bench = Bench(with_batch_statistics(net) if normalisation == "batch" else net, device=sample.device)
+    measurement = _PathGradients(
+        route, chosen, max_bytes, options, len(net.residual_modules), sample.seed, confidence
+    )
+    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,185 +170,209 @@ class _Options:
             )
 
 
-class _Measured:
-    """Norms by length of all measurements so far.
+@dataclass(frozen=True)
+class _PathGradients(GradientMeasurement):
+    """Norms by length of all measurements, one after the other.
 
     Shapes: L lengths, M measurements (images, or batches), D draws for each.
     """
 
-    def __init__(
-        self,
-        bench: Bench,
-        route: Route,
-        loss: LossOfOutput,
-        options: _Options,
-        seed: int,
-        max_bytes: int | None,
-    ) -> None:
-        self.bench, self.route, self.options, self.max_bytes = bench, route, options, max_bytes
-        self.loss, self.loss_name = loss, ""
-        self.generator = torch.Generator().manual_seed(int(seed))
-        self.norms: dict[str, list[Tensor]] = {}
-        self.counts: list[int] = []
-        self.error_square = self.whole_square = 0.0
-        self.n_images = 0
-        self.n_measured = 0
-        self.n_in_round = 0
-        self.n_in_batch = 0
-        self.is_parallel = False
-        self.tolerance = 0.0
+    options: _Options
+    n_modules: int
+    seed: int
+    confidence: float
 
     @property
-    def _is_truncated(self) -> bool:
-        return self.options.max_length is not None and self.options.max_length < len(self.route)
+    def repeats(self) -> bool:  # type: ignore[override]  # computed from a field
+        """Random paths are measured until there are enough."""
+        return self.options.method == "sampled"
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether there are enough measurements; only random paths are measured until there are."""
-        return self.options.method != "sampled" or self.n_measured >= self.options.draws
+    def is_known(self, sums: Sums) -> bool:
+        return self.options.method == "sampled" and self._is_used(sums).sum() >= self.options.draws
 
-    @property
-    def n_draws(self) -> int:
-        """Draws for each measurement, or in all where each measurement is one."""
-        if self.options.method == "sampled":
-            return self.n_measured
-        return 0 if self.is_parallel else self.options.draws
+    def _is_used(self, sums: Sums) -> NDArray[np.bool_]:
+        """Tell which measurements count; a batch that is smaller than the first does not.
 
-    def end_round(self) -> int:
-        """Note that all data has been seen once; return the number of its images."""
-        self.n_in_round = self.n_measured
-        return self.n_images
+        The mean loss of fewer images has a larger gradient.
+        """
+        sizes = sums.appended["sizes"]
+        return np.asarray(sizes >= sizes[0])
 
-    def add(self, batch: Batch) -> None:
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
         """Measure one batch, in as many parts as memory asks for."""
-        if self.n_measured and self.options.method == "sampled" and self.is_complete:
-            return
-        n, is_one = n_examples(batch), self.options.per == "batch"
-        self.n_in_batch = self.n_in_batch or n
-        if is_one and n < self.n_in_batch:
-            return  # the mean loss of fewer images has a larger gradient
+        n, is_one = shard.n_images, self.options.per == "batch"
+        batch = (shard.inputs, shard.targets)
         is_cut = self.options.normalisation == "running"
-        state = self.generator.get_state()
-        parts = []
-        for part in parts_within(self.max_bytes, self.bench, batch, self.route) if is_cut else [batch]:
+        generator = shard.generator(self.seed)
+        state = generator.get_state()
+        sums = Sums()
+        for part in parts_within(self.max_bytes, net, batch, self.route) if is_cut else [batch]:
             if is_one:  # the same path for all parts of the batch
-                self.generator.set_state(state)
-            parts.append(self._measure(part))
-        for name in parts[0]:
-            values = torch.cat([part[name] for part in parts], dim=-1)
+                generator.set_state(state)
+            sums += self._measure(net, part, generator, is_first=shard.number == 0)
+        if is_one:
             # The gradient of the mean loss: that of each image, divided by their number.
-            kept = values.square().sum(dim=-1, keepdim=True).sqrt() / n if is_one else values
-            self.norms.setdefault(name, []).append(kept)
-        self.n_images += n
-        self.n_measured += 1 if is_one else n
+            norms = {
+                name: torch.from_numpy(values).square().sum(dim=-1, keepdim=True).sqrt() / n
+                for name, values in sums.appended.items()
+            }
+            about = {"sizes": [n], "subjects": [shard.first]}
+        else:
+            norms = dict(sums.appended)
+            about = {"sizes": [1] * n, "subjects": list(range(shard.first, shard.first + n))}
+        return {self.route: Sums(sums.added, {**norms, **about}, sums.facts)}
 
-    def _measure(self, batch: Batch) -> dict[str, Tensor]:
+    def _measure(
+        self, net: UnraveledNetwork, batch: Batch, generator: torch.Generator, *, is_first: bool
+    ) -> Sums:
         """Measure some images: norms by name, the last dimension counting images."""
         inputs, targets = batch
-        self.loss_name, loss = self.loss.find(has_targets=targets is not None)
-        recording = record(self.bench.net, self.bench.place(inputs), self.route)
-        targets = None if targets is None else targets.to(self.bench.device)
+        name, loss = self.loss.find(has_targets=targets is not None)
+        recording = record(net, inputs, self.route)
         _, end = recording.gradient(loss, targets)
         n, options = recording.n_images, self.options
-        self._check(recording)
-        if not self.n_measured and options.normalisation == "running":
+        self._check(net, recording)
+        if is_first and options.normalisation == "running":
             check_rows(recording.whole_gradient(loss, targets, only_first=True), n)
+        is_parallel = recording.has_parallel_streams
+        way = _WayBack(recording, end, options)
         if options.method == "rms":
-            joins: list[Join] = [Sum(n, self.generator) for _ in range(options.draws)]
-            return {"signed": torch.stack([self._norms(recording, end, join) for join in joins])}
-        n_paths = {"sampled": 1}.get(options.method, 0 if self.is_parallel else options.draws)
-        paths = [
-            self._norms(recording, end, RandomPath(n, self.generator, options.per)) for _ in range(n_paths)
-        ]
+            joins: list[Join] = [Sum(n, generator) for _ in range(options.draws)]
+            norms = {"signed": torch.stack([way.norms(join) for join in joins])}
+            return Sums({}, norms, way.facts(name))
+        n_paths = {"sampled": 1}.get(options.method, 0 if is_parallel else options.draws)
+        paths = [way.norms(RandomPath(n, generator, options.per)) for _ in range(n_paths)]
         found = {"paths": torch.stack(paths)} if paths else {}
         if options.method == "sampled":
-            return found
-        terms = self._terms(recording, end, Sum(n))
-        whole = self._at(recording, recording.whole_gradient(loss, targets))
-        self._compare(terms, whole)
+            return Sums({}, found, way.facts(name))
+        terms = way.terms(Sum(n))
+        whole = way.at(recording.whole_gradient(loss, targets))
         found |= {"sums": norms_of(terms, n), "whole": norms_of([Term(whole) if whole else None], n)}
-        return found
+        longest = options.max_length
+        is_truncated = longest is not None and longest < len(self.route)
+        return Sums({} if is_truncated else way.compared(terms, whole), found, way.facts(name))
 
-    def _check(self, recording: Recording) -> None:
-        self.is_parallel = recording.has_parallel_streams
+    def _check(self, net: UnraveledNetwork, recording: Recording) -> None:
         dtype = recording.start.state.x.dtype
         if dtype not in _TOLERANCE:
             raise EvaluationError(
                 f"The stream is {str(dtype).removeprefix('torch.')}, too coarse to split a gradient into parts that "
                 "add up again. Measure the network in float32: net.float()."
             )
-        self.tolerance = _TOLERANCE[dtype]
-        if self.is_parallel and self.options.method != "exact":
+        if recording.has_parallel_streams and self.options.method != "exact":
             raise EvaluationError(
-                f"{self.bench.net.name or 'The network'} carries its input in several streams side by side, in which "
+                f"{net.name or 'The network'} carries its input in several streams side by side, in which "
                 "a path is more than a choice of branches, so single paths cannot be drawn. The vector sums by length "
                 'are defined: method="exact".'
             )
 
-    def _norms(self, recording: Recording, end: Cotangent, join: Join) -> Tensor:
-        return norms_of(self._terms(recording, end, join), recording.n_images)
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
+        """Make one row a length."""
+        sums = tallies[self.route].sums
+        is_used, facts = self._is_used(sums), sums.facts
+        norms = {name: np.ascontiguousarray(values[..., is_used]) for name, values in sums.appended.items()}
+        counts = [None] * len(facts["counts"]) if facts["is_parallel"] else facts["counts"]
+        rows: list[Row] = [{"length": length, "path_count": count} for length, count in enumerate(counts)]
+        if "signed" in norms:
+            summary.add_root_mean_squares(rows, norms["signed"], self.confidence)
+        if "sums" in norms:
+            summary.add_sums(rows, norms["sums"], self.confidence)
+            whole = {"gradient_norm": float(norms["whole"].mean()), "gradient_error": _checked_error(sums)}
+            rows = [{**row, **whole} for row in rows]
+        firsts, subjects = np.unique(norms["subjects"], return_inverse=True)
+        if "paths" in norms:
+            paths_LM = norms["paths"].mean(axis=0)
+            summary.add_paths(rows, paths_LM, subjects, self.confidence)
+            if self.options.method == "sampled":
+                summary.add_quantiles(rows, paths_LM)
+        n_images = int(norms["sizes"][: len(firsts)].sum())
+        return [{**row, **self._about(facts, int(is_used.sum()), n_images)} for row in rows]
 
-    def _terms(self, recording: Recording, end: Cotangent, join: Join) -> Terms:
-        for terms, counts in backwards(recording.stages, end, join, self.options.max_length):
-            last, self.counts = terms, counts
-        return [term and Term(self._at(recording, term.values), term.exponent) for term in last]
+    def _about(self, facts: Mapping[str, Any], n_measured: int, n_images: int) -> Row:
+        # Draws for each measurement, or in all where each measurement is one.
+        n_draws = 0 if facts["is_parallel"] else self.options.draws
+        return {
+            "method": self.options.method,
+            "n_draws": n_measured if self.options.method == "sampled" else n_draws,
+            "at": self.options.at,
+            "per": self.options.per,
+            "loss": facts["loss"],
+            "output": self.loss.output_name,
+            "route": str(self.route),
+            "n_modules": self.n_modules,
+            "n_images": n_images,
+            "seed": self.seed,
+            "confidence": self.confidence,
+        }
 
-    def _at(self, recording: Recording, gradient: Cotangent) -> Cotangent:
+
+@dataclass(frozen=True, slots=True)
+class _WayBack:
+    """The ways back from the end of a recorded route to where its gradient is asked for."""
+
+    recording: Recording
+    end: Cotangent
+    options: _Options
+
+    def norms(self, join: Join) -> Tensor:
+        """Give the norm of each length and image."""
+        return norms_of(self.terms(join), self.recording.n_images)
+
+    def terms(self, join: Join) -> Terms:
+        """Carry the gradient back, its terms joined in some way."""
+        # The last ones only, so that memory does not hold those of every stage.
+        way = deque(backwards(self.recording.stages, self.end, join, self.options.max_length), maxlen=1)
+        arrived, _ = way.pop()
+        return [term and Term(self.at(term.values), term.exponent) for term in arrived]
+
+    def at(self, gradient: Cotangent) -> Cotangent:
         """Carry a gradient from the stem's output to the input, if that is where it is asked for."""
         if self.options.at == "stem":
             return gradient
-        if not recording.stem.leaves:
+        if not self.recording.stem.leaves:
             raise EvaluationError(
                 "The inputs are whole numbers, as tokens are, and have no gradient. Measure it at the stem's output "
                 '(at="stem").'
             )
-        return recording.stem.pull(gradient, around=True, through=False)[0]
+        return self.recording.stem.pull(gradient, around=True, through=False)[0]
 
-    def _compare(self, terms: Terms, whole: Cotangent) -> None:
-        """Add up how far the sum over all lengths is from the ordinary gradient."""
-        if self._is_truncated:
-            return
+    def facts(self, loss_name: str) -> dict[str, Any]:
+        """Say what all images share: the number of paths of each length, and how exact sums must be."""
+        counts = [1]
+        for stage in reversed(self.recording.stages):
+            counts = counts_before(stage, counts)
+        longest = self.options.max_length
+        return {
+            "loss": loss_name,
+            "counts": counts if longest is None else counts[: longest + 1],
+            "is_parallel": self.recording.has_parallel_streams,
+            "tolerance": _TOLERANCE[self.recording.start.state.x.dtype],
+        }
+
+    def compared(self, terms: Terms, whole: Cotangent) -> dict[str, float]:
+        """Square how far the sum over all lengths is from the ordinary gradient."""
         total: Cotangent = {}
         for term in terms:
             if term is not None:
                 total = plus(total, term.unscaled())
+        squares = {"error_square": 0.0, "whole_square": 0.0}
         for name, value in whole.items():
             difference = value - total.get(name, torch.zeros_like(value))
-            self.error_square += float(difference.double().square().sum())
-            self.whole_square += float(value.double().square().sum())
+            squares["error_square"] += float(difference.double().square().sum())
+            squares["whole_square"] += float(value.double().square().sum())
+        return squares
 
-    # -- rows --
 
-    def rows(self, confidence: float) -> list[Row]:
-        """Make one row a length."""
-        norms = {name: torch.cat(values, dim=-1).numpy() for name, values in self.norms.items()}
-        counts: list[int | None] = [None] * len(self.counts) if self.is_parallel else [*self.counts]
-        rows: list[Row] = [{"length": length, "path_count": count} for length, count in enumerate(counts)]
-        if "signed" in norms:
-            summary.add_root_mean_squares(rows, norms["signed"], confidence)
-        if "sums" in norms:
-            summary.add_sums(rows, norms["sums"], confidence)
-            whole = {"gradient_norm": float(norms["whole"].mean()), "gradient_error": self._checked_error()}
-            rows = [{**row, **whole} for row in rows]
-        if "paths" in norms:
-            paths_LM = norms["paths"].mean(axis=0)
-            summary.add_paths(rows, paths_LM, self._subjects(paths_LM.shape[1]), confidence)
-            if self.options.method == "sampled":
-                summary.add_quantiles(rows, paths_LM)
-        return rows
-
-    def _subjects(self, n_measured: int) -> NDArray[np.int64]:
-        """Number the image, or batch, that each measurement is of: they come round in the same order."""
-        return np.arange(n_measured) % (self.n_in_round or n_measured)
-
-    def _checked_error(self) -> float | None:
-        if self._is_truncated:
-            return None
-        error = math.sqrt(self.error_square / self.whole_square) if self.whole_square else 0.0
-        if not error <= self.tolerance:
-            raise EvaluationError(
-                f"The gradients of all lengths add up to something else than autograd's gradient: the relative "
-                f"difference is {error:.1e}, expected at most {self.tolerance:.0e}. The network may not be the same "
-                "function twice (dropout, state), or its numbers are too large; try it in float64."
-            )
-        return error
+def _checked_error(sums: Sums) -> float | None:
+    """Give the relative difference between the sum over all lengths and autograd's gradient; None if not compared."""
+    if "error_square" not in sums.added:
+        return None
+    square, whole = float(sums.added["error_square"]), float(sums.added["whole_square"])
+    error = math.sqrt(square / whole) if whole else 0.0
+    if not error <= sums.facts["tolerance"]:
+        raise EvaluationError(
+            f"The gradients of all lengths add up to something else than autograd's gradient: the relative "
+            f"difference is {error:.1e}, expected at most {sums.facts['tolerance']:.0e}. The network may not be the "
+            "same function twice (dropout, state), or its numbers are too large; try it in float64."
+        )
+    return error

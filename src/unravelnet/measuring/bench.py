@@ -39,8 +39,8 @@ class Bench:
 
     `net`: the network to run; inside `with bench.running():` only. `device`: chosen automatically if None: the
     one the network is on, or CUDA where there is one. `precision`: "auto" is float32 until `choose_precision` is
-    called. `compile`: hand branches to torch.compile, which pays
-    for long sweeps only. Raises EvaluationError for a device that is not there.
+    called. `compile`: hand branches to torch.compile, which pays for long sweeps only. `as_it_is`: keep every layer and
+    the memory layout. Raises EvaluationError for a device that is not there.
     """
 
     def __init__(
@@ -50,14 +50,19 @@ class Bench:
         precision: PrecisionChoice = "float32",
         device: torch.device | str | None = None,
         compile: bool = False,
+        as_it_is: bool = False,
     ) -> None:
         check_precision(precision)
         self.precision = precision
         self.device = _find_device(net, device)
-        self._is_convolutional = any(p.dim() == 4 for p in net.parameters())
+        self._is_convolutional = not as_it_is and any(p.dim() == 4 for p in net.parameters())
         moves = self.device != _device_of(net)
         needs_copy = moves or compile or self._is_convolutional
-        self.net = _optimised(copy.deepcopy(net), self.device) if needs_copy else net
+        self.net = net
+        if needs_copy:
+            self.net = _moved(copy.deepcopy(net), self.device)
+            if not as_it_is:
+                _fold(self.net)
         if self._is_convolutional:
             _lay_channels_last(self.net)
         if compile:
@@ -115,16 +120,21 @@ def _find_device(net: nn.Module, device: torch.device | str | None) -> torch.dev
     return torch.device("cuda") if own.type == "cpu" and torch.cuda.is_available() else usable_device(own)
 
 
-def _optimised(net: UnraveledNetwork, device: torch.device) -> UnraveledNetwork:
+def _moved(net: UnraveledNetwork, device: torch.device) -> UnraveledNetwork:
     # Parameters keep requires_grad: autocast keeps its casts of them, and of no others, for the whole sweep.
     net.eval().to(device)
+    for module in net.modules():
+        if isinstance(module, fx.GraphModule):
+            _move_graph(module, device)
+    return net
+
+
+def _fold(net: UnraveledNetwork) -> None:
     for module in net.modules():
         if isinstance(module, nn.Sequential):
             _fold_sequential(module)
         elif isinstance(module, fx.GraphModule):
             _fold_graph(module)
-            _move_graph(module, device)
-    return net
 
 
 def _lay_channels_last(net: nn.Module) -> None:

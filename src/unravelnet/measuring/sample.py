@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,3 +111,9 @@ class Shard:
     def n_images(self) -> int:
         """How many images (or sequences) it has."""
         return int(first_tensor(self.inputs).shape[0])
+
+    def generator(self, seed: int) -> torch.Generator:
+        """Make the random numbers of this shard: those of the seed for the first one, other ones for each later."""
+        if self.number:
+            seed = int(np.random.SeedSequence([int(seed), self.number]).generate_state(1, np.uint64)[0] >> 1)
+        return torch.Generator().manual_seed(int(seed))

@@ -23,7 +23,7 @@ from unravelnet import zoo
 from unravelnet.data import Batches, load
 from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.gradient import module_measures, path_gradients
-from unravelnet.gradient.measurement import open_batches
+from unravelnet.gradient.measurement import open_sample
 from unravelnet.mathematics.decay import Decay, fit_decay, predicted_length, theory_weights
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
@@ -120,9 +120,8 @@ def over_training(
     chosen = _chosen(directory, epochs)
     for epoch in progress(chosen) if progress else chosen:
         net.load_weights(read_epoch(directory, epoch), source=f"epoch {epoch} in {directory}")
-        statistics = _complete_statistics(
-            net, open_batches(data, batch_size=batch_size, limit=n_images, seed=seed)
-        )
+        _, batches = open_sample(data, batch_size=batch_size, limit=n_images, seed=seed)
+        statistics = _complete_statistics(net, batches)
         lengths = path_gradients(net, data, draws=draws, **options)
         modules = module_measures(net, data, **options)
         about = {"epoch": epoch}
