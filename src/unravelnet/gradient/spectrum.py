@@ -104,11 +104,12 @@ def path_gradients(
     its own, as in the paper, which took batches of the training set; without, each is that of one image.
 
     `data`: as for `evaluate`, a `Sample` too. `route`: modules in its order and modes. `loss`: "cross_entropy",
-    "squared_norm" or a function of output and targets that gives one loss an image; None: cross entropy where there are targets. `output`: which tensor of
-    what the network returns it is the loss of, as for `evaluate`; a function gets that one, else all of them.
-    `at`: the gradient at the stem's output, or at the main input of the network. `per`: "batch" takes the gradient
-    of the mean loss of a batch as one measurement; a last batch that is smaller is left out. `max_length`: leave
-    longer paths out. `normalisation`: "batch" takes the statistics of each batch, for per="batch" and sampled only.
+    "squared_norm" or a function of output and targets that gives one loss an image; None: cross entropy where there are
+    targets. `output`: which tensor of what the network returns it is the loss of, as for `evaluate`; a function gets
+    that one, else all of them. `at`: the gradient at the stem's output, or at the main input of the network. `per`:
+    "batch" takes the gradient of the mean loss of a batch as one measurement; a last batch that is smaller is left out.
+    `max_length`: leave longer paths out. `normalisation`: "batch" takes the statistics of each batch, for per="batch"
+    and sampled only.
     `limit`: only so many images, drawn by `seed`. `batch_size`: images at a time, 128 if None, or fewer where
     `max_bytes` (2 GiB if None) would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
 
