@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import unravelnet as un
-from tests.gradient.networks import eight_modules, linear_network
+from tests.gradient.networks import some_modules, linear_network
 from tests.joined import joined_network
 from unravelnet import module_measures
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError
@@ -146,7 +146,7 @@ def assert_as_by_hand(table, expected, rel):
 
 @pytest.mark.parametrize("kind", ["pre-activation", "post-activation", "post-norm"])
 def test_captured_networks_are_measured_as_autograd_measures_them(kind):
-    net, data = eight_modules(kind)
+    net, data = some_modules(kind)
     assert_as_by_hand(module_measures(net, data, confidence=0.9), by_hand(net, *data), rel=1e-9)
 
 

@@ -11,7 +11,7 @@ import unravelnet as un
 from tests.gradient.networks import (
     FoldedPositions,
     TwoTowers,
-    eight_modules,
+    some_modules,
     gradient_along,
     gradients_of_all_paths,
     linear_network,
@@ -25,8 +25,8 @@ KINDS = ("pre-activation", "post-activation", "post-norm", "all junctions")
 
 @pytest.fixture(scope="module", params=KINDS)
 def brute_force(request):
-    net, data = eight_modules(request.param)
-    assert len(net.residual_modules) == 8
+    net, data = some_modules(request.param)
+    assert len(net.residual_modules) == (8 if request.param == "all junctions" else 6)
     return net, data, gradients_of_all_paths(net, *data)
 
 
@@ -67,7 +67,7 @@ def test_rms_is_within_three_standard_errors_of_all_paths(brute_force):
 
 def test_sampled_is_within_its_error_of_all_paths(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", draws=300, confidence=0.999)
+    table = path_gradients(net, data, method="sampled", draws=100, confidence=0.999)
     for row, gradients in zip(table, paths, strict=True):
         expected = image_norms(gradients).mean().item()
         slack = 1e-9 * expected
@@ -77,8 +77,8 @@ def test_sampled_is_within_its_error_of_all_paths(brute_force):
 
 def test_sampled_per_batch_takes_one_path_for_the_batch(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", per="batch", draws=200, confidence=0.999)
-    assert table[0]["n_draws"] == 200
+    table = path_gradients(net, data, method="sampled", per="batch", draws=80, confidence=0.999)
+    assert table[0]["n_draws"] == 80
     for row, gradients in zip(table, paths, strict=True):
         # The gradient of the mean loss of both images, as one vector.
         expected = (gradients / 2).flatten(1).norm(dim=1).mean().item()
@@ -88,18 +88,19 @@ def test_sampled_per_batch_takes_one_path_for_the_batch(brute_force):
 
 def test_coherence_is_the_sum_over_what_single_paths_have(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, draws=400)
+    table = path_gradients(net, data, draws=120)
     for row, gradients in zip(table, paths, strict=True):
         single = len(gradients) * image_norms(gradients).mean().item()
         whole = gradients.sum(dim=0).flatten(1).norm(dim=1).mean().item()
-        assert row["coherence"] == pytest.approx(whole / single, rel=0.15)
-    assert table[0]["coherence"] == pytest.approx(1) == table[8]["coherence"]
+        assert row["coherence"] == pytest.approx(whole / single, rel=0.2)
+    assert table[0]["coherence"] == pytest.approx(1) == table[-1]["coherence"]
 
 
 def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error(brute_force):
     net, data, paths = brute_force
     truth = [image_norms(gradients).square().mean().sqrt().item() for gradients in paths]
     inside = 0
+    n_lengths = len(truth) - 2
     for seed in range(20):
         table = path_gradients(net, data, method="rms", draws=12, seed=seed)
         inside += sum(
@@ -107,32 +108,32 @@ def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error(brute_forc
             for row, value in list(zip(table, truth, strict=True))[1:-1]
         )
     # 2 standard errors of 12 draws cover about 93 %; those of different lengths hang together.
-    assert 0.8 < inside / (20 * 7) < 0.99
+    assert 0.8 < inside / (20 * n_lengths) < 0.99
 
 
 def test_quantiles_are_those_of_all_paths(brute_force):
     net, data, paths = brute_force
-    table = path_gradients(net, data, method="sampled", draws=400)
+    table = path_gradients(net, data, method="sampled", draws=150)
     for row, gradients in zip(table, paths, strict=True):
         norms = image_norms(gradients).flatten()
         for share in (0.25, 0.75):
             found = row[f"path_gradient_norm_q{round(100 * share)}"]
             below = (norms <= found * (1 + 1e-9)).double().mean().item()
             above = (norms < found * (1 - 1e-9)).double().mean().item()
-            assert above - 0.08 <= share <= below + 0.08
+            assert above - 0.1 <= share <= below + 0.1
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda route: route.swap(0, 2).delete(1),
-        lambda route: route.remove_skip(0, 5).delete(7),
-        lambda route: route.repeat(5, 7),
-        lambda route: route.reverse(4, 7),
+        lambda route: route.swap(0, 1).delete(1),
+        lambda route: route.remove_skip(0, 4).delete(5),
+        lambda route: route.repeat(4, 6),
+        lambda route: route.reverse(3, 6),
     ],
 )
 def test_any_route_is_the_sum_over_its_paths(change):
-    net, (inputs, targets) = eight_modules("pre-activation")
+    net, (inputs, targets) = some_modules("pre-activation")
     route = change(net.full_route)
     table = path_gradients(net, (inputs, targets), route=route, draws=0)
     found = [torch.zeros(())] * (len(route) + 1)
@@ -178,14 +179,14 @@ def test_positions_that_are_folded_into_the_batch_share_the_draws_of_their_image
     net = un.unravel(FoldedPositions(), inputs).double()
     data = (inputs.double(), targets)
     paths = gradients_of_all_paths(net, *data)
-    table = path_gradients(net, data, method="rms", draws=1000)
-    sampled = path_gradients(net, data, method="sampled", draws=2000)
+    table = path_gradients(net, data, method="rms", draws=300)
+    sampled = path_gradients(net, data, method="sampled", draws=500)
     for row, drawn, gradients in zip(table, sampled, paths, strict=True):
         norms = image_norms(gradients)
         expected = norms.square().mean().sqrt().item()
         error = 4 * row["path_gradient_rms_se"] + 1e-9 * expected
         assert row["path_gradient_rms"] == pytest.approx(expected, abs=error)
-        assert drawn["path_gradient_norm"] == pytest.approx(norms.mean().item(), rel=0.03)
+        assert drawn["path_gradient_norm"] == pytest.approx(norms.mean().item(), rel=0.05)
 
 
 def test_a_model_that_puts_positions_first_is_refused():
@@ -513,7 +514,7 @@ def test_paths_of_one_image_are_no_measurements_of_others(cifar_like):
     net, (inputs, targets) = cifar_like
     few = inputs[:3], targets[:3]
     exact = path_gradients(net, few)[0]
-    sampled = path_gradients(net, few, method="sampled", draws=300)[0]
+    sampled = path_gradients(net, few, method="sampled", draws=60)[0]
     # The only path of length 0: its norm differs between images alone, however often it is drawn.
     for end in ("", "_low", "_high"):
         assert sampled[f"path_gradient_norm{end}"] == pytest.approx(exact[f"length_gradient_norm{end}"])

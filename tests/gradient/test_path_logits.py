@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from tests.gradient.networks import eight_modules, linear_network
+from tests.gradient.networks import some_modules, linear_network
 from tests.joined import joined_network
 from unravelnet import path_logits
 from unravelnet.errors import EvaluationError
@@ -72,9 +72,9 @@ def test_parts_are_the_coefficients_of_the_network_with_scaled_branches(make):
 
 
 def test_parts_of_a_captured_network_add_up():
-    net, (inputs, _) = eight_modules("pre-activation")
+    net, (inputs, _) = some_modules("pre-activation")
     parts = path_logits(net.float(), inputs.float())
-    assert parts.shape == (9, 2, 3)
+    assert parts.shape == (7, 2, 3)
     assert (parts.sum(dim=0) - net(inputs.float())).abs().max() < 1e-4
 
 
@@ -100,7 +100,7 @@ def test_a_deleted_module_has_no_part():
 
 
 def test_attention_is_refused():
-    net, (inputs, _) = eight_modules("post-norm")
+    net, (inputs, _) = some_modules("post-norm")
     with pytest.raises(EvaluationError, match=r"module 0 .* cannot be differentiated twice"):
         path_logits(net, inputs)
 
