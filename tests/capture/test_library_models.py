@@ -23,14 +23,8 @@ def library(package: str):
         pytest.skip(str(error))
 
 
-# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020), Liu et al. (2022).
-TORCHVISION = {
-    "resnet18": 8,
-    "resnet50": 16,
-    "mobilenet_v2": 10,
-    "regnet_y_400mf": 16,
-    "convnext_tiny": 18,
-}
+# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020).
+TORCHVISION = {"resnet18": 8, "mobilenet_v2": 10, "regnet_y_400mf": 16}
 # Two a transformer block (attention, MLP), one a convolutional block. The structure repeats itself, so few blocks do.
 TIMM: dict[str, tuple[dict[str, object], int]] = {
     "vit_tiny_patch16_224": ({"depth": 4}, 8),
@@ -42,7 +36,7 @@ TIMM: dict[str, tuple[dict[str, object], int]] = {
     "mobilevit_xxs": ({}, 21),
     # Three modules of each of two branches a stage: two blocks, and the fusion with the other branch.
     "crossvit_tiny_240": ({"depth": ((1, 1, 0), (1, 1, 0))}, 12),
-    "poolformer_s12": ({}, 24),
+    "poolformer_s12": ({"depths": (1, 2, 1, 1)}, 10),
     "hrnet_w18_small": ({}, 23),
 }
 NOT_ADDITIVE = ["densenet", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
@@ -57,6 +51,16 @@ def images(size: int = 64) -> torch.Tensor:
 def test_torchvision(name: str, n_modules: int) -> None:
     net = un.unravel(library("torchvision.models").get_model(name, weights=None), images())
     assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+
+
+def test_bottlenecks_and_convnext() -> None:
+    # One module a block of He et al. (2015) and Liu et al. (2022); fewer blocks than usual do.
+    models = library("torchvision.models")
+    net = un.unravel(models.ResNet(models.resnet.Bottleneck, [1, 2, 1, 1]), images())
+    assert (len(net.residual_modules), net.unexplained) == (5, ())
+    stages = [models.convnext.CNBlockConfig(*sizes) for sizes in ((8, 16, 1), (16, 24, 2), (24, None, 1))]
+    net = un.unravel(models.ConvNeXt(stages), images())
+    assert (len(net.residual_modules), net.unexplained) == (4, ())
 
 
 def test_maxvit() -> None:
@@ -113,7 +117,7 @@ TRANSFORMERS = {
     "PhiForCausalLM": ("PhiConfig", SMALL, 2),
     "FalconForCausalLM": ("FalconConfig", SMALL, 2),
     # Mixtures of experts gather the tokens of each expert by computed indices.
-    "MixtralForCausalLM": ("MixtralConfig", {**SMALL, "num_key_value_heads": 2, "num_local_experts": 4}, 4),
+    "MixtralForCausalLM": ("MixtralConfig", {**SMALL, "num_key_value_heads": 2, "num_local_experts": 2}, 4),
     "GptOssForCausalLM": (
         "GptOssConfig",
         {**SMALL, "num_key_value_heads": 2, "num_local_experts": 4, "head_dim": 8},
