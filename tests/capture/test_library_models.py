@@ -36,7 +36,7 @@ TIMM: dict[str, tuple[dict[str, object], int]] = {
     "mobilevit_xxs": ({}, 21),
     # Three modules of each of two branches a stage: two blocks, and the fusion with the other branch.
     "crossvit_tiny_240": ({"depth": ((1, 1, 0), (1, 1, 0))}, 12),
-    "poolformer_s12": ({"depths": (1, 2, 1, 1)}, 10),
+    "poolformer_s12": ({}, 24),
     "hrnet_w18_small": ({}, 23),
 }
 NOT_ADDITIVE = ["densenet", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]

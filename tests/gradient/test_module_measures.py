@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import unravelnet as un
-from tests.gradient.networks import some_modules, linear_network
+from tests.gradient.networks import linear_network, some_modules
 from tests.joined import joined_network
 from unravelnet import module_measures
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError

@@ -11,10 +11,10 @@ import unravelnet as un
 from tests.gradient.networks import (
     FoldedPositions,
     TwoTowers,
-    some_modules,
     gradient_along,
     gradients_of_all_paths,
     linear_network,
+    some_modules,
 )
 from unravelnet import path_gradients, studies
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError, UnknownNameError

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from tests.gradient.networks import some_modules, linear_network
+from tests.gradient.networks import linear_network, some_modules
 from tests.joined import joined_network
 from unravelnet import path_logits
 from unravelnet.errors import EvaluationError
