@@ -107,7 +107,8 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     assert [name for name, _ in model.named_modules()] == [name for name, _ in before.named_modules()]
     for ours, theirs in zip(model.modules(), before.modules(), strict=True):
         assert ours.training == theirs.training
-        assert not ours._forward_hooks and not ours._backward_hooks
+        assert not ours._forward_hooks
+        assert not ours._backward_hooks
         assert ours.__dict__.keys() == theirs.__dict__.keys()
     for (name, tensor), (_, expected) in zip(_tensors(model), _tensors(before), strict=True):
         assert torch.equal(tensor, expected), name
