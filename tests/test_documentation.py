@@ -66,7 +66,8 @@ def test_the_readme_names_targets_of_the_makefile():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md", "docs/zoo.md"]
+    "page",
+    ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md", "docs/extending.md", "docs/zoo.md"],
 )
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")

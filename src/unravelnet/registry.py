@@ -1,4 +1,4 @@
-"""Studies, metrics and figures by name: our own, and those of installed packages.
+"""Studies, metrics, figures and claims by name: our own, and those of installed packages.
 
 A registry knows where each value is and loads it when it is first asked for. Our own values are listed below. A
 package lists its values in its metadata, as entry points of the registry's group. docs/extending.md shows how.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 _METRICS, _STUDIES, _FIGURES = "unravelnet.measuring.metrics", "unravelnet.studies", "unravelnet.figures"
+_CLAIM = "unravelnet.reporting.words.claim"
 
 
 class Registry(Generic[_Value]):
@@ -28,15 +29,19 @@ class Registry(Generic[_Value]):
     'Deleting each module'
 
     `word`: what one value is called. `kind`: the place of the class of the values, as "module:Class". `own`: the places
-    of our own values by their names. The group of entry points has the name of the word: "unravelnet.studies".
-    A name of our own keeps our own value, whatever packages register.
+    of our own values by their names. `group`: the last part of the name of the entry points' group. `gives`: the
+    function of a value, and the place of the class of what it returns, alone or in a list. A name of our own keeps our
+    own value, whatever packages register.
     """
 
-    def __init__(self, word: str, group: str, kind: str, own: Mapping[str, str]) -> None:
+    def __init__(
+        self, word: str, group: str, kind: str, own: Mapping[str, str], *, gives: tuple[str, str]
+    ) -> None:
         self.word = word
         self.group = f"unravelnet.{group}"
         self.own = own
         self._kind = kind
+        self._gives = gives
 
     def names(self) -> list[str]:
         """List the names of our own values, and behind them those that packages register."""
@@ -102,8 +107,40 @@ class Registry(Generic[_Value]):
             raise ExtensionError(
                 f"{subject}, but {point.value} has the name {value.name!r}. Give both the same name."
             )
-        guarded: _Value = _with_guarded_functions(value, subject)
+        functions = [field.name for field in fields(value) if callable(getattr(value, field.name))]
+        guarded: _Value = replace(
+            value, **{f: self._guarded(f, getattr(value, f), subject) for f in functions}
+        )
         return guarded
+
+    def _guarded(self, name: str, function: Callable[..., Any], subject: str) -> Callable[..., Any]:
+        """Let a function of an extension's value blame the package for errors that are not ours."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                given = function(*args, **options)
+            except UnravelError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise ExtensionError(
+                    f"{subject}, which failed: {one_line(error)} Mend the package, or uninstall it."
+                ) from error
+            self._check(name, given, subject)
+            return given
+
+        return call
+
+    def _check(self, name: str, given: object, subject: str) -> None:
+        function, place = self._gives
+        parts = given if isinstance(given, list) else [given]
+        if name != function or all(isinstance(part, _at(place)) for part in parts):
+            return
+        wrong = next(part for part in parts if not isinstance(part, _at(place)))
+        raise ExtensionError(
+            f"{subject}, whose {name} gives a value of the class {type(wrong).__name__}. It must give "
+            f"{place.replace(':', '.')}."
+        )
 
 
 def _at(place: str) -> Any:
@@ -116,36 +153,14 @@ def _package(point: EntryPoint) -> str:
     return "an installed package" if distribution is None else f"the package {distribution.name}"
 
 
-def _with_guarded_functions(value: Any, subject: str) -> Any:
-    """Give a copy of an extension's value whose functions blame the package for errors that are not ours."""
-    functions = {field.name: getattr(value, field.name) for field in fields(value)}
-    return replace(
-        value, **{name: _guarded(call, subject) for name, call in functions.items() if callable(call)}
-    )
-
-
-def _guarded(function: Callable[..., Any], subject: str) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        try:
-            return function(*args, **options)
-        except UnravelError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise ExtensionError(
-                f"{subject}, which failed: {one_line(error)} Mend the package, or uninstall it."
-            ) from error
-
-    return call
-
-
 def _in(module: str, *names: str) -> dict[str, str]:
     """Place values in a module, each under its name in capitals."""
     return {name: f"{module}:{name.upper()}" for name in names}
 
 
 # Their classes are in rooms above this one: of studies `studies.Study`, of metrics
-# `measuring.metrics.Metric`, of figures `figures.plot.Plot`.
+# `measuring.metrics.Metric`, of figures `figures.plot.Plot`, of claims
+# `reporting.words.claim.Judge`.
 STUDIES: Registry[Any] = Registry(
     "study",
     "studies",
@@ -157,6 +172,7 @@ STUDIES: Registry[Any] = Registry(
         **_in(f"{_STUDIES}.pairs", "delete_pairs"),
         **_in(f"{_STUDIES}.spans", "repeat_spans", "reverse_spans"),
     },
+    gives=("plan", f"{_STUDIES}.trial:Trial"),
 )
 METRICS: Registry[Any] = Registry(
     "metric",
@@ -172,6 +188,7 @@ METRICS: Registry[Any] = Registry(
         "cosine",
         "squared_error",
     ),
+    gives=("values", "torch:Tensor"),
 )
 FIGURES: Registry[Any] = Registry(
     "figure",
@@ -183,4 +200,7 @@ FIGURES: Registry[Any] = Registry(
         **_in(f"{_FIGURES}.pairs", "delete_pairs"),
         **_in(f"{_FIGURES}.spans", "repeat_spans", "reverse_spans"),
     },
+    gives=("draw", "matplotlib.figure:Figure"),
 )
+# Our own claims are judged topic by topic, in the order in which they are told.
+CLAIMS: Registry[Any] = Registry("claim", "claims", f"{_CLAIM}:Judge", {}, gives=("judge", f"{_CLAIM}:Claim"))

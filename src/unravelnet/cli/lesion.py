@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +31,7 @@ from unravelnet.cli.options import (
 )
 from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.results_directory import ResultsDirectory
-from unravelnet.errors import unknown_name
+from unravelnet.cli.studies import chosen_studies, every_option_name, option_names
 from unravelnet.records.files import writable_directory
 from unravelnet.registry import METRICS, STUDIES
 
@@ -49,12 +48,6 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_STUDY = "delete-each"
 _MANY_PASSES = 100
-# Names of options that are shorter than the study.
-_SHORT_NAMES = {"remove_skip_each": "remove-skip"}
-
-
-def _option_names(studies: Iterable[str]) -> list[str]:
-    return [_SHORT_NAMES.get(name, name.replace("_", "-")) for name in studies]
 
 
 def lesion(
@@ -64,8 +57,8 @@ def lesion(
         str,
         typer.Option(
             metavar="NAMES",
-            autocompletion=complete_names(lambda: _option_names(STUDIES.names())),
-            help=f"Studies to run, separated by commas: {', '.join(_option_names(STUDIES.own))}, or those of installed "
+            autocompletion=complete_names(every_option_name),
+            help=f"Studies to run, separated by commas: {', '.join(option_names(STUDIES.own))}, or those of installed "
             "packages.",
         ),
     ] = _DEFAULT_STUDY,
@@ -148,7 +141,7 @@ def lesion(
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
     form = "json" if as_json else "csv" if as_csv else "table"
-    chosen = _studies(study)
+    chosen = chosen_studies(study)
     _check_used(chosen, {"--counts": counts, "--repeats": repeats})
     draws = _draws(counts, repeats, seed)
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
@@ -242,23 +235,11 @@ def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: 
         )
 
 
-def _studies(text: str) -> list[Study]:
-    every = STUDIES.names()
-    known = dict(zip(_option_names(every), every, strict=True))
-    chosen = list(dict.fromkeys(names(text)))
-    for name in chosen:
-        if name not in known:
-            raise unknown_name("study", name, known)
-    if not chosen:
-        raise typer.BadParameter(f"give one or several of {', '.join(known)}", param_hint="--study")
-    return [STUDIES.find(known[name]) for name in chosen]
-
-
 def _check_used(chosen: list[Study], drawn_only: dict[str, object]) -> None:
     """Raise a usage error for an option that none of the chosen studies uses."""
     if any(study.is_drawn for study in chosen):
         return
-    drawn = _option_names(name for name in STUDIES.own if STUDIES.find(name).is_drawn)
+    drawn = option_names(name for name in STUDIES.own if STUDIES.find(name).is_drawn)
     for option, value in drawn_only.items():
         if value is not None:
             raise typer.BadParameter(

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from unravelnet.cli.completion import complete_data
+from unravelnet.cli.completion import complete_data, complete_names
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
+from unravelnet.cli.studies import chosen_studies, every_option_name
 from unravelnet.records.files import writable_directory
 
 _AS_BEFORE = "[default: as in the run in DIR, else chosen for the networks and the size of the images]"
@@ -81,6 +82,15 @@ def reproduce(
             min=0.0,
         ),
     ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            autocompletion=complete_names(every_option_name),
+            help="More studies of each network whose modules are deleted, separated by commas, such as delete-pairs or "
+            "those of installed packages. [default: none]",
+        ),
+    ] = None,
     precision: PrecisionOption = PrecisionName.auto,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -99,10 +109,12 @@ def reproduce(
     unravelnet reproduce --data path/to/cifar10 --out runs/c10
     unravelnet reproduce --data cifar10 --epochs 2 --out runs/c10-trained
     unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
+    unravelnet reproduce --study delete-pairs,repeat-spans --out runs/digits-pairs
     unravelnet reproduce --out runs/digits --json
     """
     from unravelnet.reproduction.directory import default_directory
 
+    studies = [] if study is None else [found.name for found in chosen_studies(study)]
     directory = out or writable_directory(default_directory(data, quick=bool(quick)))
     kept = f"All that was finished is in {directory}; the same command continues from there."
     with interruptible(kept):
@@ -117,6 +129,7 @@ def reproduce(
                 images=images,
                 repeats=repeats,
                 until_ci=until_ci,
+                studies=studies,
                 precision=precision.value,
                 seed=seed,
                 command=["unravelnet", *sys.argv[1:]],

@@ -72,6 +72,7 @@ def reproduce(
     images: int | None = None,
     repeats: int | None = None,
     until_ci: float | None = None,
+    studies: Sequence[str] = (),
     precision: PrecisionChoice = "auto",
     seed: int = 0,
     networks: Sequence[NetworkPlan] | None = None,
@@ -91,12 +92,14 @@ def reproduce(
     `images`: test images for the studies that change one module at a time (random draws, of which there are many,
     use fewer: half where images are small, else an eighth, from 250 to 1,000); `repeats`: draws for each count of
     deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
-    difference to the intact network, is at most this, and takes as many of the images as that needs. `precision`: of
-    training and studies; "auto" is bfloat16 where the machine multiplies it itself and all networks gain from it and
-    tolerate it, else float32. `seed`: of weights, order, routes and draws. `command`: words of the command line, for
+    difference to the intact network, is at most this, and takes as many of the images as that needs. `studies`: names
+    from `registry.STUDIES`, more studies of each network that is lesioned. `precision`: of training and studies; "auto"
+    is bfloat16 where the machine multiplies it itself and all networks gain from it and tolerate it, else float32.
+    `seed`: of weights, order, routes and draws. `command`: words of the command line, for
     the provenance. `on_progress`: called often with how far it is. What was chosen is logged.
 
-    Raises StoreError where `out` holds a run with other settings, and what loading, training and evaluating raise.
+    Raises StoreError where `out` holds a run with other settings, UnknownNameError for an unknown study, and what
+    loading, training and evaluating raise.
     """
     began = time.perf_counter()
     directory = writable_directory(default_directory(data, quick=bool(quick)) if out is None else out)
@@ -104,6 +107,7 @@ def reproduce(
     choice = (
         choose_networks(directory, test_data, epochs=epochs) if networks is None else Choice(tuple(networks))
     )
+    choice = choice.with_studies(studies)
     given = {
         "quick": quick,
         "epochs": epochs,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.errors import StoreError
+from unravelnet.registry import STUDIES
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, SMALL_NETWORKS, NetworkPlan
 from unravelnet.reproduction.settings import found_settings, is_small
 from unravelnet.wording import counted
@@ -20,6 +21,17 @@ class Choice:
 
     networks: tuple[NetworkPlan, ...]
     remarks: tuple[str, ...] = ()
+
+    def with_studies(self, studies: Sequence[str]) -> Choice:
+        """Add studies to each network that is lesioned. Raises UnknownNameError for one that is not known."""
+        names = [STUDIES.find(name).name for name in studies]
+        networks = (
+            replace(network, studies=tuple(dict.fromkeys([*network.studies, *names])))
+            if network.studies
+            else network
+            for network in self.networks
+        )
+        return replace(self, networks=tuple(networks))
 
 
 def choose_networks(directory: Path, test_data: ImageData, *, epochs: int | None) -> Choice:

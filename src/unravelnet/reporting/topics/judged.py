@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from unravelnet.errors import UnravelError
 from unravelnet.papers import he, huang, littwin, veit, wu, zagoruyko
-from unravelnet.registry import FIGURES, STUDIES
+from unravelnet.registry import CLAIMS, FIGURES, STUDIES
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.topics.effective_depth import claims as effective_depth
 from unravelnet.reporting.topics.ensembles import claims as ensembles
@@ -106,9 +107,21 @@ def untested(run: Run) -> list[str]:
     """List what the papers claim and this run has nothing to say to, and what packages add and cannot be used."""
     over_training = [] if run.with_table("over_training") else [_DEEPENING]
     broken = [sentence for registry in (STUDIES, FIGURES) for sentence in registry.usable()[1]]
-    return [*_OF_OTHER_NETWORKS, *over_training, *broken]
+    return [*_OF_OTHER_NETWORKS, *over_training, *broken, *_added(run)[1]]
 
 
 def all_claims(run: Run) -> list[Claim]:
-    """Judge every claim for every network of the role that it is about, topic by topic."""
-    return [claim for topic in _TOPICS for claim in topic.judge(run)]
+    """Judge every claim for every network of the role that it is about, topic by topic, and those of packages."""
+    return [*(claim for topic in _TOPICS for claim in topic.judge(run)), *_added(run)[0]]
+
+
+def _added(run: Run) -> tuple[list[Claim], list[str]]:
+    """Judge the claims that packages add; of those that cannot be judged, give the sentences that say why."""
+    judges, sentences = CLAIMS.usable()
+    claims = []
+    for judge in judges:
+        try:
+            claims += judge.judge(run)
+        except UnravelError as error:
+            sentences.append(str(error))
+    return claims, sentences

@@ -11,10 +11,11 @@ is not measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from unravelnet.papers import he, huang, littwin, veit
-from unravelnet.reporting.contents import TABLES_DIRECTORY, StudiedNetwork
+from unravelnet.reporting.contents import TABLES_DIRECTORY, Run, StudiedNetwork
 from unravelnet.reporting.words.protocol import is_as_long
 from unravelnet.reporting.words.verdict import Verdict
 
@@ -58,6 +59,19 @@ class Claim:
     def origin(self) -> str:
         """Whose claim it is, in words."""
         return "asked by this project" if self.source == OWN else f"claimed by {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Claims with their verdicts, by name: how an installed package adds claims to a report.
+
+    >>> nothing = Judge("nothing", lambda run: [])
+
+    `judge`: is given the `Run`, and returns a list of `Claim`, empty where the run has nothing to judge.
+    """
+
+    name: str
+    judge: Callable[[Run], list[Claim]]
 
 
 def not_measured(text: str, paper: str, study: str, chapter: str) -> Claim:
