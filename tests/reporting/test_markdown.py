@@ -4,17 +4,22 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib
 import pytest
 
 from tests.figures import gradient_tables
 from tests.reporting import runs, trainings
 from tests.reporting.test_training_report import compared_networks
 from unravelnet.errors import StoreError
+from unravelnet.figures import save_figure
 from unravelnet.reporting import report_markdown
 from unravelnet.reporting.contents import read_run_directory
-from unravelnet.reporting.pages.markdown import render_markdown
-from unravelnet.reporting.topics.judged import all_claims, tally
+from unravelnet.reporting.pages.markdown import figure_file, render_markdown
+from unravelnet.reporting.topics.first_figures import first_figures
+from unravelnet.reporting.topics.judged import all_claims, tally, told
+from unravelnet.reporting.topics.summary import summary
 from unravelnet.reporting.words.claim import ON_THRESHOLDS
+from unravelnet.reporting.words.verdict import SIGNS
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "results" / "reproduction", ROOT / "docs" / "reproduction.md"
@@ -47,14 +52,35 @@ def rows(page, title):
     return cells[2:]
 
 
-def test_every_claim_is_one_line(page, whole):
-    judged = all_claims(read_run_directory(whole))
-    lines = rows(page, "Claims")
-    assert [line[0] for line in lines] == [str(number + 1) for number in range(len(judged))]
-    assert [line[4] for line in lines] == [f"**{claim.verdict}**" for claim in judged]
-    assert tally(judged) in section(page, "Claims")
-    unescaped = [re.sub(r"\\(.)", r"\1", line[3]) for line in lines]
-    assert unescaped == [claim.measured for claim in judged]
+def plain(text):
+    """Take the backslashes of Markdown away."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def test_every_claim_has_its_section(page, whole):
+    claims = told(all_claims(read_run_directory(whole)))
+    sections = plain(section(page, "Claims")).split("\n### ")[1:]
+    assert [part.partition("\n")[0] for part in sections] == [f"Claim {n + 1}" for n in range(len(claims))]
+    for part, (short, claim) in zip(sections, claims, strict=True):
+        assert f"{claim.verdict}: {short}.** {claim.text}" in part
+        assert f"- Measured here: {claim.measured}\n" in part
+    assert tally([claim for _, claim in claims]) in plain(section(page, "Claims"))
+
+
+def test_every_verdict_is_listed_with_a_link_to_its_claim(page, whole):
+    claims = told(all_claims(read_run_directory(whole)))
+    lines = [line for line in section(page, "Verdicts").splitlines() if line.startswith("- ")]
+    assert lines == [
+        f"- {SIGNS[claim.verdict]} [{short}](#claim-{n})" for n, (short, claim) in enumerate(claims, start=1)
+    ]
+
+
+def test_the_page_opens_with_what_was_found_and_its_figures(page, whole):
+    start = page.read_text(encoding="utf-8").partition("## Verdicts")[0]
+    assert summary(read_run_directory(whole)) in plain(start)
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", start)
+    assert images == [f"reproduction/first_{name}.svg" for name in ("deleting", "removing")]
+    assert all((page.parent / image).read_text(encoding="utf-8").startswith("<?xml") for image in images)
 
 
 def test_networks_and_how_they_were_measured_are_told(page):
@@ -71,9 +97,10 @@ def test_networks_and_how_they_were_measured_are_told(page):
 
 def test_links_lead_to_tables(page):
     text = page.read_text(encoding="utf-8")
-    links = [unquote(link) for link in re.findall(r"\]\(([^)]+)\)", text)]
+    links = [unquote(link) for link in re.findall(r"\]\(([^)#]+)\)", text)]
     assert all((page.parent / link).exists() for link in links)
     tables = {Path(link).resolve() for link in (page.parent / link for link in links) if link.is_file()}
+    tables = {file for file in tables if file.suffix == ".csv"}
     assert tables == {path.resolve() for path in (page.parents[1] / "results").rglob("*.csv")}
 
 
@@ -89,8 +116,11 @@ def test_networks_and_conditions_are_there(page):
 
 
 def test_the_same_run_gives_the_same_bytes(page, whole):
-    again = report_markdown(whole, page.with_name("again.md"))
-    assert again.read_bytes() == page.read_bytes()
+    figures = [file.read_bytes() for file in sorted(page.with_suffix("").iterdir())]
+    before = page.read_bytes()
+    report_markdown(whole, page)
+    assert page.read_bytes() == before
+    assert [file.read_bytes() for file in sorted(page.with_suffix("").iterdir())] == figures
 
 
 def test_a_surge_without_skips_stands_below_the_claims(page, tmp_path):
@@ -137,7 +167,17 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path):
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="the results of the reproduction are not there")
-def test_the_page_of_the_reproduction_is_current():
-    fresh = render_markdown(read_run_directory(RESULTS), PAGE.parent)
+def test_the_page_of_the_reproduction_is_current(tmp_path):
+    run = read_run_directory(RESULTS)
+    shown = [figure for figure, _ in first_figures(run)]
     command = "unravelnet report results/reproduction --markdown docs/reproduction.md"
-    assert PAGE.read_text(encoding="utf-8") == fresh, f"run: {command}"
+    assert PAGE.read_text(encoding="utf-8") == render_markdown(run, PAGE, shown), f"run: {command}"
+    places = [figure_file(PAGE, figure) for figure in shown]
+    assert sorted(places) == sorted(places[0].parent.iterdir())
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    # Another version draws the same figure in other words.
+    if f"\nmatplotlib=={matplotlib.__version__}\n" in pinned:
+        fresh = [save_figure(figure.figure, tmp_path / f"{figure.name}.svg") for figure in shown]
+        assert [file.read_bytes() for file in places] == [file.read_bytes() for file in fresh], (
+            f"run: {command}"
+        )

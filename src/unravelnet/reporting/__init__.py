@@ -47,20 +47,26 @@ def report(directory: str | os.PathLike[str]) -> Path:
 
 
 def report_markdown(directory: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
-    """Write the claims of a run, its trained networks and conditions as one Markdown page; return its path.
+    """Write the answer of a run, its claims, trained networks and conditions as one Markdown page; return its path.
 
     >>> _ = (directory / "run.json").write_text("{}")
     >>> _ = (directory / "networks.json").write_text("[]")
     >>> report_markdown(directory, directory / "reproduction.md").name
     'reproduction.md'
 
-    `file`: where to; links to the tables are relative to it. The same run gives the same bytes. Raises StoreError
-    as `report` does.
+    `file`: where to; links to the tables are relative to it. The figures that open the page go to a folder beside it
+    that is called as the page is, as SVG. The same run gives the same bytes. Raises StoreError as `report` does.
     """
-    from unravelnet.reporting.pages.markdown import render_markdown
+    target, run = usable_path(file), read_run_directory(usable_path(directory))
+    # Imported here: to judge claims, nothing needs to be drawn.
+    from unravelnet.figures import save_figure
+    from unravelnet.reporting.pages.markdown import figure_file, render_markdown
+    from unravelnet.reporting.topics.first_figures import first_figures
 
-    target = usable_path(file)
-    page = render_markdown(read_run_directory(usable_path(directory)), target.parent)
+    shown = [figure for figure, _ in first_figures(run)]
+    page = render_markdown(run, target, shown)
     with whole_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    for figure in shown:
+        save_figure(figure.figure, figure_file(target, figure))
     return target

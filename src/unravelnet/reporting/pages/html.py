@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,18 +22,19 @@ from unravelnet.reporting.contents import Run
 from unravelnet.reporting.pages.inline import inline_svg
 from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.topics.chapters import all_chapters
-from unravelnet.reporting.topics.judged import all_claims, tally, untested
+from unravelnet.reporting.topics.first_figures import first_figures
+from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.small_images import on_small_images
+from unravelnet.reporting.topics.summary import summary
 from unravelnet.reporting.words.claim import ON_THRESHOLDS
 from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
 from unravelnet.reporting.words.sentences import listed
+from unravelnet.reporting.words.verdict import SIGNS
 from unravelnet.wording import unbroken
 
 FIGURES_DIRECTORY = "figures"
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_ROWS = 150
-# Figures that may open the page, the most telling first, by how their names start.
-_LEADS = ("remove_skip_each", "delete_each", "length_contribution", "path_gradient", "ensemble")
 # In the order in which they are shown.
 _SHOWN_COLUMNS = (
     "network_title",
@@ -90,35 +92,32 @@ _SHOWN_COLUMNS = (
     "is_as_trained",
     "images_per_second",
 )
-_SIGN_OF_VERDICT = {
-    "agrees": "✓",
-    "agrees in kind": "≈",
-    "does not agree": "✗",
-    "not decided": "?",
-    "not comparable": "≠",
-    "not measured": "–",
-}
 
 
 def render(run: Run) -> str:
     """Draw the figures of a run into its directory, and write its page around them."""
     every, judged = all_chapters(run), all_claims(run)
+    first = [(shown, anchor, _saved(run, shown)) for shown, anchor in first_figures(run)]
     chapters = [(chapter, _drawings(run, chapter)) for chapter in every if chapter.has_something]
+    known = [claim for _, claim in told(judged)]
     template = _environment().get_template("report.html.jinja")
     return template.render(
         subtitle=subtitle(run),
-        rule=f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else "",
-        tally=tally(judged),
+        summary=summary(run),
+        first=first,
+        counts=counts(known),
+        claims=told(judged),
         on_small_images=on_small_images(run),
-        claims=judged,
-        untested=[*untested(run), *_left_out(every)],
-        lead=_lead(run, every),
+        tally=tally(known),
+        rule=f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else "",
+        untested=[*untested(run), *not_told(judged), *_left_out(every)],
         thresholds=ON_THRESHOLDS,
         chapters=chapters,
         anchors={chapter.anchor for chapter, _ in chapters},
         provenance=list(flattened(run.provenance)),
         css=Markup(_resource("report.css")),
-        signs=_SIGN_OF_VERDICT,
+        signs=SIGNS,
+        quoted=quote,
         is_about_lesions=run.is_about_lesions,
     )
 
@@ -155,28 +154,14 @@ def _text(value: Any) -> str:
 
 def _drawings(run: Run, chapter: Chapter) -> list[tuple[ShownFigure, Markup, ShownTable | None]]:
     """Save the figures of a chapter and give each with its drawing and its numbers."""
-    drawings = []
-    for shown in chapter.figures:
-        stem = run.directory / FIGURES_DIRECTORY / shown.name
-        save_figure(shown.figure, f"{stem}.svg", data=shown.data)
-        drawings.append((shown, _drawn(run, shown, name=f"figure-{shown.name}"), _numbers(shown)))
-    return drawings
+    return [(shown, _saved(run, shown), _numbers(shown)) for shown in chapter.figures]
 
 
-def _lead(run: Run, chapters: Sequence[Chapter]) -> tuple[Chapter, ShownFigure, Markup] | None:
-    """Choose the figure that opens the page, and draw it once more, with identifiers of its own."""
-    for name in _LEADS:
-        for chapter in chapters:
-            for shown in chapter.figures:
-                if shown.name.startswith(name):
-                    return chapter, shown, _drawn(run, shown, name=f"lead-{shown.name}")
-    return None
-
-
-def _drawn(run: Run, shown: ShownFigure, *, name: str) -> Markup:
-    """Read a figure that was saved, and make it part of the page."""
-    svg = (run.directory / FIGURES_DIRECTORY / f"{shown.name}.svg").read_text(encoding="utf-8")
-    return Markup(inline_svg(svg, name=name, title=shown.caption, description=shown.alt))
+def _saved(run: Run, shown: ShownFigure) -> Markup:
+    """Save a figure with its data, and make it part of the page."""
+    file = save_figure(shown.figure, run.directory / FIGURES_DIRECTORY / f"{shown.name}.svg", data=shown.data)
+    svg = file.read_text(encoding="utf-8")
+    return Markup(inline_svg(svg, name=f"figure-{shown.name}", title=shown.caption, description=shown.alt))
 
 
 def _left_out(chapters: Sequence[Chapter]) -> list[str]:

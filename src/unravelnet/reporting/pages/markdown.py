@@ -1,4 +1,4 @@
-"""The claims of a run as one Markdown page, to be kept beside the code: numbers with their rows, and no figures.
+"""A run as one Markdown page, to be kept beside the code: the answer, three figures, verdicts, claims, rows.
 
 The page depends on nothing but the directory of the run and where the page will lie, to which its links are
 relative. What the claims mean is in `reporting.words` and `reporting.topics`.
@@ -15,9 +15,11 @@ from unravelnet.mathematics.comparisons import RULE
 from unravelnet.papers import ON_PROVENANCE, veit
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.pages.html import flattened, subtitle
-from unravelnet.reporting.topics.judged import all_claims, tally, untested
+from unravelnet.reporting.topics.chapter import ShownFigure
+from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
 from unravelnet.reporting.topics.skips.surges import on_all_surges
+from unravelnet.reporting.topics.summary import summary
 from unravelnet.reporting.topics.trainings.findings import (
     on_cost,
     on_recipes,
@@ -27,31 +29,31 @@ from unravelnet.reporting.topics.trainings.findings import (
 from unravelnet.reporting.topics.trainings.groups import groups_of
 from unravelnet.reporting.words.claim import ON_THRESHOLDS, Claim
 from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
+from unravelnet.reporting.words.verdict import SIGNS
 
 _ON_LESIONS = (
     "Lesions are of one training each; how much one training differs from the next is in none of their intervals. An "
     "error has Wilson's interval, a rise of the error that of a paired difference on the same images (Agresti and Min, "
     "2005)."
 )
-_CLAIMS = ("", "Claim", "The paper", "Measured here", "Verdict", "Why", "Origin", "Rows")
 
 
-def render_markdown(run: Run, place: Path) -> str:
-    """Write the claims, the trained networks, the conditions and the tables of a run.
+def render_markdown(run: Run, file: Path, shown: Sequence[ShownFigure] = ()) -> str:
+    """Write the answer, the claims, the trained networks, the conditions and the tables of a run.
 
-    `place`: the directory that the page will be in.
+    `file`: the page. `shown`: the figures that open it, which lie in the folder of `figure_file`.
     """
+    place = file.parent
     return "\n".join(
         [
             "# Reproduction",
             "",
-            f"The experiments of {veit.ALL_AUTHORS} ({veit.PAPER.year}, arXiv {veit.PAPER.arxiv}) on "
-            f"{for_markdown(subtitle(run))}",
-            "",
-            f"Made by `unravelnet report --markdown` from what a run left in {_directory_link(run, place)}; not "
-            "written by hand. A verdict follows from intervals, where there are any, by thresholds that stand in the "
-            "claim; *surely* means that a whole 95 % interval lies on one side, which by chance alone one interval in "
-            f"twenty does. {ON_THRESHOLDS} {ON_PROVENANCE}",
+            *_paragraph([summary(run)]),
+            *_figures(file, shown),
+            *_verdicts(run),
+            f"These are the experiments of {veit.ALL_AUTHORS} ({veit.PAPER.year}, arXiv {veit.PAPER.arxiv}) on "
+            f"{for_markdown(subtitle(run))} `unravelnet report --markdown` made this page from what a run left in "
+            f"{_directory_link(run, place)}.",
             "",
             *_claims(run, place),
             *_not_tested(run),
@@ -63,33 +65,95 @@ def render_markdown(run: Run, place: Path) -> str:
     )
 
 
+def figure_file(file: Path, shown: ShownFigure) -> Path:
+    """Give the place of a figure of a page: in a folder beside it that is called as the page is.
+
+    >>> from unravelnet.figures import figure_path_lengths, path_length_rows
+    >>> shown = ShownFigure("lengths", figure_path_lengths(3), path_length_rows(3), "", "")
+    >>> figure_file(Path("docs/reproduction.md"), shown).as_posix()
+    'docs/reproduction/lengths.svg'
+    """
+    return file.with_suffix("") / f"{shown.name}.svg"
+
+
+def _figures(file: Path, shown: Sequence[ShownFigure]) -> list[str]:
+    """Put the figures beside each other, with their captions below."""
+    if not shown:
+        return []
+    images = [
+        f"![{for_markdown(figure.alt)}]({markdown_target(_relative(figure_file(file, figure), file.parent))})"
+        for figure in shown
+    ]
+    return _table(images, [[for_markdown(figure.caption) for figure in shown]])
+
+
+def _verdicts(run: Run) -> list[str]:
+    """List the claims in a few words, each with its verdict and a link to more."""
+    claims = told(all_claims(run))
+    lines = [
+        f"- {SIGNS[claim.verdict]} [{for_markdown(short)}](#claim-{number})"
+        for number, (short, claim) in enumerate(claims, start=1)
+    ]
+    return ["## Verdicts", "", " · ".join(counts([claim for _, claim in claims])), "", *lines, ""]
+
+
 def _claims(run: Run, place: Path) -> list[str]:
-    judged = all_claims(run)
-    rows = [(str(number), *_cells(claim, run, place)) for number, claim in enumerate(judged, start=1)]
-    rules = [_ON_LESIONS] if run.is_about_lesions else []
+    claims = told(all_claims(run))
+    rules = [
+        "A verdict follows from intervals, where there are any, by thresholds that stand in the claim. Surely means "
+        "that a whole 95 % interval lies on one side, which by chance alone one interval in twenty does.",
+        ON_THRESHOLDS,
+        ON_PROVENANCE,
+    ]
+    rules += [_ON_LESIONS] if run.is_about_lesions else []
     rules += [TRAINING_RULE, RULE] if run.trained_networks is not None else []
-    return ["## Claims", "", tally(judged), "", *_paragraph(rules), *_table(_CLAIMS, rows), *_remarks(run)]
+    texts = [
+        line
+        for number, (short, claim) in enumerate(claims, start=1)
+        for line in _claim(number, short, claim, run, place)
+    ]
+    of_verdicts = tally([claim for _, claim in claims])
+    return ["## Claims", "", for_markdown(of_verdicts), "", *_paragraph(rules), *texts, *_remarks(run)]
+
+
+def _claim(number: int, short: str, claim: Claim, run: Run, place: Path) -> list[str]:
+    """Write a claim with its criterion, numbers, rows and origin."""
+    links = ", ".join(
+        _link(f"{Path(path).parent.name}/{Path(path).stem}", run.directory / path, place)
+        for path in claim.rows
+    )
+    return [
+        f"### Claim {number}",
+        "",
+        f"**{SIGNS[claim.verdict]} {claim.verdict}: {for_markdown(short)}.** {for_markdown(claim.text)}",
+        "",
+        f"- Measured here: {for_markdown(claim.measured)}",
+        f"- Why: {for_markdown(claim.why)}",
+        f"- The paper: {for_markdown(claim.paper)} {claim.origin[0].upper()}{claim.origin[1:]}.",
+        f"- Rows: {links or 'none, it is computed'}",
+        "",
+    ]
 
 
 def _paragraph(sentences: Sequence[str]) -> list[str]:
-    return [for_markdown(" ".join(sentences)), ""] if sentences else []
+    text = " ".join(filter(None, sentences))
+    return [for_markdown(text), ""] if text else []
 
 
 def _not_tested(run: Run) -> list[str]:
     """List what the papers claim, and this run has nothing to say to."""
-    return ["## Not tested", "", *(f"- {for_markdown(sentence)}" for sentence in untested(run)), ""]
+    return [
+        "## Not tested",
+        "",
+        *(f"- {for_markdown(sentence)}" for sentence in (*untested(run), *not_told(all_claims(run)))),
+        "",
+    ]
 
 
 def _remarks(run: Run) -> list[str]:
     """Say what follows where the error surges without skips."""
     remarks = [f"- {for_markdown(sentence)}" for sentence in on_all_surges(run)]
     return [*remarks, ""] if remarks else []
-
-
-def _cells(claim: Claim, run: Run, place: Path) -> tuple[str, ...]:
-    texts = [for_markdown(text) for text in (claim.text, claim.paper, claim.measured)]
-    links = ", ".join(_link(Path(path).stem, run.directory / path, place) for path in claim.rows)
-    return (*texts, f"**{claim.verdict}**", for_markdown(claim.why), claim.origin, links or "computed")
 
 
 def _studied(run: Run) -> list[str]:

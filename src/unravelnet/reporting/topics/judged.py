@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from unravelnet.errors import UnravelError
 from unravelnet.papers import he, huang, littwin, veit, wu, zagoruyko
@@ -23,7 +24,7 @@ from unravelnet.reporting.topics.skips import claims as skips
 from unravelnet.reporting.topics.trainings import claims as trainings
 from unravelnet.reporting.words.claim import HE, HUANG, OWN, VEIT, Claim
 from unravelnet.reporting.words.sentences import listed
-from unravelnet.reporting.words.verdict import VERDICTS
+from unravelnet.reporting.words.verdict import SIGNS, VERDICTS
 from unravelnet.wording import counted
 
 # Of networks that `reproduce` has not.
@@ -101,6 +102,42 @@ def _verb(verdict: str, number: int) -> str:
         return f"{'is' if number == 1 else 'are'} {verdict}"
     plural = {"agrees": "agree", "agrees in kind": "agree in kind", "does not agree": "do not agree"}
     return verdict if number == 1 else plural[verdict]
+
+
+def told(judged: list[Claim]) -> list[tuple[str, Claim]]:
+    """Give the claims that something was measured or computed for, each with its few words.
+
+    Claims with the same words, which are about several networks, get the name of their network.
+    """
+    known = [claim for claim in judged if claim.verdict != "not measured"]
+    times = Counter(claim.short for claim in known)
+    return [
+        (claim.short if times[claim.short] == 1 else f"{claim.short} ({_network_of(claim)})", claim)
+        for claim in known
+    ]
+
+
+def not_told(judged: list[Claim]) -> list[str]:
+    """Say of each claim that nothing was measured for what is missing."""
+    return [f"{claim.text} {claim.why}" for claim in judged if claim.verdict == "not measured"]
+
+
+def counts(judged: list[Claim]) -> list[str]:
+    """Count the verdicts of claims, each with its mark.
+
+    >>> counts([Claim("A claim.", "", "", "agrees", "")])
+    ['✓ 1 agrees']
+    """
+    numbers = Counter(claim.verdict for claim in judged)
+    return [
+        f"{sign} {numbers[verdict]} {_verb(verdict, numbers[verdict])}"
+        for verdict, sign in SIGNS.items()
+        if numbers[verdict]
+    ]
+
+
+def _network_of(claim: Claim) -> str:
+    return ", ".join(dict.fromkeys(Path(path).parent.name for path in claim.rows))
 
 
 def untested(run: Run) -> list[str]:

@@ -1,8 +1,7 @@
 """What a claim is, whose it is, and how it stands beside what was measured.
 
-Functions that judge one claim each take tables and return a `Claim`: `lesion_claims` (one module at a time),
-`random_lesion_claims` (draws and orders), `path_claims` (arithmetic), `skip_claims`, `gradient_claims` and
-`training_claims`. `verdict_table` applies them to a run.
+The file `claims` of each topic has functions that judge one claim each: they take tables and return a `Claim`. Its
+`judge` applies them to a run, and `topics.judged` applies all of those.
 
 The thresholds are part of a claim's text. A verdict follows from intervals: a number is *surely* above a threshold
 when its whole interval is, and where the intervals do not settle a claim, it is not decided. A claim without a table
@@ -23,13 +22,8 @@ VEIT, HE, HUANG, LITTWIN = (file.PAPER.name for file in (veit, he, huang, littwi
 # What follows from a reading of the paper, and nobody claimed.
 OWN = "this project"
 ON_THRESHOLDS = (
-    "Thresholds are this project's. Most were chosen before the networks of its own reproduction were trained, those "
-    "about later deletions and about all modules of stochastic depth after. Since its first page of results: 1 point "
-    "took the place of 5 for deleting single modules; few images no longer make the error of the intact network agree; "
-    "skip and branch have to cost the same either way; the better of two ways of testing effective paths is judged, "
-    "and not both; images are in every interval of a network that was trained once; deletions that keep the shape and "
-    "the average of many routes were added, with thresholds of others; 5 points took the place of 10 for being at "
-    "chance, and a quarter that of a half for a collapse; trainings that are too short are not comparable."
+    "Thresholds are this project's, and each stands in its claim. Most were chosen before the networks of its own "
+    "reproduction were trained, some were added or tightened after; the changelog says which."
 )
 
 
@@ -41,7 +35,7 @@ class Claim:
     and interval. `why`: how the verdict follows. `chapter`: where in the report to read on. `rows`: the tables that
     were read, as paths inside the directory of the run. `source`: who claims it. `is_as_long`: whether its networks
     are known to be trained about as long as the paper's. `is_computed`: whether arithmetic settles it, so that it says
-    nothing of a network.
+    nothing of a network. `short`: the claim in about six words.
     """
 
     text: str
@@ -54,6 +48,7 @@ class Claim:
     source: str = VEIT
     is_as_long: bool = False
     is_computed: bool = False
+    short: str = ""
 
     @property
     def origin(self) -> str:
@@ -80,12 +75,12 @@ def not_measured(text: str, paper: str, study: str, chapter: str) -> Claim:
     return Claim(text, paper, "Not measured.", "not measured", why, chapter)
 
 
-def with_rows(claim: Claim, *tables: tuple[StudiedNetwork, str], source: str = VEIT) -> Claim:
-    """Add which tables a claim was judged from, and whose claim it is."""
+def with_rows(claim: Claim, *tables: tuple[StudiedNetwork, str], short: str, source: str = VEIT) -> Claim:
+    """Add which tables a claim was judged from, its few words, and whose claim it is."""
     known = (
         f"{TABLES_DIRECTORY}/{network.name}/{study}.csv"
         for network, study in tables
         if study in network.tables
     )
     is_long = is_as_long([network.epochs for network, _ in tables], he.EPOCHS)
-    return replace(claim, rows=tuple(known), source=source, is_as_long=is_long)
+    return replace(claim, rows=tuple(known), source=source, is_as_long=is_long, short=short)

@@ -17,7 +17,7 @@ LEAST_SHARE = 1 / 2
 """A training of less than this share of the paper's epochs does not test what the paper says of its error."""
 
 RULE = (
-    "A claim about networks at the end of their training is *not comparable* where one of them had less than half of "
+    "A claim about networks at the end of their training is not comparable where one of them had less than half of "
     "the epochs of the paper's, whether it would agree or not."
 )
 

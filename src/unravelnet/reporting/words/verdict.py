@@ -22,6 +22,15 @@ Verdict = Literal[
 ]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
+SIGNS: dict[Verdict, str] = {
+    "agrees": "✓",
+    "agrees in kind": "≈",
+    "does not agree": "✗",
+    "not decided": "?",
+    "not comparable": "≠",
+    "not measured": "–",
+}
+
 NOTICEABLE = 0.05
 """A change of the error of this much, 5 points, is noticeable."""
 SMALL = 0.01

@@ -62,6 +62,7 @@ def judge(run: Run) -> list[Claim]:
         with_rows(
             claim_over_deepened(network.tables.get(study), network=network.title),
             (network, study),
+            short="Deeper than its effective depth",
             source=OWN,
         )
         for network in (run.of_role("resnet") if run.with_table(study) else [])

@@ -117,8 +117,14 @@ def _of_members(errors: pd.DataFrame) -> tuple[Verdict, str]:
 def judge(run: Run) -> list[Claim]:
     """Judge the averages of each ordinary residual network, if any network of the run has them."""
     study = "ensemble"
+    judges = {
+        "Averaging random routes helps": claim_ensemble,
+        "Averaged routes match the network": claim_ensemble_is_whole,
+    }
     return [
-        with_rows(claim(network.tables.get(study), network=network.title), (network, study), source=OWN)
+        with_rows(
+            claim(network.tables.get(study), network=network.title), (network, study), short=short, source=OWN
+        )
         for network in (run.of_role("resnet") if run.with_table(study) else [])
-        for claim in (claim_ensemble, claim_ensemble_is_whole)
+        for short, claim in judges.items()
     ]

@@ -48,6 +48,7 @@ _LEAST_LENGTHS = 6
 
 
 _GRADIENT = "path-gradients"
+_EXACT = "Short paths carry it, summed exactly"
 
 
 def claim_decay(table: Table | None, *, network: str = "the residual network") -> Claim:
@@ -196,12 +197,14 @@ def judge(run: Run) -> list[Claim]:
         title, n_modules = network.title, network.n_modules
         if any(path_norms(other) is not None for other in run.studied):
             norms, study = path_norms(network), study_of_norms(network)
-            for claim in (
-                claim_decay(norms, network=title),
-                claim_effective_lengths(norms, n_modules=n_modules, network=title),
-            ):
-                judged.append(with_rows(claim, (network, study)))
+            of_norms = {
+                "Gradients decay exponentially with path length": claim_decay(norms, network=title),
+                "Short paths carry the gradient": claim_effective_lengths(
+                    norms, n_modules=n_modules, network=title
+                ),
+            }
+            judged += [with_rows(claim, (network, study), short=short) for short, claim in of_norms.items()]
         if run.with_table(EXACT):
             claim = claim_exact_lengths(network.tables.get(EXACT), n_modules=n_modules, network=title)
-            judged.append(with_rows(claim, (network, EXACT), source=OWN))
+            judged.append(with_rows(claim, (network, EXACT), short=_EXACT, source=OWN))
     return judged

@@ -181,19 +181,24 @@ def _index(row: pd.Series) -> int:
 
 def _about_deletions(network: StudiedNetwork) -> list[Claim]:
     table, down = network.tables.get("delete_each"), network.downsampling
-    judged = [
-        claim_single_deletions(table, downsampling=down, n_classes=network.n_classes, network=network.title),
-        claim_downsampling_peaks(
-            table, downsampling=down, n_classes=network.n_classes, network=network.title
-        ),
+    judged = {
+        "Deleting one module changes little": claim_single_deletions,
+        "Down-sampling modules matter more": claim_downsampling_peaks,
+    }
+    return [
+        with_rows(
+            claim(table, downsampling=down, n_classes=network.n_classes, network=network.title),
+            (network, "delete_each"),
+            short=short,
+        )
+        for short, claim in judged.items()
     ]
-    return [with_rows(claim, (network, "delete_each")) for claim in judged]
 
 
 def _about_plain(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
     claim = claim_plain_collapses(table, n_classes=network.n_classes, network=network.title)
-    return with_rows(claim, (network, "delete_each"))
+    return with_rows(claim, (network, "delete_each"), short="Deleting one plain layer ruins the network")
 
 
 def judge(run: Run) -> list[Claim]:

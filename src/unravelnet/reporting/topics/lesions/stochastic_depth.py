@@ -129,11 +129,15 @@ def _about_stochastic_depth(run: Run, network: StudiedNetwork) -> list[Claim]:
     base = run.base_of(network)
     pair = None if base is None else base.tables.get("delete_each"), network.tables.get("delete_each")
     read = [(other, "delete_each") for other in (base, network) if other is not None]
-    judged = (
-        claim_more_resilient(*pair, n_classes=network.n_classes),
-        claim_stochastic_depth(*pair, downsampling=network.downsampling, n_classes=network.n_classes),
-    )
-    return [with_rows(claim, *read) for claim in judged]
+    judged = {
+        "Stochastic depth makes deletions cost less": claim_more_resilient(
+            *pair, n_classes=network.n_classes
+        ),
+        "Stochastic depth relieves down-sampling modules": claim_stochastic_depth(
+            *pair, downsampling=network.downsampling, n_classes=network.n_classes
+        ),
+    }
+    return [with_rows(claim, *read, short=short) for short, claim in judged.items()]
 
 
 def judge(run: Run) -> list[Claim]:

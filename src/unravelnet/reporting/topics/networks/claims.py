@@ -56,7 +56,7 @@ def claim_error(
 def _about_error(network: StudiedNetwork) -> Claim:
     table = network.tables.get("delete_each")
     claim = claim_error(table, network=network.title, n_modules=network.n_modules, epochs=network.epochs)
-    return with_rows(claim, (network, "delete_each"))
+    return with_rows(claim, (network, "delete_each"), short="The intact network errs as the paper's")
 
 
 def judge(run: Run) -> list[Claim]:

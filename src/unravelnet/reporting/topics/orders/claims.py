@@ -45,5 +45,5 @@ def judge(run: Run) -> list[Claim]:
     for network in run.lesioned("resnet"):
         orders = network.tables.get("reorder")
         claim = claim_reorder(orders, n_classes=network.n_classes, network=network.title)
-        judged.append(with_rows(claim, (network, "reorder")))
+        judged.append(with_rows(claim, (network, "reorder"), short="Disorder hurts, without a collapse"))
     return judged

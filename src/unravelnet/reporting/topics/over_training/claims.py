@@ -53,6 +53,7 @@ def judge(run: Run) -> list[Claim]:
         with_rows(
             claim_deepening(network.tables.get(study), network=network.title),
             (network, study),
+            short="Training makes the ensemble deeper",
             source=LITTWIN,
         )
         for network in (run.of_role("resnet") if run.with_table(study) else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from unravelnet.papers import veit
@@ -13,6 +14,8 @@ from unravelnet.reporting.topics.gradients.findings import contributions_of, stu
 from unravelnet.reporting.words.claim import Claim, with_rows
 from unravelnet.reporting.words.verdict import Verdict
 from unravelnet.wording import counted, percent
+
+_SURVIVAL = "Deletions leave many effective paths"
 
 
 def claim_path_lengths(n_modules: int) -> Claim:
@@ -92,10 +95,14 @@ def _about_survival(run: Run, n_modules: int) -> Claim:
         spectrum = contributions_of(network)
         if spectrum is not None and network.n_modules == n_modules:
             claim = claim_path_survival(n_modules, spectrum, network=network.title)
-            return with_rows(claim, (network, study_of_norms(network)))
-    return claim_path_survival(n_modules)
+            return with_rows(claim, (network, study_of_norms(network)), short=_SURVIVAL)
+    return replace(claim_path_survival(n_modules), short=_SURVIVAL)
 
 
 def judge(run: Run) -> list[Claim]:
     """Settle which lengths paths have, and which of them survive."""
-    return [claim_path_lengths(run.depth), claim_effective_share(), _about_survival(run, run.depth)]
+    return [
+        replace(claim_path_lengths(run.depth), short="Most paths are of medium length"),
+        replace(claim_effective_share(), short="Effective paths are 0.45 % of all"),
+        _about_survival(run, run.depth),
+    ]

@@ -28,6 +28,15 @@ _DELETIONS = "delete-many"
 _SAME_SHAPE = "delete_many_same_shape"
 
 
+def few_of(n_modules: int) -> int:
+    """Give as many modules as 10 are of the paper's 54.
+
+    >>> few_of(54), few_of(27), few_of(3)
+    (10, 5, 1)
+    """
+    return max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
+
+
 def claim_delete_many(
     table: Table | None, *, n_classes: int | None = None, network: str = "the residual network"
 ) -> Claim:
@@ -60,7 +69,7 @@ def claim_many_left(
     `keeps_shape`: whether the table is of draws that leave the down-sampling modules alone. The paper does not say
     whether its own did.
     """
-    target = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
+    target = few_of(n_modules)
     which = ", none of them down-sampling," if keeps_shape else ""
     text = (
         f"After deleting {target} of {counted(n_modules, 'module')} at random{which} {network} has "
@@ -111,7 +120,7 @@ def claim_later_deletions(
     network: str = "the residual network",
 ) -> Claim:
     """Judge: the second ten deletions of 54 cost more than the first ten, or as many in proportion (section 6)."""
-    few = max(1, round(veit.FEW_DELETED.count * n_modules / veit.N_MODULES.count))
+    few = few_of(n_modules)
     many = 2 * few
     text = (
         f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the median "
@@ -164,16 +173,24 @@ def _with_images(median: pd.Series, draws: pd.DataFrame) -> pd.Series:
 def _about_many(network: StudiedNetwork) -> list[Claim]:
     many, same_shape = map(network.tables.get, ("delete_many", _SAME_SHAPE))
     n, classes, title = network.n_modules, network.n_classes, network.title
-    growth = claim_delete_many(many, n_classes=classes, network=title)
-    left = claim_many_left(
-        many, n_modules=n, downsampling=network.downsampling, n_classes=classes, network=title
-    )
-    later = claim_later_deletions(many, n_modules=n, n_classes=classes, network=title)
-    judged = [with_rows(claim, (network, "delete_many")) for claim in (growth, left, later)]
+    down = network.downsampling
+    of_many = {
+        "More deletions hurt more, without a collapse": claim_delete_many(
+            many, n_classes=classes, network=title
+        ),
+        f"Deleting {few_of(n)} of {n} leaves most": claim_many_left(
+            many, n_modules=n, downsampling=down, n_classes=classes, network=title
+        ),
+        "Later deletions hurt more": claim_later_deletions(
+            many, n_modules=n, n_classes=classes, network=title
+        ),
+    }
+    judged = [with_rows(claim, (network, "delete_many"), short=short) for short, claim in of_many.items()]
     if same_shape is not None:
         claim = claim_many_left(same_shape, n_modules=n, keeps_shape=True, n_classes=classes, network=title)
         # Another reading of the same sentence of the paper, so not counted as a claim of its own.
-        judged.insert(2, with_rows(claim, (network, _SAME_SHAPE), source=OWN))
+        short = f"Deleting {few_of(n)} of {n} leaves most, down-sampling kept"
+        judged.insert(2, with_rows(claim, (network, _SAME_SHAPE), short=short, source=OWN))
     return judged
 
 

@@ -118,6 +118,7 @@ def _about_responses_of(
     run: Run,
     networks: Mapping[tuple[str, int], StudiedNetwork],
     judge: Callable[[Responses], Claim],
+    short: str,
 ) -> Claim:
     """Judge responses, beside how well the networks have learnt."""
     claim = judge({key: network.tables[RESPONSES] for key, network in networks.items()})
@@ -128,7 +129,7 @@ def _about_responses_of(
         verdict, why = compared(verdict, why, [network.epochs for network in networks.values()], he.EPOCHS)
     why = f"{why} Their test errors: {listed(errors)}." if errors else why
     read = [(network, RESPONSES) for network in networks.values()]
-    return with_rows(replace(claim, verdict=verdict, why=why), *read, source=HE)
+    return with_rows(replace(claim, verdict=verdict, why=why), *read, short=short, source=HE)
 
 
 def judge(run: Run) -> list[Claim]:
@@ -138,6 +139,6 @@ def judge(run: Run) -> list[Claim]:
     networks = compared_with(run, RESPONSES)
     residual = {key: network for key, network in networks.items() if key[0] == RESIDUAL}
     return [
-        _about_responses_of(run, networks, claim_smaller_responses),
-        _about_responses_of(run, residual, claim_deeper_responses),
+        _about_responses_of(run, networks, claim_smaller_responses, "Residual layers respond less"),
+        _about_responses_of(run, residual, claim_deeper_responses, "Deeper networks respond less"),
     ]

@@ -95,7 +95,7 @@ def _about_skips(network: StudiedNetwork) -> Claim:
         n_classes=network.n_classes,
         network=network.title,
     )
-    return with_rows(claim, *tables, source=OWN)
+    return with_rows(claim, *tables, short="Skip or branch, the cost is alike", source=OWN)
 
 
 def judge(run: Run) -> list[Claim]:

@@ -39,6 +39,7 @@ _WAYS = ("scaled", "unscaled")
 _SHALLOW, _DEEP = COMPARED_DEPTHS
 
 
+_EFFECTIVE = "Training on effective paths suffices"
 _BELOW = "the 95 % interval of the difference lies below 0"
 
 
@@ -231,20 +232,24 @@ def judge(run: Run) -> list[Claim]:
     plain, residual = (
         [group_of(groups, f"{family}{depth}") for depth in COMPARED_DEPTHS] for family in (PLAIN, RESIDUAL)
     )
-    judged = {
-        VEIT: [claim_effective_training(*pair) for pair in effective if _is_papers(pair[1])],
-        OWN: [claim_effective_training(*pair) for pair in effective if not _is_papers(pair[1])],
-        HUANG: [claim_stochastic_training(*pair) for pair in stochastic],
-        HE: [
-            claim_degradation(*plain),
-            claim_deeper_residual(*residual),
-            claim_residual_beats_plain(plain[1], residual[1]),
-        ],
-    }
-    rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
-    return [
-        replace(claim, rows=rows, source=source) for source, members in judged.items() for claim in members
+    papers, own = ([pair for pair in effective if _is_papers(pair[1]) is wanted] for wanted in (True, False))
+    judged = [
+        *((VEIT, _EFFECTIVE, claim_effective_training(*pair)) for pair in papers),
+        *((OWN, f"{_EFFECTIVE}, {_depth(pair)}", claim_effective_training(*pair)) for pair in own),
+        *(
+            (HUANG, "Stochastic depth lowers the error", claim_stochastic_training(*pair))
+            for pair in stochastic
+        ),
+        (HE, "Deeper plain networks err more", claim_degradation(*plain)),
+        (HE, "Deeper residual networks err less", claim_deeper_residual(*residual)),
+        (HE, "Skips lower the error", claim_residual_beats_plain(plain[1], residual[1])),
     ]
+    rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
+    return [replace(claim, rows=rows, source=source, short=short) for source, short, claim in judged]
+
+
+def _depth(pair: tuple[TrainedGroup | None, TrainedGroup | None]) -> str:
+    return "" if pair[1] is None else f"{pair[1].n_modules} modules"
 
 
 def _is_papers(effective: TrainedGroup | None) -> bool:

@@ -1,0 +1,92 @@
+"""What a run found, in one paragraph that a person can repeat. Every sentence is computed from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from unravelnet.errors import EvaluationError
+from unravelnet.readers.spectrum import vector_sums
+from unravelnet.reporting.topics.gradients.findings import EXACT, contributions_of
+from unravelnet.reporting.topics.lesions.rows import errors_of, rises_of
+from unravelnet.reporting.words.sentences import points
+from unravelnet.reporting.words.verdict import NOTICEABLE
+from unravelnet.wording import counted, percent
+
+if TYPE_CHECKING:
+    from unravelnet.reporting.contents import Run, StudiedNetwork
+
+
+def summary(run: Run) -> str:
+    """Tell what was found of the first ordinary residual network; empty where there is none."""
+    network = next(iter(run.of_role("resnet")), None)
+    if network is None:
+        return ""
+    sentences: list[str] = []
+    for write in _PARTS:
+        try:
+            sentences.append(write(run, network))
+        except EvaluationError:  # its chapter says what the table lacks
+            continue
+    return " ".join(filter(None, sentences))
+
+
+def _on_deletions(run: Run, network: StudiedNetwork) -> str:
+    table = network.tables.get("delete_each")
+    study, rises = errors_of(table), rises_of(table)
+    if study is None or study.intact is None or rises is None:
+        return ""
+    return (
+        f"{network.title} errs in {percent(study.intact['value'])} of the images. Deleting one of its "
+        f"{counted(network.n_modules, 'module')} changes this by {points(rises['value'].median())} points in the "
+        "median."
+    )
+
+
+def _on_plain(run: Run, network: StudiedNetwork) -> str:
+    for plain in run.lesioned("vgg"):
+        study = errors_of(plain.tables.get("delete_each"), needs=["module"])
+        if study is not None and study.intact is not None and not study.lesions.empty:
+            return (
+                f"{plain.title}, which has no skips, errs in {percent(study.intact['value'])}, and in "
+                f"{percent(study.lesions['value'].median())} in the median after one layer is deleted."
+            )
+    return ""
+
+
+def _on_skips(run: Run, network: StudiedNetwork) -> str:
+    skips, branches = (rises_of(network.tables.get(study)) for study in ("remove_skip_each", "delete_each"))
+    if skips is None or branches is None:
+        return ""
+    skip, branch = skips["value"].median(), branches["value"].median()
+    told = (
+        "Removing the skip of a module leaves as many paths as deleting its branch, and changes the error by "
+        f"{points(skip)} points in the median."
+    )
+    if branch < NOTICEABLE < skip:
+        return f"{told} So the network can lose single branches, but not single skips: its paths do not count alike."
+    return told
+
+
+def _on_gradient(run: Run, network: StudiedNetwork) -> str:
+    exact, norms = network.tables.get(EXACT), contributions_of(network)
+    sums = None if exact is None else vector_sums(exact)
+    if sums is None or not sums.is_complete:
+        return ""
+    paper = (
+        ""
+        if norms is None
+        else f" By the paper's measure, number of paths × their mean norm, they enter {norms.dominating_length}."
+    )
+    return (
+        f"Most paths enter about {network.n_modules / 2:g} modules, but the paths that the gradient comes from most, "
+        f"summed exactly, enter {sums.dominating_length}.{paper}"
+    )
+
+
+_PARTS: tuple[Callable[[Run, StudiedNetwork], str], ...] = (
+    _on_deletions,
+    _on_plain,
+    _on_skips,
+    _on_gradient,
+)
