@@ -12,7 +12,9 @@ from scipy import stats
 import unravelnet as un
 from unravelnet.errors import EvaluationError, RouteError, TrainingError, UnknownNameError
 from unravelnet.measuring import ensembles
-from unravelnet.measuring.ensembles import _Ensembles, ensemble_of_routes
+from unravelnet.measuring.ensembles import ensemble_of_routes
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.votes import Subsets, Votes, draw_subsets
 from unravelnet.routes.route import Route
 from unravelnet.training.loop import train
 
@@ -139,13 +141,17 @@ def votes(correct_EN, n_classes=2):
     return torch.from_numpy(np.eye(n_classes)[predicted_EN])
 
 
+def voted(subsets, *parts):
+    """Count the votes of members that are right where these say so, part by part."""
+    counts = [subsets.count(votes(part), torch.zeros(part.shape[1], dtype=torch.long)) for part in parts]
+    return Votes.of(subsets, sum(map(Sums, counts), Sums()).added)
+
+
 def test_independent_members():
     # Of three members that err independently with chance p, the majority errs with 3 p² (1 - p) + p³.
     p, n = 0.2, 40_000
     correct = np.random.default_rng(0).random((3, n)) >= p
-    found = _Ensembles(3, [1, 3], 10, seed=0)
-    for part in np.split(correct, 8, axis=1):
-        found.add(votes(part), torch.zeros(part.shape[1], dtype=torch.long))
+    found = voted(Subsets(3, [1, 3], 10, seed=0), *np.split(correct, 8, axis=1))
     single, majority = found.rows(0.95)
     tolerance = 4 * 0.5 / np.sqrt(n)
     assert single["error_rate"] == single["member_error_rate"] == pytest.approx(p, abs=tolerance)
@@ -157,8 +163,7 @@ def test_independent_members():
 def test_members_that_err_on_different_images():
     # Three of them, each wrong on another third: the majority is never wrong.
     correct = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]], dtype=bool)
-    found = _Ensembles(3, [1, 3], 10, seed=0)
-    found.add(votes(correct), torch.zeros(3, dtype=torch.long))
+    found = voted(Subsets(3, [1, 3], 10, seed=0), correct)
     single, majority = found.rows(0.95)
     assert (single["error_rate"], majority["error_rate"]) == (pytest.approx(1 / 3), 0)
     assert majority["disagreement"] == pytest.approx(2 / 3)
@@ -167,24 +172,20 @@ def test_members_that_err_on_different_images():
 
 def test_the_correlation_leaves_out_members_without_an_error():
     correct = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0]], dtype=bool)
-    found = _Ensembles(4, [1], 10, seed=0)
-    found.add(votes(correct), torch.zeros(4, dtype=torch.long))
+    found = voted(Subsets(4, [1], 10, seed=0), correct)
     # Of the three pairs of members that err one errs together, and the others independently.
     assert found.error_correlation == pytest.approx((1 + 0 + 0) / 3)
-    alone = _Ensembles(2, [1], 10, seed=0)
-    alone.add(votes(correct[:2]), torch.zeros(4, dtype=torch.long))
+    alone = voted(Subsets(2, [1], 10, seed=0), correct[:2])
     assert alone.error_correlation is None
 
 
 def test_random_subsets_where_there_are_many():
-    assert len(ensembles._subsets(20, 10, 50, seed=0)) == 50
-    assert all(len(set(subset)) == 10 for subset in ensembles._subsets(20, 10, 50, seed=0))
-    assert ensembles._subsets(20, 10, 50, seed=0) != ensembles._subsets(20, 10, 50, seed=1)
+    assert len(draw_subsets(20, 10, 50, seed=0)) == 50
+    assert all(len(set(subset)) == 10 for subset in draw_subsets(20, 10, 50, seed=0))
+    assert draw_subsets(20, 10, 50, seed=0) != draw_subsets(20, 10, 50, seed=1)
     # More repeats later repeat the earlier ones, and other sizes change nothing.
-    assert ensembles._subsets(20, 10, 30, seed=0) == ensembles._subsets(20, 10, 50, seed=0)[:30]
-    assert ensembles._subsets(5, 2, 10, seed=0) == [
-        list(pair) for pair in itertools.combinations(range(5), 2)
-    ]
+    assert draw_subsets(20, 10, 30, seed=0) == draw_subsets(20, 10, 50, seed=0)[:30]
+    assert draw_subsets(5, 2, 10, seed=0) == [list(pair) for pair in itertools.combinations(range(5), 2)]
 
 
 # -- which routes --

@@ -146,27 +146,32 @@ GRADIENTS = {
     "rms": functools.partial(un.path_gradients, method="rms", draws=2),
     "sampled": functools.partial(un.path_gradients, method="sampled", draws=50),
 }
+MEASUREMENTS = {**GRADIENTS, "ensemble": functools.partial(un.ensemble_of_routes, keep=0.5, sizes=(1, 2))}
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", MEASUREMENTS)
 def test_what_is_interrupted_gives_the_table_of_the_batches_so_far(name):
     images, targets = the_data()
     batches = list(zip(images.split(8), targets.split(8), strict=True))
     with pytest.raises(EvaluationInterrupted) as caught:
-        GRADIENTS[name](the_net(), batches, progress=Stop(2))
+        MEASUREMENTS[name](the_net(), batches, progress=Stop(2))
     options = {"method": "sampled", "draws": 16} if name == "sampled" else {}
-    assert caught.value.table == GRADIENTS[name](the_net(), batches[:2], **options)
+    assert caught.value.table == MEASUREMENTS[name](the_net(), batches[:2], **options)
     with pytest.raises(EvaluationInterrupted) as caught:
-        GRADIENTS[name](the_net(), batches, progress=Stop(0))
+        MEASUREMENTS[name](the_net(), batches, progress=Stop(0))
     assert len(caught.value.table) == 0
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", MEASUREMENTS)
 def test_a_sample_is_the_same_for_all_measurements(name):
     options = {"limit": 12, "seed": 3, "batch_size": 8}
-    by_keywords = GRADIENTS[name](the_net(), the_data(), **options)
-    assert GRADIENTS[name](the_net(), un.Sample(data=the_data(), **options)) == by_keywords
+    by_keywords = MEASUREMENTS[name](the_net(), the_data(), **options)
+    assert MEASUREMENTS[name](the_net(), un.Sample(data=the_data(), **options)) == by_keywords
     assert by_keywords[0]["n_images"] == 12
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_in_bfloat16_are_refused(name):
     with pytest.raises(EvaluationError, match=r"The sample asks for bfloat16, and gradients .* in float32"):
         GRADIENTS[name](the_net(), un.Sample(data=the_data(), precision="bfloat16"))
 

@@ -9,37 +9,37 @@ Shapes: E members, N predictions, C classes.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unravelnet.costs import MOST_DRAWS, MOST_ROUTES, at_most, check_number, check_routes, check_seed
-from unravelnet.data import Batches, as_batches, load
-from unravelnet.data.batches import StreamedBatches
+from unravelnet.costs import MOST_DRAWS, check_number, check_routes
+from unravelnet.data import Batches
 from unravelnet.data.source import Batch
 from unravelnet.errors import DataError, EvaluationError
-from unravelnet.kinds import is_whole
-from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.measuring.misfit import are_finite, taking
+from unravelnet.measuring.runner import Progress, identity_of, run
+from unravelnet.measuring.sample import Sample, Shard, forward_batch_size
+from unravelnet.measuring.sums import Sums
+from unravelnet.measuring.tally import Tally
+from unravelnet.measuring.votes import Subsets, Votes
 from unravelnet.measuring.walk import walk
-from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
-from unravelnet.precision import Precision, PrecisionChoice, check_precision
+from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.records.record import Row, Table
 from unravelnet.routes.route import Route, as_routes
 from unravelnet.routes.sampler import Exactly, RouteSampler, parse_route_sampler
 from unravelnet.wording import counted
 
-Members = Literal["routes", "networks"]
-
-_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
 # What the probabilities of all members may need for one batch; they are held twice for a moment.
 _MAX_BYTES = 4 * 2**30
 # After so many draws for each route that is wanted there are no more to be found.
@@ -63,7 +63,7 @@ def ensemble_of_routes(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
+    progress: Progress | None = None,
 ) -> Table:
     """Average the predictions of random routes and measure the error against their number: one row a size.
 
@@ -92,54 +92,93 @@ def ensemble_of_routes(
     """
     check_routes(n_routes)
     check_number(repeats, MOST_DRAWS, "draws of members")
-    check_seed(seed)
-    check_precision(precision)
-    kind, members = _members(net, routes, n_routes, keep, seed)
+    sample = Sample.of(
+        data, limit=limit, seed=seed, batch_size=batch_size, device=device, precision=precision
+    )
+    kind, members = _members(net, routes, n_routes, keep, sample.seed)
     networks = (net, *others)
-    measured = [_logits_of(network, output) for network in networks]
-    benches = [Bench(network, device=device) for network in networks]
-    ensembles: dict[Members, _Ensembles] = {"routes": _Ensembles(len(members), sizes, repeats, seed)}
-    if len(benches) > 1:
-        ensembles["networks"] = _Ensembles(len(benches), range(1, len(benches) + 1), repeats, seed)
-    intact = _Ensembles(1, [1], 1, seed)
-    batches = _open(data, batch_size, limit, seed, benches[0].device)
-    used = _choose_precision(precision, benches, batches)
-    n_images = 0
-    for batch in progress(batches) if progress else batches:
-        of_routes, targets_N = _probabilities(
-            benches[0], measured[0], [net.full_route, *members], batch, batches.name
-        )
-        _check_finite(of_routes[0], batch[0], batches.name)
-        intact.add(of_routes[:1], targets_N)
-        ensembles["routes"].add(of_routes[1:], targets_N)
-        if len(benches) > 1:
-            of_others = (
-                _probabilities(bench, logits, [bench.net.full_route], batch, batches.name)[0]
-                for bench, logits in zip(benches[1:], measured[1:], strict=True)
-            )
-            ensembles["networks"].add(_joined([of_routes[:1], *of_others], benches), targets_N)
-        n_images += len(first_tensor(batch[0]))
-    facts: Row = {
-        "output": str(measured[0]),
-        "intact_error_rate": intact.member_error_rate,
-        "n_predictions": intact.n,
-        "n_images": n_images,
-        "precision": used,
-        "seed": seed,
-        "confidence": confidence,
-        "network": net.fingerprint(),
-        "network_name": net.name,
-        # A stream would have to be read twice, once to name it.
-        "data": "" if isinstance(batches, StreamedBatches) else batches.fingerprint(),
-        "data_name": batches.name,
+    ensembles = {
+        "intact": Subsets(1, [1], 1, sample.seed),
+        "routes": Subsets(len(members), sizes, repeats, sample.seed),
     }
-    drawn_from: dict[Members, str | None] = {"routes": kind, "networks": None}
-    rows = [
-        {"members": name, "routes": drawn_from[name], **row}
-        for name, own in ensembles.items()
-        for row in own.rows(confidence)
-    ]
-    return Table([{**row, **facts} for row in rows])
+    if len(networks) > 1:
+        ensembles["networks"] = Subsets(len(networks), range(1, len(networks) + 1), repeats, sample.seed)
+    logits = [_logits_of(network, output) for network in networks]
+    benches = [Bench(network, device=sample.device, compile=sample.compile) for network in networks]
+    batches = sample.batches(forward_batch_size(benches[0].device))
+    used = _choose_precision(sample.precision, benches, batches)
+    about = {"precision": used, "seed": sample.seed, "confidence": confidence}
+    measurement = _EnsembleErrors(
+        (net.full_route, *members),
+        kind,
+        ensembles,
+        tuple(zip(benches, logits, strict=True)),
+        batches.name,
+        about,
+    )
+    return run(measurement, benches[0], batches, identity_of(net, batches), progress=progress)
+
+
+@dataclass(frozen=True)
+class _EnsembleErrors(Measurement):
+    """What ensembles get wrong, summed over predictions: `routes` of the first network, the intact one first."""
+
+    routes: tuple[Route, ...]
+    kind: str
+    ensembles: Mapping[str, Subsets]
+    networks: tuple[tuple[Bench, Output], ...]
+    data_name: str
+    about: Row
+
+    @property
+    def trials(self) -> list[Route]:  # type: ignore[override]  # computed from a field
+        return [self.routes[0]]
+
+    def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
+        (bench, logits), *others = self.networks
+        of_routes, targets_N = self._probabilities(bench, logits, self.routes, shard)
+        _check_finite(of_routes[0], shard.inputs, self.data_name)
+        members = {"intact": of_routes[:1], "routes": of_routes[1:]}
+        if others:
+            of_others = (
+                self._probabilities(bench, logits, [bench.net.full_route], shard)[0]
+                for bench, logits in others
+            )
+            members["networks"] = _joined([of_routes[:1], *of_others], [bench for bench, _ in self.networks])
+        sums = {
+            f"{name} {part}": value
+            for name, probabilities_ENC in members.items()
+            for part, value in self.ensembles[name].count(probabilities_ENC, targets_N).items()
+        }
+        return {self.routes[0]: Sums(sums)}
+
+    def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
+        tally = tallies[self.routes[0]]
+        votes = {name: self._votes(name, tally.sums) for name in self.ensembles}
+        about = {
+            "output": str(self.networks[0][1]),
+            "intact_error_rate": votes["intact"].member_error_rate,
+            "n_predictions": votes["intact"].n,
+            "n_images": tally.n_images,
+            **self.about,
+        }
+        drawn_from = {"routes": self.kind, "networks": None}
+        return [
+            {"members": name, "routes": drawn_from[name], **row, **about}
+            for name, own in votes.items()
+            if name in drawn_from
+            for row in own.rows(self.about["confidence"])
+        ]
+
+    def _votes(self, name: str, sums: Sums) -> Votes:
+        own = {part.removeprefix(f"{name} "): value for part, value in sums.added.items()}
+        return Votes.of(self.ensembles[name], own)
+
+    def _probabilities(
+        self, bench: Bench, logits: Output, routes: Sequence[Route], shard: Shard
+    ) -> tuple[Tensor, Tensor]:
+        with bench.running(), taking(bench.net, shard.inputs, self.data_name):
+            return _probabilities(bench, logits, routes, (shard.inputs, shard.targets), self.data_name)
 
 
 def _check_finite(intact: Tensor, inputs: Inputs, name: str) -> None:
@@ -157,13 +196,6 @@ def _choose_precision(asked: PrecisionChoice, benches: Sequence[Bench], batches:
     for bench in benches:
         bench.precision = used
     return used
-
-
-def _open(data: Any, batch_size: int | None, limit: int | None, seed: int, device: torch.device) -> Batches:
-    if isinstance(data, str):
-        data = load(data)
-    size = _BATCH_SIZE.get(device.type, 256) if batch_size is None else batch_size
-    return as_batches(data, batch_size=size, limit=limit, shuffle_seed=None if limit is None else seed)
 
 
 def _logits_of(net: UnraveledNetwork, output: OutputName) -> Output:
@@ -211,7 +243,7 @@ def _n_kept(n_modules: int, n_always: int, keep: float) -> int:
 def _probabilities(
     bench: Bench, logits: Output, routes: Sequence[Route], batch: Batch, name: str
 ) -> tuple[Tensor, Tensor]:
-    """Give the probabilities of the routes in their order, shape (E, N, C), and the targets.
+    """Give the probabilities of the routes in their order, shape (E, N, C), and the targets; inside `running`.
 
     A prediction with a logit that is not finite has no probabilities: they are NaN.
     """
@@ -225,15 +257,14 @@ def _probabilities(
         places.setdefault(route, []).append(place)
     found: list[Tensor] = [torch.empty(0)] * len(routes)
     targets_N = torch.empty(0)
-    with bench.running(), taking(bench.net, inputs, name):
-        for route, returned in walk(bench.net, places, bench.place(inputs)):
-            outputs = as_outputs(returned, targets.to(bench.device), output=logits, name=name)
-            assert outputs.targets_N is not None, "targets were given"
-            targets_N = outputs.targets_N
-            _check_memory(len(routes), outputs.logits_NC)
-            is_finite = outputs.logits_NC.isfinite().all(dim=1, keepdim=True)
-            for place in places[route]:
-                found[place] = outputs.logits_NC.softmax(dim=1).where(is_finite, math.nan)
+    for route, returned in walk(bench.net, places, bench.place(inputs)):
+        outputs = as_outputs(returned, targets.to(bench.device), output=logits, name=name)
+        assert outputs.targets_N is not None, "targets were given"
+        targets_N = outputs.targets_N
+        _check_memory(len(routes), outputs.logits_NC)
+        is_finite = outputs.logits_NC.isfinite().all(dim=1, keepdim=True)
+        for place in places[route]:
+            found[place] = outputs.logits_NC.softmax(dim=1).where(is_finite, math.nan)
     return torch.stack(found), targets_N
 
 
@@ -259,97 +290,3 @@ def _joined(probabilities: Sequence[Tensor], benches: Sequence[Bench]) -> Tensor
                 "averaged. Give networks for the same classes."
             )
     return torch.cat([values_ENC.to(probabilities[0].device) for values_ENC in probabilities])
-
-
-# -- sums --
-
-
-class _Ensembles:
-    """Subsets of some members, and what they get wrong together and each by itself, summed over predictions."""
-
-    def __init__(self, n_members: int, sizes: Iterable[int], repeats: int, seed: int) -> None:
-        sizes = at_most(sizes, MOST_ROUTES, "sizes") if isinstance(sizes, Iterable) else [sizes]
-        fitting = [size for size in sizes if is_whole(size) and 1 <= size <= n_members]
-        if not fitting or repeats < 1:
-            given = ", ".join(map(str, sizes[:8])) or "not given"
-            raise EvaluationError(
-                f"Ensembles cannot be made of {counted(n_members, 'member')} in sizes {given} with "
-                f"{counted(repeats, 'repeat')}. Give "
-                "sizes from 1 to the number of members, and repeats=1 or more."
-            )
-        self.n_members = n_members
-        self.subsets = {size: _subsets(n_members, size, repeats, seed) for size in fitting}
-        self.n_wrong = dict.fromkeys(fitting, 0)
-        self.both_wrong_EE = torch.zeros(n_members, n_members, dtype=torch.float64)
-        self.n_agreeing = 0
-        self.n = 0
-
-    def add(self, probabilities_ENC: Tensor, targets_N: Tensor) -> None:
-        """Count what is wrong in a batch."""
-        targets_N = targets_N.to(probabilities_ENC.device)
-        predicted_EN = _predicted(probabilities_ENC)
-        wrong_EN = (predicted_EN != targets_N).double()
-        self.both_wrong_EE += (wrong_EN @ wrong_EN.T).cpu()
-        # One member at a time: all pairs at once would need the square of the memory.
-        self.n_agreeing += sum(int((predicted_EN == predicted_N).sum()) for predicted_N in predicted_EN)
-        for size, subsets in self.subsets.items():
-            for subset in subsets:
-                mean_NC = probabilities_ENC[subset].mean(dim=0)
-                self.n_wrong[size] += int((_predicted(mean_NC) != targets_N).sum())
-        self.n += len(targets_N)
-
-    @property
-    def member_error_rate(self) -> float:
-        """The mean error of single members."""
-        return float(self.both_wrong_EE.trace()) / (self.n_members * self.n)
-
-    @property
-    def disagreement(self) -> float | None:
-        """The share of predictions on which two members differ, the mean over all pairs; None without any."""
-        n_ordered_pairs = self.n_members * (self.n_members - 1)
-        if not n_ordered_pairs:
-            return None
-        return 1 - (self.n_agreeing - self.n_members * self.n) / (n_ordered_pairs * self.n)
-
-    @property
-    def error_correlation(self) -> float | None:
-        """The phi coefficient of the errors of two members, the mean over the pairs that have one."""
-        wrong_E = self.both_wrong_EE.diagonal()
-        spread_E = (wrong_E * (self.n - wrong_E)).sqrt()
-        covariance_EE = self.n * self.both_wrong_EE - wrong_E[:, None] * wrong_E
-        phi_EE = covariance_EE / (spread_E[:, None] * spread_E)
-        above = torch.triu_indices(self.n_members, self.n_members, offset=1)
-        phi = phi_EE[above[0], above[1]]
-        defined = phi[phi.isfinite()]
-        return float(defined.mean()) if len(defined) else None
-
-    def rows(self, confidence: float) -> Iterator[Row]:
-        """Make one row a size."""
-        if not self.n:
-            raise EvaluationError("The data holds no predictions. Give data with at least one batch.")
-        for size, subsets in self.subsets.items():
-            mean_wrong = self.n_wrong[size] / len(subsets)
-            low, high = rate_interval(mean_wrong, self.n, confidence)
-            yield {
-                "n_members": size,
-                "n_draws": len(subsets),
-                "error_rate": mean_wrong / self.n,
-                "error_rate_low": low,
-                "error_rate_high": high,
-                "member_error_rate": self.member_error_rate,
-                "disagreement": self.disagreement,
-                "error_correlation": self.error_correlation,
-            }
-
-
-def _predicted(probabilities: Tensor) -> Tensor:
-    """Give the most probable class of each prediction; -1 where a member has no probabilities."""
-    return probabilities.argmax(dim=-1).where(~probabilities[..., 0].isnan(), -1)
-
-
-def _subsets(n_members: int, size: int, repeats: int, seed: int) -> list[list[int]]:
-    """Give all subsets of a size, or random ones where there are more than `repeats`."""
-    if math.comb(n_members, size) <= repeats:
-        return [list(subset) for subset in itertools.combinations(range(n_members), size)]
-    generator = np.random.default_rng((seed, size))
-    return [generator.choice(n_members, size, replace=False).tolist() for _ in range(repeats)]
