@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from unravelnet.capture.call import arguments, with_batch
 from unravelnet.capture.export import read_program, with_plain_signature
 from unravelnet.capture.verify import TOLERANCE, relative_difference
 from unravelnet.errors import CaptureError, DataError, StoreError
-from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.network import Inputs, ResidualModule, UnraveledNetwork, first_tensor
 from unravelnet.records import provenance
 from unravelnet.records.record import whole_file
 from unravelnet.routes.route import Route
+from unravelnet.routes.step import Step
 
 RECEIPT = "receipt.json"
 _SUFFIX = ".pt2"
@@ -88,18 +89,23 @@ class _OnRoute(nn.Module):
 def _pruned(routed: _OnRoute) -> _OnRoute:
     """Copy a network on its route without the parts that the route never runs."""
     made = copy.deepcopy(routed)
-    modes: dict[int, set[str]] = {}
-    for step in routed.route.steps:
-        modes.setdefault(step.module, set()).add(step.mode)
-    for module in made.net.residual_modules:
-        used = modes.get(module.index, set())
-        if used <= {"skip"}:
-            module.branch, module.inner = nn.Identity(), ()
-        if used <= {"branch"} and module.skip is not None:
-            module.skip = nn.Identity()
-        if not used:
-            module.after, module.tap = nn.Identity(), None
+    _prune(made.net.residual_modules, routed.route.visits)
     return made
+
+
+def _prune(modules: Iterable[ResidualModule], visits: Sequence[Step]) -> None:
+    """Take from modules what none of the visits runs."""
+    for module in modules:
+        own = [visit for visit in visits if visit.module == module.index]
+        entered = [visit.inside for visit in own if visit.mode != "skip"]
+        if not entered:
+            module.branch, module.inner = nn.Identity(), ()
+        elif None not in entered:
+            _prune(module.inner, [visit for route in entered if route is not None for visit in route.visits])
+        if all(visit.mode == "branch" for visit in own) and module.skip is not None:
+            module.skip = nn.Identity()
+        if not own:
+            module.after, module.tap = nn.Identity(), None
 
 
 def _batches(net: UnraveledNetwork, example: Inputs | None) -> list[_Arguments]:

@@ -202,8 +202,8 @@ def test_without_normalisation_the_signal_survives_small_maps():
     x = torch.randn(64, *DIGITS, generator=torch.Generator().manual_seed(0))
     state = net.enter(x)
     sizes = []
-    for step in net.full_route.steps:
-        state = net.advance(state, step)
+    for move in net.full_route.moves:
+        state = net.advance(state, move)
         sizes.append(state.x.pow(2).mean().sqrt().item())
     assert 0.3 < sizes[-1] / sizes[0] < 10
 

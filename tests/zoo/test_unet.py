@@ -43,19 +43,21 @@ class WrittenOut(nn.Module):
     def forward(self, x, mode="both"):
         """`mode`: that of the outermost long skip."""
         skips = [self.convolutions(x, "stem")]
-        places = ["residual_modules.0.branch", "residual_modules.0.branch.long.branch"]
-        for place in places:
+        outer, inner = "residual_modules.0.branch", "residual_modules.0.branch.residual_modules.0.branch"
+        for place in (f"{outer}.stem", inner):
             skips.append(self.convolutions(F.max_pool2d(skips[-1], 2), f"{place}.encode"))
         x = skips.pop()
         for level in (1, 0):
-            weight, bias = (self.state[f"{places[level]}.up.{kind}"] for kind in ("weight", "bias"))
+            weight, bias = (
+                self.state[f"{inner if level else f'{outer}.head'}.up.{kind}"] for kind in ("weight", "bias")
+            )
             x, skip = F.conv_transpose2d(x, weight, bias, stride=2), skips.pop()
             top = (skip.shape[-2] - x.shape[-2]) // 2
             skip = skip[..., top : top + x.shape[-2], top : top + x.shape[-1]]
             if level == 0:
                 skip, x = skip * (mode != "branch"), x * (mode != "skip")
             x = torch.cat([skip, x], dim=1) if self.junction == "concatenate" else skip + x
-            x = self.convolutions(x, f"{places[0]}.decode" if level else "head.decode")
+            x = self.convolutions(x, f"{outer}.head.decode" if level else "head.decode")
         return F.conv2d(x, self.state["head.classify.weight"], self.state["head.classify.bias"])
 
 
@@ -117,7 +119,7 @@ def test_long_skips_are_nested(junction, padded):
     net = small(junction, padded)
     (outer,) = net.residual_modules
     (inner,) = outer.inner
-    assert outer.branch.long is inner
+    assert outer.branch.residual_modules[0] is inner
     assert inner.inner == ()
     assert [outer.name, inner.name] == ["long0", "long1"]
     assert {type(outer.junction), type(inner.junction)} == {Concatenate if junction == "concatenate" else Add}

@@ -127,8 +127,8 @@ def test_a_dilated_stream_has_an_eighth_of_the_image(model_a):
     net.load_state_dict(model_a.state_dict(), assign=True)
     net.eval()
     state = net.enter(images(2, *SEGMENTED))
-    for step in net.full_route.steps:
-        state = net.advance(state, step)
+    for move in net.full_route.moves:
+        state = net.advance(state, move)
     # 97 and 129 halved three times, rounding up.
     assert state.x.shape == (2, 4096, 13, 17)
     assert state.x.isfinite().all()

@@ -20,7 +20,7 @@ from unravelnet.capture.trial import awake, drawn_like
 from unravelnet.capture.untouched import left_as_it_was, seed_everything
 from unravelnet.errors import CaptureError, first_line
 from unravelnet.network import Inputs, UnraveledNetwork
-from unravelnet.routes.route import Step
+from unravelnet.routes.move import Move
 
 # Kernels may choose another order of summation; float32 keeps about seven digits.
 TOLERANCE = 1e-5
@@ -191,7 +191,7 @@ def _first_difference(
     recorder.run(*exported.call.leaves(_copied(inputs)), enable_io_processing=False)
     state = net.enter(_copied(inputs))
     for module, name in zip(net.residual_modules, output_names, strict=True):
-        state = net.advance(state, Step(module.index))
+        state = net.advance(state, Move(module.index))
         if not relative_difference(state.x, recorder.values[name]) <= TOLERANCE:
             return f"{module} is the first that gives another output"
     return "every residual module agrees, the head does not"

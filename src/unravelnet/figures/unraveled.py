@@ -113,7 +113,13 @@ class _Tree:
 
 
 def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[Step]:
-    steps = (Route.full(n_modules) if route is None else route).steps
+    route = Route.full(n_modules) if route is None else route
+    if any(move.kind != "visit" for move in route.moves):
+        raise RouteError(
+            f"The unraveled view shows modules one after the other, and the route {route} holds a parallel span or "
+            "leads into a module. Give a route of single visits."
+        )
+    steps = route.visits
     if len(steps) > MAX_DRAWN_MODULES:
         raise RouteError(
             f"The unraveled view of {counted(len(steps), 'module')} has 2^{len(steps)} paths, too many to draw; "
@@ -128,7 +134,8 @@ def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[Step]:
 
 
 def _f(step: Step) -> str:
-    return "f" + str(step.module + 1).translate(_SUBSCRIPTS)
+    scale = "" if step.scale == 1.0 else f"{step.scale:g}·"
+    return scale + "f" + str(step.module + 1).translate(_SUBSCRIPTS)
 
 
 def _y(place: int) -> str:
@@ -295,7 +302,9 @@ def _box(axes: Axes, x: float, y: float, text: str, *, is_left: bool, width: flo
         linestyle="-" if is_left else (0, (2, 1.5)),
     )  # fmt: skip
     axes.add_patch(box)
-    _text(axes, x, y, text, color=style.INK if is_left else style.MUTED)
+    # A scaled branch has more to say in the same box.
+    size = style.NORMAL * min(1.0, 4 / len(text))
+    _text(axes, x, y, text, color=style.INK if is_left else style.MUTED, fontsize=size)
 
 
 def _sum_sign(axes: Axes, x: float, y: float, *, is_left: bool) -> None:

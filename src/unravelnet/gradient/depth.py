@@ -12,9 +12,11 @@ from torch import Tensor
 
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.lengths import Sum, backwards, norms_of
-from unravelnet.gradient.linearised import Cotangent, Recording, Visit
+from unravelnet.gradient.linearised import Recording
+from unravelnet.gradient.live import Cotangent
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import GradientMeasurement, open_sample
+from unravelnet.gradient.stages import Visit
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, run
 from unravelnet.measuring.sample import Shard
@@ -94,8 +96,9 @@ class _EffectiveDepths(GradientMeasurement):
         }
         totals = [tally.sums.added[str(visit)] for visit in reversed(range(len(self.route)))]
         return [
-            {**_row(self.net, step.module, total.tolist(), self.share), **about}
+            {**_row(self.net, visit.module, total.tolist(), self.share), **about}
             for step, total in zip(self.route.steps, totals, strict=True)
+            for visit in step.visits
         ]
 
 

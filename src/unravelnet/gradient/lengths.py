@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import frexp, inf, isfinite
 from typing import Literal, Protocol
 
@@ -22,7 +23,8 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import EvaluationError
-from unravelnet.gradient.linearised import Cotangent, Linear, Stage, plus
+from unravelnet.gradient.live import Cotangent, plus
+from unravelnet.gradient.stages import Inside, Linear, Stage
 
 # Between these powers of two a cotangent is left as it is; its exact scaling keeps float32 from ending.
 _LARGEST_EXPONENT = 24
@@ -63,13 +65,21 @@ def norms_of(terms: Terms, n_images: int) -> Tensor:
     return torch.stack([zero if term is None else term.norms(n_images).cpu() for term in terms])
 
 
+class Draw(Protocol):
+    """How the ways through one stage are joined. Way 0 goes around all branches, the others through one each."""
+
+    def takes(self, way: int, length: int) -> bool:
+        """Whether the gradient of a length before the stage needs this way."""
+
+    def join(self, length: int, ways: Sequence[Term | None]) -> Term | None:
+        """Make the term of a length before the stage from those that come by each way."""
+
+
 class Join(Protocol):
     """A way to make the terms before a stage from those behind it."""
 
-    def __call__(
-        self, stage: Stage, linear: Linear, terms: Terms, counts: Sequence[int]
-    ) -> list[Term | None]:
-        """Go back through one stage. `counts`: the number of paths of each length behind it."""
+    def draw(self, counts: Sequence[Sequence[int]]) -> Draw:
+        """Decide for one stage. `counts`: of each way the number of paths of each length before the stage."""
 
 
 def backwards(
@@ -80,22 +90,92 @@ def backwards(
     Gives the terms and the number of paths of each length at the end, and then before each stage, from the last
     to the first. Longer paths than `max_length` are left out.
     """
-    terms: Terms = [_scaled(end, 0) if end else None]
-    counts = [1]
+    yield from _backwards(stages, [_scaled(end, 0) if end else None], [1], join, max_length)
+
+
+def _backwards(
+    stages: Sequence[Stage], terms: Terms, counts: list[int], join: Join, max_length: int | None
+) -> Iterator[tuple[Terms, list[int]]]:
     yield terms, counts
+    n_kept = None if max_length is None else max_length + 1
     for stage in reversed(stages):
-        longest = len(terms) if max_length is None else min(len(terms), max_length)
-        terms = join(stage, stage.linearise(), terms, counts)[: longest + 1]
-        counts = counts_before(stage, counts)[: longest + 1]
+        draw = join.draw(counts_by_way(stage, counts))
+        terms = _before(stage, terms, counts, join, draw, max_length)[:n_kept]
+        counts = counts_before(stage, counts)[:n_kept]
         yield terms, counts
+
+
+def _before(
+    stage: Stage, terms: Terms, counts: list[int], join: Join, draw: Draw, max_length: int | None
+) -> list[Term | None]:
+    """Make the terms before a stage from those behind it."""
+    linear = stage.linearise()
+    entered = {
+        place: _from_inside(stage, linear, place, way.inside, terms, counts, join, max_length)
+        for place, way in enumerate(stage.ways)
+        if way.inside is not None
+    }
+    longest = max([len(terms) - 1, *(len(found) for found in entered.values())])
+    if len(entered) < len(stage.ways):
+        longest = max(longest, len(terms))
+    before: list[Term | None] = []
+    arriving: list[Term | None] = [None] * len(stage.ways)
+    for length in range(longest + 1):
+        term = terms[length] if length < len(terms) else None
+        around: Term | None = None
+        through: list[Term | None] = [None] * len(stage.ways)
+        if term is not None:
+            asked = [
+                place not in entered and draw.takes(place + 1, length + 1) for place in range(len(stage.ways))
+            ]
+            gone, came = linear.pull(
+                term.values, around=stage.has_around and draw.takes(0, length), ways=asked
+            )
+            around = _scaled(gone, term.exponent) if gone else None
+            through = [_scaled(value, term.exponent) if value else None for value in came] or through
+        for place, found in entered.items():
+            arriving[place] = found[length - 1] if 0 < length <= len(found) else None
+        before.append(draw.join(length, [around, *arriving]))
+        arriving = through
+    return before
+
+
+def _from_inside(
+    stage: Stage,
+    linear: Linear,
+    way: int,
+    inside: Inside,
+    terms: Terms,
+    counts: list[int],
+    join: Join,
+    max_length: int | None,
+) -> Terms:
+    """Carry the terms behind a stage into a branch, back through the stages inside and out of it."""
+    asked = [place == way for place in range(len(stage.ways))]
+    arrived: list[Term | None] = []
+    for term in terms:
+        came = {} if term is None else linear.pull(term.values, around=False, ways=asked)[1][way]
+        arrived.append(_scaled(came, term.exponent) if term is not None and came else None)
+    *_, (terms, _) = _backwards(inside.stages, arrived, counts, join, max_length)
+    out = [term and (linear.pull_out(way, term.values), term.exponent) for term in terms]
+    return [_scaled(*found) if found and found[0] else None for found in out]
 
 
 def counts_before(stage: Stage, counts: Sequence[int]) -> list[int]:
     """Count the paths of each length before a stage, from those behind it."""
-    around = [*counts, 0] if stage.has_around else [0] * (len(counts) + 1)
-    through = [0, *counts] if stage.has_through else [0] * (len(counts) + 1)
-    total = [a + t for a, t in zip(around, through, strict=True)]
-    return total if stage.has_through else total[:-1]
+    return [sum(of_length) for of_length in zip(*counts_by_way(stage, counts), strict=True)]
+
+
+def counts_by_way(stage: Stage, counts: Sequence[int]) -> list[list[int]]:
+    """Count the paths of each length before a stage by the way that they take through it, from those behind it."""
+    by_way = [[*counts] if stage.has_around else [0] * len(counts)]
+    for way in stage.ways:
+        inside = [*counts]
+        for part in reversed(way.inside.stages if way.inside is not None else ()):
+            inside = counts_before(part, inside)
+        by_way.append([0, *inside])
+    longest = max(map(len, by_way))
+    return [[*of_way, *[0] * (longest - len(of_way))] for of_way in by_way]
 
 
 class Sum:
@@ -109,32 +189,41 @@ class Sum:
         self.n_images = n_images
         self.signs = signs
 
-    def __call__(
-        self, stage: Stage, linear: Linear, terms: Terms, counts: Sequence[int]
-    ) -> list[Term | None]:
-        before: list[Term | None] = [None] * (len(terms) + stage.has_through)
-        signs = self._draw() if stage.has_through and self.signs is not None else None
-        for length, term in enumerate(terms):
-            if term is None:
-                continue
-            around, through = linear.pull(term.values, around=stage.has_around, through=stage.has_through)
-            if around:
-                before[length] = _sum(before[length], _scaled(around, term.exponent))
-            if through:
-                if signs is not None:
-                    through = {name: value * _like(signs, value) for name, value in through.items()}
-                before[length + 1] = _scaled(through, term.exponent)
-        return before
+    def draw(self, counts: Sequence[Sequence[int]]) -> Draw:
+        signs = [None if self.signs is None else self._draw(self.signs) for _ in counts[1:]]
+        return _Signs([None, *signs])
 
-    def _draw(self) -> Tensor:
-        return torch.randint(0, 2, (self.n_images,), generator=self.signs) * 2 - 1
+    def _draw(self, generator: torch.Generator) -> Tensor:
+        return torch.randint(0, 2, (self.n_images,), generator=generator) * 2 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """The sign of each way and image; None for ways that keep theirs."""
+
+    signs: Sequence[Tensor | None]
+
+    def takes(self, way: int, length: int) -> bool:
+        return True
+
+    def join(self, length: int, ways: Sequence[Term | None]) -> Term | None:
+        total: Term | None = None
+        for signs, term in zip(self.signs, ways, strict=True):
+            if term is not None:
+                signed = term if signs is None else _signed(term, signs)
+                total = _sum(total, signed)
+        return total
+
+
+def _signed(term: Term, signs: Tensor) -> Term:
+    return Term({name: value * _like(signs, value) for name, value in term.values.items()}, term.exponent)
 
 
 class RandomPath:
     """The gradient along one path of each length, drawn uniformly from all of them.
 
     `per`: "image" draws another path for each image, "batch" one for all, as the paper does. A path of length k
-    goes around a module with the share of paths of length k that do. Paths of different lengths share modules.
+    takes a way with the share of paths of length k that do. Paths of different lengths share modules.
     """
 
     def __init__(
@@ -144,34 +233,34 @@ class RandomPath:
         self.generator = generator
         self.per = per
 
-    def __call__(
-        self, stage: Stage, linear: Linear, terms: Terms, counts: Sequence[int]
-    ) -> list[Term | None]:
-        n_before = counts_before(stage, counts)
-        n_around = [*counts, 0] if stage.has_around else [0] * (len(counts) + 1)
-        goes_around = [
-            self._draw(around / total if total else 0.0)
-            for around, total in zip(n_around, n_before, strict=False)
-        ]
-        before: list[Term | None] = []
-        arriving_through: Term | None = None
-        for length in range(len(n_before)):
-            term = terms[length] if length < len(terms) else None
-            stays = bool(goes_around[length].any())
-            continues = stage.has_through and length + 1 < len(n_before) and not goes_around[length + 1].all()
-            gone_around: Term | None = None
-            gone_through: Term | None = None
-            if term is not None:
-                around, through = linear.pull(term.values, around=stays, through=bool(continues))
-                gone_around = _scaled(around, term.exponent) if around else None
-                gone_through = _scaled(through, term.exponent) if through else None
-            before.append(_choose(goes_around[length], gone_around, arriving_through))
-            arriving_through = gone_through
-        return before
+    def draw(self, counts: Sequence[Sequence[int]]) -> Draw:
+        return _Choice([self._draw(of_length) for of_length in zip(*counts, strict=True)])
 
-    def _draw(self, share: float) -> Tensor:
-        n = self.n_images if self.per == "image" else 1
-        return torch.rand(n, generator=self.generator, dtype=torch.float64) < share
+    def _draw(self, counts: Sequence[int]) -> Tensor:
+        """Draw a way for each image, by the number of paths that take it."""
+        n, total = self.n_images if self.per == "image" else 1, sum(counts)
+        drawn = torch.rand(n, generator=self.generator, dtype=torch.float64)
+        shares = [up_to / total if total else 0.0 for up_to in accumulate(counts[:-1])]
+        chosen = torch.zeros(n, dtype=torch.int64)
+        for share in shares:
+            chosen += drawn >= share
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The number of the way that each image takes, by length."""
+
+    chosen: Sequence[Tensor]
+
+    def takes(self, way: int, length: int) -> bool:
+        return length < len(self.chosen) and bool((self.chosen[length] == way).any())
+
+    def join(self, length: int, ways: Sequence[Term | None]) -> Term | None:
+        term = ways[0]
+        for way, other in enumerate(ways[1:], start=1):
+            term = _choose(self.chosen[length] < way, term, other)
+        return term
 
 
 def check_rows(gradient_of_first: Cotangent, n_images: int) -> None:

@@ -19,18 +19,10 @@ import torch
 from torch import Tensor
 
 from unravelnet.errors import EvaluationError
-from unravelnet.gradient.linearised import (
-    STREAM,
-    Cotangent,
-    LinearModule,
-    LinearPart,
-    Recording,
-    Visit,
-    fixed,
-    plus,
-    pull,
-    record,
-)
+from unravelnet.gradient.linearised import Recording, fixed, record
+from unravelnet.gradient.live import STREAM, Cotangent, plus, pull
+from unravelnet.gradient.measurement import check_simple
+from unravelnet.gradient.stages import LinearPart, LinearVisit, Visit
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
@@ -64,6 +56,7 @@ def path_logits(
     of no publication of this quantity.
     """
     chosen = Output.of(output).chosen_from(net.outputs, net.name)
+    check_simple(net.full_route if route is None else net.check(route), "path_logits")
     bench = Bench(net, device=device)
     with fixed(bench.net):
         recording = record(bench.net, bench.place(inputs), route)
@@ -74,7 +67,7 @@ def path_logits(
             title = (
                 str(stage.module) if isinstance(stage, Visit) else "the part between two chains of modules"
             )
-            if isinstance(linear, LinearModule):
+            if isinstance(linear, LinearVisit):
                 parts = _through_module(linear, parts, title)
             else:
                 assert isinstance(linear, LinearPart)
@@ -99,7 +92,7 @@ def _leave(recording: Recording, parts: list[Cotangent], output: Output) -> Tens
     return stacked
 
 
-def _through_module(linear: LinearModule, parts: list[Cotangent], title: str) -> list[Cotangent]:
+def _through_module(linear: LinearVisit, parts: list[Cotangent], title: str) -> list[Cotangent]:
     """Carry the parts around the branch, and through it to the next length."""
     junction = linear.junction
     if linear.skip is not None and linear.branch is not None and not junction.is_linear:

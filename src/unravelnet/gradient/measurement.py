@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from unravelnet.data import Batches
 from unravelnet.data.source import Batch, n_examples, part_of
-from unravelnet.errors import EvaluationError
+from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.gradient.lengths import check_rows
-from unravelnet.gradient.linearised import Cotangent, Recording, fixed, record
+from unravelnet.gradient.linearised import Recording, fixed, record
+from unravelnet.gradient.live import Cotangent
 from unravelnet.gradient.loss import LossOfOutput
+from unravelnet.gradient.stages import flat
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.sample import Sample, Shard
@@ -41,6 +43,20 @@ def open_sample(data: Any, *, is_shuffled: bool = False, **keywords: Any) -> tup
             'precision="float32".'
         )
     return sample, sample.batches(_BATCH_SIZE, is_random=is_shuffled)
+
+
+def check_simple(route: Route, doing: str) -> None:
+    """Refuse a route with parallel spans, or one that leads into modules, where only single visits are measured.
+
+    >>> check_simple(Route.parse("0,(1,2)"), "module_measures")
+    Traceback (most recent call last):
+    unravelnet.errors.RouteError: module_measures takes routes of single visits, and the route 0,(1-2) ...
+    """
+    if any(move.kind != "visit" for move in route.moves):
+        raise RouteError(
+            f"{doing} takes routes of single visits, and the route {route} holds a parallel span or leads into a "
+            "module. path_gradients takes every route."
+        )
 
 
 @dataclass(frozen=True)
@@ -88,13 +104,13 @@ def parts_within(max_bytes: int | None, net: UnraveledNetwork, batch: Batch, rou
     with _Saved() as stem:
         recording = record(net, few[0], route)
     saved = []
-    for stage in recording.stages:
+    for stage in flat(recording.stages):
         with _Saved() as of_stage:
             stage.linearise()
         saved.append(of_stage.n_bytes)
     with _Saved() as head:
         recording.gradient(lambda returned, _: _squares(returned, n_examples(few)), None)
-    n_bytes = [place.n_bytes for place in (*(stage.place for stage in recording.stages), recording.end)]
+    n_bytes = [place.n_bytes for place in recording.places]
     at_a_time = _WORKING_COPIES * max(*saved, *n_bytes, head.n_bytes)
     needed = stem.n_bytes + 2 * sum(n_bytes) + 2 * len(n_bytes) * max(n_bytes) + at_a_time
     n = n_examples(batch)

@@ -15,16 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unravelnet.gradient.linearised import (
-    STREAM,
-    Cotangent,
-    LinearModule,
-    Recording,
-    Stage,
-    plus,
-)
+from unravelnet.gradient.linearised import Recording
+from unravelnet.gradient.live import STREAM, Cotangent, plus
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import GradientMeasurement, open_sample
+from unravelnet.gradient.measurement import GradientMeasurement, check_simple, open_sample
+from unravelnet.gradient.stages import LinearVisit, Stage
 from unravelnet.mathematics.intervals import mean_interval
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, run
@@ -86,6 +81,7 @@ def module_measures(
     chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
+    check_simple(route, "module_measures")
     measurement = _ModuleMeasures(route, chosen, None, net, sample.seed, confidence)
     return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
 
@@ -130,7 +126,7 @@ class _ModuleMeasures(GradientMeasurement):
                 **self._row(visit, tally.sums.added),
                 **about,
             }
-            for visit, step in enumerate(self.route.steps)
+            for visit, step in enumerate(self.route.visits)
             if step.mode != "skip"
         ]
 
@@ -149,14 +145,15 @@ def _backwards(recording: Recording, cotangent: Cotangent) -> Iterator[dict[str,
     """Carry the gradient back and measure each visit of a module, from the last to the first."""
     for stage in reversed(recording.stages):
         linear = stage.linearise()
-        around, through = linear.pull(cotangent, around=stage.has_around, through=stage.has_through)
-        if isinstance(linear, LinearModule):
+        around, ways = linear.pull(cotangent, around=stage.has_around, ways=[True] * len(stage.ways))
+        through = ways[0] if ways else {}
+        if isinstance(linear, LinearVisit):
             yield _measures(stage, linear, linear.pull_to_junction(cotangent), through)
         cotangent = plus(around, through)
 
 
 def _measures(
-    stage: Stage, linear: LinearModule, gradient: Cotangent, through: Cotangent
+    stage: Stage, linear: LinearVisit, gradient: Cotangent, through: Cotangent
 ) -> dict[str, Tensor]:
     """Measure one visit of a module, one value an image; a deleted one has nothing to measure."""
     if linear.branch is None:

@@ -33,7 +33,8 @@ from unravelnet.gradient.lengths import (
     counts_before,
     norms_of,
 )
-from unravelnet.gradient.linearised import Cotangent, Recording, plus, record
+from unravelnet.gradient.linearised import Recording, record
+from unravelnet.gradient.live import Cotangent, plus
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import GradientMeasurement, open_sample, parts_within
 from unravelnet.kinds import is_whole
@@ -250,7 +251,7 @@ class _PathGradients(GradientMeasurement):
         whole = way.at(recording.whole_gradient(loss, targets))
         found |= {"sums": norms_of(terms, n), "whole": norms_of([Term(whole) if whole else None], n)}
         longest = options.max_length
-        is_truncated = longest is not None and longest < len(self.route)
+        is_truncated = longest is not None and longest < self.route.longest_path
         return Sums({} if is_truncated else way.compared(terms, whole), found, way.facts(name))
 
     def _check(self, net: UnraveledNetwork, recording: Recording) -> None:
@@ -335,7 +336,7 @@ class _WayBack:
                 "The inputs are whole numbers, as tokens are, and have no gradient. Measure it at the stem's output "
                 '(at="stem").'
             )
-        return self.recording.stem.pull(gradient, around=True, through=False)[0]
+        return self.recording.stem.pull(gradient)[0]
 
     def facts(self, loss_name: str) -> dict[str, Any]:
         """Say what all images share: the number of paths of each length, and how exact sums must be."""

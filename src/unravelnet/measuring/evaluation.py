@@ -211,7 +211,10 @@ class _Evaluation(Measurement):
         """Say where modules are changed that the measured output does not depend on; one that is alone does."""
         if len(net.outputs) > 1:
             changed = {
-                step.module for route in self.trials for step in set(route.steps) ^ set(self.intact.steps)
+                visit.module
+                for route in self.trials
+                for step in set(route.steps) ^ set(self.intact.steps)
+                for visit in step.visits
             }
             inputs = part_of((shard.inputs, None), 0, 1)[0]
             remark = changed_in_vain(net, inputs, self.output.key, changed)
@@ -319,8 +322,8 @@ def _parts_of(metric: Metric, sums: Sums) -> list[float]:
 
 
 def _lesioned_module(route: Route) -> int | None:
-    """The module that is deleted, or loses its skip, where it is exactly one."""
-    lesioned = [step.module for step in route.steps if step.mode != "both"]
+    """The module that is visited in another way than it was made for, where it is exactly one."""
+    lesioned = [step.module for step in route.visits if not step.is_plain]
     return lesioned[0] if len(lesioned) == 1 else None
 
 

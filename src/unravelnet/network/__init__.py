@@ -23,6 +23,7 @@ from unravelnet.network.module import (
     State,
 )
 from unravelnet.network.network import UnraveledNetwork, in_evaluation_mode
+from unravelnet.network.row import Row
 
 __all__ = [
     "NOTHING_HELD",
@@ -35,6 +36,7 @@ __all__ = [
     "Kind",
     "ResidualModule",
     "ResidualModules",
+    "Row",
     "Segment",
     "Shape",
     "State",

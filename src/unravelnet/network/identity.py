@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -30,6 +31,38 @@ def computation_of(part: nn.Module) -> str:
     # In which file of this room a class stands is no part of what it computes.
     home = _ROOM if home.startswith(f"{_ROOM}.") else home
     return _without_addresses(f"{home}.{type(part).__qualname__} {part.extra_repr()} {settings}")
+
+
+def compute_the_same(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two parts compute the same, as far as can be seen: the same operations with equal numbers.
+
+    >>> compute_the_same(nn.ReLU(), nn.ReLU()), compute_the_same(nn.ReLU(), nn.GELU())
+    (True, False)
+    """
+    if first is second:
+        return True
+    is_alike = [_operations_of(part) for part in first.modules()] == [
+        _operations_of(part) for part in second.modules()
+    ]
+    pairs = zip_longest(first.state_dict().values(), second.state_dict().values())
+    return is_alike and all(
+        a is not None and b is not None and a.shape == b.shape and torch.equal(a, b) for a, b in pairs
+    )
+
+
+def _operations_of(part: nn.Module) -> object:
+    """Describe what a part computes without the names that its graph has for its values and parameters."""
+    if not isinstance(part, fx.GraphModule):
+        return computation_of(part)
+    number = {node: str(place) for place, node in enumerate(part.graph.nodes)}
+    return [
+        (
+            node.op,
+            node.op == "call_function" and str(node.target),
+            *fx.map_arg((node.args, node.kwargs), number.get),
+        )
+        for node in part.graph.nodes
+    ]
 
 
 def _value_text(value: Any, depth: int = 3) -> str:

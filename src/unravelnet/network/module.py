@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from torch import Tensor, nn
 
-from unravelnet.errors import ModelError
+from unravelnet.errors import ModelError, RouteError
 from unravelnet.network.inputs import Shape, shape_text
 from unravelnet.network.junction import AbstractJunction, Add
-from unravelnet.routes.route import Mode
+from unravelnet.routes.move import Move
+from unravelnet.routes.step import Mode
+
+if TYPE_CHECKING:
+    from unravelnet.routes.route import Route
 
 Kind = Literal["identity", "projection", "plain"]
 Held = Mapping[str, Tensor]
@@ -36,13 +41,41 @@ class State:
     """Where a route stands: the stream `x`, the chain it is in, and the other live values by name.
 
     `held` are what later parts need; `tapped` what visited modules have told of their inside, for outputs beside
-    the logits.
+    the logits. In a parallel span x is what all its modules read, and `joined` the sum of it and what they have
+    changed so far. Inside of a module `outside` says which one it is, and where the route stood in front of it.
     """
 
     x: Any
     chain: int = 0
     held: Held = field(default_factory=dict)
     tapped: Held = field(default_factory=dict)
+    joined: Tensor | None = None
+    outside: Outside | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a route comes back to when it leaves the inside of a module."""
+
+    module: ResidualModule
+    state: State
+
+
+class Inside(nn.Module):
+    """A branch that routes can enter: residual modules with what is before, between and behind them, as `Row` is."""
+
+    @property
+    @abstractmethod
+    def inner(self) -> tuple[ResidualModule, ...]:
+        """The residual modules in it."""
+
+    @abstractmethod
+    def enter(self, x: Any, held: Held = NOTHING_HELD) -> State:
+        """Run what is before them."""
+
+    @abstractmethod
+    def check(self, route: Route) -> Route:
+        """Return the route if it fits. Raises RouteError."""
 
 
 class ResidualModule(nn.Module):
@@ -90,11 +123,18 @@ class ResidualModule(nn.Module):
         self.chain = chain
         self.branch_scale = branch_scale
         # A tuple is not registered: the parameters of inner modules are already those of the branch.
-        self.inner = tuple(inner)
+        self.inner = branch.inner if isinstance(branch, Inside) else tuple(inner)
         self.index = -1
         self.input_shape: Shape = ()
         self.output_shape: Shape = ()
         self.macs = 0
+
+    @property
+    def inside(self) -> Inside:
+        """The branch, as what routes enter. Raises RouteError where there is nothing to visit."""
+        if not isinstance(self.branch, Inside):
+            raise RouteError(f"No route leads into {self}: it has no residual modules inside.")
+        return self.branch
 
     @property
     def kind(self) -> Kind:
@@ -118,10 +158,12 @@ class ResidualModule(nn.Module):
         """The number of parameters of branch, skip and after."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def forward(self, x: Tensor, mode: Mode = "both", held: Held = NOTHING_HELD) -> Tensor:
-        """Run the module in one mode. A branch that the mode does not need is not computed."""
+    def forward(
+        self, x: Tensor, mode: Mode = "both", held: Held = NOTHING_HELD, scale: float = 1.0
+    ) -> Tensor:
+        """Run the module in one mode. A branch that the mode does not need is not computed; `scale` multiplies it."""
         skip = None if mode == "branch" else self.take_skip(x, held)
-        branch = None if mode == "skip" else self.take_branch(x, held)
+        branch = None if mode == "skip" else self.scaled(self.take_branch(x, held), scale)
         return self.join(skip, branch, held)
 
     def take_skip(self, x: Tensor, held: Held = NOTHING_HELD) -> Tensor:
@@ -130,9 +172,15 @@ class ResidualModule(nn.Module):
 
     def take_branch(self, x: Tensor, held: Held = NOTHING_HELD) -> Tensor:
         """Compute the branch, scaled as the junction receives it."""
-        branch = run_part(self.branch, x, held)
-        is_whole = self.training or self.branch_scale == 1.0
-        return branch if is_whole else self.junction.scale(branch, self.branch_scale)
+        return self.as_received(run_part(self.branch, x, held))
+
+    def as_received(self, branch: Tensor) -> Tensor:
+        """Scale what the branch has computed as the junction receives it."""
+        return self.scaled(branch, 1.0 if self.training else self.branch_scale)
+
+    def scaled(self, branch: Tensor, factor: float) -> Tensor:
+        """Take a fraction of the branch, or a multiple."""
+        return branch if factor == 1.0 else self.junction.scale(branch, factor)
 
     def join(self, skip: Tensor | None, branch: Tensor | None, held: Held = NOTHING_HELD) -> Tensor:
         """Join what is given and run what comes after the junction.
@@ -149,6 +197,30 @@ class ResidualModule(nn.Module):
         if is_shared and any(getattr(part, "inplace", False) for part in self.after.modules()):
             joined = joined.clone()
         return run_part(self.after, joined, held)
+
+    def arrive_each(self, state: State, moves: Sequence[Move], branch: Tensor | None) -> list[State]:
+        """Give the states behind this module for visits of different modes and scales, which have the branch in common.
+
+        `state`: where they stand before the module. `branch`: None where none of them takes it.
+        """
+        is_alone = state.joined is None
+        needs_skip = is_alone and any(move.mode != "branch" for move in moves)
+        skip = self.take_skip(state.x, state.held) if needs_skip else None
+        behind = self.state_behind(state, state.x)
+        arrived = []
+        for move in moves:
+            part = None if branch is None or move.mode == "skip" else self.scaled(branch, move.scale)
+            if is_alone:
+                taken = None if move.mode == "branch" else skip
+                arrived.append(replace(behind, x=self.join(taken, part, state.held)))
+            else:
+                arrived.append(replace(behind, joined=self.gather(state, part)))
+        return arrived
+
+    def gather(self, state: State, branch: Tensor | None) -> Tensor:
+        """Add to what is joined in a parallel span what the branch changes of its input."""
+        assert state.joined is not None
+        return state.joined if branch is None else state.joined + self.junction.change(state.x, branch)
 
     def state_behind(self, state: State, x: Tensor) -> State:
         """Give the state behind the module: `x` is its output, `state` where the route stood before it."""
@@ -172,4 +244,4 @@ class ResidualModules(nn.ModuleList):
 
 def run_part(part: nn.Module, x: Tensor, held: Held) -> Any:
     """Run a part of a network on the stream, with the held values if it is one that reads them."""
-    return part(x, held) if isinstance(part, Segment) else part(x)
+    return part(x, held) if isinstance(part, Segment | Inside) else part(x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -17,17 +16,17 @@ from unravelnet.network.identity import computation_of
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
 from unravelnet.network.macs import Macs
 from unravelnet.network.misfit import MISFITS, misfit
-from unravelnet.network.module import ResidualModule, ResidualModules, Segment, State, run_part
+from unravelnet.network.module import NOTHING_HELD, Held, ResidualModule, Segment, State
 from unravelnet.network.output import tensors_of
-from unravelnet.network.position import Position, module_at
-from unravelnet.routes.route import Route, Step, as_route
+from unravelnet.network.row import Row
+from unravelnet.routes.route import Route
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class UnraveledNetwork(nn.Module):
+class UnraveledNetwork(Row):
     """A network as stem, residual modules (in chains, with transitions between) and head.
 
     >>> from torch import nn
@@ -55,11 +54,7 @@ class UnraveledNetwork(nn.Module):
         name: str = "",
         unexplained: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        self.stem = stem
-        self.residual_modules = ResidualModules(residual_modules)
-        self.transitions = nn.ModuleList(transitions)
-        self.head = head
+        super().__init__(stem, residual_modules, head, transitions=transitions)
         self.name = name
         self.unexplained = tuple(unexplained)
         self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
@@ -68,22 +63,19 @@ class UnraveledNetwork(nn.Module):
         self.total_macs = 0
         self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}
-        for index, module in enumerate(self.residual_modules):
-            module.index = index
-            module.name = module.name or f"residual_modules.{index}"
         self._measure(example)
 
-    def forward(self, x: Inputs, route: Route | None = None) -> Any:
+    def forward(self, x: Inputs, route: Route | None = None) -> Any:  # type: ignore[override]  # a row takes what is held
         """Run one route; the full one if none is given.
 
         `x`: the inputs in the form of the model: a tensor, a tuple of positional or a dict of keyword inputs.
         Raises RouteError where the route does not fit this network, and DataError where it does not take the inputs.
         """
-        steps = self.full_route.steps if route is None else self.check(route).steps
+        moves = (self.full_route if route is None else self.check(route)).moves
         try:
             state = self.enter(x)
-            for step in steps:
-                state = self.advance(state, step)
+            for move in moves:
+                state = self.advance(state, move)
             return self.leave(state)
         except MISFITS as error:
             explained = misfit(self.name, self.inputs, x, error, "The call")
@@ -106,70 +98,21 @@ class UnraveledNetwork(nn.Module):
         return self._input_shape
 
     @property
-    def full_route(self) -> Route:
-        """The route of the intact network."""
-        return Route.full(len(self.residual_modules))
-
-    @property
     def downsampling(self) -> list[int]:
         """The indices of the modules whose output has another shape than their input."""
         return [module.index for module in self.residual_modules if not module.keeps_shape]
 
-    # -- running a route piece by piece, as the engine does --
+    @property
+    def title(self) -> str:
+        """What it is called in sentences."""
+        return self.name or "the network"
 
-    def enter(self, inputs: Inputs) -> State:
+    def enter(self, inputs: Inputs, held: Held = NOTHING_HELD) -> State:
         """Run the stem: the state from which every route starts."""
-        entered = self.stem(inputs)
         if isinstance(self.stem, Segment):
-            x, held = entered
+            x, held = self.stem(inputs)
             return State(x, 0, held)
-        return State(entered)
-
-    def advance(self, state: State, step: Step) -> State:
-        """Take one step of a route, with the transitions that lead to its module."""
-        module = self.residual_modules[step.module]
-        state = self.move_to_chain(state, module.chain)
-        return module.state_behind(state, module(state.x, step.mode, state.held))
-
-    def move_to_chain(self, state: State, chain: int) -> State:
-        """Run the transitions between the chain that the state is in and a later one."""
-        for number in range(state.chain, chain):
-            transition = self.transitions[number]
-            if isinstance(transition, Segment):
-                x, held = transition(state.x, state.held)
-                state = replace(state, x=x, chain=number + 1, held=held)
-            else:
-                state = replace(state, x=transition(state.x), chain=number + 1)
-        return state
-
-    def leave(self, state: State) -> Any:
-        """Run the transitions that are left and the head: the output of the network."""
-        state = self.move_to_chain(state, len(self.transitions))
-        return run_part(self.head, state.x, {**state.held, **state.tapped})
-
-    # -- what fits where --
-
-    def check(self, route: Route) -> Route:
-        """Return the route if it fits this network.
-
-        Raises RouteError with the modules that stand in the way and those that would fit.
-        """
-        position = Position(self)
-        for step in as_route(route).steps:
-            position.visit(step)
-        position.finish()
-        return route
-
-    def compatible_with(self, index: int) -> list[int]:
-        """List the other modules that may stand in the place of this one: same chain, same shapes."""
-        module = module_at(self, index)
-        return [
-            other.index
-            for other in self.residual_modules
-            if other.index != index
-            and (other.chain, other.input_shape, other.output_shape)
-            == (module.chain, module.input_shape, module.output_shape)
-        ]
+        return super().enter(inputs)
 
     # -- what it is --
 
@@ -252,21 +195,11 @@ class UnraveledNetwork(nn.Module):
         with Macs() as stem_macs:
             state = self.enter(example)
         n_examples = max(1, first_tensor(example).shape[0])
-        total = stem_macs.count
-        for module in self.residual_modules:
-            with Macs() as transition_macs:
-                state = self.move_to_chain(state, module.chain)
-            module.input_shape = tuple(state.x.shape[1:])
-            with Macs() as module_macs:
-                x = module(state.x, "both", state.held)
-            state = module.state_behind(state, x)
-            module.output_shape = tuple(state.x.shape[1:])
-            module.macs = module_macs.count // n_examples
-            total += transition_macs.count + module_macs.count
+        state, macs = self.measure(state, n_examples)
         with Macs() as head_macs:
             returned = self.leave(state)
         self.outputs = _forms(returned)
-        self.total_macs = (total + head_macs.count) // n_examples
+        self.total_macs = (stem_macs.count + macs + head_macs.count) // n_examples
 
 
 @contextlib.contextmanager

@@ -1,63 +1,41 @@
 """Routes: which residual modules to visit, in which order, and how.
 
-A route is a plain frozen value, without torch. It describes; `network` runs it. Deleting, reordering,
+A route is a plain frozen value, without torch. It describes; `network` runs it. Deleting, reordering, scaling,
 taking skips away, repeating and random depth are all ways to make one. Its text form is short, canonical
 and parses back: it names a trial in the results store, on another machine and in a URL.
 
 The text lists the modules visited, runs of neighbours as ranges. A trailing `s` takes the skip only (the
 module is deleted), a trailing `b` the branch only (its skip is removed):
 
-    0-53             the intact network of 54 modules
-    0-2,3s,4-53      module 3 deleted
-    0-9,11,10,12-53  modules 10 and 11 swapped
-    53-0             backwards
+    0-53                 the intact network of 54 modules
+    0-2,3s,4-53          module 3 deleted
+    0-2,3*0.5,4-53       the branch of module 3 counts half
+    0-9,11,10,12-53      modules 10 and 11 swapped
+    0-9,(10-12),13-53    modules 10 to 12 side by side: they read one input
+    0-1,2[0-4,5s],3-53   module 5 of those inside the branch of module 2 deleted
+    53-0                 backwards
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from unravelnet.costs import MOST_MODULES, check_number
 from unravelnet.door import short
 from unravelnet.errors import RouteError
+from unravelnet.routes import grammar
+from unravelnet.routes.move import Move, moves_of
+from unravelnet.routes.step import AnyStep, Mode, Parallel, Step
 
-Mode = Literal["both", "skip", "branch"]
-
-_MODE_OF_SUFFIX: dict[str, Mode] = {"": "both", "s": "skip", "b": "branch"}
-_SUFFIX_OF_MODE: dict[Mode, str] = {mode: suffix for suffix, mode in _MODE_OF_SUFFIX.items()}
-_RUN = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?([sb]?)", re.ASCII)
-_EMPTY = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One visit of one residual module.
-
-    >>> Step(3, "skip")
-    Step(module=3, mode='skip')
-
-    `module`: index of the residual module. `mode`: "both" (skip + branch), "skip" (module deleted) or
-    "branch" (skip removed).
-    """
-
-    module: int
-    mode: Mode = "both"
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.module, Integral):
-            raise RouteError(f"A step names module {self.module!r}; give its index, a whole number.")
-        if self.module < 0:
-            raise RouteError(f"A step names module {self.module}; indices of modules start at 0.")
-        if self.mode not in _SUFFIX_OF_MODE:
-            raise RouteError(f"A step has mode {self.mode!r}; expected 'both', 'skip' or 'branch'.")
+__all__ = ["AnyStep", "Mode", "Parallel", "Route", "Step", "as_route", "as_routes"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +51,7 @@ class Route:
     in the route. Raises RouteError where a method names a module that the route does not visit.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
 
     @classmethod
     def full(cls, n_modules: int) -> Route:
@@ -94,18 +72,10 @@ class Route:
         >>> Route.parse("0-2,3s,4").steps[3]
         Step(module=3, mode='skip')
         """
-        if not isinstance(text, str):
-            raise RouteError(f"A route is read from a text, such as '0-2,3s'; got {text!r}.")
-        compact = text.replace(" ", "")
-        if compact == _EMPTY:
-            return cls(())
-        steps: list[Step] = []
-        for run in compact.split(","):
-            steps += _parse_run(run, text, room=MOST_MODULES - len(steps))
-        return cls(tuple(steps))
+        return grammar.read(text, cls)
 
     def __str__(self) -> str:
-        return ",".join(_run_text(run) for run in _runs(self.steps)) or _EMPTY
+        return grammar.write(self.steps)
 
     def __repr__(self) -> str:
         return f"Route({str(self)!r})"
@@ -114,19 +84,29 @@ class Route:
         return len(self.steps)
 
     @cached_property
+    def visits(self) -> tuple[Step, ...]:
+        """The visits of single modules in order, those in parallel spans one after the other."""
+        return tuple(visit for step in self.steps for visit in step.visits)
+
+    @cached_property
     def modules(self) -> tuple[int, ...]:
         """The indices of the modules in the order of the visits, deleted ones included."""
-        return tuple(step.module for step in self.steps)
+        return tuple(step.module for step in self.visits)
+
+    @cached_property
+    def moves(self) -> tuple[Move, ...]:
+        """What is done on this route, one thing after the other: spans and visits with a route inside spelt out."""
+        return tuple(moves_of(self.steps))
 
     @property
     def n_deleted(self) -> int:
         """The number of visits that take the skip only."""
-        return sum(step.mode == "skip" for step in self.steps)
+        return sum(step.mode == "skip" for step in self.visits)
 
     @property
     def n_skips_removed(self) -> int:
         """The number of visits that take the branch only."""
-        return sum(step.mode == "branch" for step in self.steps)
+        return sum(step.mode == "branch" for step in self.visits)
 
     @property
     def path_count(self) -> int:
@@ -134,8 +114,22 @@ class Route:
 
         >>> Route.full(54).delete(*range(10)).path_count == 2**44
         True
+        >>> Route.parse("(0-2)").path_count, Route.parse("0[0-1]").path_count
+        (4, 5)
+
+        Modules side by side have one way around all of them and one through each. A way into a module goes on by
+        all ways of the route inside, where it has one.
         """
-        return 2 ** sum(step.mode == "both" for step in self.steps)
+        return prod(step.path_count for step in self.steps)
+
+    @property
+    def longest_path(self) -> int:
+        """The most branches that a path of the route enters.
+
+        >>> Route.parse("0,1s,(2-3),4[0-2]").longest_path
+        6
+        """
+        return sum(step.longest_path for step in self.steps)
 
     def delete(self, *modules: int) -> Route:
         """Take only the skip of these modules.
@@ -143,7 +137,7 @@ class Route:
         >>> Route.full(5).delete(1, 2)
         Route('0,1-2s,3-4')
         """
-        return self._with_mode(modules, "skip", "delete")
+        return self._changed(modules, lambda step: Step(step.module, "skip"), "delete")
 
     def keep(self, *modules: int) -> Route:
         """Delete every module but these.
@@ -152,7 +146,7 @@ class Route:
         Route('0,1-3s,4')
         """
         self._check_visited(modules, "keep")
-        return self._with_mode(set(self.modules) - set(modules), "skip", "delete")
+        return self.delete(*set(self.modules) - set(modules))
 
     def remove_skip(self, *modules: int) -> Route:
         """Take only the branch of these modules.
@@ -160,7 +154,48 @@ class Route:
         >>> Route.full(3).remove_skip(1)
         Route('0,1b,2')
         """
-        return self._with_mode(modules, "branch", "remove the skip of")
+        return self._changed(modules, lambda step: replace(step, mode="branch"), "remove the skip of")
+
+    def scale(self, factor: float, *modules: int) -> Route:
+        """Multiply the branch of these modules by a number; their skips stay as they are.
+
+        >>> Route.full(5).scale(0.5, 3)
+        Route('0-2,3*0.5,4')
+        >>> Route.full(5).scale(0, 3) == Route.full(5).delete(3)
+        True
+
+        `factor`: any finite number, in the place of one that was given before. Above 1 the branch weighs more than
+        it was trained to.
+        """
+        return self._changed(modules, lambda step: replace(step, scale=factor), "scale")
+
+    def parallel(self, *modules: int) -> Route:
+        """Let neighbours read one input: x + f4(x) + f5(x) + f6(x).
+
+        >>> Route.full(5).parallel(1, 2, 3)
+        Route('0,(1-3),4')
+
+        Raises RouteError where the modules do not follow each other in the route, each once.
+        """
+        self._check_visited(modules, "put into a parallel span")
+        holds = [any(step.module in modules for step in step.visits) for step in self.steps]
+        first, n = holds.index(True) if any(holds) else 0, sum(holds)
+        inside = [step for item in self.steps[first : first + n] for step in item.visits]
+        if sorted(step.module for step in inside) != sorted(modules):
+            raise RouteError(
+                f"Cannot put the modules {', '.join(map(str, modules))} into one parallel span: they do not follow "
+                f"each other in the route {self}, each once. Name neighbours."
+            )
+        return Route((*self.steps[:first], Parallel(tuple(inside)), *self.steps[first + n :]))
+
+    def inside(self, module: int, route: Route) -> Route:
+        """Take a route through the residual modules inside the branch of a module.
+
+        >>> Route.full(3).inside(2, Route.full(4).delete(3))
+        Route('0-1,2[0-2,3s]')
+        """
+        inner = as_route(route)
+        return self._changed((module,), lambda step: replace(step, inside=inner), "enter")
 
     def swap(self, first: int, second: int) -> Route:
         """Exchange the places of two modules.
@@ -184,9 +219,10 @@ class Route:
                 "give each of them once."
             )
         waiting: dict[int, list[Step]] = {}
-        for step in self.steps:
+        for step in self.visits:
             waiting.setdefault(step.module, []).append(step)
-        return Route(tuple(waiting[module].pop(0) for module in order))
+        ordered = iter([waiting[module].pop(0) for module in order])
+        return self._each(lambda _: next(ordered))
 
     def repeat(self, start: int, stop: int | None = None, *, times: int = 2) -> Route:
         """Pass through the visits start … stop-1 (a half-open range of places in the route) several times.
@@ -222,20 +258,16 @@ class Route:
             given = np.asarray(probabilities, dtype=float)
         except (TypeError, ValueError):
             raise RouteError(f"Drop probabilities are numbers; got {probabilities!r}.") from None
-        if given.shape not in ((), (1,), (len(self),)):
+        n = len(self.visits)
+        if given.shape not in ((), (1,), (n,)):
             raise RouteError(
-                f"Give one drop probability, or one for each of the {len(self)} visits; got {given.size}."
+                f"Give one drop probability, or one for each of the {n} visits; got {given.size}."
             )
-        chances = np.broadcast_to(given, len(self))
+        chances = np.broadcast_to(given, n)
         if not ((chances >= 0) & (chances <= 1)).all():
             raise RouteError(f"Drop probabilities must lie in [0, 1]; got {probabilities!r}.")
-        dropped = generator.random(len(self)) < chances
-        return Route(
-            tuple(
-                Step(step.module, "skip") if is_dropped else step
-                for step, is_dropped in zip(self.steps, dropped, strict=True)
-            )
-        )
+        dropped = iter(generator.random(n) < chances)
+        return self._each(lambda step: Step(step.module, "skip") if next(dropped) else step)
 
     def kendall_tau(self) -> float:
         """Measure how far the order is from the full order: 1 for the same, -1 for the reverse.
@@ -248,6 +280,10 @@ class Route:
         """
         from scipy.stats import kendalltau
 
+        if len(self.visits) > len(self):
+            raise RouteError(
+                f"Kendall's tau is defined for orders; the route {self} visits modules side by side."
+            )
         if len(set(self.modules)) < len(self.modules):
             raise RouteError(
                 f"Kendall's tau is defined for orders that visit each module once; the route {self} visits "
@@ -258,10 +294,19 @@ class Route:
         # Rounded, since scipy gives 0.9999999999999998 for some orders that are the same.
         return round(float(kendalltau(range(len(self)), self.modules).statistic), 12)
 
-    def _with_mode(self, modules: Collection[int], mode: Mode, verb: str) -> Route:
+    def _changed(self, modules: Collection[int], change: Callable[[Step], Step], verb: str) -> Route:
         self._check_visited(modules, verb)
         chosen = set(modules)
-        return Route(tuple(Step(s.module, mode) if s.module in chosen else s for s in self.steps))
+        return self._each(lambda step: change(step) if step.module in chosen else step)
+
+    def _each(self, change: Callable[[Step], Step]) -> Route:
+        """Change every visit, in order; spans stay spans."""
+        return Route(
+            tuple(
+                Parallel(tuple(map(change, step.steps))) if isinstance(step, Parallel) else change(step)
+                for step in self.steps
+            )
+        )
 
     def _check_visited(self, modules: Collection[int], verb: str) -> None:
         for module in modules:
@@ -310,52 +355,3 @@ def as_routes(values: object) -> Iterable[Any]:
         return values
     given = repr(values) if isinstance(values, Route) else short(values)
     raise RouteError(f"Routes must be a list; got {given}. Put a single route into a list, as [route].")
-
-
-def _parse_run(run: str, text: str, room: int) -> list[Step]:
-    match = _RUN.fullmatch(run)
-    if match is None:
-        raise RouteError(
-            f"{run!r} in the route {text!r} is not a step. Write modules as 3, ranges as 4-9, a deleted module "
-            "as 3s, one without skip as 3b, with commas between them."
-        )
-    first, last, suffix = int(match[1]), int(match[2] or match[1]), match[3]
-    if abs(last - first) >= room:
-        # Texts of routes come from files and addresses; a short one must not ask for all the memory there is.
-        raise RouteError(
-            f"The route {text[:80]!r} has more than {MOST_MODULES} steps; no network has that many."
-        )
-    step = 1 if last >= first else -1
-    return [Step(module, _MODE_OF_SUFFIX[suffix]) for module in range(first, last + step, step)]
-
-
-def _runs(steps: Sequence[Step]) -> list[list[Step]]:
-    """Split steps into maximal runs of one mode whose modules rise, or fall, by one.
-
-    A run falls only from its third step on: two neighbours in falling order are written one by one, so that
-    a swap reads as a swap.
-    """
-    runs: list[list[Step]] = []
-    for step in steps:
-        if runs and _continues(runs[-1], step):
-            runs[-1].append(step)
-        else:
-            runs.append([step])
-    return [part for run in runs for part in _split_short_fall(run)]
-
-
-def _continues(run: list[Step], step: Step) -> bool:
-    change = step.module - run[-1].module
-    same_direction = len(run) == 1 or change == run[1].module - run[0].module
-    return step.mode == run[-1].mode and abs(change) == 1 and same_direction
-
-
-def _split_short_fall(run: list[Step]) -> list[list[Step]]:
-    is_short_fall = len(run) == 2 and run[1].module < run[0].module
-    return [[step] for step in run] if is_short_fall else [run]
-
-
-def _run_text(run: list[Step]) -> str:
-    first, last = run[0].module, run[-1].module
-    span = str(first) if first == last else f"{first}-{last}"
-    return span + _SUFFIX_OF_MODE[run[0].mode]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from unravelnet.costs import check_routes
 from unravelnet.errors import RouteError
 from unravelnet.kinds import is_whole
-from unravelnet.routes.route import Mode
+from unravelnet.routes.move import Move
 from unravelnet.studies.subject import Network
 from unravelnet.studies.trial import Trial
 
@@ -92,12 +92,12 @@ def n_passes(trials: Sequence[Trial]) -> float:
     >>> n_passes(delete_each(preact_resnet(8)))
     2.0
     """
-    routes = sorted([[(step.module, step.mode) for step in trial.route.steps] for trial in trials])
-    n_branches, previous = 0, list[tuple[int, Mode]]()
+    routes = sorted(trial.route.moves for trial in trials)
+    n_branches, previous = 0, tuple[Move, ...]()
     for route in routes:
         differing = (n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b)
         shared = next(differing, min(len(route), len(previous)))
-        n_branches += sum(mode != "skip" for _, mode in route[shared:])
+        n_branches += sum(move.kind == "visit" and move.mode != "skip" for move in route[shared:])
         previous = route
     return n_branches / max(1, len(trials[0].route))
 

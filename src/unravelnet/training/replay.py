@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unravelnet.network import ResidualModule, Segment, UnraveledNetwork
-from unravelnet.routes.route import Route, Step
+from unravelnet.routes.move import Move
+from unravelnet.routes.route import Route
 
 Work = Callable[[], None]
 Recorder = Callable[[Work, Sequence[Tensor]], Work]
@@ -259,19 +260,20 @@ class _Recording:
         """Give what a route passes between stem and head: a key, what to run, and the part with its parameters."""
         chain = 0
         visits: Counter[int] = Counter()
-        for step in route.steps:
-            module = self.net.residual_modules[step.module]
+        for move in route.moves:
+            assert move.kind == "visit", "the routes that a training draws hold single visits"
+            module = self.net.residual_modules[move.module]
             yield from self._transitions(chain, module.chain)
             chain = module.chain
-            if not _changes_nothing(module, step):
+            if not _changes_nothing(module, move):
                 # A second visit saves its own values for the way back.
-                yield (step.module, step.mode, visits[step.module]), self._runner(module, step), module
-                visits[step.module] += 1
+                yield (move, visits[move.module]), self._runner(module, move), module
+                visits[move.module] += 1
         yield from self._transitions(chain, len(self.net.transitions))
 
-    def _runner(self, module: ResidualModule, step: Step) -> Run:
+    def _runner(self, module: ResidualModule, move: Move) -> Run:
         run = torch.compile(module, fullgraph=True, dynamic=False) if self._loss.compiled else module
-        return lambda x: run(x, step.mode)
+        return lambda x: run(x, move.mode, scale=move.scale)
 
     def _transitions(self, start: int, end: int) -> Iterator[tuple[tuple[object, ...], Run, nn.Module]]:
         for number in range(start, end):
@@ -344,9 +346,9 @@ def can_be_replayed(net: UnraveledNetwork, images: object) -> bool:
     return isinstance(images, Tensor) and not any(isinstance(part, Segment) for part in parts)
 
 
-def _changes_nothing(module: ResidualModule, step: Step) -> bool:
+def _changes_nothing(module: ResidualModule, move: Move) -> bool:
     return (
-        step.mode == "skip"
+        move.mode == "skip"
         and module.junction.passes_lone_skip
         and all(part is None or isinstance(part, nn.Identity) for part in (module.skip, module.after))
     )

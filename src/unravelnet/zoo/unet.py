@@ -2,7 +2,7 @@
 
 A long skip goes around everything that is deeper. So it is a residual module whose branch halves the map, encodes it,
 holds the module of the next resolution, decodes, and doubles the map again. The modules are nested in one another: the
-network has one, and `inner` of each is the next.
+network has one, and `inner` of each is the next. Routes lead into them: `0[0[0s]]` deletes the third.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from unravelnet.errors import ModelError
-from unravelnet.network import Add, Concatenate, ResidualModule, UnraveledNetwork
+from unravelnet.network import Add, Concatenate, ResidualModule, Row, UnraveledNetwork
 from unravelnet.zoo.layout import check_choice, check_geometry
 from unravelnet.zoo.parts import seeded
 from unravelnet.zoo.recipe import Recipe, assemble
@@ -111,24 +111,23 @@ class _Parts:
     def long_skip(self, level: int) -> ResidualModule:
         """Make the residual module of one resolution, with those of the deeper ones inside."""
         width, deeper, sides = self.widths[level], self.widths[level + 1], self.maps[level]
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
-        parts["pool"] = nn.MaxPool2d(2)
-        parts["encode"] = self.convolutions(width, deeper)
-        inner = [self.long_skip(level + 1)] if level + 2 < len(self.widths) else []
-        for module in inner:
-            parts["long"] = module
-            parts["decode"] = self.decoder(level + 1)
-        parts["up"] = nn.ConvTranspose2d(deeper, width, 2, stride=2)
-        made = ResidualModule(
-            nn.Sequential(parts),
+        down = OrderedDict(pool=nn.MaxPool2d(2), encode=self.convolutions(width, deeper))
+        branch: nn.Module
+        if level + 2 < len(self.widths):
+            inner = self.long_skip(level + 1)
+            up = OrderedDict(
+                decode=self.decoder(level + 1), up=nn.ConvTranspose2d(deeper, width, 2, stride=2)
+            )
+            branch = Row(nn.Sequential(down), [inner], nn.Sequential(up))
+        else:
+            up = OrderedDict(up=nn.ConvTranspose2d(deeper, width, 2, stride=2))
+            branch = nn.Sequential(OrderedDict(**down, **up))
+        return ResidualModule(
+            branch,
             Crop(sides.margin) if sides.margin else nn.Identity(),
             junction=Concatenate(width, width) if self.junction == "concatenate" else Add(),
             name=f"long{level}",
-            inner=inner,
         )
-        made.input_shape = (width, *sides.encoded)
-        made.output_shape = (self._n_joined(level), *sides.joined)
-        return made
 
     def _n_joined(self, level: int) -> int:
         return self.widths[level] * (2 if self.junction == "concatenate" else 1)

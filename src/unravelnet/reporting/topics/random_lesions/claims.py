@@ -105,7 +105,7 @@ def _on_hits(draws: pd.DataFrame, downsampling: Sequence[int]) -> str:
     if "route" not in draws or not downsampling:
         return ""
     deleted = [
-        {step.module for step in Route.parse(str(route)).steps if step.mode == "skip"}
+        {step.module for step in Route.parse(str(route)).visits if step.mode == "skip"}
         for route in draws["route"]
     ]
     hits = sum(not modules.isdisjoint(downsampling) for modules in deleted)
