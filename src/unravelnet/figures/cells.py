@@ -39,13 +39,22 @@ def draw_cells(
     values = np.full((last + 1, last + 1), np.nan)
     values[cells[y].astype(int), cells[x].astype(int)] = cells[value]
     scale = LinearSegmentedColormap.from_list("cells", list(colours))
-    edges = np.arange(last + 2) - 0.5
-    mesh = axes.pcolormesh(edges, edges, np.ma.masked_invalid(values), cmap=scale, norm=Normalize(*limits))
+    # As an image, which is a hundredth of as many rectangles in a page.
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=scale,
+        norm=Normalize(*limits),
+        origin="lower",
+        aspect="auto",
+        interpolation="none",
+    )
     style.style_axes(axes, x=columns.label(x), y=columns.label(y))
     axes.grid(visible=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=30)
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
     style.style_axes(bar.ax, x="", y=label)
     bar.ax.grid(visible=False)
     bar.outline.set_visible(False)
