@@ -6,6 +6,8 @@ against its model, so a test that passes here has also compared the outputs.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ from torch import nn
 import unravelnet as un
 from unravelnet._extras import require
 from unravelnet.errors import CaptureError, MissingExtraError
-from unravelnet.network import UnraveledNetwork
+from unravelnet.network import Concatenate, UnraveledNetwork
 
 
 def library(package: str):
@@ -39,7 +41,8 @@ TIMM: dict[str, tuple[dict[str, object], int]] = {
     "poolformer_s12": ({}, 24),
     "hrnet_w18_small": ({}, 23),
 }
-NOT_ADDITIVE = ["densenet", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
+# Branches side by side, none of which is the input.
+BRANCHES = ["googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
 
 
 def images(size: int = 64) -> torch.Tensor:
@@ -81,14 +84,30 @@ def test_timm(name: str) -> None:
     assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
 
 
-@pytest.mark.parametrize("name", NOT_ADDITIVE)
-def test_networks_joined_by_concatenation_are_refused(name: str) -> None:
-    models = library("torchvision.models")
-    if name == "densenet":
-        model = models.DenseNet(block_config=(2, 2, 2, 2))
-    else:
-        options = {"init_weights": False} if name == "googlenet" else {}
-        model = models.get_model(name, weights=None, **options)
+def test_densenet_of_torchvision() -> None:
+    config = (2, 3, 2, 2)
+    model = library("torchvision.models").DenseNet(block_config=config).eval()
+    net = un.unravel(model, images())
+    assert ([m.chain for m in net.residual_modules], net.unexplained) == ([0, 0, 1, 1, 1, 2, 2, 3, 3], ())
+    # 64 channels come in; every layer adds 32, and every transition halves what there is.
+    assert net.residual_modules[4].junction == Concatenate(64 // 2 + 32 + 2 * 32, 32)
+    edited, x = copy.deepcopy(model), images()
+    nn.init.zeros_(edited.get_submodule("features.denseblock2.denselayer2.conv2").weight)
+    torch.testing.assert_close(net(x, net.full_route.delete(3)), edited(x))
+
+
+def test_densenet_of_timm() -> None:
+    config = (1, 2, 2, 1)
+    model = library("timm").create_model("densenet121", block_config=config, growth_rate=8)
+    net = un.unravel(model, images())
+    assert (len(net.residual_modules), net.unexplained) == (sum(config), ())
+    assert {module.junction.kind for module in net.residual_modules} == {"concatenate"}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_networks_of_branches_side_by_side_are_refused(name: str) -> None:
+    options = {"init_weights": False} if name == "googlenet" else {}
+    model = library("torchvision.models").get_model(name, weights=None, **options)
     with pytest.raises(CaptureError, match=r"sums: 0, concatenations: \d\d?\."):
         un.unravel(model, images())
 
@@ -153,8 +172,6 @@ def test_deleting_a_module_of_resnet18_is_silencing_its_last_normalisation() -> 
 
 
 def silenced(model: nn.Module, block: str) -> nn.Module:
-    import copy
-
     model = copy.deepcopy(model)
     norm = model.get_submodule(f"{block}.bn2")
     with torch.no_grad():

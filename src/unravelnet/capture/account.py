@@ -10,11 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from torch import fx
 from torch._ops import HigherOrderOperator
 
-from unravelnet.capture.junctions import Region, is_affine, is_partial, leaks, learns, told_of
+from unravelnet.capture.affine import is_affine
+from unravelnet.capture.junctions import Region, explained_by, leaks, learns, told_of
 from unravelnet.capture.operations import (
     CONCATENATIONS,
     MULTIPLICATIONS,
@@ -45,9 +47,9 @@ _CROSSING = "the way around it crosses that of another sum"
 _TOLD = "it is made of values from inside a residual module, for an output beside the logits"
 _HIDDEN = "its operators are hidden in a block of their own (torch.autocast or torch.cond)"
 _OTHER_INPUT = "it depends on another input only, and residual modules are looked for behind the main input"
-_MULTIPLIED = "it multiplies a value by a learned function of it, and only sums are taken apart"
-_JOINED = "it joins a value with a learned function of it, and only sums are taken apart"
-_CONCATENATED = "it puts values side by side, and only sums are taken apart"
+_MULTIPLIED = "it multiplies a value by a learned function of it, and no skip is left without the function"
+_JOINED = "it joins a value with a learned function of it in a way that is not taken apart"
+_NO_WHOLE = "it puts values side by side, and none of them is the whole of what they share"
 _RECURRENT = "it is recurrent: its steps share one layer and cannot be removed one by one"
 _BESIDE = "this layer is not on the way that every value passes"
 
@@ -103,10 +105,10 @@ def refusal(name: str, stream: Stream) -> str:
     ]
     looked_at.sort(key=lambda finding: not finding.is_like_skip)
     text = (
-        f"{name} has no residual module that could be removed. Expected: a sum x + f(x) with learned weights in f, "
-        f"or a network that is mostly a row of learned layers. Found behind the input: learned layers: {n_layers} "
-        f"(on the way that every value passes: {in_row}), sums: {len(sums)}, concatenations: "
-        f"{len(concatenations)}{unseen}."
+        f"{name} has no residual module that could be removed. Expected: a sum x + f(x) or a concatenation of x and "
+        "f(x), with learned weights in f, or a network that is mostly a row of learned layers. Found behind the "
+        f"input: learned layers: {n_layers} (on the way that every value passes: {in_row}), sums: {len(sums)}, "
+        f"concatenations: {len(concatenations)}{unseen}."
     )
     lines = _lines(looked_at, _N_IN_MESSAGE)
     return "\n  ".join([f"{text} What was looked at:", *lines]) if lines else text
@@ -117,8 +119,7 @@ def refusal(name: str, stream: Stream) -> str:
 
 def _sums(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
     """Say of each sum that is no junction and no part of one why it is none."""
-    understood = {region.junction for region in regions}
-    understood |= {node for region in regions for node in region.interior if is_partial(node, region)}
+    understood = explained_by(regions)
     told = told_of(stream, regions)
     sums = [node for node in stream.graph.nodes if node in stream and is_sum(node) and node not in understood]
     findings = [_sum(stream, node) for node in sums]
@@ -141,8 +142,8 @@ def _sum(stream: Stream, node: fx.Node) -> Finding:
 
 
 def _around_branch(stream: Stream, node: fx.Node, skip: fx.Node, inside: Sequence[fx.Node]) -> Finding:
-    """Say why x + f(x) is no junction; `inside`: the nodes on the way from x to f(x)."""
-    if len({shape_of(operand) for operand in stream.operands(node)}) > 1:
+    """Say why x + f(x), or x beside f(x), is no junction; `inside`: the nodes on the way from x to f(x)."""
+    if is_sum(node) and len({shape_of(operand) for operand in stream.operands(node)}) > 1:
         return Finding(node, _BROADCAST, _shapes(stream, node))
     leaked = leaks(stream, inside, node)
     if leaked:
@@ -221,14 +222,21 @@ def _has_way_around(stream: Stream, node: fx.Node) -> bool:
 
 
 def _concatenations(stream: Stream) -> list[Finding]:
-    """Find the concatenations of several values with learned weights in one of them."""
-    found = _several_side_by_side(stream)
+    """Say of the concatenations with learned weights in one of several values why they are no junctions."""
     return [
-        Finding(node, _CONCATENATED)
-        for node in found
+        _concatenation(stream, node)
+        for node in _several_side_by_side(stream)
         if not isinstance(entry := stream.dominator.get(node), fx.Node)
         or learns(stream, stream.between(entry, node))
     ]
+
+
+def _concatenation(stream: Stream, node: fx.Node) -> Finding:
+    for early, late in permutations(stream.operands(node), 2):
+        inside = stream.through(early, late)
+        if learns(stream, inside):
+            return _around_branch(stream, node, early, inside)
+    return Finding(node, _NO_WHOLE, is_like_skip=False)
 
 
 def _several_side_by_side(stream: Stream) -> list[fx.Node]:

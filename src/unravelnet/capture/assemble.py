@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.junctions import Region
+from unravelnet.capture.kinds.kind import Gather, added
 from unravelnet.capture.modes import follow_modes
 from unravelnet.capture.segments import GraphSegment, Head, Stem, Tap, Transition
 from unravelnet.capture.stream import descendants
@@ -30,13 +31,13 @@ class _Piece:
     """A piece before it is built: what it computes from the stream value `x`, and what else it reads.
 
     `owner` tells the module (an index) or the gap (a negative number) that a piece belongs to. A piece gives its
-    outputs as a tuple, or their sum.
+    outputs as a tuple, or, where there is a way to `gather` them, as one value.
     """
 
     owner: int
     x: fx.Node | None
     outputs: list[Any]
-    is_tuple: bool
+    gather: Gather | None
     nodes: list[fx.Node] = field(default_factory=list)
     reads: list[fx.Node] = field(default_factory=list)
 
@@ -129,13 +130,14 @@ class _Assembly:
         return pieces
 
     def _module_pieces(self, owner: int, region: Region) -> dict[str, _Piece | None]:
-        has_skip = region.skip is not None and region.skip is not region.entry
+        entry, operands = region.entry, region.operands
+        has_skip = operands.skip is not None and operands.skip is not entry
         tapped = self.tapped.get(owner)
         return {
-            "branch": self._piece(owner, region.entry, list(region.branch)),
-            "skip": self._piece(owner, region.entry, [region.skip]) if has_skip else None,
-            "after": self._piece(owner, region.junction, [region.output]) if region.after else None,
-            "tap": self._piece(owner, region.entry, tapped, is_tuple=True) if tapped else None,
+            "branch": self._piece(owner, entry, list(operands.branch), operands.gather),
+            "skip": self._piece(owner, entry, [operands.skip], added) if has_skip else None,
+            "after": self._piece(owner, region.junction, [region.output], added) if region.after else None,
+            "tap": self._piece(owner, entry, tapped) if tapped else None,
         }
 
     def _gap_piece(self, gap: int, holds: Sequence[fx.Node]) -> _Piece:
@@ -145,20 +147,22 @@ class _Assembly:
             outputs = [None if output in self.beside else output for output in self.stream.outputs]
         else:
             outputs = [self.regions[gap].entry, *holds]
-        return self._piece(-1 - gap, x, outputs, is_tuple=True)
+        return self._piece(-1 - gap, x, outputs)
 
     def _pieces_beside(self) -> dict[int, _Piece]:
         """Describe by their places the outputs that tell of the inside of modules."""
         last = len(self.regions)
         return {
-            place: self._piece(-1 - last, self.regions[-1].output, [output], is_tuple=True)
+            place: self._piece(-1 - last, self.regions[-1].output, [output])
             for place, output in enumerate(self.stream.outputs)
             if output in self.beside
         }
 
-    def _piece(self, owner: int, x: fx.Node | None, outputs: list[Any], is_tuple: bool = False) -> _Piece:
+    def _piece(
+        self, owner: int, x: fx.Node | None, outputs: list[Any], gather: Gather | None = None
+    ) -> _Piece:
         """Collect what a piece computes itself and what it reads, back from its outputs."""
-        piece = _Piece(owner, x, outputs, is_tuple)
+        piece = _Piece(owner, x, outputs, gather)
         seen: set[fx.Node] = set()
         waiting = [output for output in outputs if isinstance(output, fx.Node)]
         while waiting:
@@ -261,11 +265,12 @@ class _Assembly:
 
     def _module(self, region: Region, pieces: dict[str, _Piece | None], chain: int) -> ResidualModule:
         parts = {role: self._segment(piece) for role, piece in pieces.items() if piece is not None}
-        skip = None if region.skip is None else parts.get("skip", nn.Identity())
+        skip = None if region.operands.skip is None else parts.get("skip", nn.Identity())
         module = ResidualModule(
             parts["branch"],
             skip,
             parts.get("after"),
+            junction=region.operands.junction,
             name=region.name,
             chain=chain,
             inner=[self._inner(inner) for inner in region.inner],
@@ -287,7 +292,7 @@ class _Assembly:
 
     def _segment(self, piece: _Piece) -> GraphSegment:
         graph, reads = self._build(piece), _names(piece.reads)
-        is_tap = piece.is_tuple and piece.owner >= 0
+        is_tap = piece.gather is None and piece.owner >= 0
         return Tap(graph, reads, _names(piece.outputs)) if is_tap else GraphSegment(graph, reads)
 
     def _build(self, piece: _Piece) -> fx.GraphModule:
@@ -323,14 +328,9 @@ def _argument(graph: fx.Graph, name: str) -> fx.Node:
 
 
 def _result(graph: fx.Graph, piece: _Piece, copies: dict[fx.Node, fx.Node]) -> Any:
-    """State what a piece returns: the sum of a branch's terms, one value, or a tuple."""
+    """State what a piece returns: one value that is gathered from its outputs, or a tuple of them."""
     outputs = [copies[o] if isinstance(o, fx.Node) else o for o in piece.outputs]
-    if piece.is_tuple:
-        return tuple(outputs)
-    total = outputs[0]
-    for term in outputs[1:]:
-        total = graph.call_function(torch.ops.aten.add.Tensor, (total, term))
-    return total
+    return tuple(outputs) if piece.gather is None else piece.gather(graph, outputs)
 
 
 def _attribute(root: nn.Module, target: str) -> Any:

@@ -16,6 +16,7 @@ import torch
 from torch import fx
 
 from unravelnet.capture.operations import is_sum, operation
+from unravelnet.capture.side_by_side import share_rows
 from unravelnet.capture.stream import Stream, attribute, shape_of
 
 aten = torch.ops.aten
@@ -33,7 +34,7 @@ def in_normal_form(stream: Stream) -> Stream:
             node.replace_all_uses_with(value)
             stream.graph.erase_node(node)
             n_rewritten += 1
-    n_rewritten += _merge_repeated_sums(stream.graph, on_stream)
+    n_rewritten += _merge_repeated_sums(stream.graph, on_stream) + share_rows(stream.graph, on_stream)
     if not n_rewritten:
         return stream
     stream.graph.eliminate_dead_code()

@@ -24,11 +24,15 @@ PRODUCTS = {
 }
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
 
-POOLINGS = {
-    *("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"),
-    *("max_pool2d_with_indices", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
-    *("adaptive_max_pool1d", "adaptive_max_pool2d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
-    "amax",
+# Take the largest of several values.
+SELECTING_POOLINGS = {
+    *("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "amax"),
+}
+POOLINGS = SELECTING_POOLINGS | {
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+    *("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
 }
 TRANSFORMS = {
     "fft_fft",

@@ -58,7 +58,7 @@ def in_sentences(
 
 def _step(error: Exception) -> str:
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    steps = [_STEPS[f.stem] for f in files if f.parent == Path(__file__).parent and f.stem in _STEPS]
+    steps = [_STEPS[f.stem] for f in files if Path(__file__).parent in f.parents and f.stem in _STEPS]
     return steps[-1] if steps else "it was captured"
 
 

@@ -11,6 +11,7 @@ from torch import fx
 
 from unravelnet.capture.account import left_out, unexplained
 from unravelnet.capture.junctions import Region, junction_regions
+from unravelnet.capture.kinds.kind import Operands
 from unravelnet.capture.operations import is_sum, operation
 from unravelnet.capture.stream import Stream, module_path, shape_of
 
@@ -66,7 +67,7 @@ def _nest(regions: Sequence[Region]) -> list[Region]:
 def _plain_regions(stream: Stream) -> list[Region]:
     """Read a network without junctions as a row of learned layers with what follows them.
 
-    Where most layers stand beside the row, as those of Inception and DenseNet do, it has no such row.
+    Where most layers stand beside the row, as those of Inception do, it has no such row.
     """
     main_road = stream.main_road
     layers = [node for node in main_road if stream.is_learned(node)]
@@ -86,7 +87,7 @@ def _plain_region(stream: Stream, main_road: Sequence[fx.Node], layer: fx.Node) 
     tail = takewhile(lambda node: _belongs_to_layer(stream, node, layer), behind)
     end = [layer, *tail][-1]
     entry = stream.dominator[layer]
-    return Region(entry, end, None, (end,), frozenset(stream.between(entry, end)) - {end})
+    return Region(entry, end, Operands(None, (end,)), frozenset(stream.between(entry, end)) - {end})
 
 
 def _belongs_to_layer(stream: Stream, node: fx.Node, layer: fx.Node) -> bool:
@@ -145,15 +146,16 @@ def _run_behind(stream: Stream, region: Region) -> list[tuple[list[fx.Node], tup
 def _name(stream: Stream, regions: Sequence[Region]) -> None:
     """Name each module by the user's submodule that holds it, by its layers where that is not unique."""
     for region in regions:
-        nodes = [n for term in region.branch for n in stream.between(region.entry, term)]
+        nodes = [n for term in region.operands.branch for n in stream.between(region.entry, term)]
         region.name = ".".join(_common([module_path(n) for n in [*nodes, region.junction]]))
     counts = Counter(region.name for region in regions)
     for region in regions:
         if counts[region.name] > 1 or not region.name:
-            nodes = [n for term in region.branch for n in stream.between(region.entry, term)]
+            nodes = [n for term in region.operands.branch for n in stream.between(region.entry, term)]
             layers = [n for n in nodes if stream.is_learned(n) or stream.mixes_positions(n)]
             region.name = ".".join(_common([module_path(n) for n in layers])) or region.name
-    _number_repeats(regions)
+    # Of modules inside one another the outer one, which begins first, gets the first number.
+    _number_repeats(sorted(regions, key=lambda region: stream.position[region.entry]))
 
 
 def _number_repeats(regions: Sequence[Region]) -> None:
