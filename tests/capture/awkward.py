@@ -64,7 +64,7 @@ class ZeroPadded(nn.Module):
 class Highway(nn.Module):
     """A gate shares the stream between branch and skip (Srivastava et al. 2015)."""
 
-    answer = ("projection",)
+    answer = ("identity",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +74,21 @@ class Highway(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         t = self.t(x).sigmoid()
         return self.h(x).relu() * t + x * (1 - t)
+
+
+class Concatenative(nn.Module):
+    """What came in stays beside what every layer makes of it."""
+
+    answer = ("identity", "identity", "identity")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, 4) for width in (8, 12, 16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = torch.cat([x, layer(x).relu()], dim=-1)
+        return x
 
 
 class ParallelAttention(nn.Module):
@@ -387,6 +402,7 @@ CASES: list[tuple[type[nn.Module], object]] = [
     (InPlace, IMAGES_4),
     (ZeroPadded, IMAGES_4),
     (Highway, VECTORS),
+    (Concatenative, VECTORS),
     (ParallelAttention, TOKENS),
     (FalseFriends, TOKENS),
     (InnerSums, IMAGES_8),
@@ -416,14 +432,16 @@ class Recurrent(nn.Module):
         return self.lstm(x)[0]
 
 
-class Concatenative(nn.Module):
+class Branches(nn.Module):
+    """Two layers side by side, several times."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, 4) for width in (8, 12, 16))
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH // 2) for _ in range(6))
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = torch.cat([x, layer(x).relu()], dim=-1)
+        for first, second in zip(self.layers[::2], self.layers[1::2], strict=True):
+            x = torch.cat([first(x).relu(), second(x).relu()], dim=-1)
         return x
 
 

@@ -263,7 +263,7 @@ def test_inputs_of_another_form_are_refused() -> None:
     ("kind", "phrase"),
     [
         (awkward.Recurrent, "it is recurrent"),
-        (awkward.Concatenative, "concatenations: 3"),
+        (awkward.Branches, "concatenations: 3"),
         (awkward.DataDependent, "data-dependent control flow"),
         (awkward.Single, "learned layers: 1 .*, sums: 0"),
         (awkward.FixedBatch, "fixes its batch size"),

@@ -50,8 +50,8 @@ SPELLINGS: dict[str, tuple[Step, Step, Step]] = {
     ),
     "lerp with a gate": (
         lambda x, f, g: torch.lerp(x, f(x).relu(), g(x).sigmoid()),
-        lambda x, f, g: x * (1 - g(x).sigmoid()),
-        lambda x, f, g: f(x).relu() * g(x).sigmoid(),
+        lambda x, f, g: x,
+        lambda x, f, g: f(x).relu(),
     ),
     "sum of a stack": (
         lambda x, f, g: torch.stack([x, f(x).relu(), g(x).relu()], dim=-1).sum(-1),

@@ -7,8 +7,9 @@ here, a line below, and a class in `network/junction.py`.
 from __future__ import annotations
 
 from unravelnet.capture.kinds.concatenations import Concatenations
+from unravelnet.capture.kinds.gates import Gates
 from unravelnet.capture.kinds.kind import AbstractKind
 from unravelnet.capture.kinds.sums import Sums
 
-KINDS: tuple[AbstractKind, ...] = (Sums(), Concatenations())
+KINDS: tuple[AbstractKind, ...] = (Gates(), Sums(), Concatenations())
 """In the order in which they are tried. What an earlier kind has found counts for later ones."""
