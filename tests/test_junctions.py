@@ -23,6 +23,7 @@ from unravelnet.network import (
     Add,
     Concatenate,
     Gate,
+    Partial,
     ResidualModule,
     UnraveledNetwork,
 )
@@ -35,6 +36,8 @@ JUNCTIONS: dict[str, tuple[AbstractJunction, int, int]] = {
     "add": (Add(), 3, 3),
     "concatenate": (Concatenate(3, 2), 3, 2),
     "branch first": (Concatenate(3, 2, skip_first=False), 3, 2),
+    "partial": (Partial((("both", 2), ("skip", 1), ("branch", 3))), 3, 5),
+    "partial, branch first": (Partial((("branch", 1), ("both", 3))), 3, 4),
     "gate": (Gate(), 3, 6),
 }
 NET = joined_network()
@@ -61,6 +64,10 @@ def test_what_is_missing_is_stood_in_for() -> None:
     assert Concatenate(2, 2)(None, branch).tolist() == [[0, 0, 3, 4]]
     assert Concatenate(2, 2, skip_first=False)(skip, branch).tolist() == [[3, 4, 1, 2]]
     assert Concatenate(2, 2, skip_first=False)(skip, None).tolist() == [[0, 0, 1, 2]]
+    partial = Partial((("branch", 1), ("both", 1), ("skip", 1)))
+    assert partial(skip, branch).tolist() == [[3, 1 + 4, 2]]
+    assert partial(skip, None).tolist() == [[0, 1, 2]]
+    assert partial(None, branch).tolist() == [[3, 4, 0]]
     # 0.5 · 3 + 0.5 · 1 and 0.25 · 4 + 0.75 · 2.
     assert Gate()(skip, gated).tolist() == [[2, 2.5]]
     assert Gate()(skip, None) is skip
@@ -113,7 +120,8 @@ def test_a_concatenation_pads_along_its_own_dimension(dim: int) -> None:
 
 def test_a_lone_operand_keeps_its_memory_layout() -> None:
     images = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
-    for junction in (Concatenate(3, 5), Concatenate(3, 5, skip_first=False)):
+    partial = Partial((("both", 2), ("skip", 1), ("branch", 4)))
+    for junction in (Concatenate(3, 5), Concatenate(3, 5, skip_first=False), partial):
         assert junction(images, None).is_contiguous(memory_format=torch.channels_last)
 
 
@@ -122,6 +130,11 @@ def test_a_concatenation_of_other_sizes_is_refused() -> None:
         Concatenate(3, 2)(None, torch.zeros(1, 4))
     with pytest.raises(ModelError, match="made for a skip of 3 channels, and one of 4 arrives"):
         Concatenate(3, 2)(torch.zeros(1, 4), torch.zeros(1, 2))
+    partial = Partial((("both", 2), ("branch", 1)))
+    with pytest.raises(
+        ModelError, match=r"made for a branch of 3 channels, and one of 4 arrives\. Give Partial"
+    ):
+        partial(torch.zeros(1, 2), torch.zeros(1, 4))
 
 
 def test_a_junction_that_is_none_is_refused() -> None:
@@ -229,8 +242,8 @@ def test_the_fingerprint_tells_junctions_apart() -> None:
             nn.Identity(), [module], nn.Identity(), example=torch.zeros(1, 2)
         ).fingerprint()
 
-    pair = [Concatenate(2, 2), Concatenate(2, 2, skip_first=False)]
-    assert len({fingerprint(junction) for junction in (Add(), *pair)}) == 3
+    others = [Concatenate(2, 2), Concatenate(2, 2, skip_first=False), Partial((("both", 2),))]
+    assert len({fingerprint(junction) for junction in (Add(), *others)}) == 4
     assert fingerprint(Add()) == fingerprint(Add())
 
 

@@ -104,6 +104,26 @@ def test_densenet_of_timm() -> None:
     assert {module.junction.kind for module in net.residual_modules} == {"concatenate"}
 
 
+def test_dual_path_networks() -> None:
+    # Chen et al. (2017): a module a block, the projections included.
+    blocks = (1, 2, 1, 1)
+    model = (
+        library("timm.models.dpn").DPN(k_sec=blocks, small=True, num_init_features=8, k_r=16, groups=4).eval()
+    )
+    net = un.unravel(model, images(32))
+    assert (len(net.residual_modules), net.unexplained) == (sum(blocks), ())
+    assert {module.junction.kind for module in net.residual_modules} == {"partial"}
+
+
+def test_rexnet() -> None:
+    # Han et al. (2021) add to as many channels as come in, where the map keeps its size.
+    model = library("timm.models.rexnet").RexNet(depth_mult=0.5).eval()
+    adding = [name for name, part in model.named_modules() if getattr(part, "use_shortcut", False)]
+    net = un.unravel(model, images(32))
+    assert ([module.name for module in net.residual_modules], net.unexplained) == (adding, ())
+    assert {module.junction.kind for module in net.residual_modules} == {"partial"}
+
+
 @pytest.mark.parametrize("name", BRANCHES)
 def test_networks_of_branches_side_by_side_are_refused(name: str) -> None:
     options = {"init_weights": False} if name == "googlenet" else {}

@@ -16,7 +16,7 @@ import torch
 from torch import fx
 
 from unravelnet.capture.operations import is_sum, operation
-from unravelnet.capture.side_by_side import share_rows
+from unravelnet.capture.side_by_side import read_off_rows, share_rows
 from unravelnet.capture.stream import Stream, attribute, shape_of
 
 aten = torch.ops.aten
@@ -34,7 +34,8 @@ def in_normal_form(stream: Stream) -> Stream:
             node.replace_all_uses_with(value)
             stream.graph.erase_node(node)
             n_rewritten += 1
-    n_rewritten += _merge_repeated_sums(stream.graph, on_stream) + share_rows(stream.graph, on_stream)
+    for rewrite in (_merge_repeated_sums, share_rows, read_off_rows):
+        n_rewritten += rewrite(stream.graph, on_stream)
     if not n_rewritten:
         return stream
     stream.graph.eliminate_dead_code()

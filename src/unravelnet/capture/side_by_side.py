@@ -1,17 +1,20 @@
 """Concatenations in one form: each puts the one before it beside something new.
 
 A DenseNet concatenates a list of all values so far in front of every layer. Written with what is there already, these
-lists are a row of concatenations of two values. Every number stays as it is, bit for bit.
+lists are a row of concatenations of two values. A dual path network keeps two streams and concatenates them in front
+of every layer; read off the concatenation, they are one. Every number stays as it is, bit for bit.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx
 
-from unravelnet.capture.operations import operation
+from unravelnet.capture.operations import argument_of, operation
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,64 @@ def size_along(node: fx.Node, dim: int) -> int:
     value = node.meta.get("val")
     size = value.shape[dim] if isinstance(value, Tensor) and value.dim() > dim else None
     return size if isinstance(size, int) else -1
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a value along a dimension: from `start` on, up to `stop`."""
+
+    whole: fx.Node
+    start: int
+    stop: int
+
+
+def part_of(node: fx.Node, dim: int) -> Part:
+    """Say of which value a node is a part along a dimension; of itself where it is no slice."""
+    size = size_along(node, dim)
+    found = _sliced_from(node, dim) if operation(node) in {"slice", "narrow"} else _split_from(node, dim)
+    return Part(node, 0, size) if found is None else Part(found[0], found[1], found[1] + size)
+
+
+def _sliced_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
+    """Find what a slice is cut from, and where it starts."""
+    source, start, step = node.args[0], argument_of(node, "start"), argument_of(node, "step")
+    is_plain = (argument_of(node, "dim"), step or 1) == (dim, 1)
+    if not is_plain or not isinstance(start, int | None) or not isinstance(source, fx.Node):
+        return None
+    return source, (start or 0) % max(1, size_along(source, dim))
+
+
+def _split_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
+    """Find what a piece of a split value comes from, and where it starts."""
+    split = node.args[0] if operation(node) is operator.getitem else None
+    if not isinstance(split, fx.Node) or operation(split) not in {"split", "split_with_sizes", "chunk"}:
+        return None
+    source, before = split.args[0], [value.shape[dim] for value in split.meta["val"][: node.args[1]]]
+    is_known = argument_of(split, "dim") == dim and all(isinstance(size, int) for size in before)
+    return (source, sum(before)) if is_known and isinstance(source, fx.Node) else None
+
+
+def read_off_rows(graph: fx.Graph, on_stream: Iterable[fx.Node]) -> int:
+    """Read the values of a concatenation off it from there on, where all of them are read again; count them."""
+    n_rewritten, nodes = 0, set(on_stream)
+    for node in list(graph.nodes):
+        row = row_of(node) if node in nodes else None
+        if row is None or len(set(row.values)) < max(2, len(row.values)):
+            continue
+        later = {
+            value: [user for user in value.users if user in nodes and node < user] for value in row.values
+        }
+        if not all(later.values()):
+            continue
+        start = 0
+        for value, users in later.items():
+            size = size_along(value, row.dim)
+            with graph.inserting_after(node):
+                part = graph.call_function(torch.ops.aten.slice.Tensor, (node, row.dim, start, start + size))
+            part.meta = dict(value.meta)
+            value.replace_all_uses_with(part, delete_user_cb=set(users).__contains__)
+            start, n_rewritten = start + size, n_rewritten + 1
+    return n_rewritten
 
 
 def share_rows(graph: fx.Graph, on_stream: Iterable[fx.Node]) -> int:

@@ -13,8 +13,8 @@ STRUCTURE = (
     ),
     Column(
         "junction", "Junction", "text",
-        'How skip and branch are joined. "add": their sum. "concatenate": side by side. "gate": t · h + (1 - t) · skip '
-        "where the branch gives h and t.",
+        'How skip and branch are joined. "add": their sum. "concatenate": side by side. "partial": their sum on some '
+        'channels, and one of them alone on the others. "gate": t · h + (1 - t) · skip where the branch gives h and t.',
     ),
     Column(
         "input_shape", "Input shape", "text",

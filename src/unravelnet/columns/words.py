@@ -15,7 +15,10 @@ STRUCTURE: Words = (
         "skip",
         "the way around the branch: the identity, or an affine function, pooling, padding, slicing or a gate",
     ),
-    ("junction", "where skip and branch become one stream again: their sum, a concatenation or a gate"),
+    (
+        "junction",
+        "where skip and branch become one stream again: their sum, a concatenation, a sum on some channels or a gate",
+    ),
     (
         "after",
         "operations after the junction that belong to the module, such as the ReLU of post-activation networks",

@@ -12,7 +12,7 @@ Shapes in this room are those of one image or one sequence: without the first, t
 """
 
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
-from unravelnet.network.junction import AbstractJunction, Add, Concatenate, Gate
+from unravelnet.network.junction import AbstractJunction, Add, Concatenate, Gate, Partial
 from unravelnet.network.module import (
     NOTHING_HELD,
     Held,
@@ -34,6 +34,7 @@ __all__ = [
     "Held",
     "Inputs",
     "Kind",
+    "Partial",
     "ResidualModule",
     "ResidualModules",
     "Row",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -100,18 +100,68 @@ class Concatenate(AbstractJunction):
                 )
         if skip is not None and branch is not None:
             return torch.cat([skip, branch] if self.skip_first else [branch, skip], dim=self.dim)
-        # Padding keeps the memory layout, which zeros beside an operand would not.
         missing = self.n_skip if skip is None else self.n_branch
         is_first = (skip is None) == self.skip_first
         operand = _given(branch if skip is None else skip)
-        n_behind = operand.dim() - 1 - self.dim % operand.dim()
-        return F.pad(operand, (0, 0) * n_behind + ((missing, 0) if is_first else (0, missing)))
+        return _padded(operand, self.dim, *((missing, 0) if is_first else (0, missing)))
 
     def to_skip(self, gradient: Tensor, skip: Tensor, branch: Tensor | None) -> Tensor:
         return gradient.narrow(self.dim, 0 if self.skip_first else self.n_branch, self.n_skip)
 
     def to_branch(self, gradient: Tensor, skip: Tensor | None, branch: Tensor) -> Tensor:
         return gradient.narrow(self.dim, self.n_skip if self.skip_first else 0, self.n_branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(AbstractJunction):
+    """A sum on some channels along `dim`, and on the others skip or branch alone, as in dual path networks.
+
+    >>> Partial((("both", 1), ("skip", 1), ("branch", 2)))(torch.ones(1, 2), torch.ones(1, 3))
+    tensor([[2., 1., 1., 1.]])
+
+    `runs`: how many channels of the joined stream, in order, are a sum of both, the skip, or the branch. Each operand
+    gives its own channels in order. A missing one adds nothing, and leaves zeros where it stands alone.
+    Source: Chen et al. (2017).
+    """
+
+    runs: tuple[tuple[Literal["both", "skip", "branch"], int], ...]
+    dim: int = 1
+
+    kind: ClassVar[str] = "partial"
+    passes_lone_skip: ClassVar[bool] = False
+
+    def __call__(self, skip: Tensor | None, branch: Tensor | None) -> Tensor:
+        skips, branches = self._in_runs("skip", skip), self._in_runs("branch", branch)
+        given = _given(branch if skip is None else skip)
+        joined = []
+        for (_, size), of_skip, of_branch in zip(self.runs, skips, branches, strict=True):
+            is_missing = of_skip is None and of_branch is None
+            joined.append(_zeros(given, size, self.dim) if is_missing else Add()(of_skip, of_branch))
+        return torch.cat(joined, self.dim)
+
+    def to_skip(self, gradient: Tensor, skip: Tensor, branch: Tensor | None) -> Tensor:
+        return self._of("skip", gradient)
+
+    def to_branch(self, gradient: Tensor, skip: Tensor | None, branch: Tensor) -> Tensor:
+        return self._of("branch", gradient)
+
+    def _in_runs(self, name: str, operand: Tensor | None) -> list[Tensor | None]:
+        """Take an operand apart along the runs; None where it has no part in one."""
+        sizes = [size if owner in {name, "both"} else 0 for owner, size in self.runs]
+        if operand is None:
+            return [None] * len(sizes)
+        if operand.shape[self.dim] != sum(sizes):
+            raise ModelError(
+                f"A partial sum was made for a {name} of {sum(sizes)} channels, and one of "
+                f"{operand.shape[self.dim]} arrives. Give Partial the runs of its operands along dimension {self.dim}."
+            )
+        parts = operand.split(sizes, self.dim)
+        return [part if size else None for part, size in zip(parts, sizes, strict=True)]
+
+    def _of(self, name: str, gradient: Tensor) -> Tensor:
+        parts = gradient.split([size for _, size in self.runs], self.dim)
+        own = [part for part, (owner, _) in zip(parts, self.runs, strict=True) if owner in {name, "both"}]
+        return torch.cat(own, self.dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +209,13 @@ class Gate(AbstractJunction):
 def _given(operand: Tensor | None) -> Tensor:
     assert operand is not None, "a module needs its skip or its branch"
     return operand
+
+
+def _zeros(like: Tensor, size: int, dim: int) -> Tensor:
+    return _padded(like, dim, 0, size).narrow(dim, like.shape[dim], size)
+
+
+def _padded(x: Tensor, dim: int, before: int, behind: int) -> Tensor:
+    """Put zeros on either side along a dimension. Padding keeps the memory layout."""
+    n_inner = x.dim() - 1 - dim % x.dim()
+    return F.pad(x, (0, 0) * n_inner + (before, behind))

@@ -112,7 +112,7 @@ class ResidualModule(nn.Module):
         if not isinstance(junction, AbstractJunction):
             raise ModelError(
                 f"The junction {junction!r} is none of a residual module. Give one of unravelnet.network: Add(), "
-                "Concatenate(n_skip, n_branch) or Gate()."
+                "Concatenate(n_skip, n_branch), Partial(runs) or Gate()."
             )
         self.branch = branch
         self.tap = tap

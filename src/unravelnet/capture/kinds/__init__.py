@@ -9,7 +9,8 @@ from __future__ import annotations
 from unravelnet.capture.kinds.concatenations import Concatenations
 from unravelnet.capture.kinds.gates import Gates
 from unravelnet.capture.kinds.kind import AbstractKind
+from unravelnet.capture.kinds.partials import Partials
 from unravelnet.capture.kinds.sums import Sums
 
-KINDS: tuple[AbstractKind, ...] = (Gates(), Sums(), Concatenations())
+KINDS: tuple[AbstractKind, ...] = (Gates(), Sums(), Partials(), Concatenations())
 """In the order in which they are tried. What an earlier kind has found counts for later ones."""

@@ -82,9 +82,14 @@ class Site:
 
     def cheapest(self, values: Iterable[fx.Node]) -> fx.Node:
         """Of some values, give the one with the fewest learned layers on its way."""
-        return min(values, key=self._cost)
+        return min(values, key=self.cost)
 
-    def _cost(self, value: fx.Node) -> tuple[int, int, int]:
+    def n_learned(self, *values: fx.Node) -> int:
+        """Count the learned layers on the way from the entry to some values."""
+        return len({node for node in self.nodes(values) if self.stream.is_learned(node)})
+
+    def cost(self, value: fx.Node) -> tuple[int, int, int]:
+        """Order values: those with few learned layers on their way first, then short ways."""
         nodes = self.stream.between(self.entry, value)
         return sum(map(self.stream.is_learned, nodes)), len(nodes), self.stream.position[value]
 

@@ -1,0 +1,152 @@
+"""Networks that add on some channels and concatenate the rest, as others write them, and lesions edited in by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import unravelnet as un
+from unravelnet.network import Partial
+from unravelnet.routes.route import Route
+
+WIDTH, GROWTH = 4, 2
+
+
+Runs = tuple[tuple[str, int], ...]
+
+
+class DualPath(nn.Module):
+    """Two blocks that keep a residual stream and a dense one beside each other (Chen et al. 2017)."""
+
+    runs: tuple[Runs, Runs] = (
+        (("both", WIDTH), ("skip", 2), ("branch", GROWTH)),
+        (("both", WIDTH), ("skip", 4), ("branch", GROWTH)),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter = nn.Conv2d(3, WIDTH + 2, 3, padding=1)
+        self.f = nn.ModuleList(
+            nn.Conv2d(WIDTH + 2 + GROWTH * i, WIDTH + GROWTH, 3, padding=1) for i in range(2)
+        )
+        self.classify = nn.Linear(WIDTH + 2 + 2 * GROWTH, 3)
+
+    def forward(self, x: Tensor, edits: tuple[str, str] = ("both", "both")) -> Tensor:
+        """`edits`: what each block gives: its input ("skip"), what it computes ("branch"), or both."""
+        x = self.enter(x)
+        residual, dense = x[:, :WIDTH], x[:, WIDTH:]
+        for f, edit in zip(self.f, edits, strict=True):
+            y = f(torch.cat([residual, dense], dim=1)).relu()
+            if edit != "both":
+                y, residual, dense = (
+                    (0 * y, residual, dense) if edit == "skip" else (y, 0 * residual, 0 * dense)
+                )
+            residual = residual + y[:, :WIDTH]
+            dense = torch.cat([dense, y[:, WIDTH:]], dim=1)
+        return self.classify(torch.cat([residual, dense], dim=1).mean((2, 3)))
+
+
+class Growing(DualPath):
+    """Blocks that widen the stream: they add to the channels that came in (Han et al. 2021)."""
+
+    runs = ((("both", WIDTH + 2), ("branch", GROWTH)), (("both", WIDTH + 4), ("branch", GROWTH)))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.ModuleList(
+            nn.Conv2d(n, n + GROWTH, 3, padding=1) for n in (WIDTH + 2, WIDTH + 2 + GROWTH)
+        )
+
+    def forward(self, x: Tensor, edits: tuple[str, str] = ("both", "both")) -> Tensor:
+        x = self.enter(x)
+        for f, edit in zip(self.f, edits, strict=True):
+            y, n = f(x).relu(), x.shape[1]
+            if edit != "both":
+                x, y = (x, 0 * y) if edit == "skip" else (0 * x, y)
+            x = torch.cat([x + y[:, :n], y[:, n:]], dim=1)
+        return self.classify(x.mean((2, 3)))
+
+
+class Split(DualPath):
+    """The streams of a dual path network are split off one value, and the dense one comes first."""
+
+    runs = (
+        (("skip", 2), ("branch", GROWTH), ("both", WIDTH)),
+        (("skip", 4), ("branch", GROWTH), ("both", WIDTH)),
+    )
+
+    def forward(self, x: Tensor, edits: tuple[str, str] = ("both", "both")) -> Tensor:
+        x = self.enter(x)
+        for f, edit in zip(self.f, edits, strict=True):
+            new, change = f(x).relu().split([GROWTH, WIDTH], dim=1)
+            if edit == "skip":
+                new, change = 0 * new, 0 * change
+            elif edit == "branch":
+                x = 0 * x
+            dense, residual = x.split([x.shape[1] - WIDTH, WIDTH], dim=1)
+            x = torch.cat([dense, new, residual + change], dim=1)
+        return self.classify(x.mean((2, 3)))
+
+
+X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+ROUTES = {
+    "0,1": ("both", "both"),
+    "0s,1": ("skip", "both"),
+    "0,1s": ("both", "skip"),
+    "0b,1": ("branch", "both"),
+    "0s,1b": ("skip", "branch"),
+}
+
+
+@pytest.mark.parametrize("make", [DualPath, Growing, Split])
+def test_a_sum_on_some_channels_is_a_partial_junction(make: type[DualPath]) -> None:
+    model = make().eval()
+    net = un.unravel(model, X)
+    assert [module.junction for module in net.residual_modules] == [Partial(runs) for runs in make.runs]
+    assert ([module.kind for module in net.residual_modules], net.unexplained) == (["identity"] * 2, ())
+    assert {module.chain for module in net.residual_modules} == {0}
+    for text, edits in ROUTES.items():
+        torch.testing.assert_close(net(X, Route.parse(text)), model(X, edits))
+
+
+@pytest.mark.parametrize("make", [DualPath, Growing])
+def test_gradients_by_length_add_up_to_autograds(make: type[DualPath]) -> None:
+    model, x, targets = make().eval(), X.clone().requires_grad_(), torch.tensor([0, 1, 2])
+    rows = un.path_gradients(un.unravel(model, X), (X, targets), at="input").to_pandas()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), targets, reduction="sum"), x)
+    assert rows["gradient_norm"].iloc[0] == pytest.approx(
+        gradient.flatten(1).norm(dim=1).mean().item(), rel=1e-5
+    )
+    assert rows["gradient_error"].max() < 1e-5
+
+
+class Once(nn.Module):
+    """One step behind a layer, then a classifier."""
+
+    def __init__(self, step: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.step = step
+        self.enter, self.f, self.classify = nn.Linear(4, 6), nn.Linear(6, 6), nn.LazyLinear(3)
+        self(torch.zeros(2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x).relu()
+        return self.classify(self.step(x, self.f(x).relu()))
+
+
+NONE_TAKEN_APART: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "in another order": lambda x, y: torch.cat([x[:, 3:] + y[:, :3], x[:, :3], y[:, 3:]], dim=1),
+    "with a gap": lambda x, y: torch.cat([x[:, :2] + y[:, :2], x[:, 4:], y[:, 2:]], dim=1),
+}
+
+
+@pytest.mark.parametrize("name", NONE_TAKEN_APART)
+def test_channels_that_are_exchanged_are_no_skip(name: str) -> None:
+    net = un.unravel(Once(NONE_TAKEN_APART[name]), torch.randn(3, 4))
+    assert {module.kind for module in net.residual_modules} == {"plain"}
