@@ -17,7 +17,7 @@ from unravelnet.reproduction import NetworkPlan
 from unravelnet.training_plan import TrainingPlan
 
 # By its name: `zoo.pretrained` is the function.
-_ROOM = import_module("unravelnet.zoo.pretrained")
+ROOM = import_module("unravelnet.zoo.pretrained")
 
 PLANS = (
     NetworkPlan(
@@ -67,7 +67,7 @@ def shipped_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, zoo_name, routes, seed in SHIPPED:
         write_network(place / name, zoo_name, routes=routes, seed=seed, group=name.removesuffix("-seed1"))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(_ROOM, "SHIPPED_DIRECTORY", place)
+        monkeypatch.setattr(ROOM, "SHIPPED_DIRECTORY", place)
         yield place
 
 

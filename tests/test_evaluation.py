@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -258,13 +260,18 @@ def test_a_table_depends_on_its_command_and_not_on_what_the_store_holds(tmp_path
                 assert run(net, listed[place], store) == alone[place], (order, place)
 
 
+def in_the_file(store: ResultsStore, statement: str, *values: str) -> list[Any]:
+    """Do something to the file of a store that the store does not know of."""
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
+
+
 def test_a_damaged_row_is_measured_again_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     net, xy = small_net(), data()
     trials = un.studies.delete_each(net)
     with ResultsStore(tmp_path) as store:
         whole = un.evaluate(net, trials, xy, store=store)
-        store._connection.execute("update trials set sums = '{}' where route = ?", [str(trials[2].route)])
-        store._connection.commit()
+        in_the_file(store, "update trials set sums = '{}' where route = ?", str(trials[2].route))
         calls = count_branches(net)
         again = un.evaluate(net, trials, xy, store=store)
         assert len(calls) > 0
@@ -279,10 +286,8 @@ def test_sums_of_another_form_are_explained(tmp_path: Path) -> None:
     net, xy = small_net(), data()
     with ResultsStore(tmp_path) as store:
         un.evaluate(net, [net.full_route], xy, store=store)
-        records = list(
-            store.shards(trial for (trial,) in store._connection.execute("select trial_id from trials"))
-        )
-        store._connection.execute("delete from trials")
+        records = list(store.shards(trial for (trial,) in in_the_file(store, "select trial_id from trials")))
+        in_the_file(store, "delete from trials")
         store.commit(replace(one, sums={"n_predictions": 1}) for one in records)
         with pytest.raises(StoreError, match=r"holds other sums for the route 0-5 .* Move the file away"):
             un.evaluate(net, [net.full_route], xy, store=store)

@@ -142,10 +142,13 @@ def test_what_it_does_not_know_is_computed_as_ever(case):
     assert torch.equal(FusedBatchNorm2d(copy.deepcopy(norm), relu=True)(x), F.relu(norm(x)))
 
 
-@pytest.mark.parametrize("shape", [(2, 16), (8, 32, 8, 8)])
-def test_what_the_layer_refuses_is_refused(shape):
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((2, 16), "expected 4D input"), ((8, 32, 8, 8), "should contain 32 elements not 16")],
+)
+def test_what_the_layer_refuses_is_refused(shape, message):
     for layer in (nn.BatchNorm2d(16), FusedBatchNorm2d(nn.BatchNorm2d(16), relu=True)):
-        with pytest.raises((ValueError, RuntimeError)):
+        with pytest.raises((ValueError, RuntimeError), match=message):
             layer(torch.zeros(shape))
 
 
@@ -272,7 +275,7 @@ def test_without_a_compiler_training_goes_on_and_says_so(monkeypatch, caplog, co
 @needs_compiler
 def test_a_damaged_file_is_made_again(tmp_path):
     # In a process of its own: a library can be loaded once only.
-    good = fused_normalisation._compiled()
+    good = fused_normalisation.compiled()
     compiler = tmp_path / "compiler"
     compiler.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "{good}" "$last"\n')
     compiler.chmod(0o755)
@@ -280,7 +283,7 @@ def test_a_damaged_file_is_made_again(tmp_path):
     script = (
         "import logging; from unravelnet.training import fused_normalisation as fused; told = []; "
         "handler = logging.Handler(logging.WARNING); handler.emit = told.append; "
-        "logging.getLogger('unravelnet').addHandler(handler); path = fused._compiled(); "
+        "logging.getLogger('unravelnet').addHandler(handler); path = fused.compiled(); "
         "path.write_bytes(b'no library'); assert fused.load_operator(); assert not told, told; print(path)"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
@@ -296,7 +299,7 @@ def test_processes_that_start_together_compile_once(tmp_path):
     )
     compiler.chmod(0o755)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(compiler)}
-    script = "from unravelnet.training import fused_normalisation as fused; fused._compiled()"
+    script = "from unravelnet.training import fused_normalisation as fused; fused.compiled()"
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert (tmp_path / "calls").read_text() == "once\n"
@@ -315,7 +318,7 @@ def test_another_compiler_gives_another_file(monkeypatch, tmp_path):
     paths = []
     for compiler in ("g++", "ccache g++", "g++"):
         monkeypatch.setenv("CXX", compiler)
-        paths.append(fused_normalisation._compiled())
+        paths.append(fused_normalisation.compiled())
     assert paths[0] == paths[2] != paths[1]
     assert len(made) == 2
     assert all(path.read_text() == "a library" for path in paths)

@@ -124,7 +124,7 @@ def test_compatible_modules_can_be_swapped_and_others_cannot() -> None:
             if fits:
                 net.check(full.swap(first, second))
             else:
-                with pytest.raises(RouteError):
+                with pytest.raises(RouteError, match="odule"):
                     net.check(full.swap(first, second))
 
 

@@ -25,7 +25,7 @@ from pyarrow import parquet
 from unravelnet.errors import StoreError, UnknownNameError
 from unravelnet.records.record import Table, load_table, whole_file
 from unravelnet.records.store import ResultsStore, ShardRecord, canonical_text, trial_id
-from unravelnet.records.table_file import _TEXT_COLUMNS
+from unravelnet.records.table_file import TEXT_COLUMNS
 from unravelnet.routes.route import Route
 
 ROWS: list[dict[str, Any]] = [
@@ -198,7 +198,7 @@ def test_columns_and_slices():
     assert (table.head(2), len(table.head())) == (table[:2], 3)
     with pytest.raises(UnknownNameError, match=r"no column 'los'\. Did you mean 'loss'"):
         table["los"]
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="out of range"):
         table[3]
 
 
@@ -229,7 +229,7 @@ def test_sorting_by_an_unknown_column_is_explained():
 # -- tables: files --
 
 # Numbers stand in columns of numbers: in "study" or "name" a cell 0 is the text "0".
-names = st.text(string.ascii_lowercase, min_size=1, max_size=6).filter(lambda name: name not in _TEXT_COLUMNS)
+names = st.text(string.ascii_lowercase, min_size=1, max_size=6).filter(lambda name: name not in TEXT_COLUMNS)
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 floats = st.floats(allow_nan=True)
 columns_of_numbers = st.sampled_from(
@@ -573,9 +573,16 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path):
         assert set(records_of(store, ["a1", "a2"])) == {"a1", "a2"}
 
 
-def test_a_store_that_may_not_grow_is_full(tmp_path):
+def test_a_store_that_may_not_grow_is_full(tmp_path, monkeypatch):
+    connect = sqlite3.connect
+
+    def connect_to_a_small_disk(*args, **options):
+        connection = connect(*args, **options)
+        connection.execute("pragma max_page_count = 3")
+        return connection
+
+    monkeypatch.setattr("sqlite3.connect", connect_to_a_small_disk)
     with ResultsStore(tmp_path) as store:
-        store._connection.execute("pragma max_page_count = 3")
         with pytest.raises(
             StoreError, match="the disk is full; free some space and run the same command again"
         ):

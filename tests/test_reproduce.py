@@ -192,7 +192,7 @@ def test_a_second_call_measures_and_trains_nothing(unbroken, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", never)
+    monkeypatch.setattr("unravelnet.training.loop.Training.run_epoch", never)
     monkeypatch.setattr("unravelnet.measuring.evaluation.walk", never)
     reproduce("digits", unbroken, networks=SMALL, **OPTIONS)
     assert tables_of(unbroken) == before

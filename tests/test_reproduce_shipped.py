@@ -340,7 +340,7 @@ def test_a_plain_layer_is_scaled_nowhere(tmp_path):
     directory = tmp_path / "plain"
     shipped_networks.write_network(directory, "plain8", routes="exactly:4", seed=0, group="plain")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(shipped_networks._ROOM, "SHIPPED_DIRECTORY", tmp_path)
+        monkeypatch.setattr(shipped_networks.ROOM, "SHIPPED_DIRECTORY", tmp_path)
         # It has no branch beside a skip, so nothing is scaled.
         assert ShippedNetwork.load("plain").test_times == ("unscaled",)
 
@@ -449,7 +449,7 @@ def test_a_trained_run_goes_on_as_such(tmp_path, monkeypatch):
     reproduce("digits", tmp_path, epochs=1, images=50, networks=own)
     before = tables_of(tmp_path)
     monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
-    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", None)
+    monkeypatch.setattr("unravelnet.training.loop.Training.run_epoch", None)
     reproduce("digits", tmp_path)
     assert tables_of(tmp_path) == before
 

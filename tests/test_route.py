@@ -64,7 +64,7 @@ def test_a_text_that_is_no_route_is_refused(text):
 def test_routes_are_values():
     route = Route.full(5).delete(2)
     assert {route: 1}[Route.parse("0-1,2s,3-4")] == 1
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot assign"):
         setattr(route, "steps", ())  # noqa: B010  a type checker refuses the plain assignment
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unravelnet.errors import StoreError
 from unravelnet.records import table_file
 from unravelnet.records.record import Table, load_table
-from unravelnet.records.table_file import _TEXT_COLUMNS
+from unravelnet.records.table_file import TEXT_COLUMNS
 
 ODD_TEXTS = [
     "3", "null", " 3 ", "1e400", "", "nan", "NaN", "True", "true", "-Infinity", "0x10", "1_000", "[3]", "[null]",
@@ -60,7 +60,7 @@ def test_parquet_keeps_odd_texts(text, tmp_path):
 
 any_text = st.text(st.characters(codec=None)) | st.sampled_from(ODD_TEXTS)
 any_value = any_text | st.integers() | st.floats() | st.booleans() | st.none()
-names = st.sampled_from(sorted(_TEXT_COLUMNS)) | st.text(string.printable, max_size=6)
+names = st.sampled_from(sorted(TEXT_COLUMNS)) | st.text(string.printable, max_size=6)
 int64 = st.integers(-(2**63), 2**63 - 1)
 
 

@@ -110,7 +110,7 @@ def test_a_network_before_training_is_normalised_by_the_images(trained):
     halves = [response[order[:20]], response[order[20:]]]
     expected_mean = torch.stack([half.mean(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
     expected_variance = torch.stack([half.var(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
-    collected = dynamics._complete_statistics(net, [(half, None) for half in images[order].split(20)])
+    collected = dynamics.complete_statistics(net, [(half, None) for half in images[order].split(20)])
     assert collected == "images"
     torch.testing.assert_close(norm.running_mean, expected_mean)
     torch.testing.assert_close(norm.running_var, expected_variance)

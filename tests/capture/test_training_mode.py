@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import unravelnet as un
-from unravelnet.capture.training_mode import _SameDraws
+from unravelnet.capture.training_mode import SameDraws
 from unravelnet.errors import TrainingError
 from unravelnet.measuring.bench import Bench
 
@@ -120,7 +120,7 @@ def step(which: nn.Module, parameters: list[nn.Parameter]) -> None:
     """Do one step of the author's own loop."""
     optimiser = torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-3)
     which.train()
-    with _SameDraws(seed=1):
+    with SameDraws(seed=1):
         functional.cross_entropy(which(IMAGES), LABELS).backward()
     optimiser.step()
     which.eval()

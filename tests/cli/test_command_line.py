@@ -280,10 +280,10 @@ def test_the_reference_has_every_command_and_option():
 
 
 def test_json_has_no_nan():
-    from unravelnet.cli.output import _plain
+    from unravelnet.cli.output import plain_values
 
     value = {"a": [float("nan"), 1.5, {"b": float("inf")}]}
-    assert json.dumps(_plain(value), allow_nan=False) == '{"a": [null, 1.5, {"b": null}]}'
+    assert json.dumps(plain_values(value), allow_nan=False) == '{"a": [null, 1.5, {"b": null}]}'
 
 
 def test_main_exits_with_the_status(monkeypatch):

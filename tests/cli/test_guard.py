@@ -187,7 +187,7 @@ def test_an_early_interruption_is_a_sentence(seconds, tmp_path):
 
 def interrupted_in_an_import():
     with contextlib.suppress(KeyboardInterrupt):
-        interruption._interrupt(signal.SIGINT, None)
+        interruption.interrupt(signal.SIGINT, None)
     raise ImportError("numpy._core failed to import")
 
 

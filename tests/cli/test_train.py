@@ -31,7 +31,7 @@ def test_a_finished_training_is_not_done_again(call, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("trained twice")
 
-    monkeypatch.setattr("unravelnet.training.loop._Training.run_epoch", never)
+    monkeypatch.setattr("unravelnet.training.loop.Training.run_epoch", never)
     assert call(*WORDS, tmp_path / "net").out == first.out
 
 

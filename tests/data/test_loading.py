@@ -395,7 +395,7 @@ def test_an_unknown_name_is_explained(no_hub):
 
 def test_names_go_to_the_hub_with_owner_and_configuration(no_hub):
     for name in ("cifar10", "owner/name:small"):
-        with pytest.raises(UnknownNameError):
+        with pytest.raises(UnknownNameError, match=name):
             load(name)
     assert [arguments for arguments, _ in no_hub] == [("uoft-cs/cifar10", None), ("owner/name", "small")]
 

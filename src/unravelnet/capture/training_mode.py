@@ -22,7 +22,7 @@ from unravelnet.network import UnraveledNetwork
 _SEEDS = (9024, 31164)
 
 
-class _SameDraws(TorchDispatchMode):
+class SameDraws(TorchDispatchMode):
     """Seeds every draw anew, so that it does not depend on the order of the operators; notes what memory they write."""
 
     supports_higher_order_operators = True
@@ -153,7 +153,7 @@ class TrainingComparison:
             with left_as_it_was(self.model):
                 into_mode()
                 seed_everything(seed)
-                before, watch = _State(self.model), _SameDraws(seed)
+                before, watch = _State(self.model), SameDraws(seed)
                 with watch if self.watches_draws else contextlib.nullcontext():
                     outcome.append(self.run(which))
                 outcome.append(before.now(watch.written))

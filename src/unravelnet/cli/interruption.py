@@ -33,7 +33,7 @@ class InterruptionError(Exception):
 
 def interruptions_are_sentences() -> None:
     """Let Ctrl-C end this process with a sentence, wherever it is."""
-    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def end(status: int) -> NoReturn:
@@ -76,7 +76,7 @@ def say(sentence: str) -> None:
         os.write(2, f"unravelnet: {sentence}\n".encode())
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
     """End the process at once during an import, and else raise KeyboardInterrupt.
 
     An import passes an exception through C code and through `except:` clauses of libraries, which swallow it or

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print one JSON value; what JSON cannot express (NaN, infinities) is null."""
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    text = json.dumps(plain_values(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
     write(f"{for_json(text)}\n")
 
 
@@ -92,11 +92,12 @@ def _written_out(value: Any) -> Any:
     return for_terminal(value) if isinstance(value, str) else value
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Give a value in the types of JSON; what is not finite becomes null."""
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): plain_values(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain_values(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

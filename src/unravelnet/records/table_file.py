@@ -23,7 +23,7 @@ Value = str | int | float | bool | None
 Row = dict[str, Any]
 
 # In these columns a text such as "3" (a route) or "123e4567" (a fingerprint) stays a text.
-_TEXT_COLUMNS = frozenset(
+TEXT_COLUMNS = frozenset(
     {
         "trial_id",
         "study",
@@ -122,10 +122,10 @@ def write_csv(columns: Sequence[str], rows: Sequence[Row], file: TextIO, *, line
 
 def _cells(name: str, values: Sequence[Value]) -> list[str]:
     """Write a column so that `_values` gives the same values back."""
-    if name not in _TEXT_COLUMNS and not any(isinstance(value, str) for value in values):
+    if name not in TEXT_COLUMNS and not any(isinstance(value, str) for value in values):
         return ["" if value is None else json.dumps(value) for value in values]
     cells = [_cell_among_texts(value) for value in values]
-    if name in _TEXT_COLUMNS or not all(map(_is_read_as_number, cells)):
+    if name in TEXT_COLUMNS or not all(map(_is_read_as_number, cells)):
         return cells
     return [
         _MARK + cell if isinstance(value, str) else cell for value, cell in zip(values, cells, strict=True)
@@ -179,7 +179,7 @@ def _lines(path: Path) -> list[list[str]]:
 
 def _values(name: str, cells: list[str]) -> list[Value]:
     """Read a column as numbers or truth values if all its cells are such, else as texts."""
-    if name not in _TEXT_COLUMNS and all(map(_is_read_as_number, cells)):
+    if name not in TEXT_COLUMNS and all(map(_is_read_as_number, cells)):
         return [None if cell == "" else json.loads(cell) for cell in cells]
     return [_value_among_texts(cell) for cell in cells]
 

@@ -121,7 +121,7 @@ def over_training(
     for epoch in progress(chosen) if progress else chosen:
         net.load_weights(read_epoch(directory, epoch), source=f"epoch {epoch} in {directory}")
         _, batches = open_sample(data, batch_size=batch_size, limit=n_images, seed=seed)
-        statistics = _complete_statistics(net, batches)
+        statistics = complete_statistics(net, batches)
         lengths = path_gradients(net, data, draws=draws, **options)
         modules = module_measures(net, data, **options)
         about = {"epoch": epoch}
@@ -152,7 +152,7 @@ def _error_rates(directory: Path) -> dict[int, float]:
 
 
 @torch.no_grad()
-def _complete_statistics(net: UnraveledNetwork, batches: Batches) -> str:
+def complete_statistics(net: UnraveledNetwork, batches: Batches) -> str:
     """Collect the statistics of normalisation that no training has collected; say where they come from."""
     missing = [
         layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.num_batches_tracked == 0

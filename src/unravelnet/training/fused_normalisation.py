@@ -140,12 +140,12 @@ def _has_hooks(layer: nn.Module) -> bool:
 def load_operator() -> bool:
     """Compile the operation or find it compiled, and say whether it is there; if not, a warning tells why."""
     try:
-        path = _compiled()
+        path = compiled()
         try:
             torch.ops.load_library(path)
         except OSError:  # damaged, or made for another system: once more
             path.unlink()
-            torch.ops.load_library(_compiled())
+            torch.ops.load_library(compiled())
     except (UnravelError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         _log.warning(
@@ -156,7 +156,7 @@ def load_operator() -> bool:
     return True
 
 
-def _compiled() -> Path:
+def compiled() -> Path:
     """Give the path of the compiled operation, which is made if it is not there."""
     command = _command()
     # Another source, torch, compiler or system is another file: machines may share a cache directory.

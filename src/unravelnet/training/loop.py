@@ -101,7 +101,7 @@ def train(
             f"The weights after the epochs {plan.keep_epochs} are to be kept, and there is no directory to keep them "
             "in. Give one: out=DIRECTORY."
         )
-    training = _Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
+    training = Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
     home = training.home
     alone = contextlib.nullcontext() if home.directory is None else locked(home.directory, wait_seconds=0)
     with alone:
@@ -112,7 +112,7 @@ def train(
     return training.state.table()
 
 
-class _Training:
+class Training:
     """One training: network, data, optimiser and generators, and how far it is."""
 
     def __init__(
