@@ -121,7 +121,7 @@ def test_waiting_streams_grow_with_the_logarithm_of_the_routes() -> None:
     net, (x, _) = small_net(40), data(2)
     most = 0
     streams: set[int] = set()
-    original = prefix_tree._children
+    original = prefix_tree.children_of
 
     def counted(*args: Any) -> Iterator[Any]:
         nonlocal most
@@ -132,7 +132,7 @@ def test_waiting_streams_grow_with_the_logarithm_of_the_routes() -> None:
             yield span
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefix_tree, "_children", counted)
+        patch.setattr(prefix_tree, "children_of", counted)
         generator = np.random.default_rng(0)
         routes = {Route.full(40).drop(0.3, generator) for _ in range(200)}
         with torch.no_grad():

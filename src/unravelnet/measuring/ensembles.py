@@ -95,7 +95,7 @@ def ensemble_of_routes(
     sample = Sample.of(
         data, limit=limit, seed=seed, batch_size=batch_size, device=device, precision=precision
     )
-    kind, members = _members(net, routes, n_routes, keep, sample.seed)
+    kind, members = members_of(net, routes, n_routes, keep, sample.seed)
     networks = (net, *others)
     ensembles = {
         "intact": Subsets(1, [1], 1, sample.seed),
@@ -208,7 +208,7 @@ def _logits_of(net: UnraveledNetwork, output: OutputName) -> Output:
 # -- members --
 
 
-def _members(
+def members_of(
     net: UnraveledNetwork, routes: str | Iterable[Route] | None, n_routes: int, keep: float, seed: int
 ) -> tuple[str, list[Route]]:
     """Say what the routes are, and give them."""

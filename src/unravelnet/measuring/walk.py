@@ -55,7 +55,7 @@ def walk(net: UnraveledNetwork, routes: Iterable[Route], inputs: Any) -> Iterato
         parts = _split([(move.module, move.kind) for move in moves], first)
         state = net.move_towards(state, moves)
         if len(parts) == 1:
-            children = list(_children(net, ordered, _Span(state, depth, first, last)))
+            children = list(children_of(net, ordered, _Span(state, depth, first, last)))
         else:
             children = [_Span(state, depth, start, stop) for _, start, stop in parts]
         # Released before the subtree is walked, so that a stream lives only as long as it is needed.
@@ -76,7 +76,7 @@ def _split(keys: Sequence[_Key], first: int) -> list[tuple[_Key, int, int]]:
     return parts
 
 
-def _children(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> Iterator[_Span]:
+def children_of(net: UnraveledNetwork, routes: Sequence[Route], span: _Span) -> Iterator[_Span]:
     """Make the next move of routes that all come to the same module next; each part of it is run once."""
     parts = _split([route.moves[span.depth] for route in routes[span.first : span.last]], span.first)
     states = net.advance_each(span.state, [move for move, *_ in parts])
