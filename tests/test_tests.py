@@ -68,7 +68,9 @@ def test_no_test_uses_a_private_name(path: Path) -> None:
 def test_every_expected_error_is_known_by_its_message(path: Path) -> None:
     unseen = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for item in node.items if isinstance(node, ast.With) else ():
+        if not isinstance(node, ast.With):
+            continue
+        for item in node.items:
             call = item.context_expr
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.raises":
                 looks = any(word.arg == "match" for word in call.keywords) or item.optional_vars is not None
