@@ -71,6 +71,7 @@ def of_a_network(net):
         "delete_pairs": pairs,
         "interactions": Table(interactions(pairs).to_dict("records")),
         "repeat_spans": un.evaluate(net, studies.repeat_spans(net), pair),
+        "scale_each": un.evaluate(net, studies.scale_each(net, [0.5]), pair),
         "module_table": Table(net.module_table().to_dict("records")),
         # There, residual modules inside others are listed and not counted.
         "inspect": Table([{name: row[name] for name in row if name != "inner"} for row in described]),

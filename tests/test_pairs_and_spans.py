@@ -1,4 +1,4 @@
-"""Pairs and spans of modules. Oracles: every route by itself, modules called by hand, and counts."""
+"""Pairs, spans and scaled branches. Oracles: every route by itself, modules called by hand, and counts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from unravelnet import evaluate, studies, zoo
 from unravelnet.errors import CostError, EvaluationError, RouteError
+from unravelnet.readers.doses import responses
 from unravelnet.readers.pairs import interactions
 from unravelnet.records.record import Table
 from unravelnet.routes.route import Route
@@ -70,7 +71,10 @@ def test_the_interval_of_an_interaction_is_as_wide_as_its_three_differences():
 def test_of_many_pairs_some_are_drawn_and_it_is_said(net, caplog):
     with caplog.at_level(logging.INFO, "unravelnet"):
         trials, again = (studies.delete_pairs(net, most=10, seed=3) for _ in range(2))
-    assert "delete_pairs takes 10 of 36 pairs, drawn at random. In Python, most=N takes N." in caplog.messages
+    assert (
+        "delete_pairs takes 10 of 36 pairs, drawn at random. In Python, its argument most allows more."
+        in caplog.messages
+    )
     assert trials == again
     assert len(trials) == 1 + 9 + 10
     assert set(trials) < set(studies.delete_pairs(net))
@@ -132,9 +136,73 @@ def test_a_span_is_passed_as_often_as_asked(net):
 def test_of_many_spans_the_longest_are_left_out(net, caplog):
     with caplog.at_level(logging.INFO, "unravelnet"):
         trials = studies.repeat_spans(net, most=8)
-    assert "repeat_spans takes 8 of 12 spans, the shortest. In Python, most=N takes N." in caplog.messages
+    assert (
+        "repeat_spans takes 8 of 12 spans, the shortest. In Python, its argument most allows more."
+        in caplog.messages
+    )
     lengths = [facts(trial)["last_module"] - facts(trial)["first_module"] for trial in trials[1:]]
     assert lengths == [0] * 7 + [1]
+
+
+def test_a_parallel_span_is_one_that_the_network_takes(net):
+    def fits(first, last):
+        try:
+            net.check(net.full_route.parallel(*range(first, last + 1)))
+        except RouteError:
+            return False
+        return True
+
+    spans = {(i, j) for i in range(9) for j in range(i + 1, 9) if fits(i, j)}
+    planned = studies.parallel_spans(net)[1:]
+    assert [tuple(facts(trial).values()) for trial in planned] == sorted(
+        spans, key=lambda s: (s[1] - s[0], s)
+    )
+    assert all(net.check(trial.route) for trial in planned)
+
+
+@torch.no_grad()
+def test_a_parallel_span_is_its_branches_added_up_by_hand(net, data):
+    trial = next(t for t in studies.parallel_spans(net) if facts(t) == {"first_module": 0, "last_module": 2})
+    modules = net.residual_modules
+    x = net.stem(data[0])
+    x = x + sum(modules[i].branch(x) for i in (0, 1, 2))
+    for module in modules[3:]:
+        x = module.after(module.skip(x) + module.branch(x))
+    assert torch.allclose(net(data[0], trial.route), net.head(x), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_scaled_branch_is_scaled_by_hand(net, data):
+    trial = next(t for t in studies.scale_each(net) if facts(t) == {"module": 4, "factor": 1.5})
+    x = net.stem(data[0])
+    for module in net.residual_modules:
+        factor = 1.5 if module.index == 4 else 1.0
+        x = module.after(module.skip(x) + factor * module.branch(x))
+    assert torch.allclose(net(data[0], trial.route), net.head(x), atol=1e-5)
+
+
+def test_every_branch_is_scaled_by_every_factor(net):
+    trials = studies.scale_each(net, [0, 0.5, 1, 0.5, 2])
+    expected = [net.full_route.scale(f, module) for module in range(9) for f in (0, 0.5, 2)]
+    assert [trial.route for trial in trials] == [net.full_route, *expected]
+    assert trials[1].route == net.full_route.delete(0)
+    plain = zoo.plain(20, input_shape=(1, 8, 8), widths=(4, 4, 4), seed=0)
+    assert len(studies.scale_each(plain)) == 1
+
+
+def test_of_many_modules_some_at_equal_distances_are_scaled(net, caplog):
+    with caplog.at_level(logging.INFO, "unravelnet"):
+        trials = studies.scale_each(net, [0.5, 2], most=6)
+    assert {facts(trial)["module"] for trial in trials[1:]} == {0, 4, 8}
+    assert any("scale_each takes 3 of 9 modules, at equal distances" in said for said in caplog.messages)
+
+
+def test_responses_have_the_intact_network_at_one(net, data):
+    table = evaluate(net, studies.scale_each(net, [0.5, 2]), data)
+    found = responses(table)
+    assert found["factor"].tolist() == [0.5, 1.0, 2.0] * 9
+    assert set(found[found["factor"] == 1]["value"]) == {table[0]["error_rate"]}
+    assert found["value"].tolist()[:3] == [table[i]["error_rate"] for i in (1, 0, 2)]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +211,13 @@ def test_of_many_spans_the_longest_are_left_out(net, caplog):
         (lambda net: studies.delete_pairs(net, most=0), RouteError, "at most 0 trials. Give a whole number of 1"),
         (lambda net: studies.repeat_spans(net, most=2.5), RouteError, "at most 2.5 trials"),
         (lambda net: studies.repeat_spans(net, times=1), RouteError, "times=1 times. Give a whole number of 2"),
+        (lambda net: studies.scale_each(net, [0.5, float("nan")]), RouteError, "multiplied by nan. Give a list of"),
+        (lambda net: studies.scale_each(net, 0.5, most=0), RouteError, "at most 0 trials"),
+        (
+            lambda net: responses(Table([{"label": "intact", "error_rate": 0.1, "module": None, "factor": None}])),
+            EvaluationError,
+            "no scaled branch",
+        ),
         (lambda net: studies.delete_pairs(net, most=10**9), CostError, "1,000,000,000 routes are too many"),
         (lambda net: studies.delete_pairs(net, seed=-1), CostError, "The seed -1 is out of range"),
         (

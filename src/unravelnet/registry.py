@@ -170,7 +170,8 @@ STUDIES: Registry[Any] = Registry(
         **_in(f"{_STUDIES}.drawn", "delete_many", "delete_many_same_shape", "reorder"),
         **_in(f"{_STUDIES}.single", "remove_skip_each"),
         **_in(f"{_STUDIES}.pairs", "delete_pairs"),
-        **_in(f"{_STUDIES}.spans", "repeat_spans", "reverse_spans"),
+        **_in(f"{_STUDIES}.spans", "repeat_spans", "reverse_spans", "parallel_spans"),
+        **_in(f"{_STUDIES}.doses", "scale_each"),
     },
     gives=("plan", f"{_STUDIES}.trial:Trial"),
 )
@@ -198,7 +199,8 @@ FIGURES: Registry[Any] = Registry(
         **_in(f"{_FIGURES}.of_lesions", "delete_each", "delete_many", "delete_many_same_shape", "reorder"),
         **_in(f"{_FIGURES}.of_lesions", "remove_skip_each"),
         **_in(f"{_FIGURES}.pairs", "delete_pairs"),
-        **_in(f"{_FIGURES}.spans", "repeat_spans", "reverse_spans"),
+        **_in(f"{_FIGURES}.spans", "repeat_spans", "reverse_spans", "parallel_spans"),
+        **_in(f"{_FIGURES}.doses", "scale_each"),
     },
     gives=("draw", "matplotlib.figure:Figure"),
 )

@@ -53,6 +53,7 @@ EVERY = {
         {name: (table, table) for name, table in _each().items()}, downsampling=_down(), n_classes=10, **look
     ),
     "delete_pairs": partial(figures.figure_delete_pairs, tables.pairs(12)),
+    "scale_each": partial(figures.figure_scale_each, tables.doses(6)),
     "spans": partial(figures.figure_spans, tables.spans(12)),
     "path_gradient": partial(
         figures.figure_path_gradient, gradient_tables.sampled(), rms=gradient_tables.rms()

@@ -106,3 +106,14 @@ def spans(n_modules):
         label = f"modules {first} to {last} twice"
         rows.append({"label": label, **ends, "error_rate": 0.06 + 0.05 * (last - first)})
     return Table({**row, "n_images": 1000} for row in rows)
+
+
+def doses(n_modules):
+    """The study scale_each: the error of module i grows by 0.1 (i + 1) times the distance of the factor from 1."""
+    rows = [row("intact", 0.06, study="scale_each")]
+    for module in range(n_modules):
+        for factor in (0.0, 0.5, 1.5, 2.0):
+            error = 0.06 + 0.1 * (module + 1) * abs(factor - 1)
+            ends = {"module": module, "factor": factor}
+            rows.append(row(f"module {module} times {factor:g}", error, study="scale_each", **ends))
+    return Table(rows)

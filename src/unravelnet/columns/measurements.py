@@ -29,6 +29,10 @@ LESIONS = (
         "last_module", "Last module", "whole number", "Number of the last module of a span.", unit="index"
     ),
     Column(
+        "factor", "Factor of the branch", "number",
+        "Number that the branch of the module is multiplied by; 0 deletes the module.",
+    ),
+    Column(
         "interaction", "Interaction", "number",
         "`error_rate_difference` of a pair of deleted modules minus that of each of them alone. The interval is as "
         "wide as those of the three differences together.", unit="percentage points", has_interval=True,

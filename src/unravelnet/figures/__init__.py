@@ -26,6 +26,7 @@ All figures have one look (`figures.style`). The mathematics of paths is in `unr
 figures in order in `unravelnet.reporting`.
 """
 
+from unravelnet.figures.doses import figure_scale_each
 from unravelnet.figures.ensemble import figure_ensemble
 from unravelnet.figures.gradient import (
     figure_coherence,
@@ -78,6 +79,7 @@ __all__ = [
     "figure_path_survival",
     "figure_remove_skip_each",
     "figure_reorder",
+    "figure_scale_each",
     "figure_spans",
     "figure_spectra_over_training",
     "figure_trained_errors",

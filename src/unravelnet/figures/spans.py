@@ -97,3 +97,9 @@ REVERSE_SPANS = _of_spans(
     title="Error when passing spans of modules backwards",
     caption="Error when the modules from the first to the last are passed backwards.",
 )
+PARALLEL_SPANS = _of_spans(
+    "parallel_spans",
+    table="parallel_spans",
+    title="Error when putting spans of modules side by side",
+    caption="Error when the modules from the first to the last read one input.",
+)

@@ -12,10 +12,11 @@ Each study is a function here, and a `Study` in `registry.STUDIES`, where the co
 find it. docs/extending.md shows how to add one.
 """
 
+from unravelnet.studies.doses import scale_each
 from unravelnet.studies.drawn import Eligible, delete_many, n_eligible, reorder
 from unravelnet.studies.pairs import delete_pairs
 from unravelnet.studies.single import delete_each, remove_skip_each
-from unravelnet.studies.spans import repeat_spans, reverse_spans
+from unravelnet.studies.spans import parallel_spans, repeat_spans, reverse_spans
 from unravelnet.studies.study import Draws, Study, n_passes
 from unravelnet.studies.subject import Network
 from unravelnet.studies.trial import Trial
@@ -31,8 +32,10 @@ __all__ = [
     "delete_pairs",
     "n_eligible",
     "n_passes",
+    "parallel_spans",
     "remove_skip_each",
     "reorder",
     "repeat_spans",
     "reverse_spans",
+    "scale_each",
 ]

@@ -1,4 +1,4 @@
-"""Spans of modules that follow each other: passed twice, or passed backwards."""
+"""Spans of modules that follow each other: passed twice, passed backwards, or put side by side."""
 
 from __future__ import annotations
 
@@ -64,6 +64,41 @@ def reverse_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
     return _planned(net, "reverse_spans", most, ends, change, "backwards")
 
 
+def parallel_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
+    """Plan to let the modules of each span of two or more read one input, so that their branches are added up.
+
+    >>> from unravelnet.zoo import preact_resnet
+    >>> [str(trial.route) for trial in parallel_spans(preact_resnet(depth=20))]
+    ['0-8', '(0-1),2-8', '0,(1-2),3-8', '0-3,(4-5),6-8', '0-6,(7-8)', '(0-2),3-8']
+
+    The modules of a span are of one chain and shape, their skips are the identity, and the same follows their
+    junctions. `most`: where there are more spans, the longest are left out. Raises RouteError for a number that is
+    none.
+    """
+    full = full_route(net)
+    # What may stand beside its neighbours may stand beside all modules of a span: the conditions are equalities.
+    joins = {first for first in range(len(full) - 1) if _takes(net, full.parallel(first, first + 1))}
+
+    def ends(modules: list[Any], first: int) -> Iterator[int]:
+        last = first
+        while last in joins:
+            last += 1
+            yield last
+
+    def change(full: Route, first: int, last: int) -> Route:
+        return full.parallel(*range(first, last + 1))
+
+    return _planned(net, "parallel_spans", most, ends, change, "side by side")
+
+
+def _takes(net: Network, route: Route) -> bool:
+    try:
+        net.check(route)
+    except RouteError:
+        return False
+    return True
+
+
 def _planned(
     net: Network,
     study: str,
@@ -119,6 +154,15 @@ REVERSE_SPANS = Study(
     "How far must modules be apart for their order to matter?",
     plan=lambda net, _: reverse_spans(net),
     figure="reverse_spans",
+    columns=("first_module", "last_module"),
+    has_many_trials=True,
+)
+PARALLEL_SPANS = Study(
+    "parallel_spans",
+    "Putting spans of modules side by side",
+    "Must a module read what the modules before it wrote?",
+    plan=lambda net, _: parallel_spans(net),
+    figure="parallel_spans",
     columns=("first_module", "last_module"),
     has_many_trials=True,
 )

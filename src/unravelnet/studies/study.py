@@ -112,4 +112,4 @@ def checked_most(most: int) -> int:
 
 def note_left_out(study: str, most: int, number: int, which: str) -> None:
     """Remark that a study takes only some of its trials, and which."""
-    _log.info(f"{study} takes {most:,} of {number:,} {which}. In Python, most=N takes N.")
+    _log.info(f"{study} takes {most:,} of {number:,} {which}. In Python, its argument most allows more.")

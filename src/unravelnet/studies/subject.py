@@ -18,6 +18,9 @@ class Network(Protocol):
     def compatible_with(self, index: int) -> list[int]:
         """List the other modules that may stand in the place of this one."""
 
+    def check(self, route: Route) -> Route:
+        """Return the route if it fits. Raises RouteError where it does not."""
+
 
 def full_route(net: Network) -> Route:
     """Give the route of the intact network."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.topics.chapter import Chapter
+from unravelnet.reporting.topics.doses.findings import on_doses
 from unravelnet.reporting.topics.effective_depth.chapter import effective_depth
 from unravelnet.reporting.topics.ensembles.chapter import ensemble
 from unravelnet.reporting.topics.gradients.chapter import path_gradients
@@ -39,7 +40,7 @@ def all_chapters(run: Run) -> list[Chapter]:
         path_lengths(n_modules),
         path_survival(n_modules),
         *([remove_skip(run)] if run.is_about_lesions else []),
-        *study_chapters(run, {"delete_pairs": on_pairs}, told=_TOLD),
+        *study_chapters(run, {"delete_pairs": on_pairs, "scale_each": on_doses}, told=_TOLD),
         *gradient_chapters(run),
         *training_chapters(run),
         *([added] if (added := added_figures(run)).figures or added.missing else []),

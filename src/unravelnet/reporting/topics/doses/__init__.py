@@ -1,0 +1,1 @@
+"""Scaling the branch of each module."""
