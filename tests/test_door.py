@@ -7,7 +7,7 @@ import torch
 
 import unravelnet as un
 from unravelnet.door import guarded, short
-from unravelnet.errors import RouteError, UnforeseenError, UnravelError
+from unravelnet.errors import ArgumentError, RouteError, UnforeseenError, UnravelError
 
 
 class MyOwnError(Exception):
@@ -44,6 +44,16 @@ def test_an_unforeseen_error_says_what_was_done_and_keeps_its_cause():
 def test_a_wrong_name_of_an_argument_is_what_it_is_everywhere():
     with pytest.raises(TypeError, match=r"^function\(\): .*unexpected keyword argument 'sed'"):
         fails_with(None)("net", sed=1)
+
+
+def test_options_that_are_taken_together_are_named_one_by_one():
+    net, data = un.zoo.preact_resnet(depth=8, input_shape=(1, 8, 8)), torch.zeros(2, 1, 8, 8)
+    with pytest.raises(
+        TypeError, match=r"^path_gradients\(\): .*unexpected keyword argument 'drawn'\. help\("
+    ):
+        un.path_gradients(net, data, drawn=1)
+    with pytest.raises(ArgumentError, match=r"^keep is 'half'; give a number\.$"):
+        un.ensemble_of_routes(net, data, keep="half")
 
 
 def test_a_forgotten_argument_names_its_function():

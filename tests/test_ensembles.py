@@ -192,7 +192,7 @@ def test_random_subsets_where_there_are_many():
 
 
 def drawn(net, routes=None, n_routes=10, keep=0.8, seed=0):
-    return ensembles.members_of(net, routes, n_routes, keep, seed)
+    return ensembles.members_of(net, routes, n_routes=n_routes, keep=keep, seed=seed)
 
 
 def test_the_usual_routes_lack_a_fifth_of_the_modules():

@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import inspect
 import sqlite3
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -177,6 +179,22 @@ def test_gradients_in_bfloat16_are_refused(name):
 
 
 # -- samples --
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evaluate",
+        "ensemble_of_routes",
+        "path_gradients",
+        "effective_depths",
+        "module_measures",
+        "layer_responses",
+    ],
+)
+def test_measuring_functions_have_few_parameters_beside_those_of_a_sample(name):
+    parameters = inspect.signature(getattr(un, name)).parameters
+    assert len(parameters.keys() - {field.name for field in fields(un.Sample)}) <= 8
 
 
 def test_a_sample_means_what_its_keywords_mean():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from unravelnet.kinds import expected_kind
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _MOST_CHARACTERS = 60
+_OPTIONS = re.compile(r"Unpack\[(\w+)\]")
 _PLAIN = (str, int, float, complex, type(None))
 
 
@@ -45,6 +47,13 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         except TypeError as error:
             name = function.__name__
             raise ArgumentError(f"{name}(): {error}. help(unravelnet.{name}) lists the arguments.") from None
+        named = _named(function, bound)
+        unknown = next((name for name, (_, annotation) in named.items() if annotation is None), None)
+        if unknown is not None:
+            raise ArgumentError(
+                f"{function.__name__}(): got an unexpected keyword argument {unknown!r}. "
+                f"help(unravelnet.{function.__name__}) lists the arguments."
+            )
         try:
             return function(*args, **kwargs)
         except (UnravelError, OSError):
@@ -52,8 +61,8 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         except Exception as error:
             if _is_the_callers(error):
                 raise
-            _check_kinds(bound, error)
-            given = ", ".join(f"{name}={short(value)}" for name, value in bound.arguments.items())
+            _check_kinds(named, error)
+            given = ", ".join(f"{name}={short(value)}" for name, (value, _) in named.items())
             raise UnforeseenError(
                 f"{function.__name__}({given}) met an error that was not foreseen: {one_line(error)}"
             ) from error
@@ -63,10 +72,35 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     return call
 
 
-def _check_kinds(bound: inspect.BoundArguments, error: Exception) -> None:
-    """Raise ArgumentError where the reason of an error is an argument of a wrong kind."""
+def _named(
+    function: Callable[..., object], bound: inspect.BoundArguments
+) -> dict[str, tuple[object, object]]:
+    """List arguments by name, with their annotations; None for one that the `Unpack[...]` of a function lacks."""
+    named: dict[str, tuple[object, object]] = {}
     for name, value in bound.arguments.items():
-        expected = expected_kind(value, bound.signature.parameters[name].annotation)
+        annotation = bound.signature.parameters[name].annotation
+        options = _OPTIONS.fullmatch(annotation) if isinstance(annotation, str) else None
+        if options is None:
+            named[name] = (value, annotation)
+        else:
+            known = {key: _text(kind) for key, kind in _annotations(function, options[1]).items()}
+            named |= {key: (given, known.get(key)) for key, given in value.items()}
+    return named
+
+
+def _annotations(function: Callable[..., object], name: str) -> dict[str, object]:
+    """Give the annotations of the options that a function takes together, a `TypedDict` in its file."""
+    return dict(inspect.unwrap(function).__globals__[name].__annotations__)
+
+
+def _text(annotation: object) -> object:
+    return getattr(annotation, "__forward_arg__", annotation)
+
+
+def _check_kinds(named: dict[str, tuple[object, object]], error: Exception) -> None:
+    """Raise ArgumentError where the reason of an error is an argument of a wrong kind."""
+    for name, (value, annotation) in named.items():
+        expected = expected_kind(value, annotation)
         if expected:
             raise ArgumentError(f"{name} is {short(value)}; give {expected}.") from error
 

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -60,6 +60,17 @@ _DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": veit.DRAWS.count}
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
+class How(TypedDict, total=False):
+    """The options of `path_gradients` that say how the gradient is split; `path_gradients` explains them."""
+
+    at: At
+    per: Per
+    draws: int | None
+    max_length: int | None
+    normalisation: Normalisation
+    max_bytes: int | None
+
+
 def path_gradients(
     net: UnraveledNetwork,
     data: Any,
@@ -68,18 +79,13 @@ def path_gradients(
     route: Route | None = None,
     loss: LossName = None,
     output: OutputName = None,
-    at: At = "stem",
-    per: Per = "image",
-    draws: int | None = None,
-    max_length: int | None = None,
-    normalisation: Normalisation = "running",
     limit: int | None = None,
     batch_size: int | None = None,
-    max_bytes: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    **how: Unpack[How],
 ) -> Table:
     """Split the gradient by path length: one row a length, from 0 to the number of modules.
 
@@ -107,12 +113,14 @@ def path_gradients(
     `data`: as for `evaluate`, a `Sample` too. `route`: modules in its order and modes. `loss`: "cross_entropy",
     "squared_norm" or a function of output and targets that gives one loss an image; None: cross entropy where there are
     targets. `output`: which tensor of what the network returns it is the loss of, as for `evaluate`; a function gets
-    that one, else all of them. `at`: the gradient at the stem's output, or at the main input of the network. `per`:
-    "batch" takes the gradient of the mean loss of a batch as one measurement; a last batch that is smaller is left out.
-    `max_length`: leave longer paths out. `normalisation`: "batch" takes the statistics of each batch, for per="batch"
-    and sampled only.
-    `limit`: only so many images, drawn by `seed`. `batch_size`: images at a time, 128 if None, or fewer where
-    `max_bytes` (2 GiB if None) would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
+    that one, else all of them. `limit`: only so many images, drawn by `seed`. `batch_size`: images at a time, 128 if
+    None, or fewer where memory would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
+
+    `how`, each by its name: `at`: "stem", the gradient at the stem's output, or "input", at the main input of the
+    network. `per`: "image", or "batch", which takes the gradient of the mean loss of a batch as one measurement; a last
+    batch that is smaller is left out. `draws`: 1 for exact, 8 for rms and 1,000 for sampled. `max_length`: leave longer
+    paths out. `normalisation`: "running", or "batch", which takes the statistics of each batch, for per="batch" and
+    sampled only. `max_bytes`: how much memory images at a time may take, 2 GiB if None.
 
     In networks with parallel streams, where a path is more than a choice of branches, only the vector sums are
     given, without `path_count`.
@@ -120,9 +128,7 @@ def path_gradients(
     Raises EvaluationError where options do not go together, the gradient is not finite, or the sum over lengths is
     not autograd's gradient; RouteError where the route does not fit. Source: Veit et al. (2016), section 5.
     """
-    options = _Options(
-        method, at, per, normalisation, max_length, _DRAWS.get(method, 0) if draws is None else draws
-    )
+    options = _Options.of(method, **how)
     route = net.full_route if route is None else net.check(route)
     sample, batches = open_sample(
         data,
@@ -133,9 +139,11 @@ def path_gradients(
         is_shuffled=method == "sampled",
     )
     chosen = LossOfOutput.of(net, loss, output)
-    bench = Bench(with_batch_statistics(net) if normalisation == "batch" else net, device=sample.device)
+    bench = Bench(
+        with_batch_statistics(net) if options.normalisation == "batch" else net, device=sample.device
+    )
     measurement = _PathGradients(
-        route, chosen, max_bytes, options, len(net.residual_modules), sample.seed, confidence
+        route, chosen, options.max_bytes, options, len(net.residual_modules), sample.seed, confidence
     )
     return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
 
@@ -145,11 +153,17 @@ class _Options:
     """How the gradient is measured; options of `path_gradients`."""
 
     method: Method
-    at: At
-    per: Per
-    normalisation: Normalisation
-    max_length: int | None
     draws: int
+    at: At = "stem"
+    per: Per = "image"
+    max_length: int | None = None
+    normalisation: Normalisation = "running"
+    max_bytes: int | None = None
+
+    @classmethod
+    def of(cls, method: Method, *, draws: int | None = None, **others: Any) -> _Options:
+        """Choose the number of draws where it is not said."""
+        return cls(method, _DRAWS.get(method, 0) if draws is None else draws, **others)
 
     def __post_init__(self) -> None:
         for kind, name, known in (

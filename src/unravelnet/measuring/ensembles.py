@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -46,15 +46,20 @@ _MAX_BYTES = 4 * 2**30
 _DRAWS_PER_ROUTE = 50
 
 
+class Draws(TypedDict, total=False):
+    """The options of `ensemble_of_routes` that say how members are drawn; `ensemble_of_routes` explains them."""
+
+    n_routes: int
+    keep: float
+    sizes: Sequence[int]
+    repeats: int
+
+
 def ensemble_of_routes(
     net: UnraveledNetwork,
     data: Any,
     *,
     routes: str | Iterable[Route] | None = None,
-    n_routes: int = 64,
-    keep: float = 0.8,
-    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
-    repeats: int = 100,
     others: Iterable[UnraveledNetwork] = (),
     output: OutputName = None,
     precision: PrecisionChoice = "float32",
@@ -64,6 +69,7 @@ def ensemble_of_routes(
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    **draws: Unpack[Draws],
 ) -> Table:
     """Average the predictions of random routes and measure the error against their number: one row a size.
 
@@ -73,14 +79,14 @@ def ensemble_of_routes(
     >>> [(row["members"], row["n_members"], row["n_draws"]) for row in table]
     [('routes', 1, 8), ('routes', 2, 28), ('routes', 4, 70), ('routes', 8, 1)]
 
-    Members are `n_routes` different routes. By default each keeps the share `keep` of the modules that can be
-    deleted and lacks the others, one at least, drawn at random: 11 of 54, near the 10 of which the paper speaks.
+    Members are `n_routes` (64) different routes. By default each keeps the share `keep` (0.8) of the modules that can
+    be deleted and lacks the others, one at least, drawn at random: 11 of 54, near the 10 of which the paper speaks.
     `routes`: what to draw from instead, such as "exactly:23", "stochastic-depth:0.5" or "uniform"; or the routes
     themselves, equal ones counting as several members. Where there are fewer different routes than are asked for,
     those are the members. An ensemble averages the softmax probabilities of its members. `error_rate` is the mean
-    over all subsets of a size, or over `repeats` random ones where there are more (`n_draws`); its interval is
-    Wilson's for one network on as many predictions, a little too wide for a mean of several. Sizes above the
-    number of members have no row.
+    over all subsets of a size, or over `repeats` (100) random ones where there are more (`n_draws`); its interval is
+    Wilson's for one network on as many predictions, a little too wide for a mean of several. `sizes`: 1, 2, 4 and so on
+    to 64; those above the number of members have no row.
 
     Over all members and pairs of them, the same in every row: `member_error_rate`, `disagreement`, the share of
     predictions on which two members differ, and `error_correlation`, the phi coefficient of the errors of two
@@ -90,19 +96,18 @@ def ensemble_of_routes(
     images, drawn by `seed`. Raises EvaluationError where data has no targets, networks differ in their classes or no
     ensemble can be made; DataError where targets are no classes; RouteError and TrainingError where routes do not fit.
     """
-    check_routes(n_routes)
-    check_number(repeats, MOST_DRAWS, "draws of members")
+    plan = _Plan(**draws)
     sample = Sample.of(
         data, limit=limit, seed=seed, batch_size=batch_size, device=device, precision=precision
     )
-    kind, members = members_of(net, routes, n_routes, keep, sample.seed)
+    kind, members = members_of(net, routes, n_routes=plan.n_routes, keep=plan.keep, seed=sample.seed)
     networks = (net, *others)
     ensembles = {
         "intact": Subsets(1, [1], 1, sample.seed),
-        "routes": Subsets(len(members), sizes, repeats, sample.seed),
+        "routes": Subsets(len(members), plan.sizes, plan.repeats, sample.seed),
     }
     if len(networks) > 1:
-        ensembles["networks"] = Subsets(len(networks), range(1, len(networks) + 1), repeats, sample.seed)
+        ensembles["networks"] = Subsets(len(networks), range(1, len(networks) + 1), plan.repeats, sample.seed)
     logits = [_logits_of(network, output) for network in networks]
     benches = [Bench(network, device=sample.device, compile=sample.compile) for network in networks]
     batches = sample.batches(forward_batch_size(benches[0].device))
@@ -117,6 +122,20 @@ def ensemble_of_routes(
         about,
     )
     return run(measurement, benches[0], batches, identity_of(net, batches), progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How members are drawn: options of `ensemble_of_routes`."""
+
+    n_routes: int = 64
+    keep: float = 0.8
+    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64)
+    repeats: int = 100
+
+    def __post_init__(self) -> None:
+        check_routes(self.n_routes)
+        check_number(self.repeats, MOST_DRAWS, "draws of members")
 
 
 @dataclass(frozen=True)
@@ -209,9 +228,15 @@ def _logits_of(net: UnraveledNetwork, output: OutputName) -> Output:
 
 
 def members_of(
-    net: UnraveledNetwork, routes: str | Iterable[Route] | None, n_routes: int, keep: float, seed: int
+    net: UnraveledNetwork, routes: str | Iterable[Route] | None, *, n_routes: int, keep: float, seed: int
 ) -> tuple[str, list[Route]]:
-    """Say what the routes are, and give them."""
+    """Say what the members are drawn from, and give them.
+
+    >>> from unravelnet import zoo
+    >>> kind, members = members_of(zoo.preact_resnet(depth=8), None, n_routes=10, keep=0.6, seed=0)
+    >>> kind, len(members)
+    ('exactly:2', 3)
+    """
     if routes is not None and not isinstance(routes, str):
         return "given", [net.check(route) for route in as_routes(routes)]
     always = [m.index for m in net.residual_modules if not m.is_deletable]
