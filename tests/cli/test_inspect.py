@@ -70,3 +70,5 @@ def test_junctions_are_shown_where_one_of_them_is_no_sum(call):
     assert "concatenate" in unet
     # Four resolutions are left by a long skip; the outermost one is the module that routes visit.
     assert "0 (long0): long1, long2, long3" in unet
+    # Of 23 convolutions, two are in front of it and three behind it.
+    assert "18 of 23 learned layers are inside module 0; enter it with 0[...]" in unet

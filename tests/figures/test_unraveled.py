@@ -11,7 +11,7 @@ from unravelnet.figures import figure_unraveled, unraveled_terms
 from unravelnet.figures.style import FAINT, INK
 from unravelnet.routes.route import Route
 
-PLAIN = str.maketrans("₀₁₂₃₄₅", "012345")
+PLAIN = str.maketrans("₀₁₂₃₄₅·", "012345*")
 
 
 def branch(module, x):
@@ -20,7 +20,8 @@ def branch(module, x):
 
 def run(route, y):
     for step in route.steps:
-        parts = {"both": y + branch(step.module, y), "skip": y, "branch": branch(step.module, y)}
+        through = step.scale * branch(step.module, y)
+        parts = {"both": y + through, "skip": y, "branch": through}
         y = parts[step.mode]
     return y
 
@@ -58,12 +59,23 @@ def test_terms_of_three_modules_are_those_of_the_paper():
         Route.full(4).remove_skip(2),
         Route.full(4).delete(0).remove_skip(1).swap(2, 3),
         Route.full(5).delete(0, 1, 2, 3, 4),
+        Route.full(3).scale(0.5, 0, 1).scale(-2, 2).remove_skip(1),
     ],
     ids=str,
 )
 def test_terms_sum_to_the_output(route):
     n_modules = max(route.modules) + 1
     assert value_of(unraveled_terms(n_modules, route=route), 0.7) == pytest.approx(run(route, 0.7), rel=1e-12)
+
+
+def test_a_scale_stands_in_the_box_of_its_branch():
+    assert set(boxes(figure_unraveled(2, route=Route.full(2).scale(0.5, 1)))) == {"f₁", "0.5·f₂"}
+
+
+@pytest.mark.parametrize("text", ["(0,1)", "0[0],1"])
+def test_what_is_no_single_visit_is_refused(text):
+    with pytest.raises(RouteError, match="holds a parallel span or leads into a module"):
+        figure_unraveled(2, route=Route.parse(text))
 
 
 @pytest.mark.parametrize("n_modules", range(6))

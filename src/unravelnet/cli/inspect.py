@@ -88,6 +88,7 @@ def describe(net: UnraveledNetwork) -> dict[str, Any]:
             {**row, "chain": module.chain, "inner": [_inner(part) for part in module.inner]}
             for row, module in zip(net.module_table().to_dict("records"), net.residual_modules, strict=True)
         ],
+        "concentration": net.concentration,
         "unexplained": list(net.unexplained),
     }
 
@@ -118,6 +119,8 @@ def _print(description: dict[str, Any]) -> None:
     chains = _chains(description["chains"])
     print_line(f"Modules of equal shapes may be reordered within a chain. Chains: {chains}.")
     _print_inner(description["modules"])
+    if description["concentration"]:
+        print_line(description["concentration"])
     if len(description["outputs"]) > 1:
         shapes = {
             name: "×".join(map(str, shape)) or "a number" for name, shape in description["outputs"].items()

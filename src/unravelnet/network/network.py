@@ -116,6 +116,22 @@ class UnraveledNetwork(Row):
 
     # -- what it is --
 
+    @property
+    def concentration(self) -> str:
+        """Say which module with others inside holds most of the learned layers; empty where none does.
+
+        Routes that pass such a module as a whole say little of the network.
+        """
+        layers = _learned_layers(self)
+        for module in self.residual_modules:
+            inside = _learned_layers(module.branch) & layers
+            if module.inner and 2 * len(inside) > len(layers):
+                return (
+                    f"{len(inside)} of {len(layers)} learned layers are inside module {module.index}; enter it with "
+                    f"{module.index}[...], a route through the modules there."
+                )
+        return ""
+
     def module_table(self) -> pd.DataFrame:
         """Describe the residual modules: one row each, with parameters, MACs an image and their shares."""
         import pandas as pd
@@ -179,7 +195,7 @@ class UnraveledNetwork(Row):
             counted(len(self.transitions) + 1, "chain"),
         )
         title = f"{self.name or 'network'}: {modules} in {chains}"
-        lines = [title, table.to_string(index=False)]
+        lines = [title, table.to_string(index=False), *filter(None, [self.concentration])]
         if self.unexplained:
             lines += ["not understood, or left out:", *(f"  {line}" for line in self.unexplained)]
         # Names are the model's, and a terminal shows them.
@@ -212,6 +228,11 @@ def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _learned_layers(part: nn.Module) -> set[Tensor]:
+    """List the weights that multiply: vectors are biases, or belong to a normalisation."""
+    return {parameter for parameter in part.parameters() if parameter.dim() > 1}
 
 
 def _forms(values: Any) -> dict[str, Tensor]:
