@@ -539,6 +539,7 @@ def test_a_draw_never_needs_more_images_than_it_may_take(until_ci):
     n = settings.n_images("delete_many")
     assert n == 450 or rate_interval(n // 2, n).half_width <= until_ci
     assert settings.n_images("delete_each") == 450
+    assert settings.n_images("delete_pairs") == settings.draw_images < 450
 
 
 def test_draws_stop_by_their_interval(tmp_path):

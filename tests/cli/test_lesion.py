@@ -263,3 +263,17 @@ def test_a_short_network_is_studied_without_naming_counts(call, tmp_path):
     # Three modules: of the counts 1, 2, 3 and 5 the first three can be deleted.
     assert [row["n_deleted"] for row in json.loads(ran.out)["studies"]["delete_many"]] == [0, 1, 2, 3]
     assert "Give counts of at most 3" in call(*words, "--counts", 5).err
+
+
+def test_a_study_of_many_trials_says_what_it_costs_and_prints_the_largest(call, tmp_path):
+    zoo.save(zoo.preact_resnet(56, input_shape=(1, 8, 8), widths=(2, 2, 2), seed=0), tmp_path / "deep")
+    ran = call("lesion", tmp_path / "deep", "--data", "digits", "--limit", 4, "--study", "delete-pairs")
+    assert ran.status == 0, ran.err
+    # 27 modules, 27 · 26 / 2 pairs, the intact network.
+    assert "delete_pairs measures 379 routes. Each image costs as much as " in ran.err
+    assert "the 100 trials of 378 with the largest value of error_rate" in ran.out
+    shown = [line for line in ran.out.splitlines() if "[" in line]
+    assert len(shown) == 1 + 100
+    assert shown[0].startswith("intact")
+    errors = [float(re.search(r"([\d.]+)% \[", line)[1]) for line in shown[1:]]
+    assert errors == sorted(errors, reverse=True)

@@ -68,6 +68,8 @@ PATHS: Words = (
     ),
     ("span", "modules of one chain that follow each other, from a first to a last one"),
     ("repeat, reverse", "pass a span several times; pass a span backwards"),
+    ("side by side", "the modules of a span read one input, and their branches are added up"),
+    ("scale", "multiply the branch of a module by a number; its skip stays as it is"),
     (
         "interaction",
         "what deleting two modules costs minus what deleting each of them costs, added up; a cost is the difference of "
