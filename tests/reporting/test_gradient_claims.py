@@ -13,6 +13,7 @@ from unravelnet.reporting.topics.gradients.claims import (
     claim_decay,
     claim_effective_lengths,
     claim_exact_lengths,
+    claim_long_paths,
 )
 from unravelnet.reporting.topics.over_training.claims import claim_deepening
 from unravelnet.reporting.words.sentences import percent
@@ -54,12 +55,37 @@ def test_a_straight_line_is_an_exponential_decay(r_squared, verdict):
     assert f"R² = {r_squared:.3f}" in claim.measured
 
 
+@pytest.mark.parametrize(("bend", "verdict"), [(0.0, "agrees"), (0.002, "agrees"), (0.005, "agrees in kind")])
+def test_a_decay_that_slows_down_is_exponential_in_kind_only(bend, verdict):
+    # log norm = -2 k + bend k²; the slope of a line through a stretch is that of the parabola at its middle.
+    lengths = np.arange(55)
+    norms = np.exp(-2.0 * lengths + bend * lengths**2)
+    rows = [{**row, "path_gradient_norm": float(n)} for row, n in zip(tables.sampled(54), norms, strict=True)]
+    claim = claim_decay(Table(rows), network="net")
+    middles = (9, 27.5, 45.5)
+    rates = [f"{np.exp(-2.0 + 2 * bend * middle):.3g}" for middle in middles]
+    assert f"by thirds {rates[0]} over lengths 0 to 18, {rates[1]} over" in claim.measured
+    assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("decay", "verdict"),
+    [(0.2, "agrees"), (0.35, "agrees in kind"), (0.38, "not decided"), (0.6, "does not agree")],
+)
+def test_long_paths_carry_nothing_or_something(decay, verdict):
+    # Binomial(54, r / (1 + r)) above 20.
+    held = binom.sf(20, 54, decay / (1 + decay))
+    claim = claim_long_paths(tables.sampled(54, decay), n_modules=54)
+    assert claim.measured.startswith(f"{percent(held)} (")
+    assert claim.verdict == verdict
+
+
 def test_the_decay_is_told_with_its_interval_and_n():
     claim = claim_decay(tables.sampled(54, 0.26), network="net")
     assert claim.measured.startswith(
-        "A factor r = 0.26 (0.26 to 0.26) with every module, R² = 1.000; 55 lengths"
+        "A factor r = 0.26 (0.26 to 0.26) with every module, R² = 1.000; by thirds 0.26 over lengths 0 to 18"
     )
-    assert "n = 128 images, 1,000 random paths of each length" in claim.measured
+    assert "; 55 lengths, n = 128 images, 1,000 random paths of each length" in claim.measured
 
 
 @pytest.mark.parametrize(

@@ -165,10 +165,24 @@ GRADIENT_IS_SHORT = Statement(
     f"to {LONGEST_EFFECTIVE.count} of {N_MODULES.text}",
     _in("Fig. 6c", _SUMMARY, _GRADIENT),
 )
+LONGEST_NOTICEABLE = Number(
+    "longest path that contributes noticeably, about", "20", "modules", _in("Fig. 6", "remembered", _GRADIENT)
+)
+LONG_PATHS_ARE_SILENT = Statement(
+    f"Paths of more than about {LONGEST_NOTICEABLE.text} contribute nothing noticeable to the gradient",
+    _in("Fig. 6", "remembered", _GRADIENT),
+)
 
 # -- training on effective paths --
 
 N_SAMPLED = Number("modules in each batch of effective paths", "23", "modules", _in("section 5", _SUMMARY))
+SAMPLED_SHARE = Number(
+    "share of the paths of these modules that are effective", "99.3", "%", _in("section 5", _SUMMARY, _ANY)
+)
+SAMPLED_PATHS = Statement(
+    f"Of the paths of {N_SAMPLED.text}, {SAMPLED_SHARE.text} are of the effective lengths",
+    _in("section 5", _SUMMARY, _ANY),
+)
 SAMPLED_ERROR = Number("test error, trained on effective paths only", "5.96", "%", _in("section 5", _SUMMARY))
 EFFECTIVE_TRAINING = Statement(
     f"{SAMPLED_ERROR.text} with exactly {N_SAMPLED.count} of {N_MODULES.text} in each batch against {FULL_ERROR.text} "

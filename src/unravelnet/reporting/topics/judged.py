@@ -109,11 +109,10 @@ def told(judged: list[Claim]) -> list[tuple[str, Claim]]:
 
     Claims with the same words, which are about several networks, get the name of their network.
     """
-    known = [claim for claim in judged if claim.verdict != "not measured"]
-    times = Counter(claim.short for claim in known)
+    known = [(claim.short or claim.text, claim) for claim in judged if claim.verdict != "not measured"]
+    times = Counter(short for short, _ in known)
     return [
-        (claim.short if times[claim.short] == 1 else f"{claim.short} ({_network_of(claim)})", claim)
-        for claim in known
+        (short if times[short] == 1 else f"{short} ({_network_of(claim)})", claim) for short, claim in known
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, norm, spearmanr
 
-from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.mathematics.intervals import mean_interval, rate_interval
 from unravelnet.papers import he, veit
 from unravelnet.reporting.words.sentences import percent, points, threshold
 
@@ -103,7 +103,7 @@ def of_loss(lost: pd.Series) -> tuple[Verdict, str]:
     """Judge whether less than a third, or at least less than half, of what was learnt is lost."""
     low, high = f"{100 * lost['low']:.0f}", f"{100 * lost['high']:.0f}"
     interval = f"({low} to {high})" if isfinite(lost["low"]) else "(too few draws for an interval)"
-    why = f"Lost: {100 * lost['value']:.0f} % {interval} of what was learnt.".replace("-", "\u2212")
+    why = f"It lost {100 * lost['value']:.0f} % {interval} of what was learnt.".replace("-", "\u2212")
     if lost["high"] < 1 / 3:
         return "agrees", why
     if lost["high"] < 1 / 2:
@@ -157,6 +157,16 @@ def of_lower(difference: pd.Series) -> tuple[Verdict, str]:
     return "not decided", "The interval reaches both sides of 0."
 
 
+def weaker(first: Verdict, second: Verdict) -> Verdict:
+    """Give the verdict of two that says less for a claim.
+
+    >>> weaker("agrees", "not decided"), weaker("does not agree", "agrees in kind")
+    ('not decided', 'does not agree')
+    """
+    order: tuple[Verdict, ...] = ("agrees", "agrees in kind", "not decided", "does not agree")
+    return max(first, second, key=order.index)
+
+
 def too_little(intact: pd.Series, chance: float) -> str:
     """Say so where a network is too near to guessing to lose anything; else give an empty text."""
     if chance - float(intact["value"]) >= LEARNT:
@@ -187,3 +197,9 @@ def median_with_interval(values: np.ndarray) -> pd.Series:
     k = int(binom.ppf((1 - _CONFIDENCE) / 2, n, 0.5))
     low, high = (ordered[k - 1], ordered[n - k]) if k else (-np.inf, np.inf)
     return pd.Series({"value": float(np.median(values)), "low": float(low), "high": float(high)})
+
+
+def mean_with_interval(values: np.ndarray) -> pd.Series:
+    """Give the mean with Student's interval; without end for fewer than 2 values."""
+    low, high = mean_interval(float(values.sum()), float((values**2).sum()), len(values), _CONFIDENCE)
+    return pd.Series({"value": float(values.mean()), "low": low, "high": high})

@@ -19,6 +19,7 @@ from unravelnet.wording import counted, percent
 _ON_ENSEMBLES = "Not measured. Expected if the paths of a residual network are an ensemble."
 
 
+_ONE_DRAW = "The routes are one draw: how much draws differ is not in the interval of many members."
 _ON_WHOLE = (
     "Not measured. To be expected if the network were no more than the average of its routes; but theirs are other "
     "path lengths, and statistics of normalisation that training did not collect for them."
@@ -36,7 +37,7 @@ def claim_ensemble(table: Table | None, *, network: str = "the residual network"
         return not_measured(text, _ON_ENSEMBLES, "ensemble", "ensemble")
     errors = with_interval(rows, "error_rate")
     ends = [_members_text(rows, errors, place) for place in (0, -1)]
-    found = f"{'; '.join(ends)}; {_routes_text(rows)}."
+    found = f"{'; '.join(ends)}; {_routes_text(rows)}. {_ONE_DRAW}"
     verdict, why = _of_members(errors)
     return Claim(text, _ON_ENSEMBLES, found, verdict, why, "ensemble")
 
@@ -58,7 +59,7 @@ def claim_ensemble_is_whole(table: Table | None, *, network: str = "the residual
     difference = pd.Series({"value": shares[0] - shares[1], "low": low, "high": high})
     found = (
         f"{_members_text(rows, errors, -1)}; intact network: {percent(shares[1])}; difference "
-        f"{points_with_interval(difference)} (Newcombe's interval); {_routes_text(rows)}."
+        f"{points_with_interval(difference)} (Newcombe's interval); {_routes_text(rows)}. {_ONE_DRAW}"
     )
     verdict, why = _of_distance(difference)
     return Claim(text, _ON_WHOLE, found, verdict, why, "ensemble")

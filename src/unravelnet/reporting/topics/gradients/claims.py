@@ -5,9 +5,13 @@ Source: Veit, Wilber and Belongie (2016), Fig. 6. Thresholds are part of the cla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
+from unravelnet.mathematics.decay import Decay, fit_decay
 from unravelnet.papers import veit
 from unravelnet.paths import share_within
 from unravelnet.readers.rows import n_images_text, ordered
@@ -32,7 +36,7 @@ from unravelnet.reporting.topics.gradients.findings import (
     study_of_norms,
 )
 from unravelnet.reporting.words.claim import OWN, Claim, not_measured, with_rows
-from unravelnet.reporting.words.sentences import percent_with_interval
+from unravelnet.reporting.words.sentences import listed, number, percent_with_interval
 from unravelnet.reporting.words.verdict import Verdict
 from unravelnet.wording import counted, percent
 
@@ -40,9 +44,14 @@ ALMOST_ALL = 0.95
 """A share of the gradient of this much is almost all of it."""
 
 
+NOTHING = 0.01
+"""A share of the gradient below this much is nothing noticeable."""
 STRAIGHT, NEARLY_STRAIGHT = 0.95, 0.80
 """Shares of the variance of log norms (R²) from which a decay is exponential, and is so in kind."""
 
+
+EVEN = 1.25
+"""Factors of an exponential decay differ by at most so much between the thirds of the lengths."""
 
 _LEAST_LENGTHS = 6
 
@@ -56,7 +65,8 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
     text = (
         f"In {network} the norm of the gradient on a path decays about exponentially with its length: a falling "
         f"straight line explains at least {100 * STRAIGHT:g} % of the variance of the logarithm of the mean norm "
-        f"(R²). (In kind: at least {100 * NEARLY_STRAIGHT:g} %.)"
+        f"(R²), and the factors of the three thirds of the lengths lie within {100 * (EVEN - 1):g} % of each other. "
+        f"(In kind: at least {100 * NEARLY_STRAIGHT:g} %, whatever the thirds.)"
     )
     paper = veit.DECAY.said
     try:
@@ -66,15 +76,20 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
         rows = fit = None
     if rows is None or fit is None:
         return not_measured(text, paper, SAMPLED, _GRADIENT)
-    n_lengths = int((rows[PATH_NORM] > 0).sum())
+    n_lengths, thirds = int((rows[PATH_NORM] > 0).sum()), _thirds(rows)
     found = (
         f"A factor r = {decay_with_interval(fit)} with every module, R² = {fit.r_squared:.3f}; "
-        f"{counted(n_lengths, 'length')}, {_sample(rows)}."
+        f"{_on_thirds(thirds)}{counted(n_lengths, 'length')}, {_sample(rows)}."
     )
     if n_lengths < _LEAST_LENGTHS:
         why = f"A line through {counted(n_lengths, 'length')} says little; {_LEAST_LENGTHS} are needed."
         return Claim(text, paper, found, "not decided", why, _GRADIENT)
     verdict, why = _of_fit(fit.r_squared, falls=fit.high < 1, grows=fit.low > 1)
+    rates = [third.rate for _, third in thirds]
+    if verdict == "agrees" and max(rates) > EVEN * min(rates):
+        verdict = "agrees in kind"
+        change = 100 * (max(rates) / min(rates) - 1)
+        why += f" But the factor changes by {change:.0f} %: R² is near 1 for any curve that falls so far."
     return Claim(text, paper, found, verdict, why, _GRADIENT)
 
 
@@ -92,6 +107,41 @@ def claim_effective_lengths(
     if table is None or spectrum is None:
         return not_measured(text, paper, SAMPLED, _GRADIENT)
     return _on_lengths(text, paper, spectrum, _sample(ordered(table, by="length")))
+
+
+def claim_long_paths(table: Table | None, *, n_modules: int, network: str = "the residual network") -> Claim:
+    """Judge: paths of more than 20 modules contribute nothing to the gradient, by the paper's measure (Fig. 6)."""
+    longest = max(1, round(veit.LONGEST_NOTICEABLE.count * n_modules / veit.N_MODULES.count))
+    text = (
+        f"Paths of more than {longest} of {counted(n_modules, 'module')} carry less than {100 * NOTHING:g} % of the "
+        f"gradient of {network}, by number of paths × their mean norm. (In kind: less than "
+        f"{100 - 100 * ALMOST_ALL:g} %.)"
+    )
+    paper = veit.LONG_PATHS_ARE_SILENT.said
+    try:
+        spectrum = None if table is None else contributions(table)
+    except EvaluationError:
+        spectrum = None
+    if table is None or spectrum is None:
+        return not_measured(text, paper, SAMPLED, _GRADIENT)
+    sample = _sample(ordered(table, by="length"))
+    if not spectrum.is_complete:
+        why = "The other lengths were not measured."
+        return Claim(text, paper, f"{sample}.", "not decided", why, _GRADIENT)
+    held = spectrum.held_by(longest + 1, n_modules)
+    found = f"{percent_with_interval(held)} is on such paths; {sample}."
+    verdict, why = _of_nothing(held)
+    return Claim(text, paper, found, verdict, why, _GRADIENT)
+
+
+def _of_nothing(held: pd.Series) -> tuple[Verdict, str]:
+    if held["high"] < NOTHING:
+        return "agrees", f"It is surely less than {100 * NOTHING:g} %."
+    if held["high"] < 1 - ALMOST_ALL:
+        return "agrees in kind", f"It is surely less than {100 - 100 * ALMOST_ALL:g} %."
+    if held["low"] > 1 - ALMOST_ALL:
+        return "does not agree", f"It is surely more than {100 - 100 * ALMOST_ALL:g} %."
+    return "not decided", "The interval reaches both sides of the threshold."
 
 
 def claim_exact_lengths(
@@ -119,6 +169,26 @@ def _sample(rows: pd.DataFrame) -> str:
         parts.append("norms of single images")
     place = PLACES.get(fact(rows, "at"))
     return ", ".join(parts) + (f" at {place}" if place else "")
+
+
+def _thirds(rows: pd.DataFrame) -> list[tuple[str, Decay]]:
+    """Fit the decay to each third of the lengths; none where there are too few."""
+    known = rows[rows[PATH_NORM] > 0]
+    if len(known) < _LEAST_LENGTHS:
+        return []
+    parts = [known.iloc[places] for places in np.array_split(np.arange(len(known)), 3)]
+    return [
+        (
+            f"{int(part['length'].iloc[0])} to {int(part['length'].iloc[-1])}",
+            fit_decay(part["length"].tolist(), part[PATH_NORM].tolist()),
+        )
+        for part in parts
+    ]
+
+
+def _on_thirds(thirds: Sequence[tuple[str, Decay]]) -> str:
+    told = [f"{number(third.rate)} over lengths {lengths}" for lengths, third in thirds]
+    return f"by thirds {listed(told)}; " if told else ""
 
 
 def _of_fit(r_squared: float, *, falls: bool, grows: bool) -> tuple[Verdict, str]:
@@ -202,6 +272,7 @@ def judge(run: Run) -> list[Claim]:
                 "Short paths carry the gradient": claim_effective_lengths(
                     norms, n_modules=n_modules, network=title
                 ),
+                "Long paths carry no gradient": claim_long_paths(norms, n_modules=n_modules, network=title),
             }
             judged += [with_rows(claim, (network, study), short=short) for short, claim in of_norms.items()]
         if run.with_table(EXACT):

@@ -47,6 +47,20 @@ def claim_effective_share() -> Claim:
     return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths", is_computed=True)
 
 
+def claim_sampled_share() -> Claim:
+    """Judge: training on 23 modules a batch trains effective paths (section 5). Exact."""
+    low, high = veit.EFFECTIVE_LENGTHS
+    text = (
+        f"Of the paths of {veit.N_SAMPLED.text}, {veit.SAMPLED_SHARE.text} are of the effective lengths, {low} to "
+        f"{high}."
+    )
+    share = percent(share_within(veit.N_SAMPLED.count, low, high))
+    verdict: Verdict = "agrees" if share == veit.SAMPLED_SHARE.text else "does not agree"
+    why = "A property of the binomial distribution, not of the trained network."
+    paper = veit.SAMPLED_PATHS.said
+    return Claim(text, paper, f"Computed exactly: {share}.", verdict, why, "path-lengths", is_computed=True)
+
+
 def claim_path_survival(
     n_modules: int, spectrum: Spectrum | None = None, *, network: str = "the residual network"
 ) -> Claim:
@@ -103,6 +117,7 @@ def judge(run: Run) -> list[Claim]:
     """Settle which lengths paths have, and which of them survive."""
     return [
         replace(claim_path_lengths(run.depth), short="Most paths are of medium length"),
-        replace(claim_effective_share(), short="Effective paths are 0.45 % of all"),
+        replace(claim_effective_share(), short=f"Effective paths are {veit.EFFECTIVE_SHARE.text} of all"),
+        replace(claim_sampled_share(), short=f"Batches of {veit.N_SAMPLED.text} have effective paths"),
         _about_survival(run, run.depth),
     ]

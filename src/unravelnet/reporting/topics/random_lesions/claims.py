@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
@@ -18,7 +19,13 @@ from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_littl
 from unravelnet.reporting.topics.random_lesions.graded import ON_STEPS, graded
 from unravelnet.reporting.words.claim import OWN, Claim, not_measured, with_rows
 from unravelnet.reporting.words.sentences import listed, percent_with_interval, points_with_interval
-from unravelnet.reporting.words.verdict import median_with_interval, of_loss, of_lower
+from unravelnet.reporting.words.verdict import (
+    mean_with_interval,
+    median_with_interval,
+    of_all_or_some,
+    of_loss,
+    weaker,
+)
 from unravelnet.routes.route import Route
 from unravelnet.wording import counted, percent
 
@@ -72,9 +79,8 @@ def claim_many_left(
     target = few_of(n_modules)
     which = ", none of them down-sampling," if keeps_shape else ""
     text = (
-        f"After deleting {target} of {counted(n_modules, 'module')} at random{which} {network} has "
-        "lost less than a third of "
-        "what it learnt, in the median over draws. (In kind: less than half.)"
+        f"After deleting {target} of {counted(n_modules, 'module')} at random{which} {network} has lost less than a "
+        "third of what it learnt, in the median over draws and in their mean. (In kind: less than half.)"
     )
     paper = veit.MANY_LEFT.said
     study, chance = errors_of(table, needs=["n_deleted"]), chance_error(n_classes)
@@ -84,32 +90,41 @@ def claim_many_left(
     draws = study.lesions[study.lesions["n_deleted"] == target]
     if draws.empty:
         return Claim(text, paper, "Not measured.", "not measured", f"No draw deletes {target}.", _DELETIONS)
-    median = _with_images(median_with_interval(draws["value"].to_numpy()), draws)
+    values = draws["value"].to_numpy()
+    median, mean = (
+        _with_images(level, draws) for level in (median_with_interval(values), mean_with_interval(values))
+    )
     intact = "" if study.intact is None else f"; intact {percent(study.intact['value'])}"
     found = (
         f"Median {percent_with_interval(median)} over {counted(len(draws), 'draw')}, mean "
-        f"{percent(draws['value'].mean())}, {n_images_text(draws)}{intact}; the interval is of draws and images."
+        f"{percent_with_interval(mean)}, {n_images_text(draws)}{intact}; the intervals are of draws and images."
         f"{_on_hits(draws, downsampling)}"
     )
     little = learnt_too_little(table, n_classes)
     if chance is None or study.intact is None or little:
         why = little or "The level of chance is not known."
         return Claim(text, paper, found, "not decided", why, _DELETIONS)
-    lost = (median - study.intact["value"]) / (chance - study.intact["value"])
-    verdict, why = of_loss(lost)
+    learnt = chance - study.intact["value"]
+    of_median, of_mean = (of_loss((level - study.intact["value"]) / learnt) for level in (median, mean))
+    verdict = weaker(of_median[0], of_mean[0])
+    why = f"By the median, i{of_median[1][1:]} By the mean, i{of_mean[1][1:]}"
     return Claim(text, paper, found, verdict, why, _DELETIONS)
 
 
 def _on_hits(draws: pd.DataFrame, downsampling: Sequence[int]) -> str:
-    """Say how many draws delete a down-sampling module."""
+    """Tell the draws that delete a down-sampling module from the others: errors are of two kinds."""
     if "route" not in draws or not downsampling:
         return ""
     deleted = [
         {step.module for step in Route.parse(str(route)).visits if step.mode == "skip"}
         for route in draws["route"]
     ]
-    hits = sum(not modules.isdisjoint(downsampling) for modules in deleted)
-    return f" {hits} of them delete module {listed(downsampling, last='or')}."
+    is_hit = np.array([not modules.isdisjoint(downsampling) for modules in deleted])
+    hits = f" {is_hit.sum()} of them delete module {listed(downsampling, last='or')}"
+    if is_hit.all() or not is_hit.any():
+        return f"{hits}."
+    hit, other = (percent(draws.loc[mask, "value"].median()) for mask in (is_hit, ~is_hit))
+    return f"{hits}; their median is {hit}, that of the others {other}."
 
 
 def claim_later_deletions(
@@ -123,8 +138,9 @@ def claim_later_deletions(
     few = few_of(n_modules)
     many = 2 * few
     text = (
-        f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the median "
-        f"error rises more than from 0 to {few}, by the 95 % interval of the difference."
+        f"Deleting modules of {network} at random hurts more and more: from {few} to {many} of {n_modules} the error "
+        f"rises more than from 0 to {few}, in the median of the draws and in their mean, by the 95 % intervals of the "
+        "differences. (In kind: in one of them, and in the other not surely less.)"
     )
     paper = f"{veit.LATER_DELETIONS.said} The size of the first drop is judged separately."
     study = errors_of(table, needs=["n_deleted"])
@@ -135,18 +151,24 @@ def claim_later_deletions(
         why = f"No draw deletes {few}, or none {many}."
         return Claim(text, paper, "Not measured.", "not measured", why, _DELETIONS)
     intact = float(study.intact["value"])
-    first, second = (median_with_interval(values) for values in draws)
+    (first, mean_first), (second, mean_second) = (
+        (median_with_interval(values), mean_with_interval(values)) for values in draws
+    )
     row = _first_rise_against_second(intact, first, second)
+    of_means = _first_rise_against_second(intact, mean_first, mean_second)
     found = (
         f"Median error {percent(intact)} intact, {percent_with_interval(first)} with {few} deleted, "
-        f"{percent_with_interval(second)} with {many}; the first rise minus the second: {points_with_interval(row)}; "
+        f"{percent_with_interval(second)} with {many}; the first rise minus the second: {points_with_interval(row)}, "
+        f"by means {points_with_interval(of_means)}; "
         f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}; intervals of draws, images are not in "
         "them."
     )
     if little := learnt_too_little(table, n_classes):
         return Claim(text, paper, found, "not decided", little, _DELETIONS)
-    verdict, why = of_lower(row)
-    return Claim(text, paper, found, verdict, f"The first rise: {why[0].lower()}{why[1:]}", _DELETIONS)
+    both = pd.DataFrame([row, of_means])
+    what = "statistics rise surely less at first"
+    verdict, why = of_all_or_some(both["high"] < 0, both["low"] > 0, what=what)
+    return Claim(text, paper, found, verdict, why, _DELETIONS)
 
 
 def _first_rise_against_second(intact: float, first: pd.Series, second: pd.Series) -> pd.Series:
@@ -160,13 +182,13 @@ def _first_rise_against_second(intact: float, first: pd.Series, second: pd.Serie
     return pd.Series({"value": value, "low": interval.low, "high": interval.high})
 
 
-def _with_images(median: pd.Series, draws: pd.DataFrame) -> pd.Series:
-    """Widen the interval of the median over draws by that of the images, which they share."""
+def _with_images(level: pd.Series, draws: pd.DataFrame) -> pd.Series:
+    """Widen the interval of a median or mean over draws by that of the images, which they share."""
     numbers = draws["n_images"].dropna()
     if numbers.empty:
-        return median
-    value, n = float(median["value"]), int(numbers.min())
-    joined = joined_interval(value, [Interval(median["low"], median["high"]), rate_interval(value * n, n)])
+        return level
+    value, n = float(level["value"]), int(numbers.min())
+    joined = joined_interval(value, [Interval(level["low"], level["high"]), rate_interval(value * n, n)])
     return pd.Series({"value": value, "low": max(0.0, joined.low), "high": min(1.0, joined.high)})
 
 

@@ -17,6 +17,8 @@ from unravelnet.reporting.words.verdict import MOST, NOTICEABLE, by_share
 from unravelnet.wording import counted
 
 _CHAPTER = "remove-skip"
+# Of fewer modules a third says nothing of its own.
+_LEAST_MODULES = 9
 
 
 def claim_remove_skip(
@@ -47,8 +49,8 @@ def claim_remove_skip(
     found = (
         f"{counted(len(pairs), 'module')}, {n_images_text(pairs)}: {points(pairs['value_skip'].median())} "
         f"points in the median without the skip, {points(pairs['value_branch'].median())} without the "
-        f"branch. Surely further apart than the threshold: the skip dearer at {dearer.sum()}, the branch at "
-        f"{cheaper.sum()}{_on_cheaper(pairs[cheaper])}."
+        f"branch{_on_late(pairs)}. Surely further apart than the threshold: the skip dearer at {dearer.sum()}, the "
+        f"branch at {cheaper.sum()}{_on_cheaper(pairs[cheaper])}."
     )
     verdict, why = by_share(alike, dearer | cheaper, what="cost about the same either way")
     if verdict == "does not agree":
@@ -78,6 +80,18 @@ def _most_apart(pairs: pd.DataFrame) -> pd.Series:
     ends = [pairs["high_skip"] - pairs["low_branch"], pairs["high_branch"] - pairs["low_skip"]]
     most: pd.Series = pd.concat(ends, axis=1).max(axis=1)
     return most
+
+
+def _on_late(pairs: pd.DataFrame) -> str:
+    """Say what the skips of the last third of the modules cost, which the median of all may hide."""
+    late = pairs.sort_values("module").iloc[-(len(pairs) // 3) :] if len(pairs) >= _LEAST_MODULES else None
+    if late is None:
+        return ""
+    first, last = (int(late["module"].iloc[place]) for place in (0, -1))
+    return (
+        f"; without the skip of a late module, {first} to {last}, {points(late['value_skip'].median())} in the median "
+        f"and {points(late['value_skip'].min())} at least"
+    )
 
 
 def _on_cheaper(pairs: pd.DataFrame) -> str:
