@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import capture, growth, lesion_sweep, path_gradients, training
+from benchmarks import capture, growth, lesion_sweep, neighbours, path_gradients, training
 from benchmarks.measure import Row
 from unravelnet import zoo
 from unravelnet.data import as_batches, load
@@ -28,7 +28,9 @@ def main() -> None:
         "--network", help="a directory that `unravelnet train` wrote; random weights if left out"
     )
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--only", choices=("sweep", "training", "growth", "capture", "gradients"))
+    parser.add_argument(
+        "--only", choices=("sweep", "training", "growth", "capture", "gradients", "neighbours")
+    )
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.csv"))
     options = parser.parse_args()
     facts = provenance.collect(n_images=options.images, network=options.network or "random weights")
@@ -60,6 +62,8 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
         yield from growth.run()
     if options.only in (None, "capture"):
         yield from capture.run()
+    if options.only in (None, "neighbours"):
+        yield from neighbours.run()
 
 
 def _network(options: argparse.Namespace, images: torch.Tensor) -> UnraveledNetwork:
