@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.cli.conftest import assert_one_sentence, call, trained
-from tests.reporting.pages import Page
+from tests.reporting.pages import Page, without_drawings
 from tests.shipped_networks import PLANS, shipped_place
 from unravelnet import registry, zoo
 from unravelnet.data import load
@@ -125,7 +125,7 @@ def test_the_report_has_the_chapter_the_figure_and_the_claim(run):
             CODE.replace('Trial(full, "delete_ends", "intact")', "3"),
             "whose plan gives a value of the class int",
         ),
-        (CODE.replace("Study(", "dict(name=").replace("    plan,\n", ""), "cannot be loaded"),
+        (CODE.replace("STUDY = Study(", "STUDY = dict(name=").replace("    plan,\n", ""), "cannot be loaded"),
     ],
 )
 def test_a_broken_package_is_one_sentence(broken, call, trained, code, message):
@@ -143,25 +143,30 @@ def test_a_broken_package_is_one_sentence(broken, call, trained, code, message):
         (
             "import no_such_library",
             [
-                f"registers the {what}"
-                for what in ("study 'delete_ends'", "figure 'errors", "claim 'first_module")
+                "The package backpack registers the study 'delete_ends', but",
+                "The package backpack registers the figure 'errors_of_ends', but",
+                "The package backpack registers the claim 'first_module_matters', but",
             ],
         ),
         (
-            CODE.replace("def judge(run):", "def judge(run):\n    return 7"),
-            ["whose judge gives a value of the class"],
+            CODE.replace("def judge(run):", "def judge(run):\n    return 7").replace(
+                "axes.bar(", "axes.bart("
+            ),
+            [
+                "The package backpack registers the claim 'first_module_matters', whose judge gives a value of the "
+                "class int",
+                "The package backpack registers the figure 'errors_of_ends', which failed: AttributeError",
+            ],
         ),
-        (
-            CODE.replace("axes.bar(", "axes.bart("),
-            ["registers the figure 'errors_of_ends', which failed: Attribute"],
-        ),
+        (CODE.replace('figure="errors_of_ends"', 'figure="nowhere"'), ["There is no figure 'nowhere'."]),
     ],
 )
 def test_a_report_is_written_without_what_is_broken_and_says_so(broken, run, code, sentences):
     broken(code)
-    page = Page(report(run).read_text(encoding="utf-8"))
+    with without_drawings():
+        page = Page(report(run).read_text(encoding="utf-8"))
     for sentence in sentences:
-        assert f"The package backpack {sentence}" in page.text or sentence in page.text
+        assert sentence in page.text
     assert "Deleting each module" in page.text
 
 

@@ -130,3 +130,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_also_of_packages(installed
     installed("backpack", STUDY, studies="backwards = backpack:BACKWARDS")
     with pytest.raises(UnknownNameError, match=r"no study 'backward'\. Did you mean 'backwards'"):
         STUDIES.find("backward")
+
+
+def test_no_trials_cost_nothing():
+    assert STUDIES.find("delete_each").cost([]) == 0

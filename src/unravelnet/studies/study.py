@@ -92,6 +92,8 @@ def n_passes(trials: Sequence[Trial]) -> float:
     >>> n_passes(delete_each(preact_resnet(8)))
     2.0
     """
+    if not trials:
+        return 0.0
     routes = sorted(trial.route.moves for trial in trials)
     n_branches, previous = 0, tuple[Move, ...]()
     for route in routes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from unravelnet.errors import ExtensionError, UnknownNameError
 from unravelnet.readers.rows import measured
 from unravelnet.records.record import Table
 from unravelnet.registry import FIGURES, STUDIES
@@ -65,9 +66,11 @@ def on_extremes(network: StudiedNetwork, table: Table) -> list[str]:
 def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
     chapter = Chapter(file_name(study.name.replace("_", "-")), study.title, study.question, paper=study.paper)
     chosen = run.with_table(study.name)
-    for plot in FIGURES.usable()[0]:
-        if plot.name == study.figure:
-            _show(chapter, chosen, plot)
+    if study.figure:
+        try:
+            _show(chapter, chosen, FIGURES.find(study.figure))
+        except (ExtensionError, UnknownNameError) as error:
+            chapter.missing.append(str(error))
     for network in chosen:
         chapter.find(write, network, network.tables[study.name])
     chapter.how += [*samples(chosen, study.name), *([SAME_IMAGES] if study.is_drawn else [])]
