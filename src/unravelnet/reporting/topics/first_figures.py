@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from unravelnet import figures
-from unravelnet.readers.rows import chance_error
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import Run, downsampling_of
 from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, joined
@@ -31,8 +30,6 @@ def _show_deleting(chapter: Chapter, run: Run) -> None:
     if not chosen:
         return
     tables = {network.title: network.tables["delete_each"] for network in chosen}
-    chance = chance_error(chosen[0].n_classes)
-    guessing = "" if chance is None else " Dotted: guessing."
     chapter.show(
         DELETING,
         lambda: figures.figure_delete_each(
@@ -44,7 +41,7 @@ def _show_deleting(chapter: Chapter, run: Run) -> None:
             caption="",
         ),
         joined(tables),
-        caption=f"Error after deleting each module or layer. Dashed: nothing deleted.{guessing}",
+        caption="Error after deleting each module or layer. Dashed: nothing deleted.",
         alt=f"Points of the error over the index of the deleted module for {listed(list(tables))}.",
     )
 
