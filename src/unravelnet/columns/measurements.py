@@ -13,8 +13,8 @@ LESIONS = (
     Column("route", "Route", "text", "The text of the route."),
     Column(
         "module", "Module", "whole number",
-        "Number of the residual module that the row is about, from 0; in a lesion it is the one that is deleted or "
-        "loses its skip, if there is exactly one.", unit="index",
+        "Number of the residual module that the row is about, from 0; in a lesion it is the one that is deleted, "
+        "scaled, entered or loses its skip, if there is exactly one.", unit="index",
     ),
     Column(
         "first_module", "First module", "whole number",
