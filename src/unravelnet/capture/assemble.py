@@ -8,38 +8,18 @@ it reads is there. What a later piece needs beside the stream is *held*: named, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, fx, nn
+from torch import fx
 
+from unravelnet.capture.cut import Cut
 from unravelnet.capture.export import ExportedModel
-from unravelnet.capture.junctions import Region
-from unravelnet.capture.kinds.kind import Gather, added
-from unravelnet.capture.modes import follow_modes
-from unravelnet.capture.segments import GraphSegment, Head, Stem, Tap, Transition
+from unravelnet.capture.pieces import Piece, names_of
+from unravelnet.capture.segments import Head, Stem
 from unravelnet.capture.stream import descendants
 from unravelnet.capture.structure import Structure
 from unravelnet.errors import CaptureError
-from unravelnet.network import ResidualModule, UnraveledNetwork
-
-
-@dataclass
-class _Piece:
-    """A piece before it is built: what it computes from the stream value `x`, and what else it reads.
-
-    `owner` tells the module (an index) or the gap (a negative number) that a piece belongs to. A piece gives its
-    outputs as a tuple, or, where there is a way to `gather` them, as one value.
-    """
-
-    owner: int
-    x: fx.Node | None
-    outputs: list[Any]
-    gather: Gather | None
-    nodes: list[fx.Node] = field(default_factory=list)
-    reads: list[fx.Node] = field(default_factory=list)
+from unravelnet.network import UnraveledNetwork
 
 
 def assemble(exported: ExportedModel, structure: Structure, name: str) -> UnraveledNetwork:
@@ -47,7 +27,9 @@ def assemble(exported: ExportedModel, structure: Structure, name: str) -> Unrave
     return _Assembly(exported, structure).network(name)
 
 
-class _Assembly:
+class _Assembly(Cut):
+    """The whole graph."""
+
     def __init__(self, exported: ExportedModel, structure: Structure) -> None:
         self.exported = exported
         self.stream = structure.stream
@@ -122,25 +104,14 @@ class _Assembly:
 
     # -- pieces --
 
-    def _pieces(self) -> list[_Piece]:
+    def _pieces(self) -> list[Piece]:
         pieces = [self._gap_piece(gap, []) for gap in range(len(self.regions) + 1)]
         pieces += self._pieces_beside().values()
         for index, region in enumerate(self.regions):
             pieces += [p for p in self._module_pieces(index, region).values() if p is not None]
         return pieces
 
-    def _module_pieces(self, owner: int, region: Region) -> dict[str, _Piece | None]:
-        entry, operands = region.entry, region.operands
-        has_skip = operands.skip is not None and operands.skip is not entry
-        tapped = self.tapped.get(owner)
-        return {
-            "branch": self._piece(owner, entry, list(operands.branch), operands.gather),
-            "skip": self._piece(owner, entry, [operands.skip], added) if has_skip else None,
-            "after": self._piece(owner, region.junction, [region.output], added) if region.after else None,
-            "tap": self._piece(owner, entry, tapped) if tapped else None,
-        }
-
-    def _gap_piece(self, gap: int, holds: Sequence[fx.Node]) -> _Piece:
+    def _gap_piece(self, gap: int, holds: Sequence[fx.Node]) -> Piece:
         """Describe gap number `gap`: everything that runs before module `gap`, and after the one before."""
         x = self.regions[gap - 1].output if gap > 0 else None
         if gap == len(self.regions):
@@ -149,7 +120,7 @@ class _Assembly:
             outputs = [self.regions[gap].entry, *holds]
         return self._piece(-1 - gap, x, outputs)
 
-    def _pieces_beside(self) -> dict[int, _Piece]:
+    def _pieces_beside(self) -> dict[int, Piece]:
         """Describe by their places the outputs that tell of the inside of modules."""
         last = len(self.regions)
         return {
@@ -157,27 +128,6 @@ class _Assembly:
             for place, output in enumerate(self.stream.outputs)
             if output in self.beside
         }
-
-    def _piece(
-        self, owner: int, x: fx.Node | None, outputs: list[Any], gather: Gather | None = None
-    ) -> _Piece:
-        """Collect what a piece computes itself and what it reads, back from its outputs."""
-        piece = _Piece(owner, x, outputs, gather)
-        seen: set[fx.Node] = set()
-        waiting = [output for output in outputs if isinstance(output, fx.Node)]
-        while waiting:
-            node = waiting.pop()
-            if node in seen or node is x:
-                continue
-            seen.add(node)
-            if self._is_read(node, owner):
-                piece.reads.append(node)
-            else:
-                piece.nodes.append(node)
-                waiting += node.all_input_nodes
-        piece.nodes.sort(key=self.stream.position.__getitem__)
-        piece.reads.sort(key=self.stream.position.__getitem__)
-        return piece
 
     def _is_read(self, node: fx.Node, owner: int) -> bool:
         """Whether a piece finds a value among those held, instead of computing it."""
@@ -198,43 +148,25 @@ class _Assembly:
         parts = [self._module_pieces(index, region) for index, region in enumerate(self.regions)]
         chains, live = self._chains_and_live(parts)
         self._check_held({node for nodes in live.values() for node in nodes})
-        starts = [index for index, chain in enumerate(chains) if index == 0 or chain != chains[index - 1]]
         modules = [
             self._module(region, pieces, chain)
             for region, pieces, chain in zip(self.regions, parts, chains, strict=True)
         ]
         head = self._gap_piece(len(self.regions), [])
         return UnraveledNetwork(
-            Stem(self._build(self._gap_piece(0, live[0])), self.exported.call, _names(live[0])),
+            Stem(self._built(self._gap_piece(0, live[0])), self.exported.call, names_of(live[0])),
             modules,
             Head(
-                self._build(head),
-                _names(head.reads),
+                self._built(head),
+                names_of(head.reads),
                 self.exported.call,
                 {place: self._segment(piece) for place, piece in self._pieces_beside().items()},
             ),
-            transitions=[self._transition(gap, live[gap]) for gap in starts[1:]],
+            transitions=self._transitions(chains, live),
             example=self.exported.example,
             name=name,
             unexplained=self.structure.unexplained,
         )
-
-    def _chains_and_live(
-        self, parts: Sequence[dict[str, _Piece | None]]
-    ) -> tuple[list[int], dict[int, list[fx.Node]]]:
-        """Join modules in series into chains; list what is held behind each gap that is kept."""
-        is_joint = [gap > 0 and self._is_joint(gap) for gap in range(len(self.regions))]
-        chains = [sum(not joint for joint in is_joint[1 : index + 1]) for index in range(len(self.regions))]
-        live: dict[int, list[fx.Node]] = {}
-        ends = [self._gap_piece(len(self.regions), []), *self._pieces_beside().values()]
-        needed = {node for piece in ends for node in piece.reads} - self.beside
-        for gap in reversed(range(len(self.regions))):
-            needed |= {node for piece in parts[gap].values() if piece for node in piece.reads}
-            if not is_joint[gap]:
-                live[gap] = sorted(needed, key=self.stream.position.__getitem__)
-                piece = self._gap_piece(gap, live[gap])
-                needed = set(piece.reads)
-        return chains, live
 
     def _check_held(self, held: set[fx.Node]) -> None:
         """Raise where a piece would read what another module keeps to itself."""
@@ -247,105 +179,9 @@ class _Assembly:
                     "outside of the module, or return it from there."
                 )
 
-    def _is_joint(self, gap: int) -> bool:
-        """Whether modules gap - 1 and gap follow one another with nothing between or beside them."""
-        before, after = self.regions[gap - 1], self.regions[gap]
-        inside = {*after.interior, after.junction}
-        readers = [user for user in before.output.users if user in self.stream]
-        return (
-            after.entry is before.output
-            and gap not in self.gap_of.values()
-            and all(reader in inside for reader in readers)
-            and all(user.op != "output" for user in before.output.users)
-        )
+    def _ends(self) -> list[Piece]:
+        return [self._gap_piece(len(self.regions), []), *self._pieces_beside().values()]
 
-    def _transition(self, gap: int, holds: Sequence[fx.Node]) -> Transition:
-        piece = self._gap_piece(gap, holds)
-        return Transition(self._build(piece), _names(piece.reads), _names(holds))
-
-    def _module(self, region: Region, pieces: dict[str, _Piece | None], chain: int) -> ResidualModule:
-        parts = {role: self._segment(piece) for role, piece in pieces.items() if piece is not None}
-        skip = None if region.operands.skip is None else parts.get("skip", nn.Identity())
-        module = ResidualModule(
-            parts["branch"],
-            skip,
-            parts.get("after"),
-            junction=region.operands.junction,
-            name=region.name,
-            chain=chain,
-            inner=[self._inner(inner) for inner in region.inner],
-            tap=parts.get("tap"),
-        )
-        module.input_shape, module.output_shape = _sizes(region.entry), _sizes(region.output)
-        return module
-
-    def _inner(self, region: Region) -> ResidualModule:
-        """Make a nested module; it reads what the module around it computes."""
-        own = {*region.interior, region.junction}
-        owner = len(self.regions) + self.stream.position[region.junction]
-        outside = {node: self.module_of[node] for node in own if node in self.module_of}
-        self.module_of.update(dict.fromkeys(own, owner))
-        try:
-            return self._module(region, self._module_pieces(owner, region), chain=-1)
-        finally:
-            self.module_of.update(outside)
-
-    def _segment(self, piece: _Piece) -> GraphSegment:
-        graph, reads = self._build(piece), _names(piece.reads)
-        is_tap = piece.gather is None and piece.owner >= 0
-        return Tap(graph, reads, _names(piece.outputs)) if is_tap else GraphSegment(graph, reads)
-
-    def _build(self, piece: _Piece) -> fx.GraphModule:
-        """Copy the nodes of a piece into a graph module that holds the parameters it uses."""
-        graph = fx.Graph()
-        copies: dict[fx.Node, fx.Node] = {}
-        if piece.x is not None:
-            copies[piece.x] = _argument(graph, "x")
-        inputs = self._placeholders() if piece.x is None else piece.reads
-        for node in inputs:
-            copies[node] = _argument(graph, node.name)
-        for node in piece.nodes:
-            if node not in copies:
-                copies[node] = graph.node_copy(node, copies.__getitem__)
-        graph.output(_result(graph, piece, copies))
-        held = follow_modes(graph)
-        attributes = {
-            n.target: _attribute(self.exported.graph_module, n.target)
-            for n in graph.nodes
-            if n.op == "get_attr" and n.target not in held
-        }
-        return fx.GraphModule({**attributes, **held}, graph)
-
-    def _placeholders(self) -> list[fx.Node]:
-        return [node for node in self.stream.graph.nodes if node.op == "placeholder"]
-
-
-def _argument(graph: fx.Graph, name: str) -> fx.Node:
-    """Add an argument under a name that nothing else in the graph has: an input of a model may be called x, too."""
-    node = graph.placeholder(name)
-    node.target = node.name
-    return node
-
-
-def _result(graph: fx.Graph, piece: _Piece, copies: dict[fx.Node, fx.Node]) -> Any:
-    """State what a piece returns: one value that is gathered from its outputs, or a tuple of them."""
-    outputs = [copies[o] if isinstance(o, fx.Node) else o for o in piece.outputs]
-    return tuple(outputs) if piece.gather is None else piece.gather(graph, outputs)
-
-
-def _attribute(root: nn.Module, target: str) -> Any:
-    value: Any = root
-    for part in target.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def _names(nodes: Iterable[fx.Node]) -> list[str]:
-    return [node.name for node in nodes]
-
-
-def _sizes(node: fx.Node) -> tuple[int, ...]:
-    """The sizes of a value beside the batch; open ones as in the example."""
-    value = node.meta.get("val")
-    shape = value.shape[1:] if isinstance(value, Tensor) else ()
-    return tuple(size.node.hint if isinstance(size, torch.SymInt) else size for size in shape)
+    def _inputs_of(self, piece: Piece) -> Sequence[fx.Node]:
+        placeholders = [node for node in self.stream.graph.nodes if node.op == "placeholder"]
+        return placeholders if piece.x is None else piece.reads

@@ -105,7 +105,6 @@ class ResidualModule(nn.Module):
         name: str = "",
         chain: int = 0,
         branch_scale: float = 1.0,
-        inner: Sequence[ResidualModule] = (),
         tap: Segment | None = None,
     ) -> None:
         super().__init__()
@@ -123,7 +122,7 @@ class ResidualModule(nn.Module):
         self.chain = chain
         self.branch_scale = branch_scale
         # A tuple is not registered: the parameters of inner modules are already those of the branch.
-        self.inner = branch.inner if isinstance(branch, Inside) else tuple(inner)
+        self.inner = branch.inner if isinstance(branch, Inside) else ()
         self.index = -1
         self.input_shape: Shape = ()
         self.output_shape: Shape = ()
