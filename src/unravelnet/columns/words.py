@@ -106,6 +106,10 @@ MEASUREMENTS: Words = (
         "the tensor that is measured. A single tensor is called `output`. Several tensors are called by their keys or "
         "positions, with a slash if they are nested (`0/logits`)",
     ),
+    (
+        "shard",
+        "a fixed range of the images that are measured, one batch of them; sums are kept by trial and shard",
+    ),
     ("`trial_id`", "hash of network, data, route and settings, in the results store"),
 )
 

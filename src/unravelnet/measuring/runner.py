@@ -53,16 +53,22 @@ def here(measurement: Measurement, bench: Bench, data_name: str, units: Iterable
     is_first = True
     with measurement.running(bench):
         for unit in units:
-            given = unit.shard
-            inputs = bench.place(given.inputs)
-            targets = None if given.targets is None else given.targets.to(bench.device)
-            shard = Shard(given.number, given.first, inputs, targets)
-            with taking(bench.net, inputs, data_name):
-                if is_first:
-                    measurement.begin(bench.net, shard)
-                    is_first = False
-                sums = measurement.of_shard(bench.net, shard, unit.trials)
-            yield unit, sums
+            yield unit, _sums_of(unit, measurement, bench, data_name, is_first=is_first)
+            is_first = False
+
+
+def _sums_of(
+    unit: Unit, measurement: Measurement, bench: Bench, data_name: str, *, is_first: bool
+) -> Mapping[Route, Sums]:
+    """Measure a unit on the device of a bench."""
+    given = unit.shard
+    inputs = bench.place(given.inputs)
+    targets = None if given.targets is None else given.targets.to(bench.device)
+    shard = Shard(given.number, given.first, inputs, targets)
+    with taking(bench.net, inputs, data_name):
+        if is_first:
+            measurement.begin(bench.net, shard)
+        return measurement.of_shard(bench.net, shard, unit.trials)
 
 
 def run(

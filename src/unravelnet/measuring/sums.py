@@ -36,17 +36,12 @@ class Sums:
             object.__setattr__(self, name, {key: _exact(value) for key, value in getattr(self, name).items()})
 
     def __add__(self, other: Sums) -> Sums:
-        added = {name: self.added[name] + value for name, value in other.added.items() if name in self.added}
-        appended = {
-            name: np.concatenate([self.appended[name], value], axis=-1)
-            for name, value in other.appended.items()
-            if name in self.appended
-        }
-        return Sums(
-            {**self.added, **other.added, **added},
-            {**self.appended, **other.appended, **appended},
-            {**self.facts, **other.facts},
-        )
+        added, appended = dict(self.added), dict(self.appended)
+        for name, value in other.added.items():
+            added[name] = added[name] + value if name in added else value
+        for name, value in other.appended.items():
+            appended[name] = np.concatenate([appended[name], value], axis=-1) if name in appended else value
+        return _sums_of_exact(added, appended, {**self.facts, **other.facts})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sums):
@@ -79,6 +74,14 @@ class Sums:
             else:
                 added[name] = value
         return cls(added, appended, facts)
+
+
+def _sums_of_exact(added: dict[str, Any], appended: dict[str, Any], facts: dict[str, Any]) -> Sums:
+    """Make sums of what is exact already: adding is done for every trial and shard."""
+    sums = object.__new__(Sums)
+    for name, values in (("added", added), ("appended", appended), ("facts", facts)):
+        object.__setattr__(sums, name, values)
+    return sums
 
 
 def _exact(value: Any) -> np.ndarray[Any, Any]:
