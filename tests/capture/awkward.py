@@ -186,6 +186,22 @@ class TwoStreams(nn.Module):
         return (a * b).sigmoid(), b
 
 
+class TwoTowers(nn.Module):
+    """Two inputs with residual modules behind each."""
+
+    answer = ("identity", "identity", "identity")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(3))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        a = a + self.layers[0](a).relu()
+        a = a + self.layers[1](a).relu()
+        b = b + self.layers[2](b).relu()
+        return a * b
+
+
 class Nested(nn.Module):
     """A long skip around two short ones."""
 
@@ -408,6 +424,7 @@ CASES: list[tuple[type[nn.Module], object]] = [
     (InnerSums, IMAGES_8),
     (Tapped, VECTORS),
     (TwoStreams, VECTORS),
+    (TwoTowers, {"a": VECTORS, "b": VECTORS + 1}),
     (Nested, VECTORS),
     (Shared, VECTORS),
     (Masked, {"ids": torch.arange(12).view(3, 4) % 11, "mask": torch.ones(3, 4, dtype=torch.long)}),
@@ -499,20 +516,6 @@ class Lengthwise(nn.Module):
         if ids.shape[0] > 16:
             x = x * 3
         return x * 2 if double else x
-
-
-class TwoTowers(nn.Module):
-    """Two inputs with a residual module behind each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(3))
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        a = a + self.layers[0](a).relu()
-        a = a + self.layers[1](a).relu()
-        b = b + self.layers[2](b).relu()
-        return a * b
 
 
 class Lowered(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 import unravelnet as un
-from unravelnet.capture.account import N_LINES
 from unravelnet.errors import CaptureError
 
 WIDTH = 8
@@ -144,28 +143,6 @@ def test_a_projection_that_was_not_understood_is_listed_once_with_its_reader() -
     net = un.unravel(Leaky(), VECTORS)
     (line,) = net.unexplained
     assert "relu_1 in the model's own forward is read by mul in the model's own forward" in line
-
-
-def test_a_branch_that_also_reads_another_value_is_said_to_do_so() -> None:
-    class Cross(nn.Module):
-        """Two streams from one value; the second reads the first, as cross-attention does."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.enter, self.layer, self.key = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
-
-        def forward(self, x: Tensor) -> Tensor:
-            memory, y = self.enter(x).relu(), x.flip(1)
-            for _ in range(40):
-                y = y + self.layer(y).relu()
-                y = y + self.key(y * memory).relu()
-            return y
-
-    net = un.unravel(Cross(), VECTORS)
-    (line,) = net.unexplained
-    assert "and 39 more like it" in line
-    assert "does not come from its skip (relu in the model's own forward)" in line
-    assert len(net.unexplained) <= N_LINES
 
 
 FALSE_FRIENDS: dict[str, Step] = {

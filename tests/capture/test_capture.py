@@ -202,14 +202,12 @@ def test_inputs_for_which_the_model_would_do_something_else_are_refused(inputs: 
 @pytest.mark.parametrize(
     ("kind", "n_found", "reason"),
     [
-        (awkward.TwoTowers, 2, "depends on another input only"),
         (awkward.Lowered, 1, "hidden in a block of their own"),
         (awkward.SideBySide, 1, "two linear layers of the same value"),
     ],
 )
 def test_what_is_left_out_is_listed(kind: type[nn.Module], n_found: int, reason: str) -> None:
-    example = (awkward.VECTORS, awkward.VECTORS + 1) if kind is awkward.TwoTowers else awkward.VECTORS
-    net = un.unravel(made(kind), example)
+    net = un.unravel(made(kind), awkward.VECTORS)
     assert len(net.residual_modules) == n_found
     (line,) = net.unexplained
     assert reason in line

@@ -181,6 +181,51 @@ def test_language_models(name: str) -> None:
     assert net.compatible_with(0) == list(range(1, n_modules)) or name == "OPTForCausalLM"
 
 
+WITH_TWO_INPUTS: dict[str, tuple[str, dict[str, object], dict[str, torch.Tensor], int]] = {
+    # Two modules a layer of the encoder, three of the decoder.
+    "T5ForConditionalGeneration": (
+        "T5Config",
+        {"num_layers": 1, "num_decoder_layers": 2, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2},
+        {"input_ids": torch.arange(12).view(2, 6) + 3, "decoder_input_ids": torch.arange(8).view(2, 4) + 3},
+        2 + 2 * 3,
+    ),
+    # Two modules a layer of each tower.
+    "CLIPModel": (
+        "CLIPConfig",
+        {
+            "text_config": {**SMALL, "num_hidden_layers": 1, "eos_token_id": 2, "max_position_embeddings": 8},
+            "vision_config": {**SMALL, "image_size": 8, "patch_size": 4},
+        },
+        {"input_ids": torch.arange(12).view(2, 6) + 3, "pixel_values": torch.randn(2, 3, 8, 8)},
+        2 + 2 * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_TWO_INPUTS)
+def test_models_with_two_inputs(name: str) -> None:
+    transformers = library("transformers")
+    config_name, options, inputs, n_modules = WITH_TWO_INPUTS[name]
+    model = getattr(transformers, name)(getattr(transformers, config_name)(**options)).eval()
+    net = un.unravel(model, inputs)
+    assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+
+
+def test_transformer_of_torch() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.classify = nn.Linear(3, 8), nn.Linear(8, 2)
+            self.transformer = nn.Transformer(8, 2, 1, 2, 16, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.enter(x)
+            return self.classify(self.transformer(x, x.flip(1)))
+
+    net = un.unravel(Model(), torch.randn(3, 5, 3))
+    assert (len(net.residual_modules), net.unexplained) == (2 + 2 * 3, ())
+
+
 def test_deleting_a_module_of_resnet18_is_silencing_its_last_normalisation() -> None:
     model = library("torchvision.models").resnet18(weights=None).eval()
     net = un.unravel(model, images())

@@ -41,7 +41,7 @@ _SIDE_BY_SIDE = "two linear layers of the same value are added; neither goes aro
 _PART = "it covers a part of the value only"
 _BROADCAST = "its values have different shapes"
 _READ_ELSEWHERE = "a value inside its branch is read elsewhere too"
-_FOREIGN = "its branch also reads a value that does not come from its skip"
+_HOLDS_SUMS = "there are residual sums inside, which are modules by themselves"
 _IDLE_BRANCH = "the weights lie in its skip, and its branch holds none"
 _CROSSING = "the way around it crosses that of another sum"
 _TOLD = "it is made of values from inside a residual module, for an output beside the logits"
@@ -134,24 +134,22 @@ def _sum(stream: Stream, node: fx.Node) -> Finding:
     for early, late in (operands, operands[::-1]):
         inside = stream.through(early, late)
         if learns(stream, inside):
-            return _around_branch(stream, node, early, inside)
+            return _around_branch(stream, node, inside)
     entry = stream.dominator.get(node)
     if not isinstance(entry, fx.Node):
         return Finding(node, _SOURCES, is_like_skip=False)
     return _behind_entry(stream, node, entry)
 
 
-def _around_branch(stream: Stream, node: fx.Node, skip: fx.Node, inside: Sequence[fx.Node]) -> Finding:
+def _around_branch(stream: Stream, node: fx.Node, inside: Sequence[fx.Node]) -> Finding:
     """Say why x + f(x), or x beside f(x), is no junction; `inside`: the nodes on the way from x to f(x)."""
     if is_sum(node) and len({shape_of(operand) for operand in stream.operands(node)}) > 1:
         return Finding(node, _BROADCAST, _shapes(stream, node))
     leaked = leaks(stream, inside, node)
     if leaked:
         return Finding(node, _READ_ELSEWHERE, _leak(*leaked[0]))
-    foreign = _operands_of(stream, inside) - {skip, *inside}
-    if foreign:
-        return Finding(node, _FOREIGN, _value(min(foreign, key=stream.position.__getitem__)))
-    return Finding(node, _CROSSING)
+    holds_sums = not is_sum(node) and any(map(is_sum, inside))
+    return Finding(node, _HOLDS_SUMS if holds_sums else _CROSSING)
 
 
 def _behind_entry(stream: Stream, node: fx.Node, entry: fx.Node) -> Finding:
@@ -193,10 +191,6 @@ def _sliced(stream: Stream, entry: fx.Node, skip: fx.Node) -> fx.Node | None:
     return whole[-1] if whole and shape_of(whole[-1]) != shape_of(skip) else None
 
 
-def _operands_of(stream: Stream, nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    return {operand for node in nodes for operand in stream.operands(node)}
-
-
 # -- what joins values in another way --
 
 
@@ -235,7 +229,7 @@ def _concatenation(stream: Stream, node: fx.Node) -> Finding:
     for early, late in permutations(stream.operands(node), 2):
         inside = stream.through(early, late)
         if learns(stream, inside):
-            return _around_branch(stream, node, early, inside)
+            return _around_branch(stream, node, inside)
     return Finding(node, _NO_WHOLE, is_like_skip=False)
 
 

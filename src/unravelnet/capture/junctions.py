@@ -9,20 +9,20 @@ and which of its operands is what, is said by each of the `kinds`.
 Where d is read elsewhere too (a feature pyramid, a second stream), j is a junction all the same if nothing
 between d and j is: still one way in and one way out, and still never crossing another region. These are
 looked for second, so that x + attention(x) + mlp(x) stays one module. Last come those whose skip pools or slices
-d, and where only that is read elsewhere: module and reader then each compute it from d.
+d, and where only that is read elsewhere: module and reader then each compute it from d. Where all of these fail, d may
+be an operand of j itself, and its branch may read values that d does not dominate (cross-attention).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from torch import fx
 
-from unravelnet.capture.affine import is_affine
 from unravelnet.capture.kinds import KINDS
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.stream import Stream, descendants
+from unravelnet.capture.stream import Stream, common_path, descendants, module_path
 
 
 @dataclass(eq=False)
@@ -49,18 +49,19 @@ class Region:
         return self.after[-1] if self.after else self.junction
 
 
+Found = dict[fx.Node, Region]
+
+
 def junction_regions(stream: Stream) -> list[Region]:
     """Find the residual modules of a stream, in graph order, each apart from those inside of it."""
-    found: dict[fx.Node, Region] = {}
+    found: Found = {}
     for kind in KINDS:
         nodes = [n for n in stream.graph.nodes if n in stream and kind.may_be(stream, n)]
-        for is_closed in (_all_leads_to, _nothing_leaves, _only_pooled_leaves):
+        for look in (_where_all_meets, _where_nothing_leaves, _where_only_pooled_leaves, _from_operands):
             explained = explained_by(found.values())
             for node in nodes:
-                entry = stream.dominator.get(node)
-                if node in explained or not isinstance(entry, fx.Node) or not is_closed(stream, entry, node):
-                    continue
-                region = _region_of(Site(stream, entry, node, found), kind)
+                sites = look(stream, node, found) if node not in explained else ()
+                region = next(filter(None, (_region_of(site, kind) for site in sites)), None)
                 if region is not None:
                     found[node] = region
     regions = sorted(found.values(), key=lambda region: stream.position[region.junction])
@@ -83,23 +84,72 @@ def told_of(stream: Stream, regions: Iterable[Region]) -> set[fx.Node]:
     return descendants(user for user in readers if user not in stream.leads_to_logits)
 
 
-def _all_leads_to(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
-    """Whether everything that leaves the entry meets again in the junction."""
-    return stream.post_dominator.get(entry) is junction
+# -- where a region may begin --
 
 
-def _nothing_leaves(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
-    """Whether what lies between entry and junction is read by nothing else."""
-    return not leaks(stream, stream.between(entry, junction), junction)
+def _where_all_meets(stream: Stream, node: fx.Node, found: Found) -> Iterator[Site]:
+    """From its dominator, if everything that leaves that meets again in the junction."""
+    site = _from_dominator(stream, node, found)
+    if site is not None and stream.post_dominator.get(site.entry) is node:
+        yield site
 
 
-def _only_pooled_leaves(stream: Stream, entry: fx.Node, junction: fx.Node) -> bool:
-    """Whether what is read elsewhere of what lies between is computed from the entry without learned weights."""
-    leaked = [value for value, _ in leaks(stream, stream.between(entry, junction), junction)]
-    return all(
-        is_affine(stream, value, entry) and not learns(stream, stream.between(entry, value))
-        for value in leaked
-    )
+def _where_nothing_leaves(stream: Stream, node: fx.Node, found: Found) -> Iterator[Site]:
+    """From its dominator, if what lies between is read by nothing else."""
+    site = _from_dominator(stream, node, found)
+    if site is not None and not leaks(stream, site.inside, node):
+        yield site
+
+
+def _where_only_pooled_leaves(stream: Stream, node: fx.Node, found: Found) -> Iterator[Site]:
+    """From its dominator, if what is read elsewhere of what lies between is made of it without learned weights."""
+    site = _from_dominator(stream, node, found)
+    if site is not None:
+        leaked = [value for value, _ in leaks(stream, site.inside, node)]
+        if all(site.is_affine(value) and not site.learns(value) for value in leaked):
+            yield site
+
+
+def _from_dominator(stream: Stream, node: fx.Node, found: Found) -> Site | None:
+    entry = stream.dominator.get(node)
+    if not isinstance(entry, fx.Node):
+        return None
+    return Site(stream, entry, node, found, frozenset(stream.between(entry, node)) - {node})
+
+
+def _from_operands(stream: Stream, node: fx.Node, found: Found) -> Iterator[Site]:
+    """From one of its own operands: the branch may then read other values, as cross-attention does.
+
+    What is made of these for the branch only, by the same part of the model, belongs to it.
+    """
+    for entry in stream.operands(node):
+        inside = set(stream.through(entry, node)) - {node}
+        if not inside or leaks(stream, inside, node):
+            continue
+        inside |= _made_for(stream, inside, {entry, *explained_by(found.values())})
+        if not any(_crosses({node, *inside}, region) for region in found.values()):
+            yield Site(stream, entry, node, found, frozenset(inside))
+
+
+def _made_for(stream: Stream, inside: set[fx.Node], others: set[fx.Node]) -> set[fx.Node]:
+    """Find the values that only some nodes read, in the user's submodule that holds these."""
+    place, made = common_path(inside), set(inside)
+    waiting = [operand for node in inside for operand in stream.operands(node)]
+    while waiting:
+        node = max(waiting, key=stream.position.__getitem__)
+        waiting = [other for other in waiting if other is not node]
+        readers = [user for user in node.users if user in stream or user.op == "output"]
+        is_theirs = place and module_path(node)[: len(place)] == place and made.issuperset(readers)
+        if node not in made and node not in others and is_theirs:
+            made.add(node)
+            waiting += stream.operands(node)
+    return made - inside
+
+
+def _crosses(nodes: set[fx.Node], region: Region) -> bool:
+    """Whether some nodes and a region share some of each other, and neither holds the other."""
+    others = {region.junction, *region.interior}
+    return not (nodes.isdisjoint(others) or nodes <= region.interior or others <= nodes)
 
 
 def leaks(stream: Stream, nodes: Iterable[fx.Node], junction: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
@@ -123,6 +173,5 @@ def _region_of(site: Site, kind: AbstractKind) -> Region | None:
     operands = kind.read(site)
     if operands is None:
         return None
-    inside = frozenset(site.stream.between(site.entry, site.node)) - {site.node}
-    copied = frozenset(value for value, _ in leaks(site.stream, inside, site.node))
-    return Region(site.entry, site.node, operands, inside - copied, copied)
+    copied = frozenset(value for value, _ in leaks(site.stream, site.inside, site.node))
+    return Region(site.entry, site.node, operands, site.inside - copied, copied)

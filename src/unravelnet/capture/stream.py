@@ -7,7 +7,8 @@ ids, on what is looked up with them. Masks, positions and batch sizes are off th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any
 
@@ -25,13 +26,13 @@ class Stream:
 
     `dominator[n]`: the last value that everything on the way from the input to n passes through.
     `post_dominator[n]`: the first value that everything on the way from n to the output passes through.
-    `main`: the input that the stream begins with; by default the one with most learned layers behind it.
+    `mains`: the inputs that the stream begins with; by default the one with most learned layers behind it.
     `logits_place`: which of the outputs are the logits. Of a value that leads to them, its ways to other outputs do
     not count; None: all outputs count alike. `leads_to_logits`: the values that do.
     """
 
     def __init__(
-        self, graph: fx.Graph, main: fx.Node | None = None, *, logits_place: int | None = None
+        self, graph: fx.Graph, mains: Sequence[fx.Node] = (), *, logits_place: int | None = None
     ) -> None:
         self.graph = graph
         self.logits_place = logits_place
@@ -39,8 +40,8 @@ class Stream:
         self.with_parameters = descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
         self.on_input = descendants(n for n in graph.nodes if n.op == "placeholder")
         self.inputs = [node for node in graph.nodes if node.op == "placeholder" and _is_tensor(node)]
-        self.main = main or max(self.inputs, key=self._n_learned_after)
-        self.sources = self._sources()
+        self.mains = list(mains) or [max(self.inputs, key=self._n_learned_after)]
+        self.sources = [source for main in self.mains for source in self._sources(main)]
         reached = descendants(self.sources)
         output = next(node for node in graph.nodes if node.op == "output")
         self.outputs = list(output.args[0]) if isinstance(output.args[0], tuple | list) else [output.args[0]]
@@ -63,15 +64,20 @@ class Stream:
         """The inputs of a node that are on the stream."""
         return [operand for operand in node.all_input_nodes if operand in self.nodes]
 
-    def between(self, entry: fx.Node, end: fx.Node) -> list[fx.Node]:
-        """The nodes on the way from `entry` (left out) to `end` (included), in graph order."""
+    def between(self, entry: fx.Node, end: fx.Node, *, after: fx.Node | None = None) -> list[fx.Node]:
+        """The nodes on the way from `entry` (left out) to `end` (included), in graph order.
+
+        `after`: leave out what stands before this node.
+        """
+        first = 0 if after is None else self.position[after]
         found: set[fx.Node] = set()
         waiting = [] if end is entry else [end]
         while waiting:
             node = waiting.pop()
             if node not in found:
                 found.add(node)
-                waiting += [operand for operand in self.operands(node) if operand is not entry]
+                operands = [operand for operand in self.operands(node) if operand is not entry]
+                waiting += [operand for operand in operands if self.position[operand] >= first]
         return sorted(found, key=self.position.__getitem__)
 
     def through(self, early: fx.Node, late: fx.Node) -> list[fx.Node]:
@@ -79,7 +85,7 @@ class Stream:
         if self.position[early] >= self.position[late]:
             return []
         reached = {early}
-        for node in self.between(early, late):
+        for node in self.between(early, late, after=early):
             if not reached.isdisjoint(self.operands(node)):
                 reached.add(node)
         return sorted(reached - {early}, key=self.position.__getitem__) if late in reached else []
@@ -121,14 +127,14 @@ class Stream:
         flow.add_nodes_from((START, END))
         return flow
 
-    def _sources(self) -> list[fx.Node]:
-        """Find the first activations: the main input, or what is looked up with it where that holds ids.
+    def _sources(self, main: fx.Node) -> list[fx.Node]:
+        """Find the first activations: an input, or what is looked up with it where that holds ids.
 
         What is gathered from an activation by computed indices, as the tokens of an expert, is no new one.
         """
-        if _is_float(self.main):
-            return [self.main]
-        dependent = descendants([self.main])
+        if _is_float(main):
+            return [main]
+        dependent = descendants([main])
         looked_up = [
             n
             for n in dependent
@@ -137,16 +143,15 @@ class Stream:
             and not any(_is_float(operand) for operand in n.all_input_nodes[1:])
         ]
         behind = descendants(user for node in looked_up for user in node.users)
-        return [node for node in looked_up if node not in behind] or [self.main]
+        return [node for node in looked_up if node not in behind] or [main]
 
     def others(self) -> list[Stream]:
-        """The streams of the other inputs that pass through learned weights."""
-        behind = [node for node in self.inputs if node is not self.main and self._n_learned_after(node)]
-        return [
-            stream
-            for node in behind
-            if (stream := Stream(self.graph, node, logits_place=self.logits_place)).nodes
-        ]
+        """The streams of the other inputs that pass through learned weights, and the one of all such activations."""
+        behind = [node for node in self.inputs if node not in self.mains and self._n_learned_after(node)]
+        active = [node for node in (*self.mains, *behind) if all(map(_is_float, self._sources(node)))]
+        starts = [*([node] for node in behind), *([active] if len(active) > 1 else [])]
+        streams = [Stream(self.graph, start, logits_place=self.logits_place) for start in starts]
+        return [stream for stream in streams if stream.nodes]
 
     def _n_learned_after(self, node: fx.Node) -> int:
         reached = descendants([node])
@@ -169,6 +174,12 @@ def module_path(node: fx.Node) -> tuple[str, ...]:
     stack = node.meta.get("nn_module_stack") or {}
     paths = [path for path, _ in stack.values()]
     return tuple(part for part in paths[-1].split(".") if part) if paths else ()
+
+
+def common_path(nodes: Iterable[fx.Node]) -> tuple[str, ...]:
+    """The path of the innermost of the user's submodules that holds all of some nodes."""
+    columns = zip(*map(module_path, nodes), strict=False)
+    return tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def source_line(node: fx.Node) -> str:

@@ -13,7 +13,7 @@ from unravelnet.capture.account import left_out, unexplained
 from unravelnet.capture.junctions import Region, junction_regions
 from unravelnet.capture.kinds.kind import Operands
 from unravelnet.capture.operations import is_sum, operation
-from unravelnet.capture.stream import Stream, module_path, shape_of
+from unravelnet.capture.stream import Stream, common_path, shape_of
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Structure:
 def find_structure(streams: Sequence[Stream]) -> Structure:
     """Find the residual modules of a graph; for a network without any, its plain layers.
 
-    `streams`: one of each input with learned layers behind it, the one with most layers first. The one with most
-    residual modules is taken apart: in (x, t) of a diffusion model, t has most layers behind it and x the modules.
-    Those of the others are listed.
+    `streams`: one of each input with learned layers behind it, the one with most layers first, and one of all of them
+    together. The first with most residual modules is taken apart: in (x, t) of a diffusion model, t has most layers
+    behind it and x the modules; in an encoder with a decoder, both have some. Those of the others are listed.
     """
     found = {stream: junction_regions(stream) for stream in streams}
     stream, regions = max(found.items(), key=lambda item: len(item[1]))
@@ -146,16 +146,20 @@ def _run_behind(stream: Stream, region: Region) -> list[tuple[list[fx.Node], tup
 def _name(stream: Stream, regions: Sequence[Region]) -> None:
     """Name each module by the user's submodule that holds it, by its layers where that is not unique."""
     for region in regions:
-        nodes = [n for term in region.operands.branch for n in stream.between(region.entry, term)]
-        region.name = ".".join(_common([module_path(n) for n in [*nodes, region.junction]]))
+        region.name = ".".join(common_path([*_branch_nodes(stream, region), region.junction]))
     counts = Counter(region.name for region in regions)
     for region in regions:
         if counts[region.name] > 1 or not region.name:
-            nodes = [n for term in region.operands.branch for n in stream.between(region.entry, term)]
+            nodes = _branch_nodes(stream, region)
             layers = [n for n in nodes if stream.is_learned(n) or stream.mixes_positions(n)]
-            region.name = ".".join(_common([module_path(n) for n in layers])) or region.name
+            region.name = ".".join(common_path(layers)) or region.name
     # Of modules inside one another the outer one, which begins first, gets the first number.
     _number_repeats(sorted(regions, key=lambda region: stream.position[region.entry]))
+
+
+def _branch_nodes(stream: Stream, region: Region) -> list[fx.Node]:
+    ways = [stream.between(region.entry, value) for value in region.operands.branch]
+    return [node for way in ways for node in way if node in region.interior or node is region.junction]
 
 
 def _number_repeats(regions: Sequence[Region]) -> None:
@@ -165,10 +169,3 @@ def _number_repeats(regions: Sequence[Region]) -> None:
         if counts[region.name] > 1 or not region.name:
             seen[region.name] += 1
             region.name = f"{region.name or 'model'}#{seen[region.name]}"
-
-
-def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    if not paths:
-        return ()
-    columns = zip(*paths, strict=False)
-    return tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))

@@ -14,7 +14,7 @@ from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.modes import followed_parts
 from unravelnet.capture.operations import argument_of, operation
 from unravelnet.capture.refusals import fixed_batch_size
-from unravelnet.capture.structure import module_path
+from unravelnet.capture.stream import module_path
 from unravelnet.capture.training_mode import TrainingComparison
 from unravelnet.capture.trial import awake, drawn_like
 from unravelnet.capture.untouched import left_as_it_was, seed_everything

@@ -45,7 +45,7 @@ def _passes_whole(site: Site, value: fx.Node, row: Row) -> bool:
     """Whether a value is all of what came in, at most affine in it, and not learned."""
     if not site.is_affine(value) or site.learns(value):
         return False
-    nodes = site.stream.between(site.entry, value)
+    nodes = site.nodes([value])
     return not any(
         operation(node) in SELECTING_POOLINGS or _drops(site.stream, node, row.dim) for node in nodes
     )
@@ -59,8 +59,7 @@ def _drops(stream: Stream, node: fx.Node, dim: int) -> bool:
 
 
 def _holds_sums(site: Site) -> bool:
-    inside = set(site.stream.between(site.entry, site.node))
     return any(
-        node in inside and region.operands.junction.kind != "concatenate"
+        node in site.inside and region.operands.junction.kind != "concatenate"
         for node, region in site.found.items()
     )

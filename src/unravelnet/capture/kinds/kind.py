@@ -60,13 +60,14 @@ class Operands:
 class Site:
     """A node that may be a junction, with the value that everything on its way passes: its entry.
 
-    `found`: the residual modules that are known by their junctions.
+    `found`: the residual modules that are known by their junctions. `inside`: the nodes on the way.
     """
 
     stream: Stream
     entry: fx.Node
     node: fx.Node
     found: dict[fx.Node, Region]
+    inside: frozenset[fx.Node]
 
     def is_affine(self, value: fx.Node) -> bool:
         """Whether a value is the entry, or at most affine in it."""
@@ -74,7 +75,8 @@ class Site:
 
     def nodes(self, values: Iterable[fx.Node]) -> list[fx.Node]:
         """List the nodes on the way from the entry to some values."""
-        return [node for value in values for node in self.stream.between(self.entry, value)]
+        ways = [self.stream.between(self.entry, value) for value in values]
+        return [node for way in ways for node in way if node in self.inside]
 
     def learns(self, *values: fx.Node) -> bool:
         """Whether there is a learned layer on the way from the entry to some values."""
@@ -90,7 +92,7 @@ class Site:
 
     def cost(self, value: fx.Node) -> tuple[int, int, int]:
         """Order values: those with few learned layers on their way first, then short ways."""
-        nodes = self.stream.between(self.entry, value)
+        nodes = self.nodes([value])
         return sum(map(self.stream.is_learned, nodes)), len(nodes), self.stream.position[value]
 
 
