@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import unravelnet as un
-from unravelnet.network import Add, Concatenate, ResidualModule, UnraveledNetwork
+from unravelnet.network import Add, Concatenate, UnraveledNetwork
 from unravelnet.routes.route import Route
 
 GROWTH = 2
@@ -156,14 +156,9 @@ def test_the_long_skips_of_a_unet_are_nested(joins: str, crops: bool) -> None:
     assert torch.equal(net(x), model(x))
     for mode, route in both_lesions(net, 0):
         torch.testing.assert_close(net(x, route), model(x, {0: mode}))
-    deeper = model.down[1](F.max_pool2d(model.down[0](x).relu(), 2)).relu()
-    check_inner(model, inner, deeper)
-
-
-def check_inner(model: UNet, inner: ResidualModule, x: Tensor) -> None:
-    raised = model.raise_[1](model.down[2](F.max_pool2d(x, 2)).relu())
-    torch.testing.assert_close(inner.branch(x), raised)
-    torch.testing.assert_close(inner(x), model.joined(cropped(x, raised), raised))
+    # Routes lead inside: to the second long skip, within the branch of the first.
+    for text, edits in (("0[0s]", {1: "skip"}), ("0[0b]", {1: "branch"})):
+        torch.testing.assert_close(net(x, Route.parse(text)), model(x, edits))
 
 
 class Joining(nn.Module):
@@ -207,3 +202,28 @@ def test_branches_side_by_side_are_no_module(values: tuple[str, ...]) -> None:
 def test_a_concatenation_leaves_the_sums_inside_to_be_visited() -> None:
     net = un.unravel(Joining(("x", "residual")), torch.randn(3, 4))
     assert [module.junction for module in net.residual_modules] == [Add()]
+
+
+def test_routes_lead_inside_of_what_reads_more_than_the_stream() -> None:
+    class Masked(nn.Module):
+        """A long sum around two short ones with a convolution between; each reads the mask, or what came in."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(5))
+
+        def forward(self, x: Tensor, mask: Tensor, keeps: tuple[int, int] = (1, 1)) -> Tensor:
+            first, second, between, last, enter = self.layers
+            x = enter(x)
+            y = x + keeps[0] * first(x).relu() * mask
+            y = between(y).tanh() * mask
+            y = y + keeps[1] * second(y).relu() * x.sigmoid()
+            return x + last(y).relu() * mask
+
+    model, inputs = Masked().eval(), (torch.randn(3, 4), torch.tensor([[1, 0, 1, 1]] * 3))
+    net = un.unravel(model, inputs)
+    (outer,) = net.residual_modules
+    assert [module.chain for module in outer.inner] == [0, 1]
+    for text, keeps in (("0[0s,1]", (0, 1)), ("0[0,1s]", (1, 0)), ("0[0s,1s]", (0, 0))):
+        torch.testing.assert_close(net(inputs, Route.parse(text)), model(*inputs, keeps))
