@@ -41,7 +41,8 @@ def find_structure(streams: Sequence[Stream]) -> Structure:
     elsewhere = sorted(behind_others - stream.nodes, key=stream.position.__getitem__)
     if regions:
         outermost = _nest(regions)
-        _attach_after(stream, outermost)
+        for level in (outermost, *(region.inner for region in regions)):
+            _attach_after(stream, level)
         _name(stream, regions)
         return Structure(stream, outermost, unexplained(stream, regions, elsewhere))
     layers = _plain_regions(stream)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unravelnet.capture.call import each_with_batch
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.network import Inputs, Row, State, UnraveledNetwork
 
 # A weight below this, or a branch that adds less than this share of its stream, could be wrong unseen.
 _SILENT_WEIGHT, _SILENT_BRANCH = 1e-2, 1e-4
@@ -57,18 +57,22 @@ def awake(net: UnraveledNetwork, inputs: Inputs) -> Iterator[None]:
     try:
         for parameter in filter(_is_silent, net.parameters()):
             redraw(parameter)
-        _wake_branches(net, inputs, redraw)
+        _wake_branches(net, net.enter(inputs), redraw)
         yield
     finally:
         for parameter, data in reversed(kept):
             parameter.data = data
 
 
-def _wake_branches(net: UnraveledNetwork, inputs: Inputs, redraw: Callable[[nn.Parameter], None]) -> None:
-    """Redraw all weights of each branch that still adds next to nothing to its stream."""
-    state = net.enter(inputs)
-    for module in net.residual_modules:
-        state = net.move_to_chain(state, module.chain)
+def _wake_branches(row: Row, state: State, redraw: Callable[[nn.Parameter], None]) -> None:
+    """Redraw all weights of each branch that still adds next to nothing to its stream, of those inside first.
+
+    `state`: where the stem of the row has led.
+    """
+    for module in row.residual_modules:
+        state = row.move_to_chain(state, module.chain)
+        if isinstance(module.branch, Row):
+            _wake_branches(module.branch, module.branch.enter(state.x, state.held), redraw)
         skip, branch = module.take_skip(state.x, state.held), module.take_branch(state.x, state.held)
         if branch.abs().max() <= _SILENT_BRANCH * skip.abs().max():
             for parameter in filter(_is_weight, module.branch.parameters()):

@@ -105,6 +105,7 @@ class ResidualModule(nn.Module):
         name: str = "",
         chain: int = 0,
         branch_scale: float = 1.0,
+        inner: Sequence[ResidualModule] = (),
         tap: Segment | None = None,
     ) -> None:
         super().__init__()
@@ -122,7 +123,8 @@ class ResidualModule(nn.Module):
         self.chain = chain
         self.branch_scale = branch_scale
         # A tuple is not registered: the parameters of inner modules are already those of the branch.
-        self.inner = branch.inner if isinstance(branch, Inside) else ()
+        entered = branch.inner if isinstance(branch, Inside) else ()
+        self.inner = (*entered, *inner)
         self.index = -1
         self.input_shape: Shape = ()
         self.output_shape: Shape = ()
@@ -131,9 +133,14 @@ class ResidualModule(nn.Module):
     @property
     def inside(self) -> Inside:
         """The branch, as what routes enter. Raises RouteError where there is nothing to visit."""
-        if not isinstance(self.branch, Inside):
+        if isinstance(self.branch, Inside):
+            return self.branch
+        if not self.inner:
             raise RouteError(f"No route leads into {self}: it has no residual modules inside.")
-        return self.branch
+        raise RouteError(
+            f"No route leads into {self}: the residual modules inside it ({', '.join(m.name for m in self.inner)}) do "
+            "not stand in a row in its branch, and only such modules can be visited."
+        )
 
     @property
     def kind(self) -> Kind:

@@ -16,7 +16,7 @@ from unravelnet.network.identity import computation_of
 from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
 from unravelnet.network.macs import Macs
 from unravelnet.network.misfit import MISFITS, misfit
-from unravelnet.network.module import NOTHING_HELD, Held, ResidualModule, Segment, State
+from unravelnet.network.module import NOTHING_HELD, Held, Inside, ResidualModule, Segment, State
 from unravelnet.network.output import tensors_of
 from unravelnet.network.row import Row
 from unravelnet.routes.route import Route
@@ -125,7 +125,7 @@ class UnraveledNetwork(Row):
         layers = _learned_layers(self)
         for module in self.residual_modules:
             inside = _learned_layers(module.branch) & layers
-            if module.inner and 2 * len(inside) > len(layers):
+            if isinstance(module.branch, Inside) and 2 * len(inside) > len(layers):
                 return (
                     f"{len(inside)} of {len(layers)} learned layers are inside module {module.index}; enter it with "
                     f"{module.index}[...], a route through the modules there."
