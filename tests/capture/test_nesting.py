@@ -218,9 +218,7 @@ def test_modules_outside_of_a_branch_are_listed_and_not_entered() -> None:
     (inner,) = outer.inner
     assert (inner.name, isinstance(outer.branch, Row)) == ("inner", False)
     torch.testing.assert_close(inner(x), x + model.inner(x))
-    with pytest.raises(
-        RouteError, match=r"the residual modules inside it \(inner\) do not stand in a row in its"
-    ):
+    with pytest.raises(RouteError, match=r"inside it \(inner\) are needed by its skip or by other parts"):
         net(x, Route.parse("0[0s]"))
     assert "enter it with" not in repr(net)
 

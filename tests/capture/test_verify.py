@@ -16,8 +16,10 @@ from torch.nn import functional
 import unravelnet as un
 from tests.capture.test_capture import snapshot
 from unravelnet.capture.trial import awake, drawn_like
+from unravelnet.capture.verify import relative_difference
 from unravelnet.errors import CaptureError
 from unravelnet.network import ResidualModule
+from unravelnet.routes.route import Route
 
 
 class Block(nn.Module):
@@ -98,6 +100,24 @@ def test_weights_are_given_back_untouched(make: Callable[[], nn.Module]) -> None
         raise ZeroDivisionError
     assert snapshot(model) == before
     assert [p.data_ptr() for p in model.parameters()] == memory
+
+
+def test_branches_inside_are_awake_too() -> None:
+    class Around(Block):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = Block()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.conv(self.inside(x)).relu()
+
+    torch.manual_seed(0)
+    model = with_classifier(Around()).eval()
+    model[0].inside.norm.running_var.fill_(1e12)
+    net, x, route = un.unravel(model, torch.ones(2, 4, 8, 8)), torch.randn(2, 4, 8, 8), Route.parse("0[0s]")
+    assert relative_difference(net(x, route), net(x)) < 1e-5
+    with awake(net, x):
+        assert relative_difference(net(x, route), net(x)) > 1e-3
 
 
 def test_inputs_are_drawn_in_the_range_of_the_example() -> None:

@@ -41,7 +41,7 @@ STRUCTURE = (
         "macs_share", "Share of the MACs", "number",
         "`macs` divided by those of the whole network, which include stem and head.", unit="share",
     ),
-    Column("inner", "Modules inside", "whole number", "Number of residual modules inside the branch.", unit="modules"),
+    Column("inner", "Modules inside", "whole number", "Number of residual modules inside this one.", unit="modules"),
     Column("chain", "Chain", "whole number", "Number of the chain that the module belongs to, from 0.", unit="index"),
     Column("n_modules", "Modules", "whole number", "Number of residual modules of the network.", unit="modules"),
     Column(

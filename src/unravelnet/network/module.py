@@ -89,9 +89,10 @@ class ResidualModule(nn.Module):
     `branch`, `skip` and `after` are callables on the stream; `skip` is None for a plain layer, whose deletion
     is the identity. `junction` says how skip and branch are joined. `branch_scale` multiplies the branch in
     evaluation mode only: what is trained with branches present at random scales each by its survival probability at
-    test time (stochastic depth, Huang et al. 2016). `chain` counts the chains of the network; `inner` are the
-    residual modules inside the branch. `tap` computes, from the module's input and in every mode, what outputs beside
-    the logits need of its inside (attention maps, gates).
+    test time (stochastic depth, Huang et al. 2016). `chain` counts the chains of the network. The attribute `inner`
+    lists the residual modules inside: those that routes enter in the branch, then the given ones, which none can enter.
+    `tap` computes, from the module's input and in every mode, what outputs beside the logits need of its inside
+    (attention maps, gates).
     `index`, the shapes, `n_parameters` and `macs` are filled in when the module becomes part of a network.
     """
 
@@ -122,7 +123,7 @@ class ResidualModule(nn.Module):
         self.name = name
         self.chain = chain
         self.branch_scale = branch_scale
-        # A tuple is not registered: the parameters of inner modules are already those of the branch.
+        # A tuple is not registered: the parameters of inner modules are already those of branch and skip.
         entered = branch.inner if isinstance(branch, Inside) else ()
         self.inner = (*entered, *inner)
         self.index = -1
@@ -138,8 +139,8 @@ class ResidualModule(nn.Module):
         if not self.inner:
             raise RouteError(f"No route leads into {self}: it has no residual modules inside.")
         raise RouteError(
-            f"No route leads into {self}: the residual modules inside it ({', '.join(m.name for m in self.inner)}) do "
-            "not stand in a row in its branch, and only such modules can be visited."
+            f"No route leads into {self}: the residual modules inside it ({', '.join(m.name for m in self.inner)}) are "
+            "needed by its skip or by other parts of its branch, so none of them can be visited by itself."
         )
 
     @property
