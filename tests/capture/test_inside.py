@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 import unravelnet as un
-from tests.capture.test_concatenations import UNet, images
 from unravelnet.errors import RouteError
 from unravelnet.measuring.walk import walk
 from unravelnet.network import Row
@@ -93,14 +92,6 @@ def test_routes_lead_into_captured_modules() -> None:
             torch.testing.assert_close(net(X, route), expected)
             torch.testing.assert_close(together[route], expected)
             assert not torch.allclose(expected, model(X))
-
-
-@pytest.mark.parametrize("joins", ["skip first", "branch first", "add"])
-def test_routes_lead_into_the_levels_of_a_u_net(joins: str) -> None:
-    model, x = UNet(joins=joins).eval(), images()
-    net = un.unravel(model, x)
-    for text, mode in (("0[0s]", "skip"), ("0[0b]", "branch")):
-        torch.testing.assert_close(net(x, Route.parse(text)), model(x, {1: mode}))
 
 
 def test_what_is_inside_is_known() -> None:
