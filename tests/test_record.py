@@ -198,7 +198,7 @@ def test_columns_and_slices():
     assert (table.head(2), len(table.head())) == (table[:2], 3)
     with pytest.raises(UnknownNameError, match=r"no column 'los'\. Did you mean 'loss'"):
         table["los"]
-    with pytest.raises(IndexError, match="out of range"):
+    with pytest.raises(IndexError, match="There is no row 3: the table has 3 rows"):
         table[3]
 
 

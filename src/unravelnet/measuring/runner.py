@@ -150,12 +150,13 @@ class _Course:
         while True:
             for inputs, targets in progress(remaining) if progress else remaining:
                 shard = Shard(number, first, inputs, targets)
+                n_images = shard.n_images  # refuses inputs without a tensor before anything runs on them
                 due = [trial for trial, tally in self.tallies.items() if tally.lacks(number)]
                 if due:
                     yield Unit(shard, due)
                 if not self._unfinished():
                     return
-                number, first = number + 1, first + shard.n_images
+                number, first = number + 1, first + n_images
             if not self.measurement.repeats or _can_be_read_once(self.batches):
                 return
             remaining, progress, first = self.batches, None, 0
