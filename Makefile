@@ -39,11 +39,12 @@ lint: .venv/ready-to-develop
 clean:
 	@rm -rf .venv .venv-oldest demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-# $(call install,EXTRAS): the constraints are in effect for everything, torch included.
+# $(call install,EXTRAS): the constraints are in effect for everything, torch included. Python compiles what it
+# imports; to compile all beforehand would take as long again.
 define install
 	@echo 'Installing into .venv; the first time this takes some minutes.' >&2
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.$(1)' > .venv/install.log 2>&1 \
+	@$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.$(1)' > .venv/install.log 2>&1 \
 	    || { cat .venv/install.log >&2; exit 1; }
 	@touch $@
 endef

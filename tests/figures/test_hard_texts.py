@@ -60,9 +60,15 @@ def drawn(draw, text, **options):
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_text_can_be_drawn_and_saved(text, tmp_path):
-    legend, panels = drawn("legend", text), drawn("panels", text, width=every.COLUMN)
+    legend = drawn("legend", text)
     assert len(legend.legends[0].get_texts()) == 2, "every series is in the legend"
-    assert save_figure(legend, tmp_path / "legend.svg").stat().st_size > 0
+    for name in ("legend.svg", "legend.pdf"):
+        assert save_figure(legend, tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "$\\frac{", ""], ids=["long", "formula", "empty"])
+def test_hard_texts_stand_above_panels(text, tmp_path):
+    panels = drawn("panels", text, width=every.COLUMN)
     assert save_figure(panels, tmp_path / "panels.pdf").stat().st_size > 0
 
 
