@@ -5,7 +5,7 @@ Source: Veit, Wilber and Belongie (2016), Fig. 6. Thresholds are part of the cla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -100,10 +100,7 @@ def claim_effective_lengths(
     paper = f"{veit.GRADIENT_IS_SHORT.said} {veit.EFFECTIVE_PATHS.said}"
     measure = "number of paths × their mean norm, the paper's measure"
     text = _text_on_lengths(measure, n_modules, network)
-    try:
-        spectrum = None if table is None else contributions(table)
-    except EvaluationError:
-        spectrum = None
+    spectrum = _spectrum(table, contributions)
     if table is None or spectrum is None:
         return not_measured(text, paper, SAMPLED, _GRADIENT)
     return _on_lengths(text, paper, spectrum, _sample(ordered(table, by="length")))
@@ -118,10 +115,7 @@ def claim_long_paths(table: Table | None, *, n_modules: int, network: str = "the
         f"{100 - 100 * ALMOST_ALL:g} %.)"
     )
     paper = veit.LONG_PATHS_ARE_SILENT.said
-    try:
-        spectrum = None if table is None else contributions(table)
-    except EvaluationError:
-        spectrum = None
+    spectrum = _spectrum(table, contributions)
     if table is None or spectrum is None:
         return not_measured(text, paper, SAMPLED, _GRADIENT)
     sample = _sample(ordered(table, by="length"))
@@ -153,13 +147,18 @@ def claim_exact_lengths(
         "pull the same way."
     )
     text = _text_on_lengths("the norm of the exact vector sum of all paths of a length", n_modules, network)
-    try:
-        spectrum = None if table is None else vector_sums(table)
-    except EvaluationError:
-        spectrum = None
+    spectrum = _spectrum(table, vector_sums)
     if table is None or spectrum is None:
         return not_measured(text, paper, EXACT, _GRADIENT)
     return _on_lengths(text, paper, spectrum, n_images_text(ordered(table, by="length")))
+
+
+def _spectrum(table: Table | None, read: Callable[[Table], Spectrum]) -> Spectrum | None:
+    """Read a spectrum, or give None where there is nothing to read it from."""
+    try:
+        return None if table is None else read(table)
+    except EvaluationError:
+        return None
 
 
 def _sample(rows: pd.DataFrame) -> str:
