@@ -16,6 +16,7 @@ from unravelnet.reporting.topics.trainings.findings import (
     on_recipes,
     on_test_times,
     table_of_networks,
+    tables_of_test_times,
 )
 from unravelnet.reporting.topics.trainings.groups import CHAPTER, PLAIN, RESIDUAL, groups_of
 from unravelnet.reporting.words.sentences import listed
@@ -50,7 +51,7 @@ def training_chapters(run: Run) -> list[Chapter]:
 
 
 def _show_errors(chapter: Chapter, table: Table, groups: list[TrainedGroup]) -> None:
-    chapter.tables.append(table_of_networks(groups))
+    chapter.tables += [table_of_networks(groups), *tables_of_test_times(groups)]
     chapter.show(
         "trained_errors",
         lambda: figures.figure_trained_errors(table),

@@ -26,20 +26,11 @@ _HEADER = (
     *map(columns.title, ("n_modules", "n_parameters", "epochs")),
     "Seeds",
     columns.title("test_error_rate"),
-    "of each training",
-    "tested otherwise",
     columns.title("train_error_rate"),
     "Minutes",
     columns.title("images_per_second"),
 )
-# What is said of an error, by the way in which the network was tested.
-_PHRASES = {
-    "unscaled": "with unscaled branches",
-    "unscaled, re-estimated": "with unscaled branches and statistics of normalisation measured anew",
-    "scaled": "with each branch times its chance to be there in training",
-    "scaled, re-estimated": "with branches scaled so and statistics measured anew",
-    "random routes": "in the mean over random routes as in training",
-}
+_WAYS_OF_TESTING = ("unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes")
 _RECIPE_OF_PAPERS = f"The recipe of {he.PAPER.authors}, which {veit.PAPER.authors} followed: {he.RECIPE.said}"
 _UNKNOWN, _NONE = "not recorded", "–"
 
@@ -69,21 +60,47 @@ def errors_text(rows: pd.DataFrame, column: str = "error_rate") -> str:
     return f"{_mean_text(values)} ({counted(len(values), 'training')}: {_each_text(values)})"
 
 
-def on_test_times(groups: list[TrainedGroup]) -> list[str]:
-    """Say how much the way of testing matters for networks that were trained on a part of their modules."""
-    sentences = []
-    for group in groups:
-        found = {way: rows for way in _PHRASES if len(rows := group.at_test_time(way))}
-        if len(found) < 2:
-            continue
-        silent = (
-            " How the paper tests is not said there; the better of both ways is judged, and tables show the scaled one."
-            if group.routes.startswith(EFFECTIVE_PATHS)
-            else ""
+def tables_of_test_times(groups: list[TrainedGroup]) -> list[ShownTable]:
+    """Write the errors by the way of testing, for networks trained on a part of their modules; none if one way."""
+    tested = [group for group in groups if len(_ways_of(group)) > 1]
+    if not tested:
+        return []
+    caption = (
+        "Test error by the way of testing. Unscaled: with all branches as they are. Scaled: with each branch times "
+        "its chance to be there in training. Re-estimated: with statistics of normalisation measured anew. Random "
+        "routes: in the mean over random routes, as in training."
+    )
+    header = (
+        columns.title("network_name"),
+        "Seeds",
+        *(way[0].upper() + way[1:] for way in _WAYS_OF_TESTING),
+    )
+    rows = tuple(
+        (
+            group.title,
+            str(len(group.rows)),
+            *(_mean_text(group.at_test_time(way)["error_rate"], unknown=_NONE) for way in _WAYS_OF_TESTING),
         )
-        errors = listed([f"{errors_text(rows)} {_PHRASES[way]}" for way, rows in found.items()])
-        sentences.append(f"{group.title}: {errors}{_scaling_text(found)}.{silent}")
+        for group in tested
+    )
+    return [ShownTable(caption, header, rows)]
+
+
+def on_test_times(groups: list[TrainedGroup]) -> list[str]:
+    """Say how much the scaling of branches matters for networks that were trained on a part of their modules."""
+    sentences = [
+        f"{group.title}: {scaling}." for group in groups if (scaling := _scaling_text(_ways_of(group)))
+    ]
+    if any(group.routes.startswith(EFFECTIVE_PATHS) and len(_ways_of(group)) > 1 for group in groups):
+        sentences.append(
+            f"{veit.PAPER.authors} do not say how they test a network that was trained on effective paths. The better "
+            "of both ways is judged, and tables show the scaled one."
+        )
     return sentences
+
+
+def _ways_of(group: TrainedGroup) -> dict[str, pd.DataFrame]:
+    return {way: rows for way in _WAYS_OF_TESTING if len(rows := group.at_test_time(way))}
 
 
 def _scaling_text(found: Mapping[str, pd.DataFrame]) -> str:
@@ -94,7 +111,7 @@ def _scaling_text(found: Mapping[str, pd.DataFrame]) -> str:
         return ""
     change = mean_interval_of(both["error_rate"] - both["error_rate_unscaled"])
     once = "" if len(both) > 1 else ", one training"
-    return f"; scaling changes it by {points_with_interval(change, digits=2)}{once}"
+    return f"scaling the branches changes the error by {points_with_interval(change, digits=2)}{once}"
 
 
 def on_cost(groups: list[TrainedGroup]) -> list[str]:
@@ -149,18 +166,9 @@ def _network_row(group: TrainedGroup) -> tuple[str, ...]:
         _whole(rows["epochs"]),
         str(len(rows)),
         _mean_text(errors),
-        _each_text(errors) if len(errors) > 1 else _NONE,
-        _others_text(group.others) or _NONE,
         _mean_text(rows["train_error_rate"].dropna()),
         f"{seconds.mean() / 60:.0f}" if seconds.notna().any() else _UNKNOWN,
         _whole(rows["images_per_second"]),
-    )
-
-
-def _others_text(others: pd.DataFrame) -> str:
-    ways = dict.fromkeys(others["test_time"])
-    return "; ".join(
-        f"{way}: {_mean_text(others.loc[others['test_time'] == way, 'error_rate'])}" for way in ways
     )
 
 
@@ -169,9 +177,9 @@ def _whole(values: pd.Series) -> str:
     return f"{values.mean():,.0f}" if values.notna().any() else _UNKNOWN
 
 
-def _mean_text(shares: pd.Series) -> str:
+def _mean_text(shares: pd.Series, unknown: str = _UNKNOWN) -> str:
     if shares.empty:
-        return _UNKNOWN
+        return unknown
     mean = fine_percent(shares.mean())
     return mean if len(shares) < 2 else mean.replace(" %", f" ± {100 * shares.std(ddof=1):.2f} %")
 
