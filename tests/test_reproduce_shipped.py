@@ -536,10 +536,10 @@ def test_a_draw_never_needs_more_images_than_it_may_take(until_ci):
     # The number of images is that of the widest interval: at an error of one half.
     train, test = load("digits", "train"), load("digits", "test")
     settings = settle(Path("none"), train, test, {"until_ci": until_ci}, seed=0, networks=PLANS)
-    n = settings.n_images("delete_many")
+    n = settings.n_images("delete_many", PLANS[0])
     assert n == 450 or rate_interval(n // 2, n).half_width <= until_ci
-    assert settings.n_images("delete_each") == 450
-    assert settings.n_images("delete_pairs") == settings.draw_images < 450
+    assert settings.n_images("delete_each", PLANS[0]) == 450
+    assert settings.n_images("delete_pairs", PLANS[0]) == settings.draw_images < 450
 
 
 def test_draws_stop_by_their_interval(tmp_path):

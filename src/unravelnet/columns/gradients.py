@@ -46,6 +46,28 @@ GRADIENTS = (
         unit="share", beside=("path_gradient_norm",),
     ),
     Column(
+        "cumulative_share", "Share of the gradient up to this length", "number",
+        "Sum of `length_contribution` over all lengths up to this one, divided by that over all lengths. The interval "
+        "is that of images drawn again (bootstrap, 1,000 times).", unit="share", has_interval=True,
+    ),
+    Column(
+        "cumulative_length_share", "Share by the exact sums up to this length", "number",
+        "Sum of `length_gradient_norm` over all lengths up to this one, divided by that over all lengths. The interval "
+        "is that of images drawn again (bootstrap, 1,000 times).", unit="share", has_interval=True,
+    ),
+    Column(
+        "local_decay", "Decay near this length", "number",
+        "Factor by which `path_gradient_norm` changes with each module near this length: from a least-squares line of "
+        "its logarithm over the lengths at most 4 away. The interval is that of images drawn again (bootstrap, 1,000 "
+        "times).", has_interval=True,
+    ),
+    Column(
+        "curvature", "Curvature of the decay", "number",
+        "Coefficient of the squared length in a least-squares parabola of the logarithm of `path_gradient_norm` over "
+        "the length: 0 where the decay is exponential. The same in all rows. The interval is that of images drawn "
+        "again (bootstrap, 1,000 times).", has_interval=True,
+    ),
+    Column(
         "coherence", "Coherence", "number",
         "`length_gradient_norm` / `length_contribution`: 1 if all paths of a length point the same way, "
         "1/√`path_count` if directions are independent.",

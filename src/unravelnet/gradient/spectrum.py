@@ -292,13 +292,13 @@ class _PathGradients(GradientMeasurement):
         if "signed" in norms:
             summary.add_root_mean_squares(rows, norms["signed"], self.confidence)
         if "sums" in norms:
-            summary.add_sums(rows, norms["sums"], self.confidence)
+            summary.add_sums(rows, norms["sums"], self.confidence, self.seed)
             whole = {"gradient_norm": float(norms["whole"].mean()), "gradient_error": _checked_error(sums)}
             rows = [{**row, **whole} for row in rows]
         firsts, subjects = np.unique(norms["subjects"], return_inverse=True)
         if "paths" in norms:
             paths_LM = norms["paths"].mean(axis=0)
-            summary.add_paths(rows, paths_LM, subjects, self.confidence)
+            summary.add_paths(rows, paths_LM, subjects, self.confidence, self.seed)
             if self.options.method == "sampled":
                 summary.add_quantiles(rows, paths_LM)
         n_images = int(norms["sizes"][: len(firsts)].sum())

@@ -12,32 +12,43 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from unravelnet.gradient.resampling import add_shape, add_shared
 from unravelnet.mathematics.intervals import Interval, mean_interval
 from unravelnet.records.record import Row
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def add_sums(rows: list[Row], norms_LM: NDArray[np.float64], confidence: float) -> None:
-    """Add the norm of the sum over all paths of a length, and its share of the sum of these norms."""
+def add_sums(rows: list[Row], norms_LM: NDArray[np.float64], confidence: float, seed: int) -> None:
+    """Add the norm of the sum over all paths of a length, and its share of the sum of these norms.
+
+    `seed`: of the images that are drawn again for the share up to a length.
+    """
     for row, norms in zip(rows, norms_LM, strict=True):
         _add_mean(row, "length_gradient_norm", norms, confidence)
     total = sum(row["length_gradient_norm"] for row in rows)
     for row in rows:
         row["length_share"] = row["length_gradient_norm"] / total if total else math.nan
+    add_shared(rows, norms_LM, "cumulative_length_share", seed=seed, confidence=confidence)
 
 
 def add_paths(
-    rows: list[Row], norms_LM: NDArray[np.float64], subjects_M: NDArray[np.int64], confidence: float
+    rows: list[Row],
+    norms_LM: NDArray[np.float64],
+    subjects_M: NDArray[np.int64],
+    confidence: float,
+    seed: int,
 ) -> None:
     """Add the mean norm of single paths, and what all paths of a length contribute at that norm.
 
     `subjects_M`: which image, or batch, each measurement is of. Several paths of one image are no independent
-    measurements of the network: the interval is that of the means of images.
+    measurements of the network: the interval is that of the means of images. `seed`: of the images that are drawn
+    again for what is made from several lengths.
     """
     n_measured = np.bincount(subjects_M)
-    for row, norms in zip(rows, norms_LM, strict=True):
-        _add_mean(row, "path_gradient_norm", np.bincount(subjects_M, norms) / n_measured, confidence)
+    norms_LS = np.stack([np.bincount(subjects_M, norms) / n_measured for norms in norms_LM])
+    for row, norms in zip(rows, norms_LS, strict=True):
+        _add_mean(row, "path_gradient_norm", norms, confidence)
         if not row["path_count"]:
             row |= dict.fromkeys(("path_gradient_norm", "path_gradient_norm_low", "path_gradient_norm_high"))
     logs = [_log(row["path_count"]) + _log(row["path_gradient_norm"] or 0) for row in rows]
@@ -48,6 +59,9 @@ def add_paths(
         row["share"] = math.exp(value - total) if total == total else math.nan
         if "length_gradient_norm" in row:
             row["coherence"] = row["length_gradient_norm"] / contribution if contribution else None
+    counts = [row["path_count"] or 0 for row in rows]
+    add_shared(rows, norms_LS, "cumulative_share", counts=counts, seed=seed, confidence=confidence)
+    add_shape(rows, norms_LS, seed=seed, confidence=confidence)
 
 
 def add_quantiles(rows: list[Row], norms_LM: NDArray[np.float64]) -> None:

@@ -37,6 +37,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "zero_init_residual": False,
     "n_parameters": None,
     "structure": "",
+    "group": "",
 }
 
 
@@ -45,8 +46,10 @@ class StudiedNetwork:
     """One network of a run, as `networks.json` describes it, with its tables by study.
 
     `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
-    only responses and errors are shown. `downsampling`: indices of the modules that change the shape. `structure`:
-    its kinds of skips and of normalisation. `input_shape`, `n_train_images`, `zero_init_residual`: of its training.
+    responses, errors and lesions are shown beside those of others. `downsampling`: indices of the modules that change
+    the shape. `structure`: its kinds of skips and of normalisation. `group`: of the trainings that differ in their
+    seed only; empty for one that stands alone. `input_shape`, `n_train_images`, `zero_init_residual`: of its
+    training.
     """
 
     name: str
@@ -61,6 +64,7 @@ class StudiedNetwork:
     n_train_images: int | None = None
     input_shape: tuple[int, ...] = ()
     zero_init_residual: bool = False
+    group: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
@@ -220,6 +224,7 @@ _IS_VALID: Mapping[str, Callable[[object], bool]] = {
     "n_classes": _is_number_or_none,
     "epochs": _is_number_or_none,
     "structure": _is_text,
+    "group": _is_text,
     "n_train_images": _is_number_or_none,
     "input_shape": _is_list_of_numbers,
     "zero_init_residual": _is_truth,

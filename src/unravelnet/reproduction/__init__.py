@@ -196,7 +196,7 @@ class _Subject:
         parts = [] if self.network.pretrained else [self._cost_of_training(n_train)]
         for study, trials in self.trials.items():
             passes = STUDIES.find(study).cost(trials)
-            parts.append((self._title(study), passes * self.settings.n_images(study)))
+            parts.append((self._title(study), passes * self.settings.n_images(study, self.network)))
         for name in self.network.measurements:
             passes = measurements.cost(name, len(self.net.residual_modules), self.settings)
             parts.append((self._title(name), passes))
@@ -248,7 +248,7 @@ class _Subject:
             data,
             metrics=STUDIES.find(study).metrics,
             precision=self.settings.precision,
-            limit=limit_of(self.settings.n_images(study), data),
+            limit=limit_of(self.settings.n_images(study, self.network), data),
             until_ci=self.settings.until_ci_of(study),
             seed=self.settings.seed,
             store=store,
@@ -292,7 +292,11 @@ class _Subject:
                 "zero_init_residual": self.network.zero_init_residual,
             }
         facts = zoo.read_description(zoo.pretrained_directory(self.network.pretrained)).facts
-        return {"epochs": facts["training"]["epochs"], "pretrained": self.network.pretrained}
+        return {
+            "epochs": facts["training"]["epochs"],
+            "pretrained": self.network.pretrained,
+            "group": facts["group"],
+        }
 
     def _title(self, part: str) -> str:
         return f"{self.network.title}: {part.replace('_', ' ')}"

@@ -23,11 +23,14 @@ class Choice:
     remarks: tuple[str, ...] = ()
 
     def with_studies(self, studies: Sequence[str]) -> Choice:
-        """Add studies to each network that is lesioned. Raises UnknownNameError for one that is not known."""
+        """Add studies to each network that is lesioned, but for those that are only compared.
+
+        Raises UnknownNameError for a study that is not known.
+        """
         names = [STUDIES.find(name).name for name in studies]
         networks = (
             replace(network, studies=tuple(dict.fromkeys([*network.studies, *names])))
-            if network.studies
+            if network.studies and network.role != "compared"
             else network
             for network in self.networks
         )

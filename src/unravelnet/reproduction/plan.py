@@ -29,6 +29,10 @@ _MEASURED_OF_RESIDUAL = (
     "layer_responses",
     "ensemble",
 )
+# How much one training differs from the next, and one depth from another, is seen of these.
+_STUDIES_OF_EVERY_NETWORK = ("delete_each", "remove_skip_each")
+# As many of 27 modules as 6 are of 54, and one of 9.
+_NINTH = (3,)
 _MEASURED_OF_RANDOM_ROUTES = ("path_gradients_exact", "path_gradients_rms", "module_measures", "ensemble")
 
 
@@ -58,6 +62,7 @@ class NetworkPlan:
     swap_counts: tuple[int, ...] = SWAP_COUNTS
     learning_rate: float | None = None
     zero_init_residual: bool = False
+    few_images: bool = False
 
     def __post_init__(self) -> None:
         if self.pretrained and GRADIENTS_OVER_TRAINING in self.measurements:
@@ -100,19 +105,73 @@ _EFFECTIVE_PATHS = replace(
     role="effective-paths",
     routes=f"exactly:{veit.N_SAMPLED.count}",
     # The paper deletes nothing from it: it is compared by its error.
-    studies=(),
+    studies=_STUDIES_OF_EVERY_NETWORK,
     measurements=_MEASURED_OF_RANDOM_ROUTES,
     pretrained="preact-resnet110-exactly23-cifar10",
+    few_images=True,
 )
 _VGG = NetworkPlan(
     "vgg", "VGG-15", "vgg", "vgg15", studies=("delete_each",), measurements=("layer_responses",)
 )
 
 
-def _compared(name: str, title: str) -> NetworkPlan:
-    return NetworkPlan(
-        name, title, "compared", name, "all", (), ("layer_responses",), pretrained=f"{name}-cifar10"
+def _compared(
+    zoo_name: str,
+    title: str,
+    studies: tuple[str, ...] = (),
+    *,
+    n_seeds: int = 1,
+    routes: str = "all",
+    suffix: str = "",
+    measurements: tuple[str, ...] = (),
+) -> tuple[NetworkPlan, ...]:
+    """Plan the shipped trainings of a network that is compared with others by few numbers.
+
+    `measurements`: of the first seed alone. `suffix`: of the name, for those that were trained on some `routes`.
+    """
+    first = NetworkPlan(
+        f"{zoo_name}{suffix}",
+        title,
+        "compared",
+        zoo_name,
+        routes,
+        studies,
+        measurements,
+        pretrained=f"{zoo_name}{suffix}-cifar10",
+        deleted_counts=_NINTH,
+        few_images=True,
     )
+    others = (
+        replace(
+            first,
+            name=f"{first.name}-seed{seed}",
+            title=f"{title}, seed {seed}",
+            measurements=(),
+            pretrained=f"{first.pretrained}-seed{seed}",
+        )
+        for seed in range(1, n_seeds)
+    )
+    return first, *others
+
+
+_RESPONSES = ("layer_responses",)
+_AND_MANY = (*_STUDIES_OF_EVERY_NETWORK, "delete_many")
+_COMPARED = (
+    *_compared("resnet20", "ResNet-20", _STUDIES_OF_EVERY_NETWORK, n_seeds=3, measurements=_RESPONSES),
+    *_compared("resnet56", "ResNet-56", _AND_MANY, measurements=_RESPONSES),
+    *_compared("preact-resnet56", "Pre-activation ResNet-56", _AND_MANY, n_seeds=3),
+    *_compared(
+        "preact-resnet56",
+        "Pre-activation ResNet-56 trained on 11 of 27 modules",
+        _STUDIES_OF_EVERY_NETWORK,
+        n_seeds=3,
+        routes="exactly:11",
+        suffix="-exactly11",
+    ),
+    # Of the further seeds the history alone is compared.
+    *_compared("plain20", "Plain-20", n_seeds=3, measurements=_RESPONSES),
+    *_compared("plain56", "Plain-56", measurements=_RESPONSES),
+)
 
 
 NETWORKS = (
@@ -151,10 +210,7 @@ SHIPPED_NETWORKS = (
     ),
     _EFFECTIVE_PATHS,
     replace(_VGG, pretrained="vgg15-cifar10"),
-    _compared("resnet20", "ResNet-20"),
-    _compared("resnet56", "ResNet-56"),
-    _compared("plain20", "Plain-20"),
-    _compared("plain56", "Plain-56"),
+    *_COMPARED,
 )
 
 

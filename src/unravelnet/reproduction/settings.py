@@ -105,11 +105,11 @@ class Settings:
             draws = replace(draws, counts=counts[study])
         return STUDIES.find(study).plan(net, draws)
 
-    def n_images(self, study: str) -> int:
+    def n_images(self, study: str, network: NetworkPlan) -> int:
         """Give the number of images for a study; with `until_ci`, the most that a draw can need."""
         found = STUDIES.find(study)
         if not found.is_drawn and not found.has_many_trials:
-            return self.images
+            return self.draw_images if network.few_images else self.images
         if not found.is_drawn or self.until_ci is None:
             return self.draw_images
         # The interval of a rate is widest at one half.
