@@ -38,6 +38,8 @@ _DEFAULTS: Mapping[str, Any] = {
     "n_parameters": None,
     "structure": "",
     "group": "",
+    "zoo_name": "",
+    "routes": "all",
 }
 
 
@@ -48,8 +50,8 @@ class StudiedNetwork:
     `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
     responses, errors and lesions are shown beside those of others. `downsampling`: indices of the modules that change
     the shape. `structure`: its kinds of skips and of normalisation. `group`: of the trainings that differ in their
-    seed only; empty for one that stands alone. `input_shape`, `n_train_images`, `zero_init_residual`: of its
-    training.
+    seed only; empty for one that stands alone. `zoo_name`: the network without its training. `routes`: what it was
+    trained on. `input_shape`, `n_train_images`, `zero_init_residual`: of its training.
     """
 
     name: str
@@ -65,6 +67,8 @@ class StudiedNetwork:
     input_shape: tuple[int, ...] = ()
     zero_init_residual: bool = False
     group: str = ""
+    zoo_name: str = ""
+    routes: str = "all"
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
@@ -225,6 +229,8 @@ _IS_VALID: Mapping[str, Callable[[object], bool]] = {
     "epochs": _is_number_or_none,
     "structure": _is_text,
     "group": _is_text,
+    "zoo_name": _is_text,
+    "routes": _is_text,
     "n_train_images": _is_number_or_none,
     "input_shape": _is_list_of_numbers,
     "zero_init_residual": _is_truth,

@@ -280,6 +280,8 @@ class _Subject:
             role=self.network.role,
             n_classes=test_data.n_classes,
             input_shape=list(test_data.image_shape),
+            zoo_name=self.network.zoo_name,
+            routes=self.network.routes,
             **self._origin(train_data),
         )
 
