@@ -23,7 +23,7 @@ from unravelnet.gradient import effective_depths, layer_responses, module_measur
 from unravelnet.measuring.ensembles import ensemble_of_routes
 from unravelnet.readers.pairs import interactions
 from unravelnet.records.record import Table, load_table
-from unravelnet.registry import METRICS
+from unravelnet.registry import METRICS, SCORES
 from unravelnet.reproduction import reproduce
 from unravelnet.training.dynamics import over_training
 from unravelnet.training.loop import train
@@ -79,6 +79,7 @@ def of_a_network(net):
             f"path_gradients {method}": path_gradients(net, "digits", method=method, draws=3, **gradients)
             for method in ("exact", "rms", "sampled")
         },
+        "importance": un.importance(net, "digits", methods=SCORES.names(), **gradients),
         "module_measures": module_measures(net, "digits", **gradients),
         "layer_responses": layer_responses(net, "digits", **gradients),
         "effective_depths": effective_depths(net, "digits", **gradients),

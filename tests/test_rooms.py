@@ -54,6 +54,7 @@ FLOORS = {
         "memory_layout",
         "models",
         "network",
+        "pruning",
         "training",
         "zoo",
     },

@@ -25,6 +25,7 @@ _HOME_OF_NAME = {
     "Sample": "unravelnet.measuring.sample",
     "evaluate": "unravelnet.measuring.evaluation",
     "export": "unravelnet.exporting",
+    "importance": "unravelnet.pruning.importance",
     "ensemble_of_routes": "unravelnet.measuring.ensembles",
     "effective_depths": "unravelnet.gradient",
     "layer_responses": "unravelnet.gradient",
@@ -46,6 +47,7 @@ _ROOMS = ("data", "errors", "figures", "gradient", "paths", "studies", "zoo")
 _UNLISTED = {
     "Step",
     "effective_depths",
+    "ensemble_of_routes",
     "layer_responses",
     "module_measures",
     "path_logits",

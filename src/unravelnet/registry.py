@@ -1,4 +1,4 @@
-"""Studies, metrics, figures and claims by name: our own, and those of installed packages.
+"""Studies, metrics, figures, claims and scores by name: our own, and those of installed packages.
 
 A registry knows where each value is and loads it when it is first asked for. Our own values are listed below. A
 package lists its values in its metadata, as entry points of the registry's group. docs/extending.md shows how.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 _METRICS, _STUDIES, _FIGURES = "unravelnet.measuring.metrics", "unravelnet.studies", "unravelnet.figures"
-_CLAIM = "unravelnet.reporting.words.claim"
+_CLAIM, _SCORE = "unravelnet.reporting.words.claim", "unravelnet.pruning.score"
 
 
 class Registry(Generic[_Value]):
@@ -160,7 +160,7 @@ def _in(module: str, *names: str) -> dict[str, str]:
 
 # Their classes are in rooms above this one: of studies `studies.Study`, of metrics
 # `measuring.metrics.Metric`, of figures `figures.plot.Plot`, of claims
-# `reporting.words.claim.Judge`.
+# `reporting.words.claim.Judge`, of scores `pruning.score.Score`.
 STUDIES: Registry[Any] = Registry(
     "study",
     "studies",
@@ -206,3 +206,20 @@ FIGURES: Registry[Any] = Registry(
 )
 # Our own claims are judged topic by topic, in the order in which they are told.
 CLAIMS: Registry[Any] = Registry("claim", "claims", f"{_CLAIM}:Judge", {}, gives=("judge", f"{_CLAIM}:Claim"))
+SCORES: Registry[Any] = Registry(
+    "score",
+    "scores",
+    f"{_SCORE}:Score",
+    _in(
+        "unravelnet.pruning.scores",
+        "deletion",
+        "deletion_error_rate",
+        "first_order",
+        "block_influence",
+        "angular_distance",
+        "relative_magnitude",
+        "gradient_cosine",
+        "path_gradient_share",
+    ),
+    gives=("values", "torch:Tensor"),
+)

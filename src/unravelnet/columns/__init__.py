@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unravelnet.columns import gradients, measurements, networks, trainings
+from unravelnet.columns import gradients, importance, measurements, networks, trainings
 from unravelnet.columns.column import Column
 
 __all__ = ["COLUMNS", "Column", "find", "label", "title"]
@@ -24,6 +24,7 @@ COLUMNS: tuple[Column, ...] = (
     *gradients.GRADIENTS,
     *gradients.MODULES,
     *gradients.OVER_TRAINING,
+    *importance.SCORES,
     *trainings.TRAINING,
     *trainings.TRAINED_NETWORKS,
 )

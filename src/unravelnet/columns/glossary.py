@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unravelnet.columns import gradients, measurements, networks, trainings, words
+from unravelnet.columns import gradients, importance, measurements, networks, trainings, words
 from unravelnet.columns.column import Column
 
 _INTRODUCTION = """# Glossary
@@ -31,6 +31,10 @@ _ON_GRADIENTS = (
     "Unless said otherwise, the gradient is that of the loss of one image with respect to the output of the stem. "
     "Norms are Euclidean. Each norm is computed for one image and averaged over images. A network has n modules, and "
     "path lengths are k = 0 … n."
+)
+_ON_SCORES = (
+    "Each is a mean over images, and says how much a module matters. Images on which it is not defined are left out. "
+    "The loss is that of an image: the mean over its predictions."
 )
 _ON_FILES = """## Table files
 
@@ -62,6 +66,7 @@ _SECTIONS = (
     _Section("Metrics", words.METRICS, measurements.METRICS, _ON_METRICS),
     _Section("Gradients", words.GRADIENTS, gradients.GRADIENTS, _ON_GRADIENTS),
     _Section("Modules and layers", (), gradients.MODULES),
+    _Section("Importance", (), importance.SCORES, _ON_SCORES),
     _Section("Over training", (), gradients.OVER_TRAINING),
     _Section("Ensembles", (), measurements.ENSEMBLES),
     _Section("Lesions", (), measurements.LESIONS),

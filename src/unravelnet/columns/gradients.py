@@ -87,7 +87,7 @@ GRADIENTS = (
     Column("per", "One measurement", "text", 'What one measurement is of: an "image" or a "batch".'),
     Column(
         "loss", "Loss", "text", 'Name of the loss whose gradient was taken, such as "cross_entropy".',
-        beside=("method", "effective_depth", "gradient_gain"),
+        beside=("method", "effective_depth", "keeps_shape"),
     ),
 )  # fmt: skip
 

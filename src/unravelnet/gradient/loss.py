@@ -39,7 +39,15 @@ def cross_entropy(returned: Any, targets: Tensor | None, output: Output) -> Tens
             f"The output {str(output)!r} is one number a prediction, and a cross entropy needs two classes or more; "
             f"{_TAKE_REAL_NUMBERS}."
         )
-    values = metric.values(outputs)
+    return mean_of_each_image(metric.values(outputs), targets)
+
+
+def mean_of_each_image(values: Tensor, targets: Tensor) -> Tensor:
+    """Average values of predictions over those of each image that have a target; 0 where none has.
+
+    >>> mean_of_each_image(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([[0, 2], [1, -100]]))
+    tensor([2., 5.])
+    """
     # One row an image: which image does each prediction that has a target belong to?
     image = (targets != IGNORED_TARGET).reshape(len(targets), -1).nonzero()[:, 0]
     n_positions = torch.bincount(image, minlength=len(targets)).clamp(min=1)

@@ -101,14 +101,14 @@ def parts_within(max_bytes: int | None, net: UnraveledNetwork, batch: Batch, rou
     called inside `fixed(net)`.
     """
     few = part_of(batch, 0, 2)
-    with _Saved() as stem:
+    with Saved() as stem:
         recording = record(net, few[0], route)
     saved = []
     for stage in flat(recording.stages):
-        with _Saved() as of_stage:
+        with Saved() as of_stage:
             stage.linearise()
         saved.append(of_stage.n_bytes)
-    with _Saved() as head:
+    with Saved() as head:
         recording.gradient(lambda returned, _: _squares(returned, n_examples(few)), None)
     n_bytes = [place.n_bytes for place in recording.places]
     at_a_time = _WORKING_COPIES * max(*saved, *n_bytes, head.n_bytes)
@@ -135,14 +135,14 @@ def _squares(returned: Any, n_images: int) -> Tensor:
     return torch.stack([tensor.square().sum(dim=1) for tensor in of_images]).sum(dim=0)
 
 
-class _Saved:
+class Saved:
     """Counts the bytes that autograd saves inside a `with`, those of the weights left out."""
 
     def __init__(self) -> None:
         self.n_bytes = 0
         self.hooks = torch.autograd.graph.saved_tensors_hooks(self._count, lambda tensor: tensor)
 
-    def __enter__(self) -> _Saved:
+    def __enter__(self) -> Saved:
         self.hooks.__enter__()
         return self
 

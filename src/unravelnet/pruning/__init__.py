@@ -1,0 +1,1 @@
+"""Which modules matter, and which can go: scores of importance, and how well they foresee what a deletion costs."""

@@ -1,0 +1,172 @@
+"""Our scores of importance; each says where it comes from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from unravelnet.pruning.score import Deletions, Score, SeenModule
+
+
+def _deletion(deletions: Deletions) -> Tensor:
+    return deletions.losses - deletions.intact_losses
+
+
+def _deletion_error_rate(deletions: Deletions) -> Tensor:
+    return deletions.errors - deletions.intact_errors
+
+
+def _first_order(seen: SeenModule) -> Tensor:
+    """Estimate the rise of the loss: minus the gradient at the junction times what the branch changes there."""
+    if seen.change is None:
+        return _undefined(seen)
+    if seen.gradient is None:
+        return torch.zeros(seen.n_images, dtype=torch.float64)
+    return -_products(seen.gradient, seen.change, seen.n_images)
+
+
+def _block_influence(seen: SeenModule) -> Tensor:
+    before = _before(seen)
+    if before is None:
+        return _undefined(seen)
+    # 1 - cos is half the squared distance of the unit vectors, which keeps its digits where they are nearly equal.
+    return _mean(_chords(before, seen.output, seen.channels).square() / 2, seen.n_images)
+
+
+def _angular_distance(seen: SeenModule) -> Tensor:
+    before = _before(seen)
+    if before is None:
+        return _undefined(seen)
+    return angles(before, seen.output, seen)
+
+
+def angles(first: Tensor, second: Tensor, seen: SeenModule) -> Tensor:
+    """Give the angle between two streams in units of pi: at the last token of a text, else the mean over positions."""
+    chords = _chords(first, second, seen.channels)
+    if seen.is_text and chords.dim() == 2 and len(chords) == seen.n_images:
+        chords = chords[:, -1]
+    return _mean(2 * torch.arcsin((chords / 2).clamp(max=1)) / math.pi, seen.n_images)
+
+
+def _relative_magnitude(seen: SeenModule) -> Tensor:
+    if seen.change is None:
+        return _undefined(seen)
+    stream = seen.x if seen.skip is None else seen.module.junction(seen.skip, None)
+    return _norms(seen.change, seen.n_images) / _norms(stream, seen.n_images)
+
+
+def _gradient_cosine(seen: SeenModule) -> Tensor:
+    if seen.change is None or seen.gradient is None:
+        return _undefined(seen)
+    norms = _norms(seen.change, seen.n_images) * _norms(seen.gradient, seen.n_images)
+    return _products(seen.change, seen.gradient, seen.n_images) / norms
+
+
+def _path_gradient_share(seen: SeenModule) -> Tensor:
+    around, through = (
+        torch.zeros(seen.n_images, dtype=torch.float64) if part is None else _norms(part, seen.n_images)
+        for part in (seen.around, seen.through)
+    )
+    return through / (around + through)
+
+
+def _before(seen: SeenModule) -> Tensor | None:
+    """Give the stream before the module; where it is no stream of the same kind, what a deletion leaves."""
+    is_stream = seen.module.kind != "projection" and seen.x.shape == seen.output.shape
+    return seen.x if is_stream else seen.deleted
+
+
+def _chords(first: Tensor, second: Tensor, channels: int) -> Tensor:
+    """Give the distance of two streams at each position, both brought to length 1; NaN where one has none."""
+    first, second = (x / torch.linalg.vector_norm(x, dim=channels, keepdim=True) for x in (first, second))
+    return torch.linalg.vector_norm(first - second, dim=channels)
+
+
+def _mean(values: Tensor, n_images: int) -> Tensor:
+    """Average over the positions of each image where there is a number."""
+    return values.reshape(n_images, -1).double().nanmean(dim=1)
+
+
+def _norms(values: Tensor, n_images: int) -> Tensor:
+    # float64: the squares of a gradient of 1e-25 end in float32.
+    return torch.linalg.vector_norm(values.reshape(n_images, -1), dim=1, dtype=torch.float64)
+
+
+def _products(first: Tensor, second: Tensor, n_images: int) -> Tensor:
+    return (first * second).reshape(n_images, -1).sum(dim=1, dtype=torch.float64)
+
+
+def _undefined(seen: SeenModule) -> Tensor:
+    return torch.full((seen.n_images,), torch.nan, dtype=torch.float64)
+
+
+DELETION = Score(
+    "deletion",
+    "Deletion effect",
+    "How much does the loss rise without the module?",
+    _deletion,
+    reads="deletions",
+    paper="Veit et al. (2016), section 4.1, measure the error; here it is the loss.",
+    unit="nats",
+)
+DELETION_ERROR_RATE = Score(
+    "deletion_error_rate",
+    "Deletion effect on the error",
+    "How much does the error rise without the module?",
+    _deletion_error_rate,
+    reads="deletions",
+    paper="Veit et al. (2016), section 4.1.",
+    unit="percentage points",
+)
+FIRST_ORDER = Score(
+    "first_order",
+    "First-order estimate",
+    "How much would the loss rise without the module, if it were linear in what the branch changes?",
+    _first_order,
+    reads="gradient",
+    paper="Molchanov et al. (2019), Importance estimation for neural network pruning; their sum before it is squared.",
+    unit="nats",
+)
+BLOCK_INFLUENCE = Score(
+    "block_influence",
+    "Block Influence",
+    "How much does the module turn the stream at each position?",
+    _block_influence,
+    reads="stream",
+    paper="Men et al. (2024), ShortGPT.",
+)
+ANGULAR_DISTANCE = Score(
+    "angular_distance",
+    "Angular distance",
+    "By which angle does the module turn the stream, at the last token of a text?",
+    _angular_distance,
+    reads="stream",
+    paper="Gromov et al. (2024), The unreasonable ineffectiveness of the deeper layers.",
+)
+RELATIVE_MAGNITUDE = Score(
+    "relative_magnitude",
+    "Relative magnitude",
+    "How large is what the branch adds, beside the stream?",
+    _relative_magnitude,
+    reads="stream",
+    paper="Jastrzebski et al. (2018), Residual connections encourage iterative inference.",
+)
+GRADIENT_COSINE = Score(
+    "gradient_cosine",
+    "Cosine with the gradient",
+    "Does the branch point along the gradient of the loss?",
+    _gradient_cosine,
+    reads="gradient",
+    paper="Jastrzebski et al. (2018), Residual connections encourage iterative inference.",
+)
+PATH_GRADIENT_SHARE = Score(
+    "path_gradient_share",
+    "Share of the path gradient",
+    "Which share of the gradient goes back through the branch, and not around it?",
+    _path_gradient_share,
+    reads="gradient",
+    paper="After Veit et al. (2016), section 4.3, for one module.",
+    unit="share",
+)
