@@ -43,11 +43,11 @@ class SeenModule:
     """What happens at one residual module while a batch passes.
 
     `x`: the stream before it. `skip`, `branch`: what its junction joins. `change`: what the branch changes of the
-    stream that deleting the module would leave; None where nothing can take its place. `deleted`: the stream behind the
-    module if it were deleted, or None. `output`: the stream behind it. Where a backward pass was made, `gradient` is that of
-    each image's loss at the junction, and `around` and `through` are what of it goes back past the skip and through the
-    branch; None where nothing arrives. `channels`: the dimension of the stream that holds the values of one position.
-    `is_text`: whether the network reads token ids.
+    stream that deleting the module would leave; None where nothing can take its place. `deleted`: the stream behind
+    the module if it were deleted, or None. `output`: the stream behind it. Where a backward pass was made,
+    `gradient` is that of each image's loss at the junction, and `around` and `through` are what of it goes back
+    past the skip and through the branch; None where nothing arrives. `channels`: the dimension of the stream that
+    holds the values of one position. `is_text`: whether the network reads token ids.
     """
 
     module: ResidualModule
