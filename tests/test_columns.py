@@ -56,6 +56,11 @@ def of_a_training(directory):
     }
 
 
+def of_a_search(net, data):
+    found = un.prune(net, data, n_deleted=1, n_draws=1)
+    return {"pruning": found.steps, "pruning_curve": found.curve}
+
+
 def of_a_network(net):
     every = {"metrics": METRICS.names(), "limit": 20}
     plan = [*studies.delete_each(net), *studies.delete_many(net, [1, 2], repeats=2, seed=0)]
@@ -83,6 +88,7 @@ def of_a_network(net):
         "module_measures": module_measures(net, "digits", **gradients),
         "layer_responses": layer_responses(net, "digits", **gradients),
         "effective_depths": effective_depths(net, "digits", **gradients),
+        **of_a_search(net, pair),
         "ensemble_of_routes": ensemble_of_routes(net, "digits", n_routes=4, others=[net], limit=20),
     }
 

@@ -33,6 +33,7 @@ _HOME_OF_NAME = {
     "over_training": "unravelnet.training.dynamics",
     "path_gradients": "unravelnet.gradient",
     "path_logits": "unravelnet.gradient",
+    "prune": "unravelnet.pruning.search",
     "train": "unravelnet.training.loop",
     "report": "unravelnet.reporting",
     "reproduce": "unravelnet.reproduction",
@@ -50,6 +51,7 @@ _UNLISTED = {
     "ensemble_of_routes",
     "layer_responses",
     "module_measures",
+    "over_training",
     "path_logits",
     "repair_torchvision",
 }

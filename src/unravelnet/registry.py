@@ -223,3 +223,18 @@ SCORES: Registry[Any] = Registry(
     ),
     gives=("values", "torch:Tensor"),
 )
+_STRATEGIES = "unravelnet.pruning.strategies"
+STRATEGIES: Registry[Any] = Registry(
+    "strategy",
+    "strategies",
+    "unravelnet.pruning.strategy:Strategy",
+    {
+        **_in(f"{_STRATEGIES}.one_shot", "one_shot"),
+        **_in(f"{_STRATEGIES}.greedy", "greedy"),
+        **_in(f"{_STRATEGIES}.beam", "beam"),
+        **_in(f"{_STRATEGIES}.evolutionary", "evolutionary"),
+        **_in(f"{_STRATEGIES}.span", "span"),
+        **_in(f"{_STRATEGIES}.linear_patch", "linear_patch"),
+    },
+    gives=("search", "collections.abc:Iterator"),
+)

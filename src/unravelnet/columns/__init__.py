@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unravelnet.columns import gradients, importance, measurements, networks, trainings
+from unravelnet.columns import gradients, importance, measurements, networks, searches, trainings
 from unravelnet.columns.column import Column
 
 __all__ = ["COLUMNS", "Column", "find", "label", "title"]
@@ -21,6 +21,7 @@ COLUMNS: tuple[Column, ...] = (
     *measurements.METRICS,
     *measurements.FACTS,
     *measurements.ENSEMBLES,
+    *searches.SEARCHES,
     *gradients.GRADIENTS,
     *gradients.MODULES,
     *gradients.OVER_TRAINING,

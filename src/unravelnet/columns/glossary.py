@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unravelnet.columns import gradients, importance, measurements, networks, trainings, words
+from unravelnet.columns import gradients, importance, measurements, networks, searches, trainings, words
 from unravelnet.columns.column import Column
 
 _INTRODUCTION = """# Glossary
@@ -70,6 +70,7 @@ _SECTIONS = (
     _Section("Over training", (), gradients.OVER_TRAINING),
     _Section("Ensembles", (), measurements.ENSEMBLES),
     _Section("Lesions", (), measurements.LESIONS),
+    _Section("Pruning", (), searches.SEARCHES),
     _Section("What every measurement says of itself", words.MEASUREMENTS, measurements.FACTS),
     _Section("Training", words.TRAINING, trainings.TRAINING),
     _Section("Trained networks", words.TRAINED_NETWORKS, trainings.TRAINED_NETWORKS),

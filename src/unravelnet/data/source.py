@@ -124,6 +124,30 @@ class DatasetSource:
         return hash_batches(self.gather(part) for part in order.split(_HASHED_AT_ONCE))
 
 
+class PartSource:
+    """Some examples of a source, in an order of their own.
+
+    >>> digits = TensorSource(torch.zeros(5, 1, 8, 8), torch.arange(5))
+    >>> PartSource(digits, torch.tensor([4, 0])).gather(torch.tensor([0]))[1].tolist()
+    [4]
+    """
+
+    def __init__(self, source: Source, order: Tensor) -> None:
+        self.source = source
+        self.order = order
+        self.name = source.name
+        self.unit = source.unit
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def gather(self, indices: Tensor) -> Batch:
+        return self.source.gather(self.order[indices])
+
+    def fingerprint(self, order: Tensor) -> str:
+        return self.source.fingerprint(self.order[order])
+
+
 def open_source(data: object) -> Source | None:
     """Return data as an indexable source, or None where it is a stream of batches.
 
@@ -151,6 +175,8 @@ def _with_array_of_targets(data: object) -> object:
 
 
 def _open(data: object) -> Source | None:
+    if isinstance(data, PartSource):
+        return data
     if isinstance(data, ImageData | TextData):
         return LoadedSource(data)
     if isinstance(data, IterableDataset):

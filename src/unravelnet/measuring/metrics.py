@@ -37,6 +37,7 @@ class Metric:
 
     `is_rate`: values are 0 or 1. `needs_targets`, `needs_intact`: what must be known beside the logits.
     `needs_classes`: whether it compares the numbers of one prediction with each other, so that there must be several.
+    `more_is_better`: whether a network is as it should be where the values are large.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Metric:
     needs_targets: bool = False
     needs_intact: bool = False
     needs_classes: bool = True
+    more_is_better: bool = False
 
 
 def _targets(outputs: Outputs) -> Tensor:
@@ -100,9 +102,9 @@ def _is_finite(logits_NC: Tensor) -> Tensor:
 ERROR_RATE = Metric("error_rate", _error_rate, is_rate=True, needs_targets=True)
 TOP5_ERROR_RATE = Metric("top5_error_rate", _top5_error_rate, is_rate=True, needs_targets=True)
 LOSS = Metric("loss", _loss, needs_targets=True)
-AGREEMENT = Metric("agreement", _agreement, is_rate=True, needs_intact=True)
+AGREEMENT = Metric("agreement", _agreement, is_rate=True, needs_intact=True, more_is_better=True)
 KL_DIVERGENCE = Metric("kl_divergence", _kl_divergence, needs_intact=True)
-COSINE = Metric("cosine", _cosine, needs_intact=True)
+COSINE = Metric("cosine", _cosine, needs_intact=True, more_is_better=True)
 SQUARED_ERROR = Metric("squared_error", _squared_error, needs_intact=True, needs_classes=False)
 
 

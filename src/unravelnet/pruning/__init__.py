@@ -1,1 +1,1 @@
-"""Which modules matter, and which can go: scores of importance, and how well they foresee what a deletion costs."""
+"""Which modules matter, and which can go: scores of importance, searches, and what is left."""

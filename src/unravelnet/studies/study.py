@@ -13,6 +13,7 @@ from unravelnet.costs import check_routes
 from unravelnet.errors import RouteError
 from unravelnet.kinds import is_whole
 from unravelnet.routes.move import Move
+from unravelnet.routes.route import Route
 from unravelnet.studies.subject import Network
 from unravelnet.studies.trial import Trial
 
@@ -94,14 +95,22 @@ def n_passes(trials: Sequence[Trial]) -> float:
     """
     if not trials:
         return 0.0
-    routes = sorted(trial.route.moves for trial in trials)
+    return n_branches_run(trial.route for trial in trials) / max(1, len(trials[0].route))
+
+
+def n_branches_run(routes: Iterable[Route]) -> int:
+    """Count the branches that routes run together for each image, what they share counted once.
+
+    >>> n_branches_run([Route.full(3), Route.full(3).delete(0), Route.full(3).delete(1), Route.full(3).delete(2)])
+    6
+    """
     n_branches, previous = 0, tuple[Move, ...]()
-    for route in routes:
+    for route in sorted(route.moves for route in routes):
         differing = (n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b)
         shared = next(differing, min(len(route), len(previous)))
         n_branches += sum(move.kind == "visit" and move.mode != "skip" for move in route[shared:])
         previous = route
-    return n_branches / max(1, len(trials[0].route))
+    return n_branches
 
 
 def checked_most(most: int) -> int:

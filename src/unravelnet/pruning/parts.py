@@ -1,0 +1,114 @@
+"""Two parts of the data: modules are chosen on one, and what they cost is reported on the other."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unravelnet.data import load
+from unravelnet.data.source import PartSource, Source, open_source
+from unravelnet.errors import DataError
+from unravelnet.measuring.sample import Sample
+from unravelnet.network.output import tensors_of
+from unravelnet.wording import counted
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 1024
+# Some data sets hold the same image twice; more than so many shares of it are one set given under two names.
+_MOST_SHARED = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The part to choose on, and the part to report on; they have no example in common."""
+
+    selection: PartSource
+    report: PartSource
+
+
+def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5) -> Parts:
+    """Divide a sample at random, by its seed, or take the part to report on from other data.
+
+    >>> parts = divide(Sample(data=(torch.zeros(10, 1), torch.arange(10))), report_share=0.3)
+    >>> len(parts.selection), len(parts.report)
+    (7, 3)
+
+    Raises DataError for a stream of batches, for a share that leaves one part empty, and where other data holds
+    examples of the sample.
+    """
+    source = _opened(sample.data, "data", sample.limit, sample.seed)
+    order = _order(len(source), sample.limit, sample.seed, source)
+    if report_data is not None:
+        other = Sample.of(report_data)
+        reported = _opened(other.data, "report_data", other.limit, other.seed)
+        parts = Parts(
+            PartSource(source, order),
+            PartSource(reported, _order(len(reported), other.limit, other.seed, reported)),
+        )
+        _check_apart(parts)
+        return parts
+    if not 0 < report_share < 1:
+        raise DataError(
+            f"The report_share is {report_share}; give a share between 0 and 1 of the data to report on."
+        )
+    n_selected = len(order) - round(len(order) * report_share)
+    if n_selected in (0, len(order)):
+        raise DataError(
+            f"{source.name} has {counted(len(order), source.unit.removesuffix('s'))}, too few to choose on some and to "
+            f"report on others with report_share={report_share}. Give more, or report_data=..."
+        )
+    return Parts(PartSource(source, order[:n_selected]), PartSource(source, order[n_selected:]))
+
+
+def _opened(data: Any, argument: str, limit: int | None, seed: int) -> Source:
+    source = open_source(load(data, "test", limit=limit, seed=seed) if isinstance(data, str) else data)
+    if source is None:
+        raise DataError(
+            f"{argument} is a {type(data).__name__}, a stream of batches, of which no part can be drawn. Give a pair "
+            "of tensors, a torch Dataset with a length, or the name of a data set."
+        )
+    return source
+
+
+def _order(n: int, limit: int | None, seed: int, source: Source) -> Tensor:
+    if limit is not None and not 1 <= limit <= n:
+        raise DataError(f"{limit} {source.unit} of {source.name} were asked for, and it has {n}.")
+    return torch.randperm(n, generator=torch.Generator().manual_seed(int(seed)))[:limit]
+
+
+def _check_apart(parts: Parts) -> None:
+    """Raise DataError where both parts hold the same examples; a few may stand in a data set twice."""
+    selected, reported = set(_digests(parts.selection)), _digests(parts.report)
+    shared = sum(digest in selected for digest in reported)
+    if shared > _MOST_SHARED * len(reported):
+        raise DataError(
+            f"{shared:,} of the {len(reported):,} {parts.report.unit} of report_data are among those that modules are "
+            "chosen on. What a choice costs shows on others only: give other data, or leave report_data out, and the "
+            "data is divided."
+        )
+    if shared:
+        _log.warning(
+            f"{counted(shared, parts.report.unit.removesuffix('s'))} of report_data stand in data, too."
+        )
+
+
+def _digests(part: PartSource) -> list[bytes]:
+    """Hash the inputs of each example."""
+    found = []
+    for positions in torch.arange(len(part)).split(_AT_ONCE):
+        inputs, _ = part.gather(positions)
+        tensors = list(tensors_of(inputs).values())
+        for number in range(len(positions)):
+            digest = hashlib.blake2b(digest_size=16)
+            for tensor in tensors:
+                digest.update(
+                    tensor[number].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+                )
+            found.append(digest.digest())
+    return found

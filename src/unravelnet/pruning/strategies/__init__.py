@@ -1,0 +1,1 @@
+"""The strategies of pruning, a file each; `registry.STRATEGIES` lists them."""

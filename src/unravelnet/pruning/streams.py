@@ -1,0 +1,61 @@
+"""The stream of a network in front of each residual module, and behind the last, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from unravelnet.data.source import PartSource
+from unravelnet.measuring.bench import Bench
+from unravelnet.network import ResidualModule, UnraveledNetwork
+
+
+def streams(
+    bench: Bench, part: PartSource, *, batch_size: int
+) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
+    """Give, for each batch, the stream in front of each module and the stream behind it, by the module's index."""
+    net = bench.net
+    with bench.running():
+        for positions in torch.arange(len(part)).split(batch_size):
+            state = net.enter(bench.place(part.gather(positions)[0]))
+            before, behind = {}, {}
+            for module in net.residual_modules:
+                state = net.move_to_chain(state, module.chain)
+                before[module.index] = state.x
+                state = module.state_behind(state, module(state.x, "both", state.held))
+                behind[module.index] = state.x
+            yield before, behind
+
+
+def channels_of(module: ResidualModule, x: Tensor) -> int:
+    """Say which dimension of a stream holds the values of one position: dimension 1 of images, else the last.
+
+    >>> from torch import nn
+    >>> channels_of(ResidualModule(nn.Conv2d(4, 4, 1), nn.Identity()), torch.zeros(2, 4, 8, 8))
+    1
+    """
+    convolves = any(p.dim() >= 4 and x.shape[1] in p.shape[:2] for p in module.branch.parameters())
+    return 1 if x.dim() >= 4 and convolves else x.dim() - 1
+
+
+def spans(net: UnraveledNetwork, candidates: tuple[int, ...], length: int) -> list[tuple[int, ...]]:
+    """List the spans of so many neighbours that may be deleted together, and whose output has the shape of the input.
+
+    >>> from unravelnet import zoo
+    >>> spans(zoo.preact_resnet(depth=14), (0, 1, 2, 3, 4, 5), 2)
+    [(0, 1)]
+    """
+    modules = net.residual_modules
+    found = []
+    for start in range(len(modules) - length + 1):
+        span = tuple(range(start, start + length))
+        first, last = modules[span[0]], modules[span[-1]]
+        if (
+            set(span) <= set(candidates)
+            and first.chain == last.chain
+            and first.input_shape == last.output_shape
+        ):
+            found.append(span)
+    return found
