@@ -32,8 +32,9 @@ MARK = "@MARK@"
 """Stands in files for the name of a file that exists only if what is in them was run."""
 
 Content = str | bytes | Callable[[Path], object]
-# A hundred times what a row takes; for what would never end, as a pipe that nobody writes.
-_MOST_SECONDS = 20
+# Far more than a row takes on a machine that does ten other things; for what would never end, as a pipe that nobody
+# writes.
+_MOST_SECONDS = 300
 _PRINTABLE = {"\n", "\t", "\r"}
 
 
