@@ -5,6 +5,7 @@ The tables are made by the functions that users call, on small networks; the fil
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.shipped_networks import PLANS, shipped_place
 from unravelnet import studies, zoo
 from unravelnet.cli.inspect import describe
 from unravelnet.columns import COLUMNS, find, label, title
+from unravelnet.columns import words as words_of_the_glossary
 from unravelnet.columns.glossary import glossary
 from unravelnet.data import load
 from unravelnet.figures import path_length_rows, path_survival_rows
@@ -40,8 +42,19 @@ NOT_OF_THE_PRODUCT = {
     "short_trainings.csv",
     "effective_paths/recipe_trials.csv",
 }
-# Names that mean different things in different tables. Names are promises, so these stay; no other may join them.
-HOMONYMS = {"kind", "learning_rate", "loss", "n_draws", "share"}
+# Columns of texts that have no other values than those in quotation marks in their meaning.
+CLOSED = (
+    "kind",
+    "junction",
+    "layer_kind",
+    "measured_after",
+    "method",
+    "at",
+    "per",
+    "members",
+    "statistics",
+    "precision",
+)
 
 
 def of_a_training(directory):
@@ -128,39 +141,45 @@ def test_no_column_lacks_an_entry(tables):
     lacking = defaultdict(set)
     for table, rows in tables.items():
         for name in rows.columns:
-            if find(name, rows.columns) is None:
+            if find(name) is None:
                 lacking[name].add(table)
     assert not lacking
 
 
 def test_no_entry_lacks_a_table(tables):
-    found = {find(name, rows.columns) for rows in tables.values() for name in rows.columns}
+    found = {find(name) for rows in tables.values() for name in rows.columns}
     assert [member.name for member in members() if member not in found] == []
 
 
-def test_no_name_has_two_meanings_but_those_that_are_known():
-    counts = Counter(column.name for column in members())
-    assert {name for name, count in counts.items() if count > 1} == HOMONYMS
+def test_no_name_has_two_meanings():
+    words = [
+        word.strip("`") for section in vars(words_of_the_glossary).values() for word in _words_in(section)
+    ]
+    counts = Counter([*(column.name for column in members()), *words])
+    assert {name for name, count in counts.items() if count > 1} == set()
 
 
-def test_of_a_name_with_several_meanings_one_holds_in_each_table(tables):
-    for rows in tables.values():
-        for name in HOMONYMS.intersection(rows.columns):
-            entries = [column for column in members() if column.name == name and column.beside]
-            assert sum(any(other in rows.columns for other in entry.beside) for entry in entries) <= 1
+def _words_in(section):
+    return [word for word, _ in section if word.startswith("`")] if isinstance(section, tuple) else []
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_texts_are_those_that_the_meaning_lists(tables, name):
+    listed = set(re.findall(r'"([^"]+)"', find(name).meaning))
+    found = {value for rows in tables.values() if name in rows.columns for value in rows[name]} - {None}
+    assert found
+    assert found <= listed
 
 
 def test_titles_are_unique_in_each_table(tables):
     for table, rows in tables.items():
-        titles = Counter(title(name, rows.columns) for name in rows.columns)
+        titles = Counter(title(name) for name in rows.columns)
         assert [name for name, count in titles.items() if count > 1] == [], table
 
 
 def test_titles_are_unique_whichever_columns_stand_in_one_table():
     titles = Counter(member.title for member in members())
-    several = {name for name, count in titles.items() if count > 1}
-    # A training has one of an epoch, and one of all epochs.
-    assert several == {"Learning rate"}
+    assert {name for name, count in titles.items() if count > 1} == set()
 
 
 KINDS = {"text": (str,), "whole number": (int,), "number": (int, float), "truth value": (bool,)}
@@ -172,7 +191,7 @@ def test_values_are_of_the_type_that_is_told(tables):
         for table, rows in tables.items()
         for name in rows.columns
         for value in rows[name]
-        if value is not None and not is_of(value, find(name, rows.columns).type)
+        if value is not None and not is_of(value, find(name).type)
     }
     assert wrong == set()
 
@@ -184,7 +203,7 @@ def is_of(value, kind):
 def test_shares_are_shares(tables):
     for table, rows in tables.items():
         for name in rows.columns:
-            column = find(name, rows.columns)
+            column = find(name)
             least = {"share": 0.0, "percentage points": -1.0}.get(column.unit)
             for value in rows[name] if least is not None else ():
                 assert value is None or value != value or least - 1e-9 <= value <= 1 + 1e-9, (table, name)
@@ -238,5 +257,9 @@ def test_the_check_of_tables_finds_what_is_wrong():
         test_no_entry_lacks_a_table({"mine": Table([{"loss": 0.5}])})
     with pytest.raises(AssertionError, match="mine"):
         test_titles_are_unique_in_each_table({"mine": Table([{"loss": 0.5, "Cross-entropy loss": 0.5}])})
+    with pytest.raises(AssertionError, match="convolution"):
+        test_texts_are_those_that_the_meaning_lists({"mine": Table([{"kind": "convolution"}])}, "kind")
+    with pytest.raises(AssertionError, match="'loss', 'squared_norm'"):
+        test_values_are_of_the_type_that_is_told({"mine": Table([{"loss": "squared_norm"}])})
     with pytest.raises(AssertionError, match="error_rate"):
         test_shares_are_shares({"mine": Table([{"error_rate": 12.0}])})

@@ -70,7 +70,7 @@ def test_all_subsets_of_routes_and_of_networks(trained):
     table = ensemble_of_routes(
         net, (images, targets), routes=routes, sizes=(1, 2, 3, 5, 9), others=[other, third], batch_size=64
     )
-    assert [(row["members"], row["n_members"], row["n_draws"]) for row in table] == [
+    assert [(row["members"], row["n_members"], row["n_sets"]) for row in table] == [
         *[("routes", size, draws) for size, draws in ((1, 5), (2, 10), (3, 10), (5, 1))],
         *[("networks", size, draws) for size, draws in ((1, 3), (2, 3), (3, 1))],
     ]

@@ -46,7 +46,7 @@ COLUMNS = (
         "train_loss",
         "epochs",
         "image_sizes",
-        "learning_rate",
+        "peak_learning_rate",
         "weight_decay",
         "label_smoothing",
         "batch_size",

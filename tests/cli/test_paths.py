@@ -146,7 +146,7 @@ def test_sentences_say_what_is_known_of_the_network(call, linear):
     words = " ".join(lines[:first]).split()
     lines = lines[first:]
     for name in ("length", "path_count", "length_gradient_norm", "share", "length_share"):
-        assert set(find(name, ["path_gradient_norm"]).title.split()) <= set(words)
+        assert set(find(name).title.split()) <= set(words)
     # What carries nothing is not shown, and it is said.
     total = sum(contributions())
     n_shown = sum(weight / total >= 1e-4 for weight in contributions())
@@ -197,7 +197,7 @@ def test_options_reach_the_measurement(call, trained):
         batch_size=15, seed=4, limit=45,
     )  # fmt: skip
     assert rows == [dict(row) for row in table]
-    assert {(row["per"], row["at"], row["loss"], row["seed"]) for row in rows} == {
+    assert {(row["per"], row["at"], row["loss_name"], row["seed"]) for row in rows} == {
         ("batch", "input", "squared_norm", 4)
     }
 
@@ -396,7 +396,7 @@ def test_a_language_model_on_a_text_file(call, gpt2, book):
     rows = found["studies"]["path_gradients_exact"]
     # Three blocks of attention and MLP.
     assert [row["path_count"] for row in rows] == [comb(6, length) for length in range(7)]
-    assert {row["loss"] for row in rows} == {"cross_entropy"}
+    assert {row["loss_name"] for row in rows} == {"cross_entropy"}
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     assert found["findings"]["path_gradients_exact"]["gradient_error"] < 1e-4
     printed = call("paths", gpt2, "--data", book, "--limit", 10).out
@@ -448,5 +448,5 @@ def test_minilm_on_a_text_file(call, book):
     found_json = json.loads(ran.out)
     rows = found_json["studies"]["path_gradients_exact"]
     assert [row["path_count"] for row in rows] == [comb(12, length) for length in range(13)]
-    assert {row["loss"] for row in rows} == {"squared_norm"}
+    assert {row["loss_name"] for row in rows} == {"squared_norm"}
     assert found_json["findings"]["path_gradients_exact"]["gradient_error"] < 1e-4

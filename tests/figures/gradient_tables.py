@@ -42,7 +42,7 @@ def lengths(n_modules, method, **columns):
             "n_draws": 1000,
             "at": "stem",
             "per": "image",
-            "loss": "cross_entropy",
+            "loss_name": "cross_entropy",
             "route": f"0-{n_modules - 1}" if n_modules > 1 else "0",
             "n_modules": n_modules,
             **columns,
@@ -113,7 +113,7 @@ def effective_depths(n_modules=54, decay=0.25):
         depth = int(binom.ppf(0.95, behind, decay / (1 + decay)))
         row = {"module": module, "name": f"stage.{module}", "n_after": behind, "effective_depth": depth}
         mean = predicted_length(behind, decay)
-        rows.append({**FACTS, **row, "mean_length": mean, "share": 0.95, "is_deeper": behind > depth})
+        rows.append({**FACTS, **row, "mean_length": mean, "depth_share": 0.95, "is_deeper": behind > depth})
     return Table(rows)
 
 
@@ -144,7 +144,7 @@ def layer_responses(n_layers=109, *, scale=1.0):
             "position": position,
             "layer": f"layer.{position}",
             "module": (position - 1) // 2 if 0 < position < n_layers - 1 else None,
-            "kind": "convolution" if position < n_layers - 1 else "linear",
+            "layer_kind": "convolution" if position < n_layers - 1 else "linear",
             "measured_after": "normalisation" if position % 2 else "layer",
             "response_std": scale * (1.0 if position % 2 else 0.3 + 2 / (1 + position)),
             "n_values": 128_000,
@@ -215,7 +215,7 @@ def ensemble(errors, *, members="routes", half=0.005, intact=0.06, **columns):
             "n_images": 10_000,
             "n_members": 2**place,
             "members": members,
-            "n_draws": 20,
+            "n_sets": 20,
             "error_rate": error,
             "error_rate_low": error - half,
             "error_rate_high": error + half,

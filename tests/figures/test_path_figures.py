@@ -63,7 +63,7 @@ def test_survival_is_hypergeometric():
     rows = path_survival_rows(54)
     assert list(rows["n_deleted"].unique()) == [1, 10, 20]
     expected = hypergeom.pmf(0, 54, rows["n_deleted"], rows["length"])
-    np.testing.assert_allclose(rows["share"], expected, rtol=1e-6, atol=1e-20)
+    np.testing.assert_allclose(rows["surviving_share"], expected, rtol=1e-6, atol=1e-20)
 
 
 def test_survival_is_drawn_where_paths_are_left():

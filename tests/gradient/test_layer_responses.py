@@ -78,7 +78,7 @@ def test_every_layer_of_a_residual_network():
     assert [row["position"] for row in table] == list(range(14))
     assert [row["module"] for row in table] == [None, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, None]
     assert [row["measured_after"] for row in table] == ["normalisation"] * 13 + ["layer"]
-    assert [row["kind"] for row in table] == ["convolution"] * 13 + ["linear"]
+    assert [row["layer_kind"] for row in table] == ["convolution"] * 13 + ["linear"]
     names = dict(net.named_modules())
     assert all(isinstance(names[row["layer"]], nn.Conv2d | nn.Linear) for row in table)
     assert not any(".skip." in row["layer"] for row in table)
@@ -114,7 +114,7 @@ def test_a_captured_network_has_the_responses_of_the_one_it_was_captured_from(ne
     assert len(table) == len(other)
     for row, same in zip(table, other, strict=True):
         assert same["response_std"] == pytest.approx(row["response_std"], rel=1e-6)
-        assert (same["measured_after"], same["kind"]) == (row["measured_after"], row["kind"])
+        assert (same["measured_after"], same["layer_kind"]) == (row["measured_after"], row["layer_kind"])
         assert same["layer"] in dict(captured.named_modules())
 
 
@@ -201,7 +201,7 @@ def test_weights_computed_from_parameters_make_a_layer_and_others_do_not():
     branches = [Scaled(), Blurred(), Attention()]
     net = network(*branches, skips=[nn.Conv2d(2, 2, 1), nn.Identity(), nn.Identity()], example=example).eval()
     table = layer_responses(net, example)
-    assert [(row["layer"], row["kind"]) for row in table] == [
+    assert [(row["layer"], row["layer_kind"]) for row in table] == [
         ("residual_modules.0.branch.conv", "convolution"),
         ("residual_modules.1.branch.conv", "convolution"),
         ("residual_modules.2.branch.both", "linear"),

@@ -69,7 +69,7 @@ def test_a_gradient_too_small_for_its_square_is_measured():
     expected = module_measures(net, points, loss="squared_norm")
     for row, other in zip(module_measures(net, points, loss=tiny), expected, strict=True):
         assert [row[name] for name in MEASURES] == pytest.approx([other[name] for name in MEASURES], rel=1e-5)
-    assert row["loss"] == "tiny"
+    assert row["loss_name"] == "tiny"
 
 
 # -- autograd by hand --
@@ -209,7 +209,7 @@ def test_images_without_a_gradient_are_left_out_of_what_needs_one():
 def test_facts_say_what_was_measured():
     net = un.zoo.preact_resnet(8, input_shape=(1, 8, 8), seed=0)
     row = module_measures(net, "digits", limit=7, seed=3, confidence=0.8)[0]
-    assert (row["n_images"], row["seed"], row["confidence"], row["loss"]) == (7, 3, 0.8, "cross_entropy")
+    assert (row["n_images"], row["seed"], row["confidence"], row["loss_name"]) == (7, 3, 0.8, "cross_entropy")
     assert (row["network"], row["network_name"]) == (net.fingerprint(), "preact-resnet8")
     assert row["data_name"] == "digits"
     assert row["name"] == "stage1.0"

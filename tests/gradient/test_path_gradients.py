@@ -450,7 +450,7 @@ def test_a_loss_without_targets_is_half_the_squared_output(cifar_like):
     for module in net.residual_modules:
         x = module(x)
     (net.head(x).square().sum() / 2).backward()
-    assert table[0]["loss"] == "squared_norm"
+    assert table[0]["loss_name"] == "squared_norm"
     assert table[0]["gradient_norm"] == pytest.approx(
         start.grad.flatten(1).norm(dim=1).mean().item(), rel=1e-5
     )

@@ -85,7 +85,7 @@ def responses(deviations, **columns):
             "position": position,
             "layer": f"layer.{position}",
             "module": None,
-            "kind": "convolution",
+            "layer_kind": "convolution",
             "measured_after": "normalisation",
             "response_std": deviation,
             "n_images": 1000,
@@ -96,7 +96,7 @@ def responses(deviations, **columns):
     head = {
         **rows[0],
         "position": len(rows),
-        "kind": "linear",
+        "layer_kind": "linear",
         "measured_after": "layer",
         "response_std": 99.0,
     }

@@ -114,7 +114,7 @@ def _print(description: dict[str, Any]) -> None:
     print_line(f"{description['verified']}.")
     print_line()
     names, rows = _module_rows(description["modules"])
-    print_table("", [heading(name, names) for name in names], rows)
+    print_table("", [heading(name) for name in names], rows)
     print_line()
     chains = _chains(description["chains"])
     print_line(f"Modules of equal shapes may be reordered within a chain. Chains: {chains}.")

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unravelnet import columns
@@ -33,17 +33,15 @@ def print_csv(table: Table) -> None:
     write(text.getvalue())
 
 
-def heading(name: str, beside: Collection[str] = ()) -> str:
+def heading(name: str) -> str:
     """Give the title of a column, with the unit where cells do not show it: shares have their %, and indices none.
 
     >>> heading("error_rate"), heading("loss")
     ('Error', 'Cross-entropy loss (nats)')
     """
-    column = columns.find(name, beside)
+    column = columns.find(name)
     return (
-        columns.title(name, beside)
-        if column is None or column.is_share or column.unit == "index"
-        else column.label
+        columns.title(name) if column is None or column.is_share or column.unit == "index" else column.label
     )
 
 

@@ -152,7 +152,7 @@ def _print_lengths(study: str, table: Table, unit: str) -> None:
         [str(row["length"]), _count(row["path_count"]), *(_cell(row, name) for name in names)]
         for row in shown
     ]
-    headings = [heading(name, table.columns) for name in ("length", "path_count", *names)]
+    headings = [heading(name) for name in ("length", "path_count", *names)]
     print_table(_about(study, table, unit), headings, cells)
     for sentence in _sentences(table, is_left_out):
         print_line(sentence)
@@ -171,7 +171,7 @@ def _about(study: str, table: Table, unit: str) -> str:
     draws = f", {_DRAWN[row['method']]}: {row['n_draws']:,}" if row["n_draws"] else ""
     return (
         f"{study} of {row['network_name']} on {row['data_name']}: n = {row['n_images']:,} {unit}{draws}. The table "
-        f"shows the gradient of the {row['loss']} of each {one} at {place}, with "
+        f"shows the gradient of the {row['loss_name']} of each {one} at {place}, with "
         f"{row['confidence']:.0%} intervals in brackets"
     )
 
@@ -242,13 +242,13 @@ def _print_modules(study: str, table: Table, unit: str) -> None:
     if any(f"{name}_low" in table.columns for name in names):
         about += f", with {row['confidence']:.0%} intervals in brackets"
     cells = [[str(row["module"]), row["name"], *(_cell(row, name) for name in names)] for row in table]
-    headings = [heading(name, table.columns) for name in ("module", "name", *names)]
+    headings = [heading(name) for name in ("module", "name", *names)]
     print_table(about, headings, cells)
     if study == "effective_depths":
         n_deeper = sum(row["is_deeper"] for row in table)
         print_line(
             f"For {n_deeper} of {counted(len(table), 'module')} there are more modules behind than the effective "
-            f"depth, the length up to which paths carry {row['share']:.0%} of their gradient."
+            f"depth, the length up to which paths carry {row['depth_share']:.0%} of their gradient."
         )
     print_line()
 
@@ -264,7 +264,7 @@ def _cell(row: Row, name: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, str | int):
         return str(value)
-    column = columns.find(name, row)
+    column = columns.find(name)
     write: Callable[[float], str] = _percent if column and column.is_share else "{:.3g}".format
     if row.get(f"{name}_low") is None:
         return write(value)

@@ -37,8 +37,7 @@ class Column:
 
     `title`: what people read above its cells or beside an axis. `meaning`: its line of the glossary. `unit`: of its
     values; empty where they have none. `has_interval`: columns with `_low` and `_high` behind the name hold the
-    ends of an interval. `has_difference`: those with `_difference` compare a route with the intact network. `beside`:
-    the name means this only in tables that have one of these columns, too; empty: everywhere else.
+    ends of an interval. `has_difference`: those with `_difference` compare a route with the intact network.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Column:
     unit: Unit = ""
     has_interval: bool = False
     has_difference: bool = False
-    beside: tuple[str, ...] = ()
 
     @property
     def is_share(self) -> bool:

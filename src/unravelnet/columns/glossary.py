@@ -16,12 +16,11 @@ _INTRODUCTION = """# Glossary
 
 This page is generated: `python -m unravelnet.columns.glossary > docs/glossary.md`.
 
-Every quantity has one name, one unit and one formula. Code and columns use exactly these names. Options use them with \
+Every quantity has one name, one unit and one formula, and a name means the same in every table. \
+Code and columns use exactly these names. Options use them with \
 dashes. Figures, reports, notebooks and the tables of the command line show the titles. Shares are in [0, 1] in tables \
 and are shown in percent. The columns `name_low` and `name_high` hold the ends of the interval of a column that is \
 marked with ↕. `name_difference` compares a column that is marked with Δ with the intact network.
-
-A few names mean different things in different tables. The glossary then says which column stands beside them.
 """
 _ON_METRICS = (
     "Each is a mean over predictions (images, or tokens). z are the logits of a route, z⁰ those of the intact network, "
@@ -96,8 +95,7 @@ def _written(section: _Section) -> str:
 
 def _cells(column: Column) -> tuple[str, ...]:
     marks = f"{' ↕' if column.has_interval else ''}{' Δ' if column.has_difference else ''}"
-    beside = f", beside {' or '.join(f'`{name}`' for name in column.beside)}" if column.beside else ""
-    return f"`{column.name}`{marks}{beside}", column.title, column.unit, column.type, column.meaning
+    return f"`{column.name}`{marks}", column.title, column.unit, column.type, column.meaning
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -43,7 +43,7 @@ GRADIENTS = (
     ),
     Column(
         "share", "Share of the gradient", "number", "`length_contribution` divided by its sum over lengths.",
-        unit="share", beside=("path_gradient_norm",),
+        unit="share",
     ),
     Column(
         "cumulative_share", "Share of the gradient up to this length", "number",
@@ -86,8 +86,7 @@ GRADIENTS = (
     Column("at", "Gradient at", "text", 'Where the gradient arrives: "stem" for the stem\'s output, or "input".'),
     Column("per", "One measurement", "text", 'What one measurement is of: an "image" or a "batch".'),
     Column(
-        "loss", "Loss", "text", 'Name of the loss whose gradient was taken, such as "cross_entropy".',
-        beside=("method", "effective_depth", "keeps_shape"),
+        "loss_name", "Loss", "text", 'Name of the loss whose gradient was taken, such as "cross_entropy".',
     ),
 )  # fmt: skip
 
@@ -95,12 +94,12 @@ MODULES = (
     Column("n_after", "Later modules", "whole number", "Number of later modules on the route.", unit="modules"),
     Column(
         "effective_depth", "Effective depth", "whole number",
-        "The smallest length such that paths of at most this length through the later modules carry `share` of the sum "
-        "of the module's `length_gradient_norm`.", unit="modules",
+        "The smallest length such that paths of at most this length through the later modules carry `depth_share` of "
+        "the sum of the module's `length_gradient_norm`.", unit="modules",
     ),
     Column(
-        "share", "Share that is asked for", "number",
-        "The share of the gradient that the effective depth is defined by.", unit="share", beside=("effective_depth",),
+        "depth_share", "Share that is asked for", "number",
+        "The share of the gradient that the effective depth is defined by.", unit="share",
     ),
     Column("is_deeper", "Deeper than effective", "truth value", "Whether `n_after` is larger than `effective_depth`."),
     Column(
@@ -124,7 +123,7 @@ MODULES = (
     Column("position", "Layer", "whole number", "Number of the layer in the order of execution, from 0.", unit="index"),
     Column("layer", "Name of the layer", "text", "Name of the layer in the captured network."),
     Column(
-        "kind", "Kind of layer", "text", '"convolution" or "linear".', beside=("measured_after",),
+        "layer_kind", "Kind of layer", "text", '"convolution" or "linear".',
     ),
     Column(
         "measured_after", "Measured after", "text",

@@ -126,8 +126,7 @@ ENSEMBLES = (
         unit="members",
     ),
     Column(
-        "n_draws", "Sets of members", "whole number", "Number of sets of members of this size that were measured.",
-        beside=("n_members",),
+        "n_sets", "Sets of members", "whole number", "Number of sets of members of this size that were measured.",
     ),
     Column(
         "member_error_rate", "Error of one member", "number", "Mean error rate of single members.", unit="share"

@@ -60,13 +60,13 @@ PATHS = (
         "choice and does not double it.", unit="paths",
     ),
     Column(
-        "share", "Share of all paths", "number", "Share of all paths that have this length: C(n, k) / 2ⁿ.",
+        "path_share", "Share of all paths", "number", "Share of all paths that have this length: C(n, k) / 2ⁿ.",
         unit="share",
     ),
     Column(
-        "share", "Share of paths left", "number",
+        "surviving_share", "Share of paths left", "number",
         "Share of the paths of length k that remain after d deletions: C(n−d, k) / C(n, k).",
-        unit="share", beside=("n_deleted",),
+        unit="share",
     ),
     Column(
         "path", "Path", "text",

@@ -23,7 +23,6 @@ TRAINING = (
     ),
     Column(
         "learning_rate", "Learning rate", "number", "Learning rate of the last mini-batch of the epoch.",
-        beside=("epoch",),
     ),
     Column(
         "images_per_second", "Images per second", "number", "Speed of training.", unit="images per second"
@@ -61,7 +60,7 @@ TRAINED_NETWORKS = (
         "image_sizes", "Image sizes", "text",
         'Image heights for equal parts of the training; "as they are" where all images kept their size.',
     ),
-    Column("learning_rate", "Learning rate", "number", "Largest learning rate of the training."),
+    Column("peak_learning_rate", "Largest learning rate", "number", "Largest learning rate of the training."),
     Column("weight_decay", "Weight decay", "number", "Weight decay of the training."),
     Column("label_smoothing", "Label smoothing", "number", "Label smoothing of the training."),
     Column("batch_size", "Batch size", "whole number", "Images in a mini-batch of the training.", unit="images"),

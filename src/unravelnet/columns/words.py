@@ -79,10 +79,6 @@ PATHS: Words = (
     ("path", "one of the 2ⁿ ways through n modules; each module is passed by its skip or by its branch"),
     ("path length", "number of modules entered by the branch, 0 … n"),
     ("`length_distribution`", "C(n, k) / 2ⁿ"),
-    (
-        "`surviving_share`",
-        "share of the paths of length k that remain after d deletions: C(n−d, k) / C(n, k)",
-    ),
     ("`effective_lengths`", "the shortest interval of lengths that carries a stated share of the weight"),
 )
 
@@ -124,7 +120,6 @@ TRAINING: Words = (
         "else 1",
     ),
     ("`keep_epochs`", "epochs after which a training keeps a copy of its weights"),
-    ("`image_sizes`", "image heights for equal parts of the training"),
     (
         "`fused`",
         "whether batch normalisation and ReLU are one operation; on CUDA, whether modules were compiled",
@@ -140,7 +135,6 @@ TRAINED_NETWORKS: Words = (
 )
 
 REPRODUCTION: Words = (
-    ("`epochs`", "number of epochs of each training; none if shipped networks are used"),
     ("`images`", "test images for the studies that change one module at a time"),
     (
         "`draw_images`",

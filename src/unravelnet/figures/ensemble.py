@@ -100,7 +100,7 @@ def _draw_differences(axes: Axes, parts: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _draws_text(rows: pd.DataFrame) -> str:
-    draws = rows["n_draws"].dropna()
+    draws = rows["n_sets"].dropna()
     if not len(draws):
         return ""
     low, high = int(draws.min()), int(draws.max())

@@ -127,7 +127,7 @@ def figure_length_contribution(
     for place, spectrum in enumerate(shown):
         colour = frame.colour(axes, _SUMS, 1) if spectrum is sums else frame.colour(axes, _NORMS)
         _draw_bracket(axes, spectrum, share, colour=colour, height=(1.08 + 0.08 * place) * highest)
-    style.style_axes(axes, x=_X, y=columns.label("share", [PATH_NORM]))
+    style.style_axes(axes, x=_X, y=columns.label("share"))
     style.show_share_as_percent(axes)
     axes.set_ylim(0, 1.25 * highest)
     set_index_axis(axes, max(spectrum.lengths[-1] for spectrum in shown))
@@ -281,7 +281,7 @@ def _ranges_text(norms: Spectrum | None, sums: Spectrum | None, share: float) ->
 
 
 def _unit(rows: pd.DataFrame) -> str:
-    loss = _UNITS.get(fact(rows, "loss", otherwise="cross_entropy"), "loss")
+    loss = _UNITS.get(fact(rows, "loss_name", otherwise="cross_entropy"), "loss")
     place = fact(rows, "at", otherwise="stem")
     return f"{loss} per unit at {PLACES.get(place, place)}"
 

@@ -38,14 +38,14 @@ def figure_effective_depths(
     """Draw how many later modules the gradient of each module comes through, and how many there are.
 
     >>> from unravelnet.records.record import Table
-    >>> row = {"module": 0, "n_after": 9, "effective_depth": 4, "share": 0.95, "is_deeper": True}
+    >>> row = {"module": 0, "n_after": 9, "effective_depth": 4, "depth_share": 0.95, "is_deeper": True}
     >>> figure = figure_effective_depths(Table([row]))
 
     `table`: what `effective_depths` returned for one network. A filled marker is a module with more modules behind
     it than its effective depth: there the network is over-deepened in the sense of Wu, Shen and van den Hengel
     (2016). Raises EvaluationError for a table without such rows.
     """
-    needs = ["n_after", "effective_depth", "share", "is_deeper"]
+    needs = ["n_after", "effective_depth", "depth_share", "is_deeper"]
     rows = ordered(table, by="module", needs=needs, wants=["mean_length"])
     figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
@@ -79,7 +79,7 @@ def figure_effective_depths(
     frame.caption(
         figure,
         f"{n_images_text(rows)}. Effective depth: paths through at most this many later modules carry "
-        f"{100 * rows['share'].iloc[0]:g} % of the gradient of a module. {int(is_deeper.sum())} of {len(rows)} "
+        f"{100 * rows['depth_share'].iloc[0]:g} % of the gradient of a module. {int(is_deeper.sum())} of {len(rows)} "
         "modules have more behind them.",
     )
     return figure

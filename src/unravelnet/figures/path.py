@@ -40,7 +40,7 @@ def path_length_rows(n_modules: int) -> pd.DataFrame:
     """
     counts = pd.Series(path_counts(n_modules), dtype=object if n_modules > 60 else int)
     return pd.DataFrame(
-        {"length": range(n_modules + 1), "path_count": counts, "share": length_distribution(n_modules)}
+        {"length": range(n_modules + 1), "path_count": counts, "path_share": length_distribution(n_modules)}
     )
 
 
@@ -53,7 +53,7 @@ def path_survival_rows(n_modules: int, *, deleted: Sequence[int] | None = None) 
     Columns: n_deleted, length (modules entered), share. `deleted`: see `figure_path_survival`.
     """
     rows = [
-        {"n_deleted": count, "length": length, "share": surviving_share(n_modules, count, length)}
+        {"n_deleted": count, "length": length, "surviving_share": surviving_share(n_modules, count, length)}
         for count in _deleted_counts(n_modules, deleted)
         for length in range(n_modules + 1)
     ]
@@ -78,11 +78,11 @@ def figure_path_lengths(
     axes = figure.add_subplot()
     dark = frame.colour(axes, "paths")
     colours = [dark if is_inside else style.fainter(dark) for is_inside in inside]
-    axes.bar(rows["length"], rows["share"], width=0.82, color=colours)
-    style.style_axes(axes, x=columns.label("length"), y=columns.label("share"))
+    axes.bar(rows["length"], rows["path_share"], width=0.82, color=colours)
+    style.style_axes(axes, x=columns.label("length"), y=columns.label("path_share"))
     style.show_share_as_percent(axes)
-    axes.set_ylim(0, 1.2 * rows["share"].max())
-    _mark_mean(axes, n_modules, rows["share"].max())
+    axes.set_ylim(0, 1.2 * rows["path_share"].max())
+    _mark_mean(axes, n_modules, rows["path_share"].max())
     if n_modules == veit.N_MODULES.count:
         shade_effective(axes)
     frame.legend_above(axes)
@@ -113,14 +113,16 @@ def figure_path_survival(
     rows = path_survival_rows(n_modules, deleted=deleted)
     figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
-    for place, (count, part) in enumerate(rows[rows["share"] > 0].groupby("n_deleted")):
+    for place, (count, part) in enumerate(rows[rows["surviving_share"] > 0].groupby("n_deleted")):
         label = f"{count} of {n_modules} deleted"
         colour, marker = frame.colour(axes, label, place), style.SERIES_MARKERS[place % 6]
-        axes.plot(part["length"], part["share"], color=colour, marker=marker, markersize=3.2, label=label)
-    style.style_axes(axes, x=columns.label("length"), y=columns.title("share", rows), grid="both")
+        axes.plot(
+            part["length"], part["surviving_share"], color=colour, marker=marker, markersize=3.2, label=label
+        )
+    style.style_axes(axes, x=columns.label("length"), y=columns.title("surviving_share"), grid="both")
     style.show_powers_of_ten(axes)
     axes.set_xlim(-0.02 * n_modules, 1.02 * n_modules)
-    axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["share"] > 0, "share"].min()) / 3, 3)
+    axes.set_ylim(max(_SMALLEST_SHARE, rows.loc[rows["surviving_share"] > 0, "surviving_share"].min()) / 3, 3)
     if n_modules == veit.N_MODULES.count:
         shade_effective(axes)
     frame.legend_above(axes, last=[paper_label()])

@@ -87,7 +87,7 @@ class _EffectiveDepths(GradientMeasurement):
     def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
         tally = tallies[self.route]
         about = {
-            "loss": tally.sums.facts["loss"],
+            "loss_name": tally.sums.facts["loss"],
             "output": self.loss.output_name,
             "route": str(self.route),
             "n_images": tally.n_images,
@@ -119,6 +119,6 @@ def _row(net: UnraveledNetwork, index: int, norms: list[float], share: float) ->
         "n_after": len(norms) - 1,
         "effective_depth": depth,
         "mean_length": sum(length * norm for length, norm in enumerate(norms)) / total if total else None,
-        "share": share,
+        "depth_share": share,
         "is_deeper": len(norms) - 1 > depth,
     }

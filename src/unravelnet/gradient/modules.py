@@ -113,7 +113,7 @@ class _ModuleMeasures(GradientMeasurement):
     def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
         tally = tallies[self.route]
         about = {
-            "loss": tally.sums.facts["loss"],
+            "loss_name": tally.sums.facts["loss"],
             "output": self.loss.output_name,
             "route": str(self.route),
             "n_images": tally.n_images,

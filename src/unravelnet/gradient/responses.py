@@ -130,7 +130,7 @@ class _Responses(Measurement):
             place.name: {
                 "layer": place.layer,
                 "module": place.module,
-                "kind": response.kind,
+                "layer_kind": response.kind,
                 "measured_after": response.measured_after,
             }
             for place, response in responses.items()

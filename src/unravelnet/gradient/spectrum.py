@@ -312,7 +312,7 @@ class _PathGradients(GradientMeasurement):
             "n_draws": n_measured if self.options.method == "sampled" else n_draws,
             "at": self.options.at,
             "per": self.options.per,
-            "loss": facts["loss"],
+            "loss_name": facts["loss"],
             "output": self.loss.output_name,
             "route": str(self.route),
             "n_modules": self.n_modules,

@@ -76,7 +76,7 @@ def ensemble_of_routes(
     >>> from unravelnet import zoo
     >>> net = zoo.preact_resnet(depth=14, input_shape=(1, 8, 8), seed=0)
     >>> table = ensemble_of_routes(net, "digits", n_routes=8, keep=0.5, limit=50)
-    >>> [(row["members"], row["n_members"], row["n_draws"]) for row in table]
+    >>> [(row["members"], row["n_members"], row["n_sets"]) for row in table]
     [('routes', 1, 8), ('routes', 2, 28), ('routes', 4, 70), ('routes', 8, 1)]
 
     Members are `n_routes` (64) different routes. By default each keeps the share `keep` (0.8) of the modules that can
@@ -84,7 +84,7 @@ def ensemble_of_routes(
     `routes`: what to draw from instead, such as "exactly:23", "stochastic-depth:0.5" or "uniform"; or the routes
     themselves, equal ones counting as several members. Where there are fewer different routes than are asked for,
     those are the members. An ensemble averages the softmax probabilities of its members. `error_rate` is the mean
-    over all subsets of a size, or over `repeats` (100) random ones where there are more (`n_draws`); its interval is
+    over all subsets of a size, or over `repeats` (100) random ones where there are more (`n_sets`); its interval is
     Wilson's for one network on as many predictions, a little too wide for a mean of several. `sizes`: 1, 2, 4 and so on
     to 64; those above the number of members have no row.
 

@@ -124,7 +124,7 @@ class Votes:
             low, high = rate_interval(mean_wrong, self.n, confidence)
             yield {
                 "n_members": size,
-                "n_draws": len(subsets),
+                "n_sets": len(subsets),
                 "error_rate": mean_wrong / self.n,
                 "error_rate_low": low,
                 "error_rate_high": high,

@@ -136,7 +136,7 @@ class Scoring(Measurement):
     def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
         tally = tallies[self.net.full_route]
         about = {
-            "loss": tally.sums.facts["loss"],
+            "loss_name": tally.sums.facts["loss"],
             "output": self.loss.output_name,
             "n_images": tally.n_images,
             "seed": self.seed,

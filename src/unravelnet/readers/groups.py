@@ -31,7 +31,7 @@ _FAMILIES = {
 RECIPE = {
     "epochs": "epochs",
     "image_sizes": "image sizes",
-    "learning_rate": "learning rate",
+    "peak_learning_rate": "learning rate",
     "weight_decay": "weight decay",
     "label_smoothing": "label smoothing",
     "batch_size": "batch size",

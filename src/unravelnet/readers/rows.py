@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
 _NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_not_finite", "repeat")
-_FACTS = ("n_images", "n_draws", "n_modules", "confidence")
+_FACTS = ("n_images", "n_draws", "n_sets", "n_modules", "confidence")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def as_html(frame: pd.DataFrame) -> str:
     shown = _shown(frame).map(_escaped).rename(columns=visible)
     drawn = shown.to_html(max_rows=_MOST_ROWS, show_dimensions=False, escape=True)
     for name in shown:
-        if column := columns.find(name, list(frame)):
+        if column := columns.find(name):
             title = f"<small>{html.escape(column.raw_label)}</small>"
             drawn = drawn.replace(f"<th>{name}</th>", f"<th>{name}<br>{title}</th>", 1)
     return "\n".join([drawn, *(f"<p>{html.escape(line)}</p>" for line in _note(frame, shown))])

@@ -173,7 +173,7 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
         "train_loss": last["train_loss"],
         "epochs": plan.epochs,
         "image_sizes": plan.image_sizes or "as they are",
-        "learning_rate": plan.peak_learning_rate,
+        "peak_learning_rate": plan.peak_learning_rate,
         "weight_decay": plan.weight_decay,
         "label_smoothing": plan.label_smoothing,
         "batch_size": plan.batch_size,

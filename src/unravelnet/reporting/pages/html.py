@@ -56,6 +56,8 @@ _SHOWN_COLUMNS = (
     "path",
     "length",
     "path_count",
+    "path_share",
+    "surviving_share",
     "share",
     "is_left",
     "path_gradient_norm",
@@ -176,9 +178,9 @@ def _numbers(shown: ShownFigure) -> ShownTable | None:
     names = _shown_columns(frame)
     if not names or len(frame) > _MOST_ROWS:
         return None
-    known = [columns.find(name, frame) for name in names]
+    known = [columns.find(name) for name in names]
     rows = tuple(tuple(map(_cell, row, known)) for row in frame[names].itertuples(index=False))
-    return ShownTable(shown.caption, tuple(columns.label(name, frame) for name in names), rows)
+    return ShownTable(shown.caption, tuple(columns.label(name) for name in names), rows)
 
 
 def _shown_columns(frame: pd.DataFrame) -> list[str]:

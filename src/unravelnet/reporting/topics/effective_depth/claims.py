@@ -23,7 +23,9 @@ def claim_over_deepened(table: Table | None, *, network: str = "the residual net
     try:
         rows = None
         if table is not None:
-            rows = ordered(table, by="module", needs=["n_after", "effective_depth", "share", "is_deeper"])
+            rows = ordered(
+                table, by="module", needs=["n_after", "effective_depth", "depth_share", "is_deeper"]
+            )
     except EvaluationError:
         rows = None
     if rows is None:
@@ -32,7 +34,7 @@ def claim_over_deepened(table: Table | None, *, network: str = "the residual net
     depth, behind = int(first["effective_depth"]), int(first["n_after"])
     found = (
         f"Paths through at most {depth} of the {counted(behind, 'module')} behind module {int(first['module'])} carry "
-        f"{100 * first['share']:g} % of its gradient; "
+        f"{100 * first['depth_share']:g} % of its gradient; "
         f"{int(rows['is_deeper'].sum())} of {counted(len(rows), 'module')} have more behind them than their effective "
         f"depth; {n_images_text(rows)}."
     )

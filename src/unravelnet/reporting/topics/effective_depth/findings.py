@@ -13,11 +13,11 @@ from unravelnet.wording import counted
 
 def on_effective_depths(network: StudiedNetwork, table: Table) -> list[str]:
     """Say how many of the modules behind it the gradient of the first module comes through."""
-    rows = ordered(table, by="module", needs=["n_after", "effective_depth", "share", "is_deeper"])
+    rows = ordered(table, by="module", needs=["n_after", "effective_depth", "depth_share", "is_deeper"])
     first = rows.loc[rows["n_after"].idxmax()]
     return [
         f"{network.title}: paths through at most {int(first['effective_depth'])} of the {int(first['n_after'])} "
-        f"modules behind module {int(first['module'])} carry {100 * first['share']:g} % of its gradient; "
+        f"modules behind module {int(first['module'])} carry {100 * first['depth_share']:g} % of its gradient; "
         f"{int(rows['is_deeper'].sum())} of {counted(len(rows), 'module')} have more modules behind them than their "
         "effective depth."
     ]

@@ -121,7 +121,7 @@ def on_coherence(network: StudiedNetwork, table: Table) -> list[str]:
 def on_gradient_sample(table: Table) -> str:
     """Say how gradients were measured: n, data, where and of what, intervals, seed."""
     rows = ordered(table, by="length")
-    place, loss = fact(rows, "at", otherwise="stem"), fact(rows, "loss", otherwise="cross_entropy")
+    place, loss = fact(rows, "at", otherwise="stem"), fact(rows, "loss_name", otherwise="cross_entropy")
     return (
         f"{sample_text(rows, data=fact(rows, 'data_name'))}; gradients of {_LOSSES.get(loss, loss)} at "
         f"{PLACES.get(place, place)}; {interval_text(rows, PATH_NORM)}{seed_text(rows)}."

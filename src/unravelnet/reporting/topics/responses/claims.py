@@ -96,10 +96,10 @@ def _of_pairs(holds: pd.Series, opposite: pd.Series) -> tuple[Verdict, str]:
 def _responses(table: Table) -> list[float]:
     """List the standard deviations of the convolutions with a normalisation behind them."""
     try:
-        rows = ordered(table, by="position", needs=["response_std"], keeps=["kind", "measured_after"])
+        rows = ordered(table, by="position", needs=["response_std"], keeps=["layer_kind", "measured_after"])
     except EvaluationError:
         return []
-    is_counted = (rows["kind"] == _CONVOLUTION) & (rows["measured_after"] == _NORMALISED)
+    is_counted = (rows["layer_kind"] == _CONVOLUTION) & (rows["measured_after"] == _NORMALISED)
     return [float(value) for value in rows.loc[is_counted, "response_std"]]
 
 
