@@ -54,6 +54,8 @@ def test_options_that_are_taken_together_are_named_one_by_one():
         un.path_gradients(net, data, drawn=1)
     with pytest.raises(ArgumentError, match=r"^keep is 'half'; give a number\.$"):
         un.ensemble_of_routes(net, data, keep="half")
+    with pytest.raises(ArgumentError, match=r"^method is a Method, and draws stand beside it\."):
+        un.path_gradients(net, data, method=un.gradient.Method("rms"), draws=2)
 
 
 def test_a_forgotten_argument_names_its_function():

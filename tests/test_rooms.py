@@ -30,6 +30,7 @@ FLOORS = {
         "kinds",
         "mathematics",
         "lending",
+        "options",
         "papers",
         "wording",
         "paths",

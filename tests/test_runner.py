@@ -2,9 +2,7 @@
 
 import contextlib
 import functools
-import inspect
 import sqlite3
-from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -165,6 +163,80 @@ def test_what_is_interrupted_gives_the_table_of_the_batches_so_far(name):
 
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
+def test_an_interrupted_measurement_with_a_store_goes_on_to_the_same_bits(name, tmp_path):
+    options = {"limit": 20, "seed": 3, "batch_size": 8}
+    whole = MEASUREMENTS[name](the_net(), the_data(), **options)
+    seen: list[object] = []
+    for _ in range(2):
+        with ResultsStore(tmp_path) as store, pytest.raises(EvaluationInterrupted):
+            MEASUREMENTS[name](the_net(), the_data(), store=store, progress=Stop(1), **options)
+    with ResultsStore(tmp_path) as store:
+        assert (
+            MEASUREMENTS[name](the_net(), the_data(), store=store, progress=counted_in(seen), **options)
+            == whole
+        )
+        n_left, seen[:] = len(seen), []
+        assert (
+            MEASUREMENTS[name](the_net(), the_data(), store=store, progress=counted_in(seen), **options)
+            == whole
+        )
+    # One batch is left for the third call, and none for the fourth.
+    assert (n_left, seen) == (1, [])
+
+
+@pytest.mark.parametrize("n_kept", [2, 3, 5, 7])
+def test_what_goes_through_the_data_several_times_goes_on_in_any_round(n_kept, tmp_path):
+    options = {"limit": 20, "seed": 3, "batch_size": 8, "method": "sampled", "draws": 50}
+    with ResultsStore(tmp_path / "whole") as store:
+        whole = un.path_gradients(the_net(), the_data(), store=store, **options)
+        records = list(store.shards(_trials_in(store)))
+    assert [record.n_seen for record in records] == [8, 8, 4, 8, 8, 4, 8, 8]
+    with ResultsStore(tmp_path / "part") as store:
+        store.commit(records[:n_kept])
+        assert un.path_gradients(the_net(), the_data(), store=store, **options) == whole
+
+
+def counted_in(seen):
+    def progress(batches):
+        for batch in batches:
+            seen.append(batch)
+            yield batch
+
+    return progress
+
+
+def test_a_store_tells_measurements_and_their_options_apart(tmp_path):
+    with ResultsStore(tmp_path) as store:
+        for measure in MEASUREMENTS.values():
+            for options in ({"limit": 12}, {"limit": 12, "seed": 1}, {"limit": 12, "batch_size": 8}):
+                assert measure(the_net(), the_data(), store=store, **options) == measure(
+                    the_net(), the_data(), **options
+                )
+        many = un.path_gradients(the_net(), the_data(), limit=12, draws=3, store=store)
+        assert many == un.path_gradients(the_net(), the_data(), limit=12, draws=3)
+        # Measured in float32, they say nothing of the precision in which evaluations began.
+        row, _ = un.evaluate(
+            the_net(),
+            [the_net().full_route, the_net().full_route.delete(1)],
+            the_data(),
+            precision="auto",
+            store=store,
+        )
+        assert row["precision"] == "float32"
+
+
+def test_a_loss_that_is_a_function_is_not_kept(tmp_path):
+    def mine(output, targets):
+        return output.square().sum(dim=1)
+
+    with (
+        ResultsStore(tmp_path) as store,
+        pytest.raises(EvaluationError, match="a results store knows measurements by"),
+    ):
+        un.path_gradients(the_net(), the_data(), loss=mine, store=store)
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
 def test_a_sample_is_the_same_for_all_measurements(name):
     options = {"limit": 12, "seed": 3, "batch_size": 8}
     by_keywords = MEASUREMENTS[name](the_net(), the_data(), **options)
@@ -179,22 +251,6 @@ def test_gradients_in_bfloat16_are_refused(name):
 
 
 # -- samples --
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "evaluate",
-        "ensemble_of_routes",
-        "path_gradients",
-        "effective_depths",
-        "module_measures",
-        "layer_responses",
-    ],
-)
-def test_measuring_functions_have_few_parameters_beside_those_of_a_sample(name):
-    parameters = inspect.signature(getattr(un, name)).parameters
-    assert len(parameters.keys() - {field.name for field in fields(un.Sample)}) <= 8
 
 
 def test_a_sample_means_what_its_keywords_mean():
@@ -227,6 +283,13 @@ def test_what_stands_beside_a_sample_is_told():
 def test_samples_that_cannot_be_are_refused(options, error, phrase):
     with pytest.raises(error, match=phrase):
         un.Sample(data="digits", **options)
+
+
+def test_how_much_memory_there_is_may_stand_beside_a_sample():
+    sample = un.Sample(data=the_data(), limit=6, max_bytes=1)
+    one_by_one = un.path_gradients(the_net(), the_data(), limit=6, max_bytes=1)
+    assert un.path_gradients(the_net(), sample) == one_by_one
+    assert un.path_gradients(the_net(), un.Sample(data=the_data(), limit=6), max_bytes=1) == one_by_one
 
 
 def test_a_stream_with_a_limit_comes_in_its_own_order():

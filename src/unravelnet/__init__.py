@@ -34,6 +34,9 @@ _HOME_OF_NAME = {
     "path_gradients": "unravelnet.gradient",
     "path_logits": "unravelnet.gradient",
     "prune": "unravelnet.pruning.search",
+    "Method": "unravelnet.gradient",
+    "Members": "unravelnet.measuring.ensembles",
+    "Effort": "unravelnet.reproduction",
     "train": "unravelnet.training.loop",
     "report": "unravelnet.reporting",
     "reproduce": "unravelnet.reproduction",
@@ -46,6 +49,9 @@ _ROOMS = ("data", "errors", "figures", "gradient", "paths", "studies", "zoo")
 # Names that the door also opens, and that are listed in their rooms, or in the README for a broken installation: the
 # door itself stays short.
 _UNLISTED = {
+    "Effort",
+    "Members",
+    "Method",
     "Step",
     "effective_depths",
     "ensemble_of_routes",

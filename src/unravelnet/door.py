@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from typing import ParamSpec, TypeVar
 
 from unravelnet.errors import ArgumentError, UnforeseenError, UnravelError, one_line
 from unravelnet.kinds import expected_kind
+from unravelnet.options import kinds_by_name
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _MOST_CHARACTERS = 60
-_OPTIONS = re.compile(r"Unpack\[(\w+)\]")
 _PLAIN = (str, int, float, complex, type(None))
 
 
@@ -38,22 +37,19 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     `errors.py` and of the operating system pass as they are. So do those whose class the caller defined, for
     they may be meant to leave a callback. The original error is the `__cause__`.
     """
-    signature = inspect.signature(function)
+    signature, kinds = inspect.signature(function), kinds_by_name(function)
 
     @functools.wraps(function)
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        apart = {name: value for name, value in kwargs.items() if name in kinds}
         try:
-            bound = signature.bind(*args, **kwargs)
+            bound = signature.bind(*args, **{name: kwargs[name] for name in kwargs if name not in apart})
         except TypeError as error:
             name = function.__name__
             raise ArgumentError(f"{name}(): {error}. help(unravelnet.{name}) lists the arguments.") from None
-        named = _named(function, bound)
-        unknown = next((name for name, (_, annotation) in named.items() if annotation is None), None)
-        if unknown is not None:
-            raise ArgumentError(
-                f"{function.__name__}(): got an unexpected keyword argument {unknown!r}. "
-                f"help(unravelnet.{function.__name__}) lists the arguments."
-            )
+        parameters = bound.signature.parameters
+        named = {name: (value, parameters[name].annotation) for name, value in bound.arguments.items()}
+        named |= {name: (value, kinds[name]) for name, value in apart.items()}
         try:
             return function(*args, **kwargs)
         except (UnravelError, OSError):
@@ -70,31 +66,6 @@ def guarded(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     # By this name it is found again when it is unpickled.
     call.__module__ = __package__
     return call
-
-
-def _named(
-    function: Callable[..., object], bound: inspect.BoundArguments
-) -> dict[str, tuple[object, object]]:
-    """List arguments by name, with their annotations; None for one that the `Unpack[...]` of a function lacks."""
-    named: dict[str, tuple[object, object]] = {}
-    for name, value in bound.arguments.items():
-        annotation = bound.signature.parameters[name].annotation
-        options = _OPTIONS.fullmatch(annotation) if isinstance(annotation, str) else None
-        if options is None:
-            named[name] = (value, annotation)
-        else:
-            known = {key: _text(kind) for key, kind in _annotations(function, options[1]).items()}
-            named |= {key: (given, known.get(key)) for key, given in value.items()}
-    return named
-
-
-def _annotations(function: Callable[..., object], name: str) -> dict[str, object]:
-    """Give the annotations of the options that a function takes together, a `TypedDict` in its file."""
-    return dict(inspect.unwrap(function).__globals__[name].__annotations__)
-
-
-def _text(annotation: object) -> object:
-    return getattr(annotation, "__forward_arg__", annotation)
 
 
 def _check_kinds(named: dict[str, tuple[object, object]], error: Exception) -> None:

@@ -243,8 +243,8 @@ def test_options_have_the_names_of_arguments():
     import inspect
 
     from unravelnet.gradient import path_gradients
-    from unravelnet.gradient.spectrum import How
     from unravelnet.measuring.evaluation import evaluate
+    from unravelnet.options import kinds_by_name
     from unravelnet.reproduction import reproduce
     from unravelnet.training_plan import TrainingPlan
 
@@ -262,9 +262,8 @@ def test_options_have_the_names_of_arguments():
         ),
     }
     for name, (function, shared) in faces.items():
-        arguments = {argument.replace("_", "-") for argument in inspect.signature(function).parameters}
-        if function is path_gradients:
-            arguments |= {argument.replace("_", "-") for argument in How.__annotations__}
+        taken = [*inspect.signature(function).parameters, *kinds_by_name(function)]
+        arguments = {argument.replace("_", "-") for argument in taken}
         assert shared <= arguments
         assert {f"--{option}" for option in shared} <= set(options_of(COMMANDS[name]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from unravelnet.cli.options import (
     whole_numbers,
 )
 from unravelnet.cli.progress import batch_bar, working
-from unravelnet.cli.results_directory import ResultsDirectory
+from unravelnet.cli.results_directory import ResultsDirectory, open_store
 from unravelnet.cli.studies import chosen_studies, every_option_name, option_names
 from unravelnet.records.files import writable_directory
 from unravelnet.registry import METRICS, STUDIES
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from unravelnet.network import UnraveledNetwork
     from unravelnet.precision import PrecisionChoice
     from unravelnet.records.record import Table
-    from unravelnet.records.store import ResultsStore
     from unravelnet.studies import Draws, Study, Trial
 
 _log = logging.getLogger(__name__)
@@ -213,12 +211,8 @@ class _How:
 
 def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: Path | None) -> Table:
     from unravelnet.measuring.evaluation import evaluate
-    from unravelnet.records.store import ResultsStore
 
-    opened: contextlib.AbstractContextManager[ResultsStore | None] = (
-        contextlib.nullcontext() if out is None else ResultsStore(out)
-    )
-    with opened as store, batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
+    with open_store(out) as store, batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
         return evaluate(
             subject.net,
             trials,

@@ -27,7 +27,7 @@ from unravelnet.cli.options import (
 )
 from unravelnet.cli.path_results import show
 from unravelnet.cli.progress import batch_bar, working
-from unravelnet.cli.results_directory import ResultsDirectory
+from unravelnet.cli.results_directory import ResultsDirectory, open_store
 from unravelnet.errors import unknown_name
 from unravelnet.records.files import writable_directory
 
@@ -123,7 +123,11 @@ def paths(
     allow_missing: AllowMissingOption = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", parser=writable_directory, help="Directory for the tables."),
+        typer.Option(
+            metavar="DIR",
+            parser=writable_directory,
+            help="Directory for tables and partial results. Results that are in it already are used.",
+        ),
     ] = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -138,7 +142,8 @@ def paths(
     unravelnet paths hf:path/to/gpt2 --data book.txt --limit 32 --modules
     unravelnet paths runs/net --data digits --csv > rows.csv
 
-    With --out, unravelnet report DIR writes a page about it.
+    With --out, an interrupted run continues when the same command is called again, and unravelnet report DIR writes a
+    page about it.
     """
     if as_json and as_csv:
         raise typer.BadParameter("give one of the two", param_hint="--json and --csv")
@@ -169,8 +174,11 @@ def paths(
     try:
         for name, measure in _measurements(chosen, lengths, with_modules=modules).items():
             with interruptible(_what_is_kept(tables, out)):
-                with batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar:
-                    table = measure(subject.net, subject.data, **asdict(how), progress=bar)
+                with (
+                    open_store(out) as store,
+                    batch_bar(f"{subject.net.name}: {name.replace('_', ' ')}") as bar,
+                ):
+                    table = measure(subject.net, subject.data, **asdict(how), store=store, progress=bar)
                 if results is not None:
                     results.save(table, name)
                 tables[name] = table
@@ -235,8 +243,8 @@ def _measurements(
 
 
 def _what_is_kept(tables: dict[str, Table], out: Path | None) -> str:
+    if out is not None:
+        return f"All that was measured is in {out}; the same command continues from there."
     if not tables:
         return "No measurement was finished, so nothing is saved."
-    if out is None:
-        return "The results above are not saved. With --out DIR they would be."
-    return f"What was finished is in {out}; the same command measures everything again."
+    return "The results above are not saved. With --out DIR they would be."

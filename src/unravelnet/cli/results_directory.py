@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Mapping
@@ -14,12 +15,20 @@ from unravelnet.records.files import usable_path
 if TYPE_CHECKING:
     from unravelnet.network import UnraveledNetwork
     from unravelnet.records.record import Table
+    from unravelnet.records.store import ResultsStore
 
 # The commands that share a directory; each leaves its name in run.json, with the model that it measured.
 _COMMANDS = ("lesion", "paths")
 # Of the directory of a network's tables, whose specification may be longer than a name may be.
 _MOST_CHARACTERS = 80
 Command = Literal["lesion", "paths"]
+
+
+def open_store(directory: Path | None) -> contextlib.AbstractContextManager[ResultsStore | None]:
+    """Open the store of a directory of results, where there is one, to go on with what was interrupted."""
+    from unravelnet.records.store import ResultsStore
+
+    return contextlib.nullcontext() if directory is None else ResultsStore(directory)
 
 
 class ResultsDirectory:

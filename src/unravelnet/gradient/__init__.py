@@ -9,6 +9,13 @@ from unravelnet.gradient.depth import effective_depths
 from unravelnet.gradient.logits import path_logits
 from unravelnet.gradient.modules import module_measures
 from unravelnet.gradient.responses import layer_responses
-from unravelnet.gradient.spectrum import path_gradients
+from unravelnet.gradient.spectrum import Method, path_gradients
 
-__all__ = ["effective_depths", "layer_responses", "module_measures", "path_gradients", "path_logits"]
+__all__ = [
+    "Method",
+    "effective_depths",
+    "layer_responses",
+    "module_measures",
+    "path_gradients",
+    "path_logits",
+]

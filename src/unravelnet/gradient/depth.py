@@ -15,7 +15,7 @@ from unravelnet.gradient.lengths import Sum, backwards, norms_of
 from unravelnet.gradient.linearised import Recording
 from unravelnet.gradient.live import Cotangent
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import GradientMeasurement, open_sample
+from unravelnet.gradient.measurement import GradientMeasurement, open_ledger_of_gradients, open_sample
 from unravelnet.gradient.stages import Visit
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, run
@@ -25,6 +25,7 @@ from unravelnet.measuring.tally import Tally
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route
 
 
@@ -42,6 +43,7 @@ def effective_depths(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
+    store: ResultsStore | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Find for each module the effective depth behind it: one row a visit of a module, in the order of the route.
@@ -60,12 +62,16 @@ def effective_depths(
     """
     if not 0 < share <= 1:
         raise EvaluationError(f"A share must be above 0 and at most 1; got {share}.")
-    sample, batches = open_sample(data, limit=limit, seed=seed, batch_size=batch_size, device=device)
+    sample, batches = open_sample(
+        data, limit=limit, seed=seed, batch_size=batch_size, device=device, max_bytes=max_bytes
+    )
     chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
-    measurement = _EffectiveDepths(route, chosen, max_bytes, net, share, sample.seed, confidence)
-    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
+    measurement = _EffectiveDepths(route, chosen, sample.max_bytes, net, share, sample.seed, confidence)
+    identity = identity_of(net, batches, is_kept=store is not None)
+    ledger = open_ledger_of_gradients(store, identity, measurement, sample, bench)
+    return run(measurement, bench, batches, identity, ledger=ledger, progress=progress)
 
 
 @dataclass(frozen=True)

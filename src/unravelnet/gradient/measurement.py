@@ -19,10 +19,13 @@ from unravelnet.gradient.live import Cotangent
 from unravelnet.gradient.loss import LossOfOutput
 from unravelnet.gradient.stages import flat
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.ledger import Ledger, open_ledger
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.sample import Sample, Shard
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import tensors_of
+from unravelnet.records.record import Row
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route
 
 _BATCH_SIZE = 128
@@ -43,6 +46,40 @@ def open_sample(data: Any, *, is_shuffled: bool = False, **keywords: Any) -> tup
             'precision="float32".'
         )
     return sample, sample.batches(_BATCH_SIZE, is_random=is_shuffled)
+
+
+def open_ledger_of_gradients(
+    store: ResultsStore | None,
+    identity: Row,
+    measurement: GradientMeasurement,
+    sample: Sample,
+    bench: Bench,
+    **settings: Any,
+) -> Ledger | None:
+    """Open the ledger of a measurement of gradients. `settings`: what its sums depend on beside sample and loss.
+
+    Raises EvaluationError for a loss that is a function: another one may have its name.
+    """
+    loss = measurement.loss
+    if store is not None and callable(loss.loss):
+        raise EvaluationError(
+            "The loss is a function, and a results store knows measurements by the names of losses. Give "
+            'loss="cross_entropy" or "squared_norm", or measure without a store.'
+        )
+    about = {"loss": loss.loss, "output": loss.output_name, "max_bytes": sample.max_bytes, **settings}
+    return open_ledger(store, identity, measurement.trials, settings_of(measurement, sample, bench, **about))
+
+
+def settings_of(measurement: Measurement, sample: Sample, bench: Bench, **settings: Any) -> dict[str, Any]:
+    """Say what the sums of a measurement depend on, with what it takes of its sample; JSON values."""
+    return {
+        "measurement": type(measurement).__name__.removeprefix("_"),
+        "device": bench.device.type,
+        "batch_size": _BATCH_SIZE if sample.batch_size is None else int(sample.batch_size),
+        "limit": None if sample.limit is None else int(sample.limit),
+        "seed": int(sample.seed),
+        **settings,
+    }
 
 
 def check_simple(route: Route, doing: str) -> None:

@@ -18,7 +18,12 @@ from torch import Tensor
 from unravelnet.gradient.linearised import Recording
 from unravelnet.gradient.live import STREAM, Cotangent, plus
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import GradientMeasurement, check_simple, open_sample
+from unravelnet.gradient.measurement import (
+    GradientMeasurement,
+    check_simple,
+    open_ledger_of_gradients,
+    open_sample,
+)
 from unravelnet.gradient.stages import LinearVisit, Stage
 from unravelnet.mathematics.intervals import mean_interval
 from unravelnet.measuring.bench import Bench
@@ -29,6 +34,7 @@ from unravelnet.measuring.tally import Tally
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route
 
 # What is measured, and the values that it can have.
@@ -52,6 +58,7 @@ def module_measures(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
+    store: ResultsStore | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Measure what each residual module adds, and how it points: one row a visit of a module, in route order.
@@ -71,7 +78,7 @@ def module_measures(
     |Jᵀ g| / |g|. Where a route has no skip (plain layers, skips removed) the module's input is in the place of s,
     and None comes out where its shape is another. Deleted modules have no branch and no row. Images on which a
     measure is not defined (a norm of 0) are left out of its mean; it is None where none is left. `route`, `loss`,
-    `output`, `limit`, `batch_size`: as for `path_gradients`.
+    `output`, `limit`, `batch_size`, `store`: as for `path_gradients`.
 
     Raises EvaluationError where the loss is not finite, and RouteError where the route does not fit. Sources:
     Jastrzebski et al. (2018), "Residual connections encourage iterative inference", for the ratio and the cosine
@@ -82,8 +89,10 @@ def module_measures(
     bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
     check_simple(route, "module_measures")
-    measurement = _ModuleMeasures(route, chosen, None, net, sample.seed, confidence)
-    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
+    measurement = _ModuleMeasures(route, chosen, sample.max_bytes, net, sample.seed, confidence)
+    identity = identity_of(net, batches, is_kept=store is not None)
+    ledger = open_ledger_of_gradients(store, identity, measurement, sample, bench)
+    return run(measurement, bench, batches, identity, ledger=ledger, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unravelnet.gradient.measurement import open_sample
+from unravelnet.gradient.measurement import open_sample, settings_of
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.ledger import open_ledger
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.runner import Progress, identity_of, run
 from unravelnet.measuring.sample import Shard
@@ -36,6 +37,7 @@ from unravelnet.network import (
     in_evaluation_mode,
 )
 from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route
 
 Kind = Literal["convolution", "linear"]
@@ -76,6 +78,7 @@ def layer_responses(
     limit: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
+    store: ResultsStore | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Measure the standard deviation of the response of each weight layer: one row each, in execution order.
@@ -91,14 +94,17 @@ def layer_responses(
     are left out, as in the paper, which counts 3×3 convolutions. `response_std` is the standard deviation over all
     values (images, channels, places), of the normalisation that directly follows the layer if there is one in its
     residual module, else of the layer itself, with its bias: before the non-linearity or the addition. A layer that
-    runs more than once has a row for each time. `limit`: only so many images, drawn by `seed`. `progress`: wraps
-    the iteration over batches. Source: He et al. (2015), section 4.2.
+    runs more than once has a row for each time. `limit`: only so many images, drawn by `seed`. `store`: as for
+    `evaluate`. `progress`: wraps the iteration over batches. Source: He et al. (2015), section 4.2.
     """
     sample, batches = open_sample(data, limit=limit, seed=seed, batch_size=batch_size)
     own = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
     bench = Bench(net, device=sample.device or own, as_it_is=True)
     measurement = _Responses(net.full_route, sample.seed)
-    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
+    identity = identity_of(net, batches, is_kept=store is not None)
+    settings = settings_of(measurement, sample, bench)
+    ledger = open_ledger(store, identity, measurement.trials, settings)
+    return run(measurement, bench, batches, identity, ledger=ledger, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, Unpack
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,12 @@ from unravelnet.gradient.lengths import (
 from unravelnet.gradient.linearised import Recording, record
 from unravelnet.gradient.live import Cotangent, plus
 from unravelnet.gradient.loss import LossName, LossOfOutput
-from unravelnet.gradient.measurement import GradientMeasurement, open_sample, parts_within
+from unravelnet.gradient.measurement import (
+    GradientMeasurement,
+    open_ledger_of_gradients,
+    open_sample,
+    parts_within,
+)
 from unravelnet.kinds import is_whole
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, run
@@ -45,11 +50,13 @@ from unravelnet.measuring.sums import Sums
 from unravelnet.measuring.tally import Tally
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
+from unravelnet.options import also_by_name
 from unravelnet.papers import veit
 from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route
 
-Method = Literal["exact", "rms", "sampled"]
+MethodName = Literal["exact", "rms", "sampled"]
 At = Literal["stem", "input"]
 Per = Literal["image", "batch"]
 Normalisation = Literal["running", "batch"]
@@ -60,22 +67,64 @@ _DRAWS: dict[str, int] = {"exact": 1, "rms": 8, "sampled": veit.DRAWS.count}
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
-class How(TypedDict, total=False):
-    """The options of `path_gradients` that say how the gradient is split; `path_gradients` explains them."""
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How the gradient is split by path length; an option of `path_gradients`, which explains the methods.
 
-    at: At
-    per: Per
-    draws: int | None
-    max_length: int | None
-    normalisation: Normalisation
-    max_bytes: int | None
+    >>> Method("rms").n_draws, Method("sampled", draws=50).n_draws
+    (8, 50)
+
+    `draws`: of random paths or signs; None takes 1 for exact, 8 for rms and 1,000 for sampled. `at`: "stem", the
+    gradient at the stem's output, or "input", at the main input of the network. `per`: "image", or "batch", which takes
+    the gradient of the mean loss of a batch as one measurement; a last batch that is smaller is left out. `max_length`:
+    leave longer paths out. `normalisation`: "running", or "batch", which takes the statistics of each batch, for
+    per="batch" and sampled only. Raises UnknownNameError for an unknown name, and EvaluationError for options that do
+    not go together.
+    """
+
+    method: MethodName = "exact"
+    draws: int | None = None
+    at: At = "stem"
+    per: Per = "image"
+    max_length: int | None = None
+    normalisation: Normalisation = "running"
+
+    def __post_init__(self) -> None:
+        for kind, name, known in (
+            ("method", self.method, tuple(_DRAWS)),
+            ("place for a gradient", self.at, ("stem", "input")),
+            ("kind of measurement", self.per, ("image", "batch")),
+            ("normalisation", self.normalisation, ("running", "batch")),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        check_number(self.n_draws, MOST_DRAWS, "draws")
+        if self.n_draws < (0 if self.method == "exact" else 1):
+            raise EvaluationError(f"{self.n_draws} draws cannot be made; give draws=1 or more.")
+        if self.max_length is not None and not (is_whole(self.max_length) and self.max_length >= 0):
+            raise EvaluationError(f"max_length is {self.max_length}; give max_length=0 or more.")
+        if self.normalisation == "batch" and (self.method, self.per) != ("sampled", "batch"):
+            raise EvaluationError(
+                "With the statistics of the batch images change each other's gradients, so that no image has paths "
+                'of its own. Give method="sampled" and per="batch" with normalisation="batch".'
+            )
+
+    @property
+    def n_draws(self) -> int:
+        """How many draws are made."""
+        return _DRAWS[self.method] if self.draws is None else self.draws
+
+    def settings(self) -> dict[str, Any]:
+        """Give all of it as JSON values, by which a results store tells measurements apart."""
+        return {**asdict(self), "draws": self.n_draws}
 
 
+@also_by_name("method", Method)
 def path_gradients(
     net: UnraveledNetwork,
     data: Any,
     *,
-    method: Method = "exact",
+    method: Method | MethodName = "exact",
     route: Route | None = None,
     loss: LossName = None,
     output: OutputName = None,
@@ -84,8 +133,9 @@ def path_gradients(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
+    max_bytes: int | None = None,
+    store: ResultsStore | None = None,
     progress: Progress | None = None,
-    **how: Unpack[How],
 ) -> Table:
     """Split the gradient by path length: one row a length, from 0 to the number of modules.
 
@@ -116,11 +166,9 @@ def path_gradients(
     that one, else all of them. `limit`: only so many images, drawn by `seed`. `batch_size`: images at a time, 128 if
     None, or fewer where memory would not hold them. `progress`: wraps the iteration over batches, as `tqdm` does.
 
-    `how`, each by its name: `at`: "stem", the gradient at the stem's output, or "input", at the main input of the
-    network. `per`: "image", or "batch", which takes the gradient of the mean loss of a batch as one measurement; a last
-    batch that is smaller is left out. `draws`: 1 for exact, 8 for rms and 1,000 for sampled. `max_length`: leave longer
-    paths out. `normalisation`: "running", or "batch", which takes the statistics of each batch, for per="batch" and
-    sampled only. `max_bytes`: how much memory images at a time may take, 2 GiB if None.
+    `method`: a name, or a `Method` with all that belongs to it. Its other options are also taken one by one: `draws`,
+    `at`, `per`, `max_length`, `normalisation`. `max_bytes`: how much memory images at a time may take, 2 GiB if None.
+    `store`: sums go to it after every batch, so that an interrupted call goes on where it was.
 
     In networks with parallel streams, where a path is more than a choice of branches, only the vector sums are
     given, without `path_count`.
@@ -128,7 +176,7 @@ def path_gradients(
     Raises EvaluationError where options do not go together, the gradient is not finite, or the sum over lengths is
     not autograd's gradient; RouteError where the route does not fit. Source: Veit et al. (2016), section 5.
     """
-    options = _Options.of(method, **how)
+    options = method if isinstance(method, Method) else Method(method)
     route = net.full_route if route is None else net.check(route)
     sample, batches = open_sample(
         data,
@@ -136,54 +184,19 @@ def path_gradients(
         seed=seed,
         batch_size=batch_size,
         device=device,
-        is_shuffled=method == "sampled",
+        max_bytes=max_bytes,
+        is_shuffled=options.method == "sampled",
     )
     chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(
         with_batch_statistics(net) if options.normalisation == "batch" else net, device=sample.device
     )
     measurement = _PathGradients(
-        route, chosen, options.max_bytes, options, len(net.residual_modules), sample.seed, confidence
+        route, chosen, sample.max_bytes, options, len(net.residual_modules), sample.seed, confidence
     )
-    return run(measurement, bench, batches, identity_of(net, batches), progress=progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How the gradient is measured; options of `path_gradients`."""
-
-    method: Method
-    draws: int
-    at: At = "stem"
-    per: Per = "image"
-    max_length: int | None = None
-    normalisation: Normalisation = "running"
-    max_bytes: int | None = None
-
-    @classmethod
-    def of(cls, method: Method, *, draws: int | None = None, **others: Any) -> _Options:
-        """Choose the number of draws where it is not said."""
-        return cls(method, _DRAWS.get(method, 0) if draws is None else draws, **others)
-
-    def __post_init__(self) -> None:
-        for kind, name, known in (
-            ("method", self.method, tuple(_DRAWS)),
-            ("place for a gradient", self.at, ("stem", "input")),
-            ("kind of measurement", self.per, ("image", "batch")),
-            ("normalisation", self.normalisation, ("running", "batch")),
-        ):
-            if name not in known:
-                raise unknown_name(kind, name, known)
-        check_number(self.draws, MOST_DRAWS, "draws")
-        if self.draws < (0 if self.method == "exact" else 1):
-            raise EvaluationError(f"{self.draws} draws cannot be made; give draws=1 or more.")
-        if self.max_length is not None and not (is_whole(self.max_length) and self.max_length >= 0):
-            raise EvaluationError(f"max_length is {self.max_length}; give max_length=0 or more.")
-        if self.normalisation == "batch" and (self.method, self.per) != ("sampled", "batch"):
-            raise EvaluationError(
-                "With the statistics of the batch images change each other's gradients, so that no image has paths "
-                'of its own. Give method="sampled" and per="batch" with normalisation="batch".'
-            )
+    identity = identity_of(net, batches, is_kept=store is not None)
+    ledger = open_ledger_of_gradients(store, identity, measurement, sample, bench, **options.settings())
+    return run(measurement, bench, batches, identity, ledger=ledger, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,7 @@ class _PathGradients(GradientMeasurement):
     Shapes: L lengths, M measurements (images, or batches), D draws for each.
     """
 
-    options: _Options
+    options: Method
     n_modules: int
     seed: int
     confidence: float
@@ -204,7 +217,7 @@ class _PathGradients(GradientMeasurement):
         return self.options.method == "sampled"
 
     def is_known(self, sums: Sums) -> bool:
-        return self.options.method == "sampled" and self._is_used(sums).sum() >= self.options.draws
+        return self.options.method == "sampled" and self._is_used(sums).sum() >= self.options.n_draws
 
     def _is_used(self, sums: Sums) -> NDArray[np.bool_]:
         """Tell which measurements count; a batch that is smaller than the first does not.
@@ -253,10 +266,10 @@ class _PathGradients(GradientMeasurement):
         is_parallel = recording.has_parallel_streams
         way = _WayBack(recording, end, options)
         if options.method == "rms":
-            joins: list[Join] = [Sum(n, generator) for _ in range(options.draws)]
+            joins: list[Join] = [Sum(n, generator) for _ in range(options.n_draws)]
             norms = {"signed": torch.stack([way.norms(join) for join in joins])}
             return Sums({}, norms, way.facts(name))
-        n_paths = {"sampled": 1}.get(options.method, 0 if is_parallel else options.draws)
+        n_paths = {"sampled": 1}.get(options.method, 0 if is_parallel else options.n_draws)
         paths = [way.norms(RandomPath(n, generator, options.per)) for _ in range(n_paths)]
         found = {"paths": torch.stack(paths)} if paths else {}
         if options.method == "sampled":
@@ -306,7 +319,7 @@ class _PathGradients(GradientMeasurement):
 
     def _about(self, facts: Mapping[str, Any], n_measured: int, n_images: int) -> Row:
         # Draws for each measurement, or in all where each measurement is one.
-        n_draws = 0 if facts["is_parallel"] else self.options.draws
+        n_draws = 0 if facts["is_parallel"] else self.options.n_draws
         return {
             "method": self.options.method,
             "n_draws": n_measured if self.options.method == "sampled" else n_draws,
@@ -328,7 +341,7 @@ class _WayBack:
 
     recording: Recording
     end: Cotangent
-    options: _Options
+    options: Method
 
     def norms(self, join: Join) -> Tensor:
         """Give the norm of each length and image."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from unravelnet.data import Batches
 from unravelnet.data.source import Batch
 from unravelnet.errors import DataError, EvaluationError
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.ledger import open_ledger, precision_begun
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.metrics import as_outputs, check_outputs, find_metrics
 from unravelnet.measuring.misfit import are_finite, taking
@@ -34,8 +35,10 @@ from unravelnet.measuring.votes import Subsets, Votes
 from unravelnet.measuring.walk import walk
 from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
+from unravelnet.options import also_by_name
 from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.records.record import Row, Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.routes.route import Route, as_routes
 from unravelnet.routes.sampler import Exactly, RouteSampler, parse_route_sampler
 from unravelnet.wording import counted
@@ -46,15 +49,26 @@ _MAX_BYTES = 4 * 2**30
 _DRAWS_PER_ROUTE = 50
 
 
-class Draws(TypedDict, total=False):
-    """The options of `ensemble_of_routes` that say how members are drawn; `ensemble_of_routes` explains them."""
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What ensembles are made of; an option of `ensemble_of_routes`.
 
-    n_routes: int
-    keep: float
-    sizes: Sequence[int]
-    repeats: int
+    `n_routes`: how many different routes are drawn, and `keep`: the share of the modules that each of them keeps.
+    `sizes`: of the ensembles. `repeats`: how many sets of members of a size are measured. Raises CostError for numbers
+    out of range.
+    """
+
+    n_routes: int = 64
+    keep: float = 0.8
+    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64)
+    repeats: int = 100
+
+    def __post_init__(self) -> None:
+        check_routes(self.n_routes)
+        check_number(self.repeats, MOST_DRAWS, "draws of members")
 
 
+@also_by_name("members", Members)
 def ensemble_of_routes(
     net: UnraveledNetwork,
     data: Any,
@@ -68,8 +82,9 @@ def ensemble_of_routes(
     confidence: float = 0.95,
     seed: int = 0,
     device: torch.device | str | None = None,
+    members: Members | None = None,
+    store: ResultsStore | None = None,
     progress: Progress | None = None,
-    **draws: Unpack[Draws],
 ) -> Table:
     """Average the predictions of random routes and measure the error against their number: one row a size.
 
@@ -92,50 +107,44 @@ def ensemble_of_routes(
     predictions on which two members differ, and `error_correlation`, the phi coefficient of the errors of two
     members (pairs of which one is always right or always wrong have none). `others`: networks for the same classes,
     trained independently; with `net` they are measured in the same way, in rows for every number of them.
+    `members`: a `Members` in the place of `n_routes`, `keep`, `sizes` and `repeats`. `store`: as for `evaluate`.
     `output`: which tensor of what each network returns holds the logits, as for `evaluate`. `limit`: only so many
     images, drawn by `seed`. Raises EvaluationError where data has no targets, networks differ in their classes or no
     ensemble can be made; DataError where targets are no classes; RouteError and TrainingError where routes do not fit.
     """
-    plan = _Plan(**draws)
+    chosen = Members() if members is None else members
     sample = Sample.of(
         data, limit=limit, seed=seed, batch_size=batch_size, device=device, precision=precision
     )
-    kind, members = members_of(net, routes, n_routes=plan.n_routes, keep=plan.keep, seed=sample.seed)
+    kind, drawn = members_of(net, routes, n_routes=chosen.n_routes, keep=chosen.keep, seed=sample.seed)
     networks = (net, *others)
     ensembles = {
         "intact": Subsets(1, [1], 1, sample.seed),
-        "routes": Subsets(len(members), plan.sizes, plan.repeats, sample.seed),
+        "routes": Subsets(len(drawn), chosen.sizes, chosen.repeats, sample.seed),
     }
     if len(networks) > 1:
-        ensembles["networks"] = Subsets(len(networks), range(1, len(networks) + 1), plan.repeats, sample.seed)
+        ensembles["networks"] = Subsets(
+            len(networks), range(1, len(networks) + 1), chosen.repeats, sample.seed
+        )
     logits = [_logits_of(network, output) for network in networks]
     benches = [Bench(network, device=sample.device, compile=sample.compile) for network in networks]
-    batches = sample.batches(forward_batch_size(benches[0].device))
-    used = _choose_precision(sample.precision, benches, batches)
+    size = forward_batch_size(benches[0].device) if sample.batch_size is None else int(sample.batch_size)
+    batches = sample.batches(size)
+    identity = identity_of(net, batches, is_kept=store is not None)
+    begun = None if store is None else precision_begun(store, str(identity["network"]))
+    used = _choose_precision(sample.precision, benches, batches, begun)
     about = {"precision": used, "seed": sample.seed, "confidence": confidence}
     measurement = _EnsembleErrors(
-        (net.full_route, *members),
+        (net.full_route, *drawn),
         kind,
         ensembles,
         tuple(zip(benches, logits, strict=True)),
         batches.name,
         about,
     )
-    return run(measurement, benches[0], batches, identity_of(net, batches), progress=progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How members are drawn: options of `ensemble_of_routes`."""
-
-    n_routes: int = 64
-    keep: float = 0.8
-    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64)
-    repeats: int = 100
-
-    def __post_init__(self) -> None:
-        check_routes(self.n_routes)
-        check_number(self.repeats, MOST_DRAWS, "draws of members")
+    settings = measurement.settings(sample, size)
+    ledger = open_ledger(store, identity, measurement.trials, settings)
+    return run(measurement, benches[0], batches, identity, ledger=ledger, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,22 @@ class _EnsembleErrors(Measurement):
     @property
     def trials(self) -> list[Route]:  # type: ignore[override]  # computed from a field
         return [self.routes[0]]
+
+    def settings(self, sample: Sample, size: int) -> Row:
+        """Say what the sums depend on, as JSON values."""
+        return {
+            "measurement": "EnsembleErrors",
+            "members": [str(route) for route in self.routes[1:]],
+            "others": [bench.net.fingerprint() for bench, _ in self.networks[1:]],
+            "sets": {name: subsets.by_size for name, subsets in self.ensembles.items()},
+            "output": [str(logits) for _, logits in self.networks],
+            "precision": self.about["precision"],
+            "device": self.networks[0][0].device.type,
+            "compile": sample.compile,
+            "batch_size": size,
+            "limit": None if sample.limit is None else int(sample.limit),
+            "seed": int(sample.seed),
+        }
 
     def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
         (bench, logits), *others = self.networks
@@ -208,9 +233,11 @@ def _check_finite(intact: Tensor, inputs: Inputs, name: str) -> None:
         )
 
 
-def _choose_precision(asked: PrecisionChoice, benches: Sequence[Bench], batches: Batches) -> Precision:
+def _choose_precision(
+    asked: PrecisionChoice, benches: Sequence[Bench], batches: Batches, begun: Precision | None
+) -> Precision:
     """Choose one precision for all networks: float32 unless every one of them takes bfloat16."""
-    chosen = [bench.choose_precision(asked, batches) for bench in benches]
+    chosen = [bench.choose_precision(asked, batches, begun=begun) for bench in benches]
     used: Precision = "float32" if "float32" in chosen else "bfloat16"
     for bench in benches:
         bench.precision = used

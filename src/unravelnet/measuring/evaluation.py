@@ -20,7 +20,7 @@ from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
 from unravelnet.mathematics.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.measuring.bench import Bench
-from unravelnet.measuring.ledger import Ledger, precision_begun, settings_by_route
+from unravelnet.measuring.ledger import open_ledger, precision_begun
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
 from unravelnet.measuring.misfit import are_finite
@@ -134,8 +134,7 @@ def evaluate(
     measurement = _Evaluation(
         distinct, trials, found, measured, _StoppingRule(until_ci, confidence), batches.name, companion
     )
-    by_route = settings_by_route(distinct, settings, companion=companion)
-    ledger = None if store is None else Ledger(store, identity["network"], identity["data"], by_route)
+    ledger = open_ledger(store, identity, distinct, settings, companion=companion)
     about = {
         "output": str(measured),
         "seed": sample.seed,

@@ -12,6 +12,7 @@ from unravelnet.errors import StoreError
 from unravelnet.measuring.sums import Sums
 from unravelnet.measuring.tally import Tally
 from unravelnet.precision import PRECISIONS, Precision
+from unravelnet.records.record import Row
 from unravelnet.records.store import ResultsStore, ShardRecord, canonical_text, trial_id
 from unravelnet.routes.route import Route
 
@@ -69,9 +70,29 @@ class Ledger:
         )
 
 
+def open_ledger(
+    store: ResultsStore | None,
+    identity: Row,
+    routes: Sequence[Route],
+    settings: Mapping[str, Any],
+    *,
+    companion: Route | None = None,
+) -> Ledger | None:
+    """Open the ledger of a measurement, where there is a store.
+
+    `identity`: columns that name network and data (`runner.identity_of`). `settings`: what sums depend on beside them
+    and the routes, as JSON values.
+    """
+    if store is None:
+        return None
+    by_route = settings_by_route(routes, settings, companion=companion)
+    return Ledger(store, str(identity["network"]), str(identity["data"]), by_route)
+
+
 def precision_begun(store: ResultsStore, network: str) -> Precision | None:
     """Give the precision in which a store has measured a network so far; None where it has not, or in several."""
     found = {json.loads(text).get("precision") for text in store.settings_of(network)}
+    found.discard(None)  # gradients are measured in float32, whatever was chosen
     return next((precision for precision in PRECISIONS if found == {precision}), None)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from unravelnet.data import Batches
 from unravelnet.data.batches import StreamedBatches
+from unravelnet.data.source import n_examples
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.ledger import Ledger
 from unravelnet.measuring.measurement import Measurement
@@ -145,7 +146,7 @@ class _Course:
             return
         # All unfinished trials have seen the same shards, unless their list has grown since.
         behind = min(unfinished.values(), key=lambda tally: tally.n_shards)
-        number, first = behind.n_shards, behind.n_images
+        number, first = behind.n_shards, self._place(behind.n_images)
         remaining = self.batches.starting_at(first)
         while True:
             for inputs, targets in progress(remaining) if progress else remaining:
@@ -160,6 +161,13 @@ class _Course:
             if not self.measurement.repeats or _can_be_read_once(self.batches):
                 return
             remaining, progress, first = self.batches, None, 0
+
+    def _place(self, n_seen: int) -> int:
+        """Say where in the sample the next shard begins; what is gone through again begins anew."""
+        if not self.measurement.repeats or not n_seen:
+            return n_seen
+        n_images = self.batches.n_images
+        return n_seen % (sum(map(n_examples, self.batches)) if n_images is None else n_images)
 
     def add(self, shard: Shard, measured: Mapping[Route, Sums]) -> None:
         """Add the sums of a shard, and commit them."""

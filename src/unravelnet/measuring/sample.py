@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Sample:
     tensors, a Dataset, an iterable of batches or a data specification. `limit`: only so many examples, drawn by
     `seed`; a stream of batches comes in its own order. `batch_size`: examples at a time, chosen automatically if None.
     `device`: chosen automatically if None. `precision`: "float32", "bfloat16" or "auto". `compile`: hand branches to
-    torch.compile, which pays for long sweeps only.
+    torch.compile, which pays for long sweeps only. `max_bytes`: how much memory the gradients of examples at a time may
+    take, 2 GiB if None.
 
     Raises CostError for a seed out of range and UnknownNameError for a precision that there is not.
     """
@@ -48,6 +49,7 @@ class Sample:
     device: torch.device | str | None = None
     precision: PrecisionChoice = "float32"
     compile: bool = False
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -57,10 +59,12 @@ class Sample:
     def of(cls, data: Any, **keywords: Any) -> Sample:
         """Make a sample of data and keywords; one that is given stays as it is.
 
-        Raises ArgumentError where keywords stand beside a sample.
+        `max_bytes` may stand beside a sample, because it tells of the machine. Raises ArgumentError where other
+        keywords do.
         """
         if not isinstance(data, Sample):
             return cls(data=data, **keywords)
+        max_bytes = keywords.pop("max_bytes", None)
         defaults = {field.name: field.default for field in fields(cls)}
         beside = [name for name, value in keywords.items() if value is not defaults[name] != value]
         if beside:
@@ -68,7 +72,7 @@ class Sample:
                 f"data is a Sample, and {' and '.join(beside)} stand beside it. Say it once: "
                 f"Sample(data=..., {', '.join(f'{name}=...' for name in beside)})."
             )
-        return data
+        return data if max_bytes is None else replace(data, max_bytes=max_bytes)
 
     def batches(self, size: int, *, is_random: bool = False, needs_order: bool = False) -> Batches:
         """Open the data as batches in a fixed order, that of the seed where examples are drawn.

@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from unravelnet.data import ImageData, as_batches, load
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
+from unravelnet.options import also_by_name
 from unravelnet.precision import Precision, PrecisionChoice
 from unravelnet.records.files import writable_directory
 from unravelnet.records.record import whole_file
@@ -45,13 +46,13 @@ from unravelnet.reproduction.directory import (
     write_networks,
 )
 from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
-from unravelnet.reproduction.settings import Settings, begin, end, limit_of, settle
+from unravelnet.reproduction.settings import Effort, Settings, begin, end, limit_of, settle
 from unravelnet.reproduction.speed import seconds_per_pass
 from unravelnet.studies import Trial
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training.loop import TrainingStatus, train
 
-__all__ = ["NETWORKS", "SHIPPED_NETWORKS", "NetworkPlan", "RunProgress", "reproduce"]
+__all__ = ["NETWORKS", "SHIPPED_NETWORKS", "Effort", "NetworkPlan", "RunProgress", "reproduce"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,15 +64,12 @@ _IMAGES_TO_TRY = 8
 _SECONDS_OF_REPORT = 10.0
 
 
+@also_by_name("effort", Effort)
 def reproduce(
     data: str = "digits",
     out: str | os.PathLike[str] | None = None,
     *,
-    quick: bool | None = None,
-    epochs: int | None = None,
-    images: int | None = None,
-    repeats: int | None = None,
-    until_ci: float | None = None,
+    effort: Effort | None = None,
     studies: Sequence[str] = (),
     precision: PrecisionChoice = "auto",
     seed: int = 0,
@@ -88,11 +86,15 @@ def reproduce(
     call left there is used. What is None is as in that earlier call, else chosen by default. `networks`: what to
     study; by default the shipped networks where they were tested on this data and no `epochs` are given, else
     networks that are trained here.
+
+    `effort`: how much is trained and measured, an `Effort`, or its options one by one:
     `epochs`: of each training. `quick`: the same studies on fewer images, draws and counts, with wider intervals.
     `images`: test images for the studies that change one module at a time (random draws, of which there are many,
     use fewer: half where images are small, else an eighth, from 250 to 1,000); `repeats`: draws for each count of
     deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
-    difference to the intact network, is at most this, and takes as many of the images as that needs. `studies`: names
+    difference to the intact network, is at most this, and takes as many of the images as that needs.
+
+    `studies`: names
     from `registry.STUDIES`, more studies of each network that is lesioned. `precision`: of training and studies; "auto"
     is bfloat16 where the machine multiplies it itself and all networks gain from it and tolerate it, else float32.
     `seed`: of weights, order, routes and draws. `command`: words of the command line, for
@@ -102,20 +104,16 @@ def reproduce(
     loading, training and evaluating raise.
     """
     began = time.perf_counter()
-    directory = writable_directory(default_directory(data, quick=bool(quick)) if out is None else out)
+    effort = Effort() if effort is None else effort
+    directory = writable_directory(default_directory(data, quick=bool(effort.quick)) if out is None else out)
     train_data, test_data = load(data, "train"), load(data, "test")
     choice = (
-        choose_networks(directory, test_data, epochs=epochs) if networks is None else Choice(tuple(networks))
+        choose_networks(directory, test_data, epochs=effort.epochs)
+        if networks is None
+        else Choice(tuple(networks))
     )
     choice = choice.with_studies(studies)
-    given = {
-        "quick": quick,
-        "epochs": epochs,
-        "images": images,
-        "repeats": repeats,
-        "until_ci": until_ci,
-        "precision": None if precision == "auto" else precision,
-    }
+    given = {**asdict(effort), "precision": None if precision == "auto" else precision}
     settings = settle(directory, train_data, test_data, given, seed=seed, networks=choice.networks)
     subjects = [_Subject.of(network, settings, test_data) for network in choice.networks]
     if settings.precision == "auto":
@@ -134,7 +132,7 @@ def reproduce(
             for study in subject.network.studies:
                 subject.lesion(study, directory, test_data, store, clock)
             for name in subject.network.measurements:
-                subject.measure(name, directory, train_data, test_data, clock)
+                subject.measure(name, directory, train_data, test_data, store, clock)
         if shipped:
             table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
@@ -257,7 +255,13 @@ class _Subject:
         table.save(table_path(directory, self.network.name, study))
 
     def measure(
-        self, name: str, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock
+        self,
+        name: str,
+        directory: Path,
+        train_data: ImageData,
+        test_data: ImageData,
+        store: ResultsStore,
+        clock: Clock,
     ) -> None:
         """Make one measurement and save its tables, unless they are there; its own comes last."""
         clock.begin(self._title(name))
@@ -265,7 +269,7 @@ class _Subject:
         if last.exists():
             return
         training = directory / "networks" / self.network.name
-        subject = measurements.Subject(self.net, train_data, test_data, training, self.settings)
+        subject = measurements.Subject(self.net, train_data, test_data, training, self.settings, store)
         tables = dict(measurements.measure(name, subject, clock.over))
         for other in [study for study in tables if study != name]:
             tables.pop(other).save(table_path(directory, self.network.name, other))

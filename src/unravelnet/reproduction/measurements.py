@@ -15,6 +15,7 @@ from unravelnet.gradient import effective_depths, layer_responses, module_measur
 from unravelnet.measuring.ensembles import ensemble_of_routes
 from unravelnet.network import UnraveledNetwork
 from unravelnet.records.record import Table
+from unravelnet.records.store import ResultsStore
 from unravelnet.reproduction.plan import GRADIENTS_OVER_TRAINING
 from unravelnet.reproduction.settings import Settings
 from unravelnet.training.dynamics import over_training
@@ -41,14 +42,18 @@ class Subject:
     test_data: ImageData
     training: Path
     settings: Settings
+    store: ResultsStore
 
     def gradients(self, progress: Progress) -> dict[str, Any]:
         """Give the options of what is measured by gradients."""
-        return {"limit": self.settings.gradient_images, "seed": self.settings.seed, "progress": progress}
+        return self._options(self.settings.gradient_images, progress)
 
     def draws(self, progress: Progress) -> dict[str, Any]:
         """Give the options of what is measured by as many images as a random draw."""
-        return {"limit": self.settings.draw_images, "seed": self.settings.seed, "progress": progress}
+        return self._options(self.settings.draw_images, progress)
+
+    def _options(self, limit: int, progress: Progress) -> dict[str, Any]:
+        return {"limit": limit, "seed": self.settings.seed, "store": self.store, "progress": progress}
 
 
 def measure(name: str, subject: Subject, progress: Progress) -> Mapping[str, Table]:

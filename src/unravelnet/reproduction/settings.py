@@ -44,6 +44,20 @@ _DEVIATE = 1.96
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a reproduction trains and measures; an option of `reproduce`, which explains each.
+
+    What is None is as in an earlier run in the same directory, else chosen by default.
+    """
+
+    quick: bool | None = None
+    epochs: int | None = None
+    images: int | None = None
+    repeats: int | None = None
+    until_ci: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that the tables of a reproduction depend on, as JSON values.
 
