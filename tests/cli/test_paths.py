@@ -323,8 +323,8 @@ def test_ctrl_c_keeps_what_was_finished(call, trained, tmp_path, monkeypatch):
     ran = call("paths", trained, "--data", "digits", "--limit", 20, "--modules", "--out", tmp_path / "kept")
     assert ran.status == 130
     assert ran.err == (
-        f"unravelnet: Interrupted. What was finished is in {tmp_path / 'kept'}; the same command measures everything "
-        "again.\n"
+        f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'kept'}; the same command continues from "
+        "there.\n"
     )
     assert "path_gradients_exact of" in ran.out
     assert [path.name for path in (tmp_path / "kept" / "tables" / "net").iterdir()] == [

@@ -176,7 +176,7 @@ def test_a_plain_layer_that_cannot_be_deleted_has_no_effect_of_it():
 def test_images_without_targets_have_no_errors():
     net = un.zoo.preact_resnet(8, input_shape=(1, 8, 8), widths=(2, 2, 4), seed=0)
     table = un.importance(net, torch.randn(3, 1, 8, 8), methods=["deletion", "deletion_error_rate"])
-    assert set(table["loss"]) == {"squared_norm"}
+    assert set(table["loss_name"]) == {"squared_norm"}
     assert set(table["deletion_error_rate"]) == {None}
 
 

@@ -7,9 +7,10 @@ output instead.
 
 from unravelnet.gradient.depth import effective_depths
 from unravelnet.gradient.logits import path_logits
+from unravelnet.gradient.method import Method
 from unravelnet.gradient.modules import module_measures
 from unravelnet.gradient.responses import layer_responses
-from unravelnet.gradient.spectrum import Method, path_gradients
+from unravelnet.gradient.spectrum import path_gradients
 
 __all__ = [
     "Method",
