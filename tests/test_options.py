@@ -9,10 +9,13 @@ import torch
 import unravelnet as un
 from unravelnet.figures.look import Look
 from unravelnet.options import kinds_by_name
+from unravelnet.pruning.budget import Budget
+from unravelnet.pruning.parts import ReportPlan
 from unravelnet.reproduction import Effort
 
 MOST = 8
 VALUES = {"path_gradients": un.gradient.Method, "ensemble_of_routes": un.Members, "reproduce": Effort}
+PRUNE = Budget, ReportPlan
 
 
 def public_functions():
@@ -71,6 +74,11 @@ def test_the_count_sees_the_whole_interface():
 def test_options_taken_by_name_are_the_fields_of_one_value(name):
     names = {field.name for field in fields(VALUES[name])}
     assert names - {"method"} == kinds_by_name(getattr(un, name)).keys()
+
+
+def test_what_a_pruning_takes_by_name_are_the_fields_of_two_values():
+    names = {field.name for value in PRUNE for field in fields(value)}
+    assert names == kinds_by_name(un.prune).keys()
 
 
 def test_a_value_means_what_its_options_mean():

@@ -43,7 +43,7 @@ def also_by_name(
                 keywords[parameter] = _together(parameter, value, keywords.get(parameter), apart)
             return function(*args, **keywords)
 
-        call.kinds_by_name = kinds  # type: ignore[attr-defined]  # read by `kinds_by_name`
+        call.kinds_by_name = {**kinds_by_name(function), **kinds}  # type: ignore[attr-defined]  # read by `kinds_by_name`
         return call
 
     return decorate

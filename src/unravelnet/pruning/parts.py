@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,16 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 1024
 # Some data sets hold the same image twice; more than so many shares of it are one set given under two names.
 _MOST_SHARED = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportPlan:
+    """What a pruning is reported on, and beside what; an option of `prune`, which explains each."""
+
+    report_data: Any = None
+    report_share: float = 0.5
+    n_draws: int = 10
+    compare: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

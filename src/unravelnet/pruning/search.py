@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,12 @@ from unravelnet.measuring.runner import Progress
 from unravelnet.measuring.sample import Sample, forward_batch_size
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
+from unravelnet.options import also_by_name
 from unravelnet.precision import PrecisionChoice
 from unravelnet.pruning.budget import USUAL_ERROR_INCREASE, Budget
 from unravelnet.pruning.course import ERROR_RATE, follow
 from unravelnet.pruning.evidence import Evidence
-from unravelnet.pruning.parts import Parts, divide
+from unravelnet.pruning.parts import Parts, ReportPlan, divide
 from unravelnet.pruning.reported import Reporter
 from unravelnet.pruning.result import PruningResult, Spent
 from unravelnet.pruning.sizes import Sizes, latency_shares
@@ -28,21 +28,16 @@ from unravelnet.pruning.strategy import Problem, Strategy, find_strategy
 from unravelnet.routes.route import Route
 
 
+@also_by_name("budget", Budget)
+@also_by_name("report_plan", ReportPlan)
 def prune(
     net: UnraveledNetwork,
     data: Any,
     *,
     strategy: str | Strategy = "greedy",
-    n_deleted: int | None = None,
-    macs: float | None = None,
-    parameters: float | None = None,
-    latency: float | None = None,
-    error_increase: float | None = None,
+    budget: Budget | None = None,
     metric: str = "loss",
-    report_data: Any = None,
-    report_share: float = 0.5,
-    n_draws: int = 10,
-    compare: Sequence[str] = (),
+    report_plan: ReportPlan | None = None,
     output: OutputName = None,
     limit: int | None = None,
     seed: int = 0,
@@ -63,11 +58,12 @@ def prune(
     The data is divided by `seed`: modules are chosen on one part, and the errors of `steps` and `curve` are those on
     the other. `report_share`: of the data, to report on; `report_data`: other data to report on instead.
 
-    Budget: `n_deleted` modules are to go; at most the share `macs` of the multiply-accumulate operations, `parameters`
-    of the parameters and `latency` of the measured time may be left. `error_increase`: at most so many percentage
-    points of error are added, on the part to choose on; 1 where no other budget is given. What cannot be reached is
-    said in `shortfall`, beside the best that can.
+    `budget`: a `Budget`, or its options one by one: `n_deleted` modules are to go; at most the share `macs` of the
+    multiply-accumulate operations, `parameters` of the parameters and `latency` of the measured time may be left.
+    `error_increase`: at most so many percentage points of error are added, on the part to choose on; 1 where no other
+    budget is given. What cannot be reached is said in `shortfall`, beside the best that can.
 
+    `report_plan`: a `ReportPlan` in the place of `report_data`, `report_share`, `n_draws` and `compare`.
     `strategy`: a name of `registry.STRATEGIES`, with its option behind a colon as in "one_shot:first_order", or a
     value. `metric`: what to choose by. `n_draws`: random orders of deletion that the curve is compared with; `compare`:
     other strategies by name, measured as far as this one came. The other options: as of `evaluate`.
@@ -76,14 +72,15 @@ def prune(
     divided, RouteError where no module can be deleted, and UnknownNameError.
     """
     chosen = find_strategy(strategy)
-    budget = Budget(n_deleted, macs, parameters, latency, error_increase)
+    budget = Budget() if budget is None else budget
+    plan = ReportPlan() if report_plan is None else report_plan
     candidates = tuple(module.index for module in net.residual_modules if module.is_deletable)
     if not candidates:
         raise RouteError(
             f"{net.title} has no residual module that can be deleted: none has a skip, or the shape of its input. "
             "There is nothing to prune."
         )
-    others = [find_strategy(name) for name in compare]
+    others = [find_strategy(name) for name in plan.compare]
     sample = Sample.of(
         data,
         limit=limit,
@@ -93,7 +90,7 @@ def prune(
         precision=precision,
         compile=compile,
     )
-    parts = divide(sample, report_data=report_data, report_share=report_share)
+    parts = divide(sample, report_data=plan.report_data, report_share=plan.report_share)
     problem = _problem(net, sample, parts, metric, output, budget, candidates)
     course = follow(problem, chosen, progress)
     spent = _spent(problem)
@@ -104,7 +101,7 @@ def prune(
         net if found is None or found.cut.patched is None else found.cut.patched.net,
         problem.full if found is None else found.cut.route,
         reporter.steps(chosen, course),
-        reporter.curve(chosen, course, n_draws=n_draws, compare=others),
+        reporter.curve(chosen, course, n_draws=plan.n_draws, compare=others),
         chosen,
         problem.budget,
         course.shortfall,
