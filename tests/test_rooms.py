@@ -197,7 +197,7 @@ def test_the_front_door_is_short_and_opens_every_name():
 def test_the_main_job_is_a_function_also_after_its_room_was_imported():
     from unravelnet import reproduction
 
-    assert inspect.unwrap(unravelnet.reproduce) is reproduction.reproduce
+    assert inspect.unwrap(unravelnet.reproduce) is inspect.unwrap(reproduction.reproduce)
 
 
 def test_functions_at_the_front_door_are_found_again_by_pickle():

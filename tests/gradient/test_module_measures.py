@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import unravelnet as un
 from tests.gradient.networks import linear_network, some_modules
 from tests.joined import joined_network
+from tests.nested import nested_network, read_plainly
 from unravelnet import module_measures
 from unravelnet.errors import EvaluationError, RouteError, UnforeseenError
 from unravelnet.network import State
@@ -188,6 +189,62 @@ def test_rows_follow_the_route():
     assert [row["gradient_gain"] for row in table] == pytest.approx([abs(FACTORS[i]) for i in (2, 1, 0, 3)])
     with pytest.raises(RouteError, match="no module 4"):
         module_measures(net, some_points(), route=un.Route.parse("0-4"))
+
+
+MIXED = un.Route.parse("0*0.5,(0-1*2,3[0,2[1s,0]]),2b,1s,3[1,2]*0.5,4,5*2")
+
+
+def test_spans_scales_and_ways_inside_are_measured_as_autograd_measures_them():
+    net, x, targets = nested_network(), torch.randn(5, 3).double(), torch.tensor([0, 1, 2, 0, 1])
+    table = module_measures(net, (x, targets), route=MIXED)
+    assert [row["module"] for row in table] == [0, 0, 1, 3, 2, 3, 4, 5]
+    for row, values in zip(table, on_a_route_by_hand(net, x, targets, MIXED), strict=True):
+        for name in MEASURES:
+            expected = None if name not in values else pytest.approx(values[name].mean().item(), abs=1e-9)
+            assert row[name] == expected, (row["module"], name)
+
+
+def on_a_route_by_hand(net, x, targets, route):
+    """Measure each visit that has a branch; the gradient arrives by one backward pass through the whole route."""
+    y, kept = net.stem(x), []
+    for step in route.steps:
+        first = net.residual_modules[step.visits[0].module]
+        skip = None if step.visits[0].mode == "branch" else first.take_skip(y)
+        ways = [
+            way_of(net.residual_modules[visit.module], visit) for visit in step.visits if visit.mode != "skip"
+        ]
+        joined = (0 if skip is None else first.junction(skip, None)) + sum(way(y, skip) for way in ways)
+        joined.retain_grad()
+        kept += [(way, y.detach(), skip, first, joined) for way in ways]
+        y = first.after(joined)
+    F.cross_entropy(net.head(y), targets, reduction="sum").backward()
+    found = []
+    for way, entered, skip, first, joined in kept:
+        start = entered.clone().requires_grad_()
+        skip = None if skip is None else skip.detach()
+        branch = way(start, skip)
+        (gone_back,) = torch.autograd.grad(branch, start, joined.grad)
+        stream = entered if skip is None else first.junction(skip, None)
+        measured = {
+            "branch_gradient_cosine": F.cosine_similarity(branch, joined.grad),
+            "gradient_gain": gone_back.norm(dim=1) / joined.grad.norm(dim=1),
+        }
+        if stream.shape == branch.shape:
+            measured["branch_to_stream"] = branch.norm(dim=1) / stream.norm(dim=1)
+            measured["branch_stream_cosine"] = F.cosine_similarity(branch, stream)
+        found.append(measured)
+    return found
+
+
+def way_of(module, visit):
+    """What a visit changes of the stream that its skip gives alone, or the branch where it has no skip."""
+
+    def way(y, skip):
+        inside = visit.inside
+        branch = module.take_branch(y) if inside is None else read_plainly(module.branch, y, inside)
+        return module.junction.change(skip, module.scaled(branch, visit.scale))
+
+    return way
 
 
 # -- images --

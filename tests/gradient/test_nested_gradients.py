@@ -181,6 +181,5 @@ def test_a_u_net_has_paths_of_every_depth(junction: LongSkip) -> None:
 
 
 def test_what_is_measured_of_single_visits_refuses_others() -> None:
-    for measure in (un.module_measures, un.path_logits):
-        with pytest.raises(RouteError, match="takes routes of single visits"):
-            measure(NET, X if measure is un.path_logits else (X, TARGETS), route=Route.parse("(0,2),4,5"))
+    with pytest.raises(RouteError, match="path_logits takes routes of single visits"):
+        un.path_logits(NET, X, route=Route.parse("(0,2),4,5"))

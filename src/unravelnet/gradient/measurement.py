@@ -85,9 +85,9 @@ def settings_of(measurement: Measurement, sample: Sample, bench: Bench, **settin
 def check_simple(route: Route, doing: str) -> None:
     """Refuse a route with parallel spans, or one that leads into modules, where only single visits are measured.
 
-    >>> check_simple(Route.parse("0,(1,2)"), "module_measures")
+    >>> check_simple(Route.parse("0,(1,2)"), "path_logits")
     Traceback (most recent call last):
-    unravelnet.errors.RouteError: module_measures takes routes of single visits, and the route 0,(1-2) ...
+    unravelnet.errors.RouteError: path_logits takes routes of single visits, and the route 0,(1-2) ...
     """
     if any(move.kind != "visit" for move in route.moves):
         raise RouteError(

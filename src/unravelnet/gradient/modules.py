@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,10 @@ from unravelnet.gradient.live import STREAM, Cotangent, plus
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import (
     GradientMeasurement,
-    check_simple,
     open_ledger_of_gradients,
     open_sample,
 )
-from unravelnet.gradient.stages import LinearVisit, Stage
+from unravelnet.gradient.stages import Linear, LinearVisit, LinearWay, Stage, Visit
 from unravelnet.mathematics.intervals import mean_interval
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, run
@@ -76,7 +76,9 @@ def module_measures(
     `branch_to_stream` is |b| / |s|; `branch_stream_cosine` that of b and s;
     `branch_gradient_cosine` that of b and g, negative where the branch goes downhill; `gradient_gain` is
     |Jᵀ g| / |g|. Where a route has no skip (plain layers, skips removed) the module's input is in the place of s,
-    and None comes out where its shape is another. Deleted modules have no branch and no row. Images on which a
+    and None comes out where its shape is another. Deleted modules have no branch and no row. In a parallel span all
+    branches have the same s and g. A visit that leads inside a module is measured by the branch as the route leaves it;
+    the modules inside have no rows. Images on which a
     measure is not defined (a norm of 0) are left out of its mean; it is None where none is left. `route`, `loss`,
     `output`, `limit`, `batch_size`, `store`: as for `path_gradients`.
 
@@ -88,7 +90,6 @@ def module_measures(
     chosen = LossOfOutput.of(net, loss, output)
     bench = Bench(net, device=sample.device)
     route = net.full_route if route is None else net.check(route)
-    check_simple(route, "module_measures")
     measurement = _ModuleMeasures(route, chosen, sample.max_bytes, net, sample.seed, confidence)
     identity = identity_of(net, batches, is_kept=store is not None)
     ledger = open_ledger_of_gradients(store, identity, measurement, sample, bench)
@@ -104,12 +105,12 @@ class _ModuleMeasures(GradientMeasurement):
     confidence: float
 
     def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> dict[Route, Sums]:
-        shape = (len(self.route), len(_RANGES))
+        shape = (len(self.route.visits), len(_RANGES))
         n, total, squares = np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape)
         facts = {}
         for recording, end, name in self.recorded(net, shard):
             facts["loss"] = name
-            visits = reversed(range(len(self.route)))
+            visits = reversed(range(len(self.route.visits)))
             for visit, measured in zip(visits, _backwards(recording, end), strict=True):
                 for place, measure in enumerate(_RANGES):
                     if measure in measured:
@@ -154,21 +155,38 @@ def _backwards(recording: Recording, cotangent: Cotangent) -> Iterator[dict[str,
     """Carry the gradient back and measure each visit of a module, from the last to the first."""
     for stage in reversed(recording.stages):
         linear = stage.linearise()
-        around, ways = linear.pull(cotangent, around=stage.has_around, ways=[True] * len(stage.ways))
-        through = ways[0] if ways else {}
-        if isinstance(linear, LinearVisit):
-            yield _measures(stage, linear, linear.pull_to_junction(cotangent), through)
-        cotangent = plus(around, through)
+        around, through = _pulled(stage, linear, cotangent)
+        if isinstance(stage, Visit) and isinstance(linear, LinearVisit):
+            gradient = linear.pull_to_junction(cotangent)
+            ways = zip(linear.ways, through, strict=True)
+            # A deleted module has no way through its branch, and nothing to measure.
+            measured = [
+                {} if visit.mode == "skip" else _measures(stage, linear.skip, gradient, *next(ways))
+                for visit in stage.step.visits
+            ]
+            yield from reversed(measured)
+        cotangent = reduce(plus, through, around)
+
+
+def _pulled(stage: Stage, linear: Linear, cotangent: Cotangent) -> tuple[Cotangent, list[Cotangent]]:
+    """Carry a gradient around the branches of a stage, and through each to the place before the stage."""
+    around, through = linear.pull(cotangent, around=stage.has_around, ways=[True] * len(stage.ways))
+    for place, way in enumerate(stage.ways):
+        if way.inside is not None and through[place]:
+            arrived = through[place]
+            for part in reversed(way.inside.stages):
+                gone, came = _pulled(part, part.linearise(), arrived)
+                arrived = reduce(plus, came, gone)
+            through[place] = linear.pull_out(place, arrived)
+    return around, through
 
 
 def _measures(
-    stage: Stage, linear: LinearVisit, gradient: Cotangent, through: Cotangent
+    stage: Stage, skip: Tensor | None, gradient: Cotangent, way: LinearWay, through: Cotangent
 ) -> dict[str, Tensor]:
-    """Measure one visit of a module, one value an image; a deleted one has nothing to measure."""
-    if linear.branch is None:
-        return {}
-    branch = linear.junction.change(linear.skip, linear.branch)
-    stream = stage.place.state.x if linear.skip is None else linear.junction(linear.skip, None)
+    """Measure the way through the branch of one module, one value an image."""
+    branch = way.junction.change(skip, way.branch)
+    stream = stage.place.state.x if skip is None else way.junction(skip, None)
     measured: dict[str, Tensor] = {}
     if stream.shape == branch.shape:
         measured["branch_to_stream"] = _norms(branch) / _norms(stream)
