@@ -168,7 +168,7 @@ def test_an_interrupted_measurement_with_a_store_goes_on_to_the_same_bits(name, 
     whole = MEASUREMENTS[name](the_net(), the_data(), **options)
     seen: list[object] = []
     for _ in range(2):
-        with ResultsStore(tmp_path) as store, pytest.raises(EvaluationInterrupted):
+        with ResultsStore(tmp_path) as store, pytest.raises(EvaluationInterrupted, match="was interrupted"):
             MEASUREMENTS[name](the_net(), the_data(), store=store, progress=Stop(1), **options)
     with ResultsStore(tmp_path) as store:
         assert (

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 
 import pytest
 from matplotlib.patches import FancyBboxPatch
@@ -11,6 +12,7 @@ from unravelnet.figures import figure_unraveled, unraveled_terms
 from unravelnet.figures.style import FAINT, INK
 from unravelnet.routes.route import Route
 
+SUBSCRIPTS = str.maketrans("12345", "₁₂₃₄₅")
 PLAIN = str.maketrans("₀₁₂₃₄₅·", "012345*")
 
 
@@ -20,9 +22,8 @@ def branch(module, x):
 
 def run(route, y):
     for step in route.steps:
-        through = step.scale * branch(step.module, y)
-        parts = {"both": y + through, "skip": y, "branch": through}
-        y = parts[step.mode]
+        through = sum(visit.scale * branch(visit.module, y) for visit in step.visits if visit.mode != "skip")
+        y = through if step.visits[0].mode == "branch" else y + through
     return y
 
 
@@ -59,6 +60,8 @@ def test_terms_of_three_modules_are_those_of_the_paper():
         Route.full(4).remove_skip(2),
         Route.full(4).delete(0).remove_skip(1).swap(2, 3),
         Route.full(5).delete(0, 1, 2, 3, 4),
+        Route.full(4).parallel(1, 2).delete(0),
+        Route.parse("(0,1*0.5,2s),3b,4"),
         Route.full(3).scale(0.5, 0, 1).scale(-2, 2).remove_skip(1),
     ],
     ids=str,
@@ -72,10 +75,41 @@ def test_a_scale_stands_in_the_box_of_its_branch():
     assert set(boxes(figure_unraveled(2, route=Route.full(2).scale(0.5, 1)))) == {"f₁", "0.5·f₂"}
 
 
-@pytest.mark.parametrize("text", ["(0,1)", "0[0],1"])
-def test_what_is_no_single_visit_is_refused(text):
-    with pytest.raises(RouteError, match="holds a parallel span or leads into a module"):
-        figure_unraveled(2, route=Route.parse(text))
+@pytest.mark.parametrize("text", ["0,(1-2)", "(0-1),2s", "(0,1s),2b", "(0-4)", "(0,0),(1,1)"])
+def test_a_span_has_one_way_around_and_one_through_each(text):
+    route = Route.parse(text)
+    figure = figure_unraveled(5, route=route)
+    digits = [range(1 + len(step.visits)) for step in route.steps]
+    drawn = paths(figure)
+    assert set(drawn) == {"".join(map(str, code)) for code in itertools.product(*digits)}
+    assert sum(colour == INK for colour in drawn.values()) == route.path_count
+    assert sorted(boxes(figure, panel=0)) == sorted(map(f, route.visits))
+    # Before step k there are as many trees of it as ways through all later steps.
+    later = [math.prod(map(len, digits[place + 1 :])) for place in range(len(digits))]
+    times = Counter(
+        {
+            name: sum(
+                later[place]
+                for place, step in enumerate(route.steps)
+                for visit in step.visits
+                if name == f(visit)
+            )
+            for name in map(f, route.visits)
+        }
+    )
+    assert Counter(boxes(figure)) == times
+
+
+def f(visit):
+    return f"f{visit.module + 1}".translate(SUBSCRIPTS)
+
+
+def test_a_visit_that_leads_inside_is_one_branch_that_says_so():
+    figure = figure_unraveled(2, route=Route.parse("0[0,1s],1"))
+    assert set(boxes(figure)) == {"f₁[0,1s]", "f₂"}
+    assert len(paths(figure)) == 4
+    assert "f₁[0,1s] is one branch: paths inside it are not" in figure.get_supxlabel().replace("\n", " ")
+    assert set(boxes(figure_unraveled(1, route=Route.parse("0[0,1s,2,3*0.5]")))) == {"f₁[…]"}
 
 
 @pytest.mark.parametrize("n_modules", range(6))
@@ -130,7 +164,7 @@ def test_the_caption_counts_the_paths_that_are_left():
 
 
 def test_too_many_modules_are_refused():
-    with pytest.raises(RouteError, match=r"6 modules has 2\^6 paths, too many to draw; at most 5"):
+    with pytest.raises(RouteError, match=r"6 modules has up to 2\^6 paths, too many to draw; at most 5"):
         figure_unraveled(6)
 
 

@@ -3,16 +3,19 @@ paper).
 
 Each visit of a module doubles the paths: y = y' + f(y'). Writing y' out again in both places gives a tree
 with 2^n leaves, each of them y0 on its own path to the output. The tree has f1 in it 2^(n-1) times, the last
-f once.
+f once. A parallel span of m modules has y' in it m + 1 times, so it multiplies the paths by m + 1. A visit that leads
+inside a module is one branch, in whose box the route inside stands.
 
-Rows are numbered from the top; row r is the path that enters the visits whose bits are set in r, the first
-visit at bit 0. The subtree that computes y_k from rows base ... base + 2^k - 1 adds its first row (y0, which
-enters nothing) and, for j = 1 ... k, f_j of the subtree that computes y_(j-1) from row base + 2^(j-1) on.
-With f_j in column j and the sum for f_j just left of it, no two lines cross.
+Rows are numbered from the top; the digits of row r, the first step last, say which way the path takes through each
+step: 0 around its branches, else through one of them. With P_k paths through the first k steps, the subtree that
+computes y_k from rows base ... base + P_k - 1 adds its first row (y0, which enters nothing) and, for j = 1 ... k and
+each way w = 1, 2 ... of step j, the branch of w of the subtree that computes y_(j-1) from row base + w P_(j-1) on.
+With the branches of step j in column j and their sum just left of it, no two lines cross.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -26,7 +29,7 @@ from unravelnet.errors import RouteError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.wrapping import inches
-from unravelnet.routes.route import Route, Step
+from unravelnet.routes.route import AnyStep, Parallel, Route, Step
 from unravelnet.wording import counted
 
 MAX_DRAWN_MODULES = 5
@@ -34,6 +37,9 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _BOX_WIDTH = 0.46
 # Inches, of the chain above the tree.
 _CHAIN_HEIGHT = 1.1
+# Of a route inside a module, in a box; and how far the boxes of a parallel span stand apart.
+_LONGEST_INSIDE = 6
+_SPAN_STEP = 0.8
 _SUM_AT = -0.40
 """Where the sum for a visit stands, seen from its box, in columns."""
 
@@ -45,6 +51,8 @@ def unraveled_terms(n_modules: int, *, route: Route | None = None) -> list[str]:
     ['y₀', 'f₁(y₀)', 'f₂(y₀ + f₁(y₀))']
     >>> unraveled_terms(2, route=Route.full(2).delete(0))
     ['y₀', 'f₂(y₀)']
+    >>> unraveled_terms(3, route=Route.full(3).parallel(0, 1))
+    ['y₀', 'f₁(y₀)', 'f₂(y₀)', 'f₃(y₀ + f₁(y₀) + f₂(y₀))']
 
     f₁ is the branch of module 0. Raises RouteError for more than five visits: there are 2^n terms within
     terms.
@@ -52,8 +60,9 @@ def unraveled_terms(n_modules: int, *, route: Route | None = None) -> list[str]:
     steps = _drawable_steps(n_modules, route)
     terms = ["y₀"]
     for step in steps:
-        through_branch = [f"{_f(step)}({' + '.join(terms)})"] if terms else []
-        terms = {"both": terms + through_branch, "skip": terms, "branch": through_branch}[step.mode]
+        entered = [visit for visit in step.visits if visit.mode != "skip"] if terms else []
+        through = [f"{_f(visit)}({' + '.join(terms)})" for visit in entered]
+        terms = [*terms, *through] if _takes_skip(step) else through
     return terms
 
 
@@ -66,7 +75,9 @@ def figure_unraveled(
     >>> figure = figure_unraveled(3, route=Route.full(3).delete(1))
 
     `route`: what it deletes, or takes the skip of, is grey, and so are the paths that this breaks. Modules
-    are drawn in the order of the route. Raises RouteError for more than five visits.
+    are drawn in the order of the route, those of a parallel span below one another. A visit that leads inside a module
+    is one branch with the route inside in its box; its own paths are not drawn apart. Raises RouteError for more than
+    five visits.
     """
     steps = _drawable_steps(n_modules, route)
     tree = _Tree(tuple(steps))
@@ -78,7 +89,9 @@ def figure_unraveled(
     for axes in (chain, unraveled):
         axes.set_axis_off()
     # Beside the tree, the arcs keep their proportions however many paths it has.
-    _draw_chain(chain, steps, half=2.0 if frame.is_leftmost(unraveled) else max(2.0, 0.25 * tree.n_rows))
+    lowest = max((len(step.visits) for step in steps), default=1) - 1
+    half = max(2.0, 0.7 + _SPAN_STEP * lowest)
+    _draw_chain(chain, steps, half=half if frame.is_leftmost(unraveled) else max(half, 0.25 * tree.n_rows))
     _draw_tree(unraveled, tree)
     frame.caption(figure, _sentence(tree, unraveled_terms(n_modules, route=route)))
     return figure
@@ -88,21 +101,29 @@ def figure_unraveled(
 class _Tree:
     """Which paths there are and which are left, by row."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
 
     @property
     def n_rows(self) -> int:
-        return 2 ** len(self.steps)
+        return self.n_paths(len(self.steps))
+
+    def n_paths(self, place: int) -> int:
+        """Count the paths through the steps before a place."""
+        return math.prod(1 + len(step.visits) for step in self.steps[:place])
 
     def code(self, row: int) -> str:
-        """The path as the paper writes it: one digit a visit, 1 where its branch is entered."""
-        return "".join(str(row >> place & 1) for place in range(len(self.steps)))
+        """The path as the paper writes it: one digit a step, 0 around its branches, 1 or more through one of them."""
+        return "".join(
+            str(row // self.n_paths(place) % (1 + len(step.visits))) for place, step in enumerate(self.steps)
+        )
 
     def is_left(self, row: int) -> bool:
         """Tell whether the route leaves this path: it may neither enter a deleted branch nor need a removed
         skip."""
-        broken = {"both": "", "skip": "1", "branch": "0"}
-        return all(digit != broken[step.mode] for digit, step in zip(self.code(row), self.steps, strict=True))
+        return all(
+            step.visits[int(digit) - 1].mode != "skip" if int(digit) else _takes_skip(step)
+            for digit, step in zip(self.code(row), self.steps, strict=True)
+        )
 
     def any_left(self, rows: range) -> bool:
         return any(self.is_left(row) for row in rows)
@@ -112,30 +133,35 @@ class _Tree:
         return sum(self.is_left(row) for row in range(self.n_rows))
 
 
-def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[Step]:
+def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[AnyStep]:
     route = Route.full(n_modules) if route is None else route
-    if any(move.kind != "visit" for move in route.moves):
+    n_visits = len(route.visits)
+    if n_visits > MAX_DRAWN_MODULES:
         raise RouteError(
-            f"The unraveled view shows modules one after the other, and the route {route} holds a parallel span or "
-            "leads into a module. Give a route of single visits."
-        )
-    steps = route.visits
-    if len(steps) > MAX_DRAWN_MODULES:
-        raise RouteError(
-            f"The unraveled view of {counted(len(steps), 'module')} has 2^{len(steps)} paths, too many to draw; "
+            f"The unraveled view of {counted(n_visits, 'module')} has up to 2^{n_visits} paths, too many to draw; "
             f"at most {MAX_DRAWN_MODULES} modules can be shown. figure_path_lengths shows how long they are."
         )
-    beyond = [step.module for step in steps if step.module >= n_modules]
+    beyond = [visit.module for visit in route.visits if visit.module >= n_modules]
     if beyond:
         raise RouteError(
             f"The route visits module {beyond[0]}, but the network has {n_modules} (0 to {n_modules - 1})."
         )
-    return steps
+    return route.steps
 
 
-def _f(step: Step) -> str:
-    scale = "" if step.scale == 1.0 else f"{step.scale:g}·"
-    return scale + "f" + str(step.module + 1).translate(_SUBSCRIPTS)
+def _takes_skip(step: AnyStep) -> bool:
+    """Tell whether there is a way around the branches of a step; a parallel span always has one."""
+    return isinstance(step, Parallel) or step.mode != "branch"
+
+
+def _f(visit: Step) -> str:
+    scale = "" if visit.scale == 1.0 else f"{visit.scale:g}·"
+    inside = "" if visit.inside is None else f"[{_shortened(str(visit.inside))}]"
+    return scale + "f" + str(visit.module + 1).translate(_SUBSCRIPTS) + inside
+
+
+def _shortened(route: str) -> str:
+    return route if len(route) <= _LONGEST_INSIDE else "…"
 
 
 def _y(place: int) -> str:
@@ -145,10 +171,11 @@ def _y(place: int) -> str:
 # -- the network as a chain --
 
 
-def _draw_chain(axes: Axes, steps: Sequence[Step], *, half: float) -> None:
-    n_steps = len(steps)
+def _draw_chain(axes: Axes, steps: Sequence[AnyStep], *, half: float) -> None:
+    n_steps, n_visits = len(steps), sum(len(step.visits) for step in steps)
+    in_a_row = " in a row" if n_steps == n_visits else ""
     axes.set_title(
-        f"{n_steps} residual module{'s' * (n_steps != 1)} in a row", loc="left", fontsize=style.NORMAL
+        f"{n_visits} residual module{'s' * (n_visits != 1)}{in_a_row}", loc="left", fontsize=style.NORMAL
     )
     axes.set_xlim(-0.35, n_steps + 0.75)
     axes.set_ylim(-half, half)
@@ -159,19 +186,21 @@ def _draw_chain(axes: Axes, steps: Sequence[Step], *, half: float) -> None:
     _text(axes, n_steps + 0.3, 0, _y(n_steps), ha="left")
 
 
-def _draw_chain_module(axes: Axes, place: int, step: Step) -> None:
+def _draw_chain_module(axes: Axes, place: int, step: AnyStep) -> None:
     start, box, junction = place - 0.08, place + 0.38, place + 0.80
-    has_branch, has_skip = step.mode != "skip", step.mode != "branch"
+    fork, has_skip = start + 0.10, _takes_skip(step)
     _line(axes, [start, start + 0.14], [0, 0], is_left=True)
-    _line(axes, [start + 0.14, box], [0, 0], is_left=has_branch)
-    _line(axes, [box, junction], [0, 0], is_left=has_branch, arrow=has_branch)
-    fork = start + 0.10
     _line(axes, [fork, fork, junction, junction], [0, 0.85, 0.85, 0.12], is_left=has_skip, arrow=has_skip)
     _line(axes, [junction, place + 0.92], [0, 0], is_left=True)
-    _box(axes, box, 0, _f(step), is_left=has_branch, width=_BOX_WIDTH * 0.9, height=0.62)
+    for number, visit in enumerate(step.visits):
+        y, has_branch = -_SPAN_STEP * number, visit.mode != "skip"
+        _line(axes, [fork, fork, box], [0, y, y], is_left=has_branch)
+        ends = ([box, junction], [y, y]) if not number else ([box, junction, junction], [y, y, -0.12])
+        _line(axes, *ends, is_left=has_branch, arrow=has_branch)
+        _box(axes, box, y, _f(visit), is_left=has_branch, width=_BOX_WIDTH * 0.9, height=0.62)
     _sum_sign(axes, junction, 0, is_left=True)
-    if step.mode != "both":
-        what = "deleted" if step.mode == "skip" else "skip removed"
+    what = {"skip": "deleted", "branch": "skip removed"}.get(step.visits[0].mode)
+    if what is not None and len(step.visits) == 1:
         _text(axes, box, -0.62, what, fontsize=style.SMALL, color=style.MUTED)
 
 
@@ -223,7 +252,7 @@ def _size_of_codes(axes: Axes, n_steps: int) -> float:
 
 def _end_of_leaf(tree: _Tree, row: int) -> float:
     code = tree.code(row)
-    first = code.find("1") if "1" in code else len(code)
+    first = next((place for place, digit in enumerate(code) if digit != "0"), len(code))
     if first == 0:
         return _column(0)
     return _column(first) + _SUM_AT if code else 0.3
@@ -236,26 +265,31 @@ def _draw_sum(axes: Axes, tree: _Tree, place: int, base: int) -> None:
         return
     at = _column(place) + _SUM_AT
     ends = [(float(base), tree.is_left(base))]
-    for inner in range(place):
-        start = base + 2**inner
-        _draw_sum(axes, tree, inner, start)
-        ends.append(_draw_branch(axes, tree, inner, start, at))
-    centre, rows = base + (2**place - 1) / 2, range(base, base + 2**place)
+    for inner, step in enumerate(tree.steps[:place]):
+        for way, visit in enumerate(step.visits, start=1):
+            start = base + way * tree.n_paths(inner)
+            _draw_sum(axes, tree, inner, start)
+            ends.append(_draw_branch(axes, tree, inner, visit, start, at))
+    n_rows = tree.n_paths(place)
+    centre, rows = base + (n_rows - 1) / 2, range(base, base + n_rows)
     # Upright lines collect the terms; grey ones first, so that a live term is seen all the way.
     for row, is_left in sorted(ends, key=lambda end: end[1]):
         _line(axes, [at, at], [row, centre], is_left=is_left)
     _sum_sign(axes, at, centre, is_left=tree.any_left(rows))
 
 
-def _draw_branch(axes: Axes, tree: _Tree, inner: int, start: int, at: float) -> tuple[float, bool]:
+def _draw_branch(
+    axes: Axes, tree: _Tree, inner: int, visit: Step, start: int, at: float
+) -> tuple[float, bool]:
     """Draw f of one visit, fed by the subtree before it and read by the sum at `at`; return where it
     arrives."""
-    row, is_left = start + (2**inner - 1) / 2, tree.any_left(range(start, start + 2**inner))
+    n_rows = tree.n_paths(inner)
+    row, is_left = start + (n_rows - 1) / 2, tree.any_left(range(start, start + n_rows))
     column = _column(inner)
     if inner:
         _line(axes, [column + _SUM_AT, column], [row, row], is_left=is_left)
     _line(axes, [column, at], [row, row], is_left=is_left)
-    _box(axes, column, row, _f(tree.steps[inner]), is_left=is_left, width=_BOX_WIDTH, height=0.62)
+    _box(axes, column, row, _f(visit), is_left=is_left, width=_BOX_WIDTH, height=0.62)
     return row, is_left
 
 
@@ -330,5 +364,13 @@ def _sentence(tree: _Tree, terms: Sequence[str]) -> str:
         left = f"{tree.n_rows} paths; "
     return (
         f"{total}{left}digits say which branches a path enters, in order. "
-        "f₁ is the branch of module 0: modules are counted from 0."
+        f"f₁ is the branch of module 0: modules are counted from 0.{_on_insides(tree)}"
     )
+
+
+def _on_insides(tree: _Tree) -> str:
+    """Say what a box means whose module is entered."""
+    entered = [visit for step in tree.steps for visit in step.visits if visit.inside is not None]
+    if not entered:
+        return ""
+    return f" {_f(entered[0])} is one branch: paths inside it are not drawn apart."
