@@ -117,3 +117,18 @@ def doses(n_modules):
             ends = {"module": module, "factor": factor}
             rows.append(row(f"module {module} times {factor:g}", error, study="scale_each", **ends))
     return Table(rows)
+
+
+def pruning_curve(n_deleted, n_draws=4):
+    """The curve of a search: each deletion adds 0.01 to the error, and 0.02 (draw + 1) in a random order."""
+
+    def point(strategy, n, error, repeat=0):
+        ends = {"error_rate_low": error - 0.01, "error_rate_high": error + 0.01}
+        left = {"macs_left": 1 - n / 20, "parameters_left": 1 - n / 30, "n_deleted": n}
+        return row(f"{strategy}, {n}", error, strategy=strategy, repeat=repeat, **left, **ends)
+
+    rows = [point("intact", 0, 0.06)]
+    for n in range(1, n_deleted + 1):
+        rows += [point("greedy", n, 0.06 + 0.01 * n), point("one_shot", n, 0.06 + 0.02 * n)]
+        rows += [point("random", n, 0.06 + 0.02 * n * (draw + 1), draw) for draw in range(n_draws)]
+    return Table(rows)

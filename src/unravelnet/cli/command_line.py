@@ -13,6 +13,7 @@ from unravelnet.cli.guard import run_guarded, without_traceback
 from unravelnet.cli.inspect import inspect
 from unravelnet.cli.lesion import lesion
 from unravelnet.cli.paths import paths
+from unravelnet.cli.prune import prune
 from unravelnet.cli.remarks import libraries_quiet
 from unravelnet.cli.report import report
 from unravelnet.cli.reproduce import reproduce
@@ -51,6 +52,7 @@ for command, short_help in (
     (inspect, "List the residual modules of a model."),
     (lesion, "Delete and reorder modules, remove skips, measure the error."),
     (paths, "Split the gradient by path length."),
+    (prune, "Find the modules that can be deleted."),
     (train, "Train a zoo network, as a whole or on random routes."),
     (report, "Write the report of a run again."),
 ):
@@ -87,6 +89,7 @@ def _root(
     unravelnet inspect torchvision:resnet50            the residual modules of a model
     unravelnet lesion runs/net --data digits           the error without each module
     unravelnet paths runs/net --data digits            the gradient by path length
+    unravelnet prune runs/net --data digits            the modules that can go
     unravelnet train resnet20 --data digits --out runs/net
     unravelnet report runs/digits                      the report of a run, written again
 

@@ -52,7 +52,7 @@ def working(description: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def batch_bar(description: str) -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
+def batch_bar(description: str, unit: str = "batch") -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
     """Give a wrapper for batches that shows how many have gone by, and how long the others will take."""
     with _shown() as show:
         show(Status(description))
@@ -66,10 +66,10 @@ def batch_bar(description: str) -> Iterator[Callable[[Iterable[Any]], Iterable[A
             for number, batch in enumerate(batches, start=1):
                 yield batch
                 if total is None:
-                    show(Status(description, detail=counted(number, "batch")))
+                    show(Status(description, detail=counted(number, unit)))
                 else:
                     left = (time.monotonic() - began) * (total - number) / number
-                    show(Status(description, number / total, left, f"batch {number} of {total}"))
+                    show(Status(description, number / total, left, f"{unit} {number} of {total}"))
 
         yield wrapped
 

@@ -56,6 +56,7 @@ from unravelnet.figures.path import (
     path_length_rows,
     path_survival_rows,
 )
+from unravelnet.figures.pruning import figure_pruning
 from unravelnet.figures.save import save_figure
 from unravelnet.figures.spans import figure_spans
 from unravelnet.figures.training import figure_degradation, figure_trained_errors, figure_training
@@ -77,6 +78,7 @@ __all__ = [
     "figure_path_gradient",
     "figure_path_lengths",
     "figure_path_survival",
+    "figure_pruning",
     "figure_remove_skip_each",
     "figure_reorder",
     "figure_scale_each",

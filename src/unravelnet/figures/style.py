@@ -75,7 +75,12 @@ def style_axes(axes: Axes, *, x: str, y: str, grid: str = "y") -> None:
 
 def show_share_as_percent(axes: Axes) -> None:
     """Let the y axis count in percent, while the data stays a share in [0, 1]."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}"))
+    axes.yaxis.set_major_formatter(as_percent())
+
+
+def as_percent() -> FuncFormatter:
+    """Make a formatter that writes a share in percent."""
+    return FuncFormatter(lambda share, _: f"{100 * share:.4g}")
 
 
 def show_powers_of_ten(axes: Axes) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from unravelnet.pruning.importance import importance
 from unravelnet.pruning.strategy import Cut, Problem, Strategy
+from unravelnet.registry import SCORES
 
 DELETION = "deletion"
+# Scores that are large where a branch points against what the loss asks of it: these go first.
+_HARMFUL = ("gradient_cosine",)
 
 
 def one_shot(score: str = DELETION) -> Strategy:
     """Make the strategy that goes by a score, the module with the smallest first; of equal ones the first.
 
-    `score`: "deletion" is what deleting the module alone changes of the metric, on all images to choose on.
+    `score`: "deletion" is what deleting the module alone changes of the metric; the others are those of `importance`,
+    from `registry.SCORES`. Raises UnknownNameError for another.
     """
     is_usual = score == DELETION
+    if not is_usual:
+        SCORES.find(score)
     return Strategy(
         "one_shot" if is_usual else f"one_shot:{score}",
         "One shot" if is_usual else f"One shot by {score.replace('_', ' ')}",
@@ -26,11 +34,26 @@ def one_shot(score: str = DELETION) -> Strategy:
 
 
 def _search(problem: Problem, *, score: str) -> Iterator[Cut]:
-    values = deletion_effects(problem)
+    values = deletion_effects(problem) if score == DELETION else _scores(problem, score)
     route = problem.full
     for module in sorted(problem.candidates, key=lambda module: (values[module], module)):
         route = route.delete(module)
         yield Cut(route, (module,), values[module])
+
+
+def _scores(problem: Problem, score: str) -> Mapping[int, float]:
+    """Measure a score; a module that has none comes last."""
+    evidence = problem.evidence
+    table = importance(
+        problem.net,
+        evidence.part,
+        methods=[score],
+        output=evidence.output,
+        batch_size=evidence.batch_size,
+        device=evidence.bench.device,
+    )
+    sign = -1.0 if score in _HARMFUL else 1.0
+    return {row["module"]: math.inf if row[score] is None else sign * row[score] for row in table}
 
 
 def deletion_effects(problem: Problem) -> Mapping[int, float]:

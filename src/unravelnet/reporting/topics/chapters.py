@@ -21,6 +21,7 @@ from unravelnet.reporting.topics.orders.chapter import reorder
 from unravelnet.reporting.topics.over_training.chapter import over_training
 from unravelnet.reporting.topics.pairs.findings import on_pairs
 from unravelnet.reporting.topics.paths.chapter import path_lengths, path_survival, unraveled
+from unravelnet.reporting.topics.pruning.chapter import pruning
 from unravelnet.reporting.topics.random_lesions.chapter import delete_many
 from unravelnet.reporting.topics.responses.chapter import layer_responses
 from unravelnet.reporting.topics.skips.chapter import remove_skip
@@ -55,6 +56,7 @@ def gradient_chapters(run: Run) -> list[Chapter]:
         layer_responses: ("layer_responses",),
         over_training: ("over_training", "spectra_over_training", "normalisation_scales"),
         ensemble: ("ensemble",),
+        pruning: ("pruning",),
     }
     return [
         write(run) for write, studies in written.items() if any(run.with_table(study) for study in studies)

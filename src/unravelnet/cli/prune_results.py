@@ -1,0 +1,83 @@
+"""What `unravelnet prune` prints and keeps of its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unravelnet.cli.output import heading, plain_values, print_csv, print_json, print_line, print_table
+from unravelnet.wording import percent
+
+if TYPE_CHECKING:
+    from unravelnet.pruning.result import PruningResult
+    from unravelnet.records.record import Row
+
+_NUMBERS = ("estimate", "selection_difference")
+_SHARES = ("selection_error_rate", "error_rate", "macs_left", "parameters_left", "latency_left")
+
+
+def show(result: PruningResult, form: str, out: Path | None) -> None:
+    """Print a result as "json", "csv" or "table"."""
+    if form == "json":
+        print_json({**receipt_of(result), "steps": list(result.steps), "curve": list(result.curve)})
+    elif form == "csv":
+        print_csv(result.steps)
+    else:
+        columns = [
+            name for name in (*_NUMBERS, *_SHARES) if any(_is_known(row.get(name)) for row in result.steps)
+        ]
+        headings = [heading("step"), heading("label"), *map(heading, columns), heading("is_chosen")]
+        about = (
+            f"Steps of {result.strategy.name}. The estimate is {result.strategy.estimate}. Error without further words "
+            f"is that on {result.steps[0]['n_images']:,} images that were not chosen on"
+        )
+        print_table(about, headings, [_cells(row, columns) for row in result.steps])
+        print_line()
+        for line in str(result).split("\n"):
+            print_line(line)
+        if out is not None:
+            print_line(f"Tables, figure and receipt are in {out}.")
+
+
+def receipt_of(result: PruningResult) -> dict[str, Any]:
+    """Say what was pruned, how, and what it cost, as plain values."""
+    from unravelnet.records.provenance import collect
+
+    row, intact = result.chosen, result.steps[0]
+    kept = ("n_deleted", "n_modules", "macs_left", "parameters_left", "latency_left", "selected_by")
+    measured = [name for name in ("error_rate", "loss", str(row["selected_by"])) if name in row]
+    receipt = {
+        "network": row["network_name"],
+        "fingerprint": row["network"],
+        "route": str(result.route),
+        "strategy": result.strategy.name,
+        "budget": str(result.budget),
+        "shortfall": result.shortfall,
+        **{name: row[name] for name in kept},
+        "data": row["data_name"],
+        "n_selection_images": row["n_selection_images"],
+        "n_images": row["n_images"],
+        "before": {name: intact[name] for name in measured},
+        "after": {name: row[name] for name in measured},
+        "passes_of_the_search": result.spent.n_passes,
+        "run": collect(),
+    }
+    plain: dict[str, Any] = plain_values(receipt)
+    return plain
+
+
+def _cells(row: Row, columns: list[str]) -> list[str]:
+    cells = [str(row["step"]), str(row["label"])]
+    for name in columns:
+        value = row[name]
+        if not _is_known(value):
+            cells.append("")
+        elif name in _SHARES:
+            cells.append(percent(float(str(value))))
+        else:
+            cells.append(f"{float(str(value)):.4g}")
+    return [*cells, "the result" if row["is_chosen"] else ""]
+
+
+def _is_known(value: object) -> bool:
+    return value is not None and value == value
