@@ -35,6 +35,7 @@ from unravelnet.routes.sampler import Exactly, StochasticDepth
 __all__ = ["shipped_place"]
 
 PLANS = shipped_networks.PLANS
+SHIPPED = Path(zoo.__file__).parent / "shipped"
 OPTIONS = {"networks": PLANS, "repeats": 3, "seed": 3}
 COLUMNS = (
     *("group", "network_name", "zoo_name", "routes", "training_seed", "n_modules", "n_parameters"),
@@ -486,6 +487,26 @@ def test_the_shipped_networks_are_those_of_the_papers():
     for plan in SHIPPED_NETWORKS:
         assert plan.pretrained.startswith(plan.zoo_name)
         assert plan.zoo_name in zoo.names()
+
+
+def test_every_shipped_network_is_compared_and_every_residual_one_is_lesioned():
+    shipped = {path.parent.name: zoo.read_description(path.parent) for path in SHIPPED.glob("*/network.json")}
+    assert sorted(plan.pretrained for plan in SHIPPED_NETWORKS) == sorted(shipped)
+    for plan in SHIPPED_NETWORKS:
+        description = shipped[plan.pretrained]
+        assert (plan.zoo_name, plan.routes) == (description.name, description.facts["training"]["routes"])
+        is_residual = "plain" not in plan.zoo_name
+        assert ("delete_each" in plan.studies) is is_residual
+        assert ("remove_skip_each" in plan.studies) is (is_residual and plan.role != "vgg")
+    assert len({plan.name for plan in SHIPPED_NETWORKS}) == len(SHIPPED_NETWORKS)
+
+
+def test_compared_networks_see_as_many_images_as_a_draw():
+    train, test = load("digits", "train"), load("digits", "test")
+    settings = settle(Path("none"), train, test, {}, seed=0, networks=PLANS)
+    few = replace(PLANS[0], few_images=True)
+    assert settings.n_images("delete_each", few) == settings.draw_images < settings.images
+    assert settings.n_images("delete_many", few) == settings.n_images("delete_many", PLANS[0])
 
 
 # -- how much --

@@ -39,6 +39,9 @@ EVERY = {
     "delete_each": lambda **look: figures.figure_delete_each(
         _each(), downsampling=_down(), n_classes=10, **look
     ),
+    "lesions_of_trainings": lambda **look: figures.figure_lesions_of_trainings(
+        {name: [table] * 3 for name, table in _each().items()}, downsampling=_down(), **look
+    ),
     "delete_many": partial(
         figures.figure_delete_many,
         tables.many({n: [0.1 * n**0.5, 0.2 * n**0.5] for n in range(1, 21)}),

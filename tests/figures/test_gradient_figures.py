@@ -3,6 +3,8 @@
 If every path of length k has the norm A·r^k, the shares of the lengths are Binomial(n, r / (1 + r)).
 """
 
+import math
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
@@ -277,6 +279,30 @@ def test_shares_within_a_range_have_the_interval_of_their_ends():
     held = contributions(Table(rows)).held_by(0, 0)
     assert held.tolist() == pytest.approx([0.8, 0.72 / 0.94, 0.88 / 1.06])
     assert contributions(Table(rows)).held_by(0, 1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_shares_within_a_range_have_the_interval_of_images_where_these_were_drawn_again():
+    # Up to length 1 are 0.7 (0.6 to 0.9), below it 0.2 (0.1 to 0.25): ends are joined by the sum of squares.
+    facts = {
+        "n_modules": 2,
+        "path_gradient_norm": 1.0,
+        "path_gradient_norm_low": 0.5,
+        "path_gradient_norm_high": 2.0,
+    }
+    shares = ((0.2, 0.1, 0.25), (0.5, 0.6, 0.9), (0.3, 1.0, 1.0))
+    rows = [
+        {**facts, "length": k, "path_count": math.comb(2, k), "share": s, "cumulative_share_low": low,
+         "cumulative_share_high": high}
+        for k, (s, low, high) in enumerate(shares)
+    ]  # fmt: skip
+    spectrum = contributions(Table(rows))
+    assert spectrum.knows_images
+    assert spectrum.held_by(1, 1).tolist() == pytest.approx(
+        [0.5, 0.5 - math.hypot(0.1, 0.05), 0.5 + math.hypot(0.2, 0.1)]
+    )
+    assert spectrum.held_by(0, 1).tolist() == pytest.approx([0.7, 0.6, 0.9])
+    assert spectrum.held_by(2, 2).tolist() == pytest.approx([0.3, 0.1, 0.4])
+    assert spectrum.held_by(0, 2).tolist() == pytest.approx([1, 1, 1])
 
 
 def test_an_interval_without_end_leaves_the_share_without_one():

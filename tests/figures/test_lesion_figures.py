@@ -204,3 +204,22 @@ def test_drawing_leaves_the_settings_of_the_caller_alone():
         figure = figure_delete_each({"ResNet": tables.each([0.1])})
         assert dict(matplotlib.rcParams) == before
     assert figure.axes[0].xaxis.label.get_fontsize() < 12
+
+
+def test_draws_that_delete_a_down_sampling_module_have_boxes_of_their_own():
+    table = tables.many({1: [0.1, 0.1, 0.3], 2: [0.1, 0.3, 0.3]})
+    routes = ["0-3", "0s,1-3", "0,1s,2-3", "0-2,3s", "0s,1s,2-3", "0-1,2s,3s", "0s,1-2,3s"]
+    table = Table({**row, "route": route} for row, route in zip(table, routes, strict=True))
+    figure = figure_delete_many(table, downsampling=[3])
+    (axes,) = figure.axes
+    boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    # Of one deletion the last draw deletes module 3, of two the last two: at 0.3.
+    heights = [(round(box.get_y(), 3), round(box.get_y() + box.get_height(), 3)) for box in boxes]
+    assert heights == [(0.3, 0.3), (0.3, 0.3), (0.1, 0.1), (0.1, 0.1)]
+    assert [text for text in axes.get_legend_handles_labels()[1] if "random draws" in text] == [
+        "random draws that delete a down-sampling module",
+        "random draws that delete none",
+    ]
+    # The line is that of all draws.
+    assert points(axes, "median of the draws") == ([1, 2], [0.1, 0.3])
+    assert len(figure_delete_many(table).axes[0].patches) == 2

@@ -202,6 +202,17 @@ def test_a_smooth_growth_agrees():
     claim = claim_delete_many(tables.many(SMOOTH), n_classes=10)
     assert claim.verdict == "agrees"
     assert "Medians from 8.0 % to 46.0 %" in claim.measured
+    assert "means from 8.0 % to 46.0 %" in claim.measured
+
+
+def test_a_collapse_of_the_mean_alone_does_not_agree():
+    # The median stays, and two fifths of the draws fall to guessing at once.
+    few = [0.06 + 0.002 * draw for draw in range(60)]
+    claim = claim_delete_many(
+        tables.many({1: [0.07] * 100, 2: [*few, *[0.89] * 40], 3: [*few, *[0.9] * 40]}), n_classes=10
+    )
+    assert claim.verdict == "does not agree"
+    assert "By the means: One step is surely a collapse" in claim.why
 
 
 def test_a_collapse_does_not_agree():
@@ -266,9 +277,11 @@ def test_draws_that_hit_a_downsampling_module_are_counted():
     routes = ["0-53", "0-8,9-18s,19-53", "0-17,18s,19-35,36s,37-53"] + ["0-9,10-17s,18-53"] * 9
     table = Table([{**row, "route": route} for row, route in zip(rows, routes, strict=True)])
     many = partial(claim_many_left, table, n_modules=54, n_classes=10)
-    assert "2 of them delete module 18 or 36; their median is 20.0 %, that of the others 20.0 %." in (
-        many(downsampling=DOWN).measured
+    told = (
+        "2 of them delete module 18 or 36; their median is 20.0 % and their mean 20.0 %, those of the others 20.0 % "
+        "and 20.0 %."
     )
+    assert told in many(downsampling=DOWN).measured
     assert "of them delete" not in many(keeps_shape=True).measured
     assert "none of them down-sampling," in many(keeps_shape=True).text
     assert "mean 20.0 %" in many().measured

@@ -104,7 +104,9 @@ def test_every_claim_about_trainings_is_judged_as_put_in(directory):
     judged = all_claims(read_run_directory(directory))
     found = {claim.text[:45]: claim.verdict for claim in judged if claim.chapter == "trained-networks"}
     verdicts = [claim.verdict for claim in judged if claim.chapter == "trained-networks"]
-    assert verdicts == ["agrees"] * 8, found
+    # Not put in: all networks of the run have one history, and stochastic depth saves more than a half.
+    others = ["not decided", "does not agree"]
+    assert verdicts == [*["agrees"] * 6, *others, *["agrees"] * 2], found
     # The paper has trained 54 modules so, and not 27.
     sources = [claim.source for claim in judged if claim.text.startswith("Trained on effective paths")]
     assert sources == ["Veit et al. (2016)", "this project"]

@@ -60,6 +60,7 @@ from unravelnet.figures.pruning import figure_pruning
 from unravelnet.figures.save import save_figure
 from unravelnet.figures.spans import figure_spans
 from unravelnet.figures.training import figure_degradation, figure_trained_errors, figure_training
+from unravelnet.figures.trainings import figure_lesions_of_trainings
 from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "figure_ensemble",
     "figure_layer_responses",
     "figure_length_contribution",
+    "figure_lesions_of_trainings",
     "figure_module_measures",
     "figure_normalisation_scales",
     "figure_over_training",

@@ -243,7 +243,7 @@ def _draw_contributions(axes: Axes, norms: Spectrum, share: float) -> None:
         (norms.rows[~is_inside], style.fainter(dark), None),
     ):
         axes.bar(rows["length"], rows["value"], width=0.82, color=colour, label=name)
-    known = norms.rows.dropna()
+    known = norms.rows.dropna(subset=["value", "low", "high"])
     axes.vlines(known["length"], known["low"], known["high"], color=style.INK, linewidth=0.8, alpha=0.7)
 
 

@@ -20,6 +20,7 @@ from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
 from unravelnet.figures.look import Look
 from unravelnet.figures.marks import RING_LABEL, draw_with_bars, ring, set_index_axis
+from unravelnet.readers.draws import deletes_any
 from unravelnet.readers.rows import (
     Measured,
     chance_error,
@@ -79,6 +80,7 @@ def figure_delete_each(
 def figure_delete_many(
     table: Table,
     *,
+    downsampling: Sequence[int] = (),
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Error when deleting several modules at random",
@@ -90,19 +92,31 @@ def figure_delete_many(
     >>> row = {"label": "2 deleted, draw 0", "n_deleted": 2, "error_rate": 0.3}
     >>> figure = figure_delete_many(Table([row, {**row, "error_rate": 0.4}]), n_classes=10)
 
-    `table`: rows of the study delete_many. A box holds the middle half of the draws, its line is the median,
-    the whiskers reach the extremes. Raises EvaluationError for a table without such rows.
+    `table`: rows of the study delete_many. `downsampling`: indices of the modules that change the shape; draws that
+    delete one of them, and the others, have boxes of their own. A box holds the middle half of the draws, its line is
+    the median, the whiskers reach the extremes. Raises EvaluationError for a table without such rows.
     """
     study = measured(table, metric=metric, needs=["n_deleted"])
     _check_not_empty({"": study})
     figure = frame.new_figure(title, **look)
     axes = figure.add_subplot()
-    draws = {int(count): rows["value"].to_numpy() for count, rows in study.lesions.groupby("n_deleted")}
-    _draw_boxes(axes, draws)
+    draws = _by_count(study.lesions)
+    is_hit = deletes_any(study.lesions, downsampling)
+    if is_hit is None or is_hit.all() or not is_hit.any():
+        kinds = {"random draws": (0, draws)}
+    else:
+        kinds = {
+            "random draws that delete a down-sampling module": (2, _by_count(study.lesions[is_hit])),
+            "random draws that delete none": (0, _by_count(study.lesions[~is_hit])),
+        }
+    _draw_boxes(axes, kinds, draws)
     _draw_intact(axes, study, style.INK)
     note = _finish(axes, {"": study}, n_classes=n_classes, metric=metric, x=_count_label(study.lesions))
     _legend(axes)
-    boxes = f"Boxes: quartiles of {_range_text([len(values) for values in draws.values()])} random draws each"
+    n_draws = f"{_range_text([len(values) for values in draws.values()])} random draws"
+    boxes = f"Boxes: quartiles of {n_draws} each"
+    if len(kinds) > 1:
+        boxes = f"{n_draws} of each number; boxes: quartiles of those of a kind"
     frame.caption(
         figure,
         f"{boxes}, whiskers: extremes, line: medians; every draw on {n_images_text(study.lesions)}.{note}",
@@ -221,25 +235,53 @@ def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:
     ring(axes, study.lesions[study.lesions["module"].isin(list(modules))])
 
 
-def _draw_boxes(axes: Axes, draws: Mapping[int, np.ndarray]) -> None:
-    # Not by `axes.boxplot`: it makes matplotlib choose a backend, which may open a window system.
+def _by_count(draws: pd.DataFrame) -> dict[int, np.ndarray]:
+    return {int(count): rows["value"].to_numpy() for count, rows in draws.groupby("n_deleted")}
+
+
+def _draw_boxes(
+    axes: Axes, kinds: Mapping[str, tuple[int, Mapping[int, np.ndarray]]], draws: Mapping[int, np.ndarray]
+) -> None:
+    """Draw boxes for each kind of draws, beside each other, and the medians of all.
+
+    `kinds`: by name, the place among the colours and the values by count.
+    """
     counts = list(draws)
     gap = min((b - a for a, b in pairwise(counts)), default=1)
-    width = 0.6 * gap
-    ends = np.array([np.percentile(values, [0, 25, 50, 75, 100]) for values in draws.values()])
-    lowest, low, medians, high, highest = ends.T
-    colour, name = frame.colour(axes, "random draws"), "median of the draws"
-    edge: dict[str, Any] = {"color": colour, "linewidth": 1.0}
-    axes.vlines([*counts, *counts], [*lowest, *high], [*low, *highest], **edge)
-    caps = np.array([*counts, *counts])
-    axes.hlines([*lowest, *highest], caps - width / 4, caps + width / 4, **edge)
-    axes.bar(counts, high - low, width, bottom=low, facecolor=f"{style.fainter(colour)}66", edgecolor=colour)
-    axes.hlines(
-        medians, np.array(counts) - width / 2, np.array(counts) + width / 2, color=colour, linewidth=1.8
-    )
+    width = 0.6 * gap / len(kinds)
+    for number, (kind, (place, values)) in enumerate(kinds.items()):
+        shift = width * (number - (len(kinds) - 1) / 2)
+        label = kind if len(kinds) > 1 else None
+        _draw_kind(
+            axes, values, colour=frame.colour(axes, kind, place), width=width, shift=shift, label=label
+        )
+    name = "median of the draws"
+    medians = [float(np.median(values)) for values in draws.values()]
     axes.plot(counts, medians, color=frame.colour(axes, name, 1), linewidth=1.1, label=name, zorder=4)
     axes.set_xlim(min(0, counts[0] - gap), counts[-1] + gap)
     axes.set_xticks(_ticks(counts))
+
+
+def _draw_kind(
+    axes: Axes,
+    draws: Mapping[int, np.ndarray],
+    *,
+    colour: str,
+    width: float,
+    shift: float,
+    label: str | None,
+) -> None:
+    # Not by `axes.boxplot`: it makes matplotlib choose a backend, which may open a window system.
+    places = np.array(list(draws)) + shift
+    ends = np.array([np.percentile(values, [0, 25, 50, 75, 100]) for values in draws.values()])
+    lowest, low, medians, high, highest = ends.T
+    edge: dict[str, Any] = {"color": colour, "linewidth": 1.0}
+    axes.vlines([*places, *places], [*lowest, *high], [*low, *highest], **edge)
+    caps = np.array([*places, *places])
+    axes.hlines([*lowest, *highest], caps - width / 4, caps + width / 4, **edge)
+    face = f"{style.fainter(colour)}66"
+    axes.bar(places, high - low, width, bottom=low, facecolor=face, edgecolor=colour, label=label)
+    axes.hlines(medians, places - width / 2, places + width / 2, color=colour, linewidth=1.8)
 
 
 def _draw_medians(axes: Axes, orders: pd.DataFrame) -> str:

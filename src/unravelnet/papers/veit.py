@@ -141,6 +141,10 @@ SURVIVAL = Statement(
     f"After deleting {FEW_DELETED.count} of {N_MODULES.text} many of the effective paths are still valid",
     _in("section 6, Fig. 7", _SUMMARY, _ANY),
 )
+VALID_PATHS = Statement(
+    "As in an ensemble, the performance correlates smoothly with the number of valid paths",
+    _in("section 4", "remembered"),
+)
 LONG_PATHS_GO = Statement("Deletion removes mainly long paths", _in("section 6, Fig. 7", _SUMMARY, _ANY))
 
 # -- gradients --

@@ -127,10 +127,13 @@ def interval_text(frame: pd.DataFrame, metric: str = "error_rate") -> str:
 
     >>> interval_text(pd.DataFrame({"confidence": [0.95, 0.95]}))
     '95 % Wilson intervals'
+
+    A difference of two shares is none.
     """
     levels = sorted({float(level) for level in frame["confidence"].dropna()})
     level = f"{levels[0] * 100:g} % " if len(levels) == 1 else ""
-    return f"{level}Wilson intervals" if is_share(metric) else f"{level}intervals"
+    is_rate = is_share(metric) and not metric.endswith("_difference")
+    return f"{level}Wilson intervals" if is_rate else f"{level}intervals"
 
 
 def chance_error(n_classes: int | None) -> float | None:

@@ -7,6 +7,7 @@ paths of a length, in which they may cancel.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import pandas as pd
 from unravelnet.errors import EvaluationError
 from unravelnet.escaping import shortened
 from unravelnet.mathematics.decay import Decay, fit_decay
+from unravelnet.mathematics.intervals import Interval, joined_interval
 from unravelnet.paths import effective_lengths, surviving_share
 from unravelnet.readers.rows import n_images_text, ordered
 from unravelnet.routes.route import Route
@@ -38,7 +40,8 @@ _DRAWN = {
 class Spectrum:
     """How the gradient is divided among the path lengths of one network.
 
-    `rows`: columns length, value (the share), low and high, in the order of length. `path_counts`: paths of these
+    `rows`: columns length, value (the share), low and high, and up_to_low and up_to_high for the share up to a length,
+    in the order of length. The latter are of images drawn again, NaN where none were. `path_counts`: paths of these
     lengths, exact. `n_paths`: of all lengths, measured or not.
     """
 
@@ -75,9 +78,13 @@ class Spectrum:
     def held_by(self, shortest: float, longest: float) -> pd.Series:
         """Give the share of the gradient of the lengths between two, both included: value, low and high.
 
-        The ends are those at which every length lies at the end of its own interval that moves the share most;
-        NaN where a length has none.
+        It is what lies up to the longest less what lies below the shortest, of which both intervals, of images drawn
+        again, are joined as if they were independent: as they rise together, that is too wide rather than too narrow.
+        Without such intervals the ends are those at which every length lies at the end of its own interval that moves
+        the share most; NaN where a length has none.
         """
+        if self.knows_images:
+            return self._held_by_images(shortest, longest)
         is_inside = self.rows["length"].between(shortest, longest)
         inside, outside = (
             self.rows.loc[part, ["value", "low", "high"]].sum(skipna=False)
@@ -88,6 +95,27 @@ class Spectrum:
             low = inside["low"] / (inside["low"] + outside["high"])
             high = inside["high"] / (inside["high"] + outside["low"])
         return pd.Series({"value": value, "low": low, "high": high})
+
+    @property
+    def knows_images(self) -> bool:
+        """Tell whether intervals are of images drawn again, which all lengths share."""
+        return bool(self.rows[["up_to_low", "up_to_high"]].notna().all(axis=None))
+
+    def _held_by_images(self, shortest: float, longest: float) -> pd.Series:
+        ends = self._up_to(longest), self._up_to(math.ceil(shortest) - 1)
+        value = ends[0][0] - ends[1][0]
+        up, down = (Interval(low - share, high - share) for share, low, high in ends)
+        parts = [Interval(value + up.low, value + up.high), Interval(value - down.high, value - down.low)]
+        joined = joined_interval(value, parts)
+        return pd.Series({"value": value, "low": max(0.0, joined.low), "high": min(1.0, joined.high)})
+
+    def _up_to(self, longest: float) -> tuple[float, float, float]:
+        """Give the share of the gradient up to a length, with its interval; all of it, and none, are known."""
+        is_inside = self.rows["length"] <= longest
+        if is_inside.all() or not is_inside.any():
+            return (float(is_inside.all()),) * 3
+        last = self.rows[is_inside].iloc[-1]
+        return float(self.rows.loc[is_inside, "value"].sum()), last["up_to_low"], last["up_to_high"]
 
     @property
     def share_through_branch(self) -> float:
@@ -122,7 +150,7 @@ def contributions(table: Table) -> Spectrum:
 
     Raises EvaluationError where the table lacks them, or is not that of one network.
     """
-    return _spectrum(table, share="share", norm=PATH_NORM)
+    return _spectrum(table, share="share", norm=PATH_NORM, up_to="cumulative_share")
 
 
 def vector_sums(table: Table) -> Spectrum:
@@ -130,7 +158,7 @@ def vector_sums(table: Table) -> Spectrum:
 
     Raises EvaluationError where the table lacks them, or is not that of one network.
     """
-    return _spectrum(table, share="length_share", norm=_LENGTH_NORM)
+    return _spectrum(table, share="length_share", norm=_LENGTH_NORM, up_to="cumulative_length_share")
 
 
 def decay_of(table: Table) -> Decay:
@@ -172,8 +200,9 @@ def fact(rows: pd.DataFrame, column: str, *, otherwise: str = "") -> str:
     return known[0] if known else otherwise
 
 
-def _spectrum(table: Table, *, share: str, norm: str) -> Spectrum:
-    rows = ordered(table, by="length", needs=[share, norm, "n_modules"], keeps=["path_count"])
+def _spectrum(table: Table, *, share: str, norm: str, up_to: str) -> Spectrum:
+    needs = [share, norm, "n_modules"]
+    rows = ordered(table, by="length", needs=needs, wants=[up_to], keeps=["path_count"])
     _check_consecutive(rows["length"])
     # An interval of the norm of one length, as a share of the same total.
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -185,6 +214,8 @@ def _spectrum(table: Table, *, share: str, norm: str) -> Spectrum:
             "value": rows[share],
             "low": (unit * low).clip(lower=0),
             "high": unit * high,
+            "up_to_low": rows[f"{up_to}_low"],
+            "up_to_high": rows[f"{up_to}_high"],
         }
     )
     n_modules = int(rows["n_modules"].iloc[0])

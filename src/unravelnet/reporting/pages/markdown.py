@@ -15,6 +15,8 @@ from unravelnet.mathematics.comparisons import RULE
 from unravelnet.papers import ON_PROVENANCE, veit
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.pages.html import flattened, subtitle
+from unravelnet.reporting.topics.across.findings import on_lesions, table_of_lesions
+from unravelnet.reporting.topics.across.groups import lesioned_groups
 from unravelnet.reporting.topics.chapter import ShownFigure
 from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
@@ -32,9 +34,15 @@ from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
 from unravelnet.reporting.words.verdict import SIGNS
 
 _ON_LESIONS = (
-    "Lesions are of one training each; how much one training differs from the next is in none of their intervals. An "
-    "error has Wilson's interval, a rise of the error that of a paired difference on the same images (Agresti and Min, "
-    "2005)."
+    "Claims about the lesions of one network are of one training of it; how much one training differs from the next is "
+    "in none of their intervals. An error has Wilson's interval, a rise of the error that of a paired difference on "
+    "the same images (Agresti and Min, 2005)."
+)
+
+
+_ON_SEEDS = (
+    "Claims that hold whatever the seed, and those about random routes, have trainings as their sample: their "
+    "intervals are of seeds, not of images or modules."
 )
 
 
@@ -58,6 +66,7 @@ def render_markdown(run: Run, file: Path, shown: Sequence[ShownFigure] = ()) -> 
             *_claims(run, place),
             *_not_tested(run),
             *_studied(run),
+            *_every_training(run),
             *_networks(run),
             *_conditions(run),
             *_rows(run, place),
@@ -106,6 +115,7 @@ def _claims(run: Run, place: Path) -> list[str]:
         ON_PROVENANCE,
     ]
     rules += [_ON_LESIONS] if run.is_about_lesions else []
+    rules += [_ON_SEEDS] if lesioned_groups(run) else []
     rules += [TRAINING_RULE, RULE] if run.trained_networks is not None else []
     texts = [
         line
@@ -166,6 +176,24 @@ def _studied(run: Run) -> list[str]:
         *_table(table.header, [tuple(map(for_markdown, row)) for row in table.rows]),
         *how,
         *([""] if how else []),
+    ]
+
+
+def _every_training(run: Run) -> list[str]:
+    """Say what single lesions do to every trained network; nothing where none is compared with others."""
+    groups = lesioned_groups(run)
+    if not groups:
+        return []
+    table = table_of_lesions(groups)
+    sentences = [f"- {for_markdown(sentence)}" for sentence in on_lesions(groups)]
+    return [
+        "## Lesions of every training",
+        "",
+        for_markdown(table.caption),
+        "",
+        *_table(table.header, [tuple(map(for_markdown, row)) for row in table.rows]),
+        *sentences,
+        *([""] if sentences else []),
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from unravelnet.reporting.contents import Run
+from unravelnet.reporting.topics.across.chapter import every_training
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.doses.findings import on_doses
 from unravelnet.reporting.topics.effective_depth.chapter import effective_depth
@@ -38,6 +39,7 @@ def all_chapters(run: Run) -> list[Chapter]:
         networks(run),
         unraveled(run, n_modules),
         *([delete_each(run), delete_many(run), reorder(run)] if run.is_about_lesions else []),
+        *every_training(run),
         path_lengths(n_modules),
         path_survival(n_modules),
         *([remove_skip(run)] if run.is_about_lesions else []),

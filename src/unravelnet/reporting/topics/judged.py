@@ -9,6 +9,7 @@ from unravelnet.errors import UnravelError
 from unravelnet.papers import he, huang, littwin, veit, wu, zagoruyko
 from unravelnet.registry import CLAIMS, FIGURES, STUDIES
 from unravelnet.reporting.contents import Run
+from unravelnet.reporting.topics.across import claims as across
 from unravelnet.reporting.topics.effective_depth import claims as effective_depth
 from unravelnet.reporting.topics.ensembles import claims as ensembles
 from unravelnet.reporting.topics.gradients import claims as gradients
@@ -18,10 +19,12 @@ from unravelnet.reporting.topics.networks import claims as networks
 from unravelnet.reporting.topics.orders import claims as orders
 from unravelnet.reporting.topics.over_training import claims as over_training
 from unravelnet.reporting.topics.paths import claims as paths
+from unravelnet.reporting.topics.paths import valid as valid_paths
 from unravelnet.reporting.topics.random_lesions import claims as random_lesions
 from unravelnet.reporting.topics.responses import claims as responses
 from unravelnet.reporting.topics.skips import claims as skips
 from unravelnet.reporting.topics.trainings import claims as trainings
+from unravelnet.reporting.topics.trainings import early
 from unravelnet.reporting.words.claim import HE, HUANG, OWN, VEIT, Claim
 from unravelnet.reporting.words.sentences import listed
 from unravelnet.reporting.words.verdict import SIGNS, VERDICTS
@@ -33,15 +36,18 @@ _TOPICS = (
     networks,
     lesions,
     stochastic_depth,
+    across,
     random_lesions,
     orders,
     paths,
     skips,
+    valid_paths,
     gradients,
     over_training,
     effective_depth,
     ensembles,
     trainings,
+    early,
     responses,
 )
 _OF_OTHER_NETWORKS = (

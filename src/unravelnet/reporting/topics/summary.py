@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from unravelnet.errors import EvaluationError
 from unravelnet.readers.spectrum import vector_sums
+from unravelnet.reporting.topics.across.groups import lesioned_groups
 from unravelnet.reporting.topics.gradients.findings import EXACT, contributions_of
 from unravelnet.reporting.topics.lesions.rows import errors_of, rises_of
-from unravelnet.reporting.words.sentences import points
+from unravelnet.reporting.words.sentences import listed, points
 from unravelnet.reporting.words.verdict import NOTICEABLE
 from unravelnet.wording import counted, percent
 
@@ -40,6 +41,23 @@ def _on_deletions(run: Run, network: StudiedNetwork) -> str:
         f"{network.title} errs in {percent(study.intact['value'])} of the images. Deleting one of its "
         f"{counted(network.n_modules, 'module')} changes this by {points(rises['value'].median())} points in the "
         "median."
+    )
+
+
+def _on_depth(run: Run, network: StudiedNetwork) -> str:
+    """Say what the same lesion costs networks of other depths, where they were trained alike but for that."""
+    groups = [group for group in lesioned_groups(run) if group.is_trained_on_all]
+    shallow = [group for group in groups if group.n_modules < network.n_modules and len(group.networks) > 1]
+    if not shallow:
+        return ""
+    parts = [
+        f"{points(float(group.rises(lambda one: one.median)['rise'].mean()))} points ({group.title}, "
+        f"{counted(group.n_modules, 'module')})"
+        for group in shallow
+    ]
+    return (
+        f"In shallower networks, deleting one that keeps the shape changes their error by {listed(parts)}, in the mean "
+        "over seeds."
     )
 
 
@@ -86,6 +104,7 @@ def _on_gradient(run: Run, network: StudiedNetwork) -> str:
 
 _PARTS: tuple[Callable[[Run, StudiedNetwork], str], ...] = (
     _on_deletions,
+    _on_depth,
     _on_plain,
     _on_skips,
     _on_gradient,

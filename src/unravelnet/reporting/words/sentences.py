@@ -16,6 +16,8 @@ import pandas as pd
 from unravelnet.wording import percent, superscript
 
 _MINUS = "\u2212"
+# Shares below it, and the ends of their intervals, have more digits than points have.
+_FINE = 0.0095
 
 
 def points(difference: float, *, signed: bool = True, digits: int = 1) -> str:
@@ -54,7 +56,13 @@ def percent_with_interval(row: pd.Series) -> str:
 
     >>> percent_with_interval(pd.Series({"value": 0.061, "low": 0.0565, "high": 0.0659}))
     '6.1 % (5.7 to 6.6)'
+    >>> percent_with_interval(pd.Series({"value": 7.5e-5, "low": 6e-5, "high": 9.1e-5}))
+    '0.0075 % (0.006 to 0.0091)'
     """
+    ends = [float(row["low"]), float(row["high"])]
+    if 0 < abs(row["value"]) < _FINE and all(map(math.isfinite, ends)):
+        low, high = (percent(end).removesuffix(" %") for end in ends)
+        return f"{percent(row['value'])} ({low} to {high})"
     return f"{percent(row['value'])}{_interval(row, signed=False)}"
 
 

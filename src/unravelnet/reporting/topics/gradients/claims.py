@@ -35,6 +35,7 @@ from unravelnet.reporting.topics.gradients.findings import (
     range_text,
     study_of_norms,
 )
+from unravelnet.reporting.topics.gradients.shape import SHAPE, changes_surely, on_curvature, on_shape
 from unravelnet.reporting.words.claim import OWN, Claim, not_measured, with_rows
 from unravelnet.reporting.words.sentences import listed, number, percent_with_interval
 from unravelnet.reporting.words.verdict import Verdict
@@ -65,12 +66,13 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
     text = (
         f"In {network} the norm of the gradient on a path decays about exponentially with its length: a falling "
         f"straight line explains at least {100 * STRAIGHT:g} % of the variance of the logarithm of the mean norm "
-        f"(R²), and the factors of the three thirds of the lengths lie within {100 * (EVEN - 1):g} % of each other. "
-        f"(In kind: at least {100 * NEARLY_STRAIGHT:g} %, whatever the thirds.)"
+        f"(R²), the factors of the three thirds of the lengths lie within {100 * (EVEN - 1):g} % of each other, and "
+        "that of a fitted parabola does not surely change by more from the shortest to the longest path. (In kind: at "
+        f"least {100 * NEARLY_STRAIGHT:g} %, whatever the factors.)"
     )
     paper = veit.DECAY.said
     try:
-        rows = None if table is None else ordered(table, by="length", needs=[PATH_NORM])
+        rows = None if table is None else ordered(table, by="length", needs=[PATH_NORM], wants=SHAPE)
         fit = None if table is None else decay_of(table)
     except EvaluationError:
         rows = fit = None
@@ -79,7 +81,7 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
     n_lengths, thirds = int((rows[PATH_NORM] > 0).sum()), _thirds(rows)
     found = (
         f"A factor r = {decay_with_interval(fit)} with every module, R² = {fit.r_squared:.3f}; "
-        f"{_on_thirds(thirds)}{counted(n_lengths, 'length')}, {_sample(rows)}."
+        f"{_on_thirds(thirds)}{on_shape(rows)}{counted(n_lengths, 'length')}, {_sample(rows)}."
     )
     if n_lengths < _LEAST_LENGTHS:
         why = f"A line through {counted(n_lengths, 'length')} says little; {_LEAST_LENGTHS} are needed."
@@ -90,7 +92,9 @@ def claim_decay(table: Table | None, *, network: str = "the residual network") -
         verdict = "agrees in kind"
         change = 100 * (max(rates) / min(rates) - 1)
         why += f" But the factor changes by {change:.0f} %: R² is near 1 for any curve that falls so far."
-    return Claim(text, paper, found, verdict, why, _GRADIENT)
+    if verdict == "agrees" and changes_surely(rows, by=EVEN):
+        verdict = "agrees in kind"
+    return Claim(text, paper, found, verdict, f"{why}{on_curvature(rows)}", _GRADIENT)
 
 
 def claim_effective_lengths(
@@ -123,7 +127,7 @@ def claim_long_paths(table: Table | None, *, n_modules: int, network: str = "the
         why = "The other lengths were not measured."
         return Claim(text, paper, f"{sample}.", "not decided", why, _GRADIENT)
     held = spectrum.held_by(longest + 1, n_modules)
-    found = f"{percent_with_interval(held)} is on such paths; {sample}."
+    found = f"{percent_with_interval(held)} is on such paths; {sample}{_on_resampling(spectrum)}."
     verdict, why = _of_nothing(held)
     return Claim(text, paper, found, verdict, why, _GRADIENT)
 
@@ -231,18 +235,27 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
         low, high = veit.EFFECTIVE_LENGTHS
         parts.append(f"lengths {low} to {high} hold {percent_with_interval(of_paper)}")
     parts.append(f"paths shorter than {n_modules / 2:g} modules {percent_with_interval(short)}")
-    found = f"{'; '.join(parts)}; {sample}."
+    found = f"{'; '.join(parts)}; {sample}{_on_resampling(spectrum)}."
     if of_paper is not None and of_paper["low"] >= ALMOST_ALL:
         return Claim(text, paper, found, "agrees", "It is surely so.", _GRADIENT)
     verdict, why = _of_short_paths(short)
-    return Claim(text, paper, found, verdict, f"{why}{_on_missed(of_paper)}", _GRADIENT)
+    missed = _on_missed(of_paper, knows_images=spectrum.knows_images)
+    return Claim(text, paper, found, verdict, f"{why}{missed}", _GRADIENT)
 
 
-def _on_missed(of_paper: pd.Series | None) -> str:
+def _on_resampling(spectrum: Spectrum) -> str:
+    return "; intervals of shares are of images drawn again (bootstrap)" if spectrum.knows_images else ""
+
+
+def _on_missed(of_paper: pd.Series | None, *, knows_images: bool) -> str:
     """Say why the lengths of the paper are not enough."""
     if of_paper is None:
         return ""
     held = percent(of_paper["value"])
+    if of_paper["value"] >= ALMOST_ALL and knows_images:
+        return (
+            f" The paper's lengths hold {held}, but other images may give less than {100 * ALMOST_ALL:g} %."
+        )
     if of_paper["value"] >= ALMOST_ALL:
         return (
             f" The paper's lengths hold {held}, but less than {100 * ALMOST_ALL:g} % if each length lies at the worse "

@@ -24,8 +24,8 @@ def claim_reorder(
     """Judge: the error grows with the disorder of the modules, and nowhere collapses (Fig. 5b)."""
     text = (
         f"The error of {network} grows with the disorder of its modules (1 − Kendall's τ), and without a collapse: "
-        "from one tenth of the orders to the next the median never loses more than a quarter of what was learnt. "
-        f"{ON_STEPS}"
+        "from one tenth of the orders to the next neither the median nor the mean loses more than a quarter of what "
+        f"was learnt. {ON_STEPS}"
     )
     paper = veit.REORDERING.said
     study = errors_of(table, needs=["kendall_tau"])

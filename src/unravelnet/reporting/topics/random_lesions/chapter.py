@@ -38,6 +38,7 @@ def _show_many(chapter: Chapter, network: StudiedNetwork, study: str) -> None:
         f"{study}_{network.name}",
         lambda: figures.figure_delete_many(
             table,
+            downsampling=network.downsampling,
             n_classes=network.n_classes,
             title=f"Error when deleting many modules: {network.title}{drawn_from}",
         ),

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
 from unravelnet.papers import veit
+from unravelnet.readers.draws import deletes_any
 from unravelnet.readers.rows import chance_error, n_images_text
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import Run, StudiedNetwork
@@ -26,7 +26,6 @@ from unravelnet.reporting.words.verdict import (
     of_loss,
     weaker,
 )
-from unravelnet.routes.route import Route
 from unravelnet.wording import counted, percent
 
 _DELETIONS = "delete-many"
@@ -50,8 +49,8 @@ def claim_delete_many(
     """Judge: the error grows with the number of deleted modules, and nowhere collapses (Fig. 5a)."""
     text = (
         f"The error of {network} grows with the number of deleted modules, and without a collapse: from one number to "
-        "the next the median never loses more than a quarter of what was learnt; a plain network loses most of it at "
-        f"the first. {ON_STEPS}"
+        "the next neither the median nor the mean loses more than a quarter of what was learnt; a plain network loses "
+        f"most of it at the first. {ON_STEPS}"
     )
     paper = veit.MANY_DELETIONS.said
     study = errors_of(table, needs=["n_deleted"])
@@ -113,18 +112,17 @@ def claim_many_left(
 
 def _on_hits(draws: pd.DataFrame, downsampling: Sequence[int]) -> str:
     """Tell the draws that delete a down-sampling module from the others: errors are of two kinds."""
-    if "route" not in draws or not downsampling:
+    is_hit = deletes_any(draws, downsampling)
+    if is_hit is None:
         return ""
-    deleted = [
-        {step.module for step in Route.parse(str(route)).visits if step.mode == "skip"}
-        for route in draws["route"]
-    ]
-    is_hit = np.array([not modules.isdisjoint(downsampling) for modules in deleted])
     hits = f" {is_hit.sum()} of them delete module {listed(downsampling, last='or')}"
     if is_hit.all() or not is_hit.any():
         return f"{hits}."
-    hit, other = (percent(draws.loc[mask, "value"].median()) for mask in (is_hit, ~is_hit))
-    return f"{hits}; their median is {hit}, that of the others {other}."
+    hit, other = (draws.loc[mask, "value"] for mask in (is_hit, ~is_hit))
+    return (
+        f"{hits}; their median is {percent(hit.median())} and their mean {percent(hit.mean())}, those of the others "
+        f"{percent(other.median())} and {percent(other.mean())}."
+    )
 
 
 def claim_later_deletions(

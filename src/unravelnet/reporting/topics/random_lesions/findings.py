@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from unravelnet.readers.draws import deletes_any
 from unravelnet.readers.rows import Measured, chance_error, measured
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
-from unravelnet.reporting.words.sentences import percent_with_interval
+from unravelnet.reporting.words.sentences import listed, percent_with_interval
 from unravelnet.wording import counted, percent
 
 
@@ -27,7 +28,22 @@ def on_many_deletions(network: StudiedNetwork, table: Table) -> list[str]:
     intact = f"; intact: {percent_with_interval(study.intact)}" if study.intact is not None else ""
     return [
         f"{network.title}, median error: {'; '.join(parts)}{intact}.",
+        *_on_kinds(network, study),
         *_on_half_lost(network, study, groups),
+    ]
+
+
+def _on_kinds(network: StudiedNetwork, study: Measured) -> list[str]:
+    """Tell the draws that delete a down-sampling module from the others, where both are many."""
+    is_hit = deletes_any(study.lesions, network.downsampling)
+    if is_hit is None or is_hit.all() or not is_hit.any():
+        return []
+    hit, other = (study.lesions.loc[mask, "value"] for mask in (is_hit, ~is_hit))
+    return [
+        f"Draws are of two kinds. {counted(len(hit), 'draw')} of {len(study.lesions):,} delete module "
+        f"{listed(network.downsampling, last='or')}: {percent(hit.median())} in the median and {percent(hit.mean())} "
+        "in the mean, over all numbers of deletions. The others: "
+        f"{percent(other.median())} and {percent(other.mean())}."
     ]
 
 

@@ -12,10 +12,12 @@ from unravelnet.reporting.words.claim import Claim
 from unravelnet.reporting.words.sentences import points
 from unravelnet.reporting.words.verdict import (
     COLLAPSE,
+    mean_with_interval,
     median_with_interval,
     of_steps,
     rank_correlation,
     too_little,
+    weaker,
 )
 from unravelnet.wording import counted, percent
 
@@ -36,10 +38,10 @@ def graded(
     """Judge that an error grows with a damage, and that no step between neighbouring groups is a collapse."""
     rho, low, high = rank_correlation(damage.to_numpy(), study.lesions["value"].to_numpy())
     medians = pd.DataFrame([median_with_interval(group) for group in groups])
-    ends = medians["value"].iloc[[0, -1]].tolist()
+    means = pd.DataFrame([mean_with_interval(group) for group in groups])
     found = (
-        f"Medians from {percent(ends[0])} to {percent(ends[1])}{_on_falls(medians['value'])}; rank correlation with "
-        f"the {of} {rho:.2f} ({low:.2f} to {high:.2f}); {counted(len(damage), 'draw')}, {n_images_text(study.lesions)}."
+        f"Medians {_on_ends(medians['value'])}; means {_on_ends(means['value'])}; rank correlation with the {of} "
+        f"{rho:.2f} ({low:.2f} to {high:.2f}); {counted(len(damage), 'draw')}, {n_images_text(study.lesions)}."
     ).replace("-", "\u2212")
     chance = chance_error(n_classes)
     if chance is None or study.intact is None:
@@ -47,16 +49,24 @@ def graded(
     little = too_little(study.intact, chance)
     if little:
         return Claim(text, paper, found, "not decided", little, chapter)
-    levels = pd.concat([study.intact[["value", "low", "high"]].astype(float).to_frame().T, medians])
-    verdict, why = of_steps(
-        levels, most=COLLAPSE * (chance - study.intact["value"]), grows=low > 0, falls=high < 0
+    most = COLLAPSE * (chance - study.intact["value"])
+    intact = study.intact[["value", "low", "high"]].astype(float).to_frame().T
+    (verdict, of_medians), (of_mean, of_means) = (
+        of_steps(pd.concat([intact, levels]), most=most, grows=low > 0, falls=high < 0)
+        for levels in (medians, means)
     )
-    return Claim(text, paper, found, verdict, why, chapter)
+    both = f"By the medians: {of_medians} By the means: {of_means}"
+    why = of_medians if of_medians == of_means else both
+    return Claim(text, paper, found, weaker(verdict, of_mean), why, chapter)
 
 
-def _on_falls(medians: pd.Series) -> str:
-    """Say how often a median lies below the one before, and by how much at most."""
-    steps = medians.diff().dropna()
+def _on_ends(levels: pd.Series) -> str:
+    return f"from {percent(levels.iloc[0])} to {percent(levels.iloc[-1])}{_on_falls(levels)}"
+
+
+def _on_falls(levels: pd.Series) -> str:
+    """Say how often a level lies below the one before, and by how much at most."""
+    steps = levels.diff().dropna()
     falls = steps[steps < 0]
     if falls.empty:
         return ""

@@ -1,0 +1,1 @@
+"""Lesions of several trainings: networks, and not images or modules, are the sample."""

@@ -1,0 +1,104 @@
+"""The lesioned networks of a run in groups of trainings that differ in their seed only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from unravelnet.errors import EvaluationError
+from unravelnet.readers.single_lesions import SingleLesions, single_lesions
+from unravelnet.reporting.contents import COMPARED, Run, StudiedNetwork
+from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_little
+
+EACH, WITHOUT_SKIP, MANY = "delete_each", "remove_skip_each", "delete_many"
+_ALL = "all"
+# Deleting a ninth of the modules is as large a lesion at every depth: 1 of 9, 3 of 27, 6 of 54.
+_NINTH = 9
+
+
+@dataclass(frozen=True, slots=True)
+class LesionedGroup:
+    """Trainings of one network that differ in their seed only, with what single deletions do to each."""
+
+    networks: tuple[StudiedNetwork, ...]
+    lesions: tuple[SingleLesions, ...]
+
+    @property
+    def title(self) -> str:
+        """The name of the network, without a seed."""
+        return self.networks[0].title
+
+    @property
+    def n_modules(self) -> int:
+        """Residual modules."""
+        return self.networks[0].n_modules
+
+    @property
+    def zoo_name(self) -> str:
+        """The network without its training; empty where it is not known."""
+        return self.networks[0].zoo_name
+
+    @property
+    def is_trained_on_all(self) -> bool:
+        """Whether every batch of the training saw all modules."""
+        return self.networks[0].routes == _ALL
+
+    def rises(self, read: Callable[[SingleLesions], float]) -> pd.DataFrame:
+        """Read one number of each training, in the column rise."""
+        return pd.DataFrame({"rise": [read(lesions) for lesions in self.lesions]})
+
+    @property
+    def intact(self) -> list[float]:
+        """The error of each intact network, of the images that the lesions were measured on."""
+        studies = [errors_of(network.tables[EACH]) for network in self.networks]
+        return [float(study.intact["value"]) for study in studies if study and study.intact is not None]
+
+    @property
+    def without_skip(self) -> list[float]:
+        """The median rise of the error without the skip of a module that keeps the shape, where it was measured."""
+        tables = [(network, network.tables.get(WITHOUT_SKIP)) for network in self.networks]
+        read = [single_lesions(table, net.downsampling) for net, table in tables if table is not None]
+        return [lesions.median for lesions in read]
+
+    @property
+    def without_a_ninth(self) -> list[float]:
+        """The median error of the draws that delete a ninth of the modules, of each training that has such draws."""
+        return [error for network in self.networks if not np.isnan(error := _without_a_ninth(network))]
+
+
+def lesioned_groups(run: Run) -> list[LesionedGroup]:
+    """Group the residual networks whose modules were deleted one by one, from shallow to deep.
+
+    None where no network is there to be compared with others. One that learnt too little to lose anything is left out.
+    """
+    if not any(EACH in network.tables for network in run.of_role(COMPARED)):
+        return []
+    members: dict[str, list[tuple[StudiedNetwork, SingleLesions]]] = {}
+    for network in run.of_role("resnet", "stochastic-depth", "effective-paths", COMPARED):
+        lesions = _lesions_of(network)
+        if lesions is not None:
+            members.setdefault(network.group or network.name, []).append((network, lesions))
+    groups = [LesionedGroup(*zip(*pairs, strict=True)) for pairs in members.values()]
+    return sorted(groups, key=lambda group: group.n_modules)
+
+
+def _lesions_of(network: StudiedNetwork) -> SingleLesions | None:
+    table = network.tables.get(EACH)
+    if table is None or learnt_too_little(table, network.n_classes):
+        return None
+    try:
+        return single_lesions(table, network.downsampling)
+    except EvaluationError:
+        return None
+
+
+def _without_a_ninth(network: StudiedNetwork) -> float:
+    """Give the median error after the deletion of a ninth of the modules; NaN where it was not measured."""
+    number = round(network.n_modules / _NINTH)
+    study = errors_of(network.tables.get(EACH if number == 1 else MANY), needs=["n_deleted"])
+    if study is None:
+        return float("nan")
+    return float(study.lesions.loc[study.lesions["n_deleted"] == number, "value"].median())
