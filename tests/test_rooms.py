@@ -63,7 +63,8 @@ FLOORS = {
 }
 FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(FLOORS.values()) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "transformers", "safetensors", "datasets"}
-OPTIONAL = {"torchvision", "timm", "transformers", "tokenizers", "ray", "starlette", "uvicorn"}
+OPTIONAL = {"torchvision", "timm", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime", "ray"}
+OPTIONAL |= {"starlette", "uvicorn"}
 FRONT_DOOR = "__init__"
 
 

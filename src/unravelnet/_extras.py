@@ -6,13 +6,23 @@ torchvision repair below is always in effect before timm, transformers or a user
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from unravelnet.errors import MissingExtraError
 
-_EXTRA_OF_PACKAGE = {"ray": "cluster", "starlette": "web", "tokenizers": "transformers", "uvicorn": "web"}
+_EXTRA_OF_PACKAGE = {
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "ray": "cluster",
+    "starlette": "web",
+    "tokenizers": "transformers",
+    "uvicorn": "web",
+}
 _NEEDS_TORCHVISION = ("torchvision", "timm", "transformers")
 _repairs: list[object] = []
 
@@ -32,6 +42,21 @@ def require(package: str, feature: str) -> ModuleType:
         raise MissingExtraError(
             f"{feature} needs the package {error.name!r}. Install it with: pip install 'unravelnet[{extra}]'."
         ) from error
+
+
+@contextlib.contextmanager
+def quiet_transformers(transformers: Any) -> Iterator[None]:
+    """Let transformers work without progress bars and remarks, and give its settings back."""
+    logging = transformers.utils.logging
+    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_bars:
+            logging.enable_progress_bar()
 
 
 def repair_torchvision() -> None:

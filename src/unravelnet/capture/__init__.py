@@ -22,7 +22,7 @@ from unravelnet.capture.structure import find_structure
 from unravelnet.capture.untouched import random_state_kept
 from unravelnet.capture.verify import verify
 from unravelnet.errors import CaptureError
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.network import Inputs, Origin, UnraveledNetwork
 
 __all__ = ["unravel"]
 
@@ -47,8 +47,8 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     inputs; the first dimension of its tensors is the batch, whose size stays open. `name`: what to call the
     network in tables; the class of the model by default.
 
-    The network shares its parameters with the model and never changes it. It is in evaluation mode; in training mode
-    it has the rates of dropout and the momenta that the model has now. A network
+    The network shares its parameters with the model, keeps it as its `origin`, and never changes it. It is in
+    evaluation mode; in training mode it has the rates of dropout and the momenta that the model has now. A network
     without residual modules is read as a row of plain layers. What looks like a residual module and is none, and
     what such a row leaves out, is listed in `unexplained`. Before it is returned its output is compared with the
     model's, in evaluation and in training mode; what it does not follow in the latter stands in its
@@ -67,4 +67,5 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
         raise CaptureError(refusal(label, structure.stream))
     net = assemble(exported, structure, label)
     verify(model, exported, net, [region.output.name for region in structure.regions])
+    net.origin = Origin.of(model, net, exported.example, exported.call.constants)
     return net.eval()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from unravelnet.cli.export import export
 from unravelnet.cli.guard import run_guarded, without_traceback
 from unravelnet.cli.inspect import inspect
 from unravelnet.cli.lesion import lesion
@@ -54,6 +55,7 @@ for command, short_help in (
     (paths, "Split the gradient by path length."),
     (prune, "Find the modules that can be deleted."),
     (train, "Train a zoo network, as a whole or on random routes."),
+    (export, "Write a model without some of its modules, for others to use."),
     (report, "Write the report of a run again."),
 ):
     app.command(short_help=short_help)(_by_itself(command))
@@ -91,6 +93,7 @@ def _root(
     unravelnet paths runs/net --data digits            the gradient by path length
     unravelnet prune runs/net --data digits            the modules that can go
     unravelnet train resnet20 --data digits --out runs/net
+    unravelnet export runs/net --route 0-2,3s,4-8 --out small    a smaller model
     unravelnet report runs/digits                      the report of a run, written again
 
     unravelnet COMMAND --help explains a command.

@@ -33,7 +33,7 @@ ModelArgument = Annotated[
         metavar="MODEL",
         autocompletion=complete_model,
         help="A model: zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, "
-        "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory written by train.",
+        "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory written by train or export.",
     ),
 ]
 DataOption = Annotated[

@@ -1,16 +1,16 @@
 """From a text such as "torchvision:resnet50" to a network that is taken apart.
 
 Sources, a file each: the zoo, new or trained, and directories with a trained network (here), `libraries`
-(torchvision, timm), `huggingface` (transformers) and `file` (the user's own Python). `examples` finds inputs that a
-model takes, `weights` loads what the user gives beside it; `text` reads a text as the model does, and `fit` says
-whether model and data go together. Nothing is downloaded, code is run from files that the user names only, and random
-weights are said to be random.
+(torchvision, timm), `huggingface` (transformers), `exported` (what `export` wrote) and `file` (the user's own Python).
+`examples` finds inputs that a model takes, `weights` loads what the user gives beside it; `text` reads a text as the
+model does, and `fit` says whether model and data go together. Nothing is downloaded, code is run from files that
+the user names only, and random weights are said to be random.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unravelnet import zoo
@@ -19,7 +19,10 @@ from unravelnet.costs import check_seed, check_shape
 from unravelnet.data import ImageData, TextData, is_text_file, loading
 from unravelnet.data.text_loading import BYTES
 from unravelnet.errors import CheckpointError, ModelError, UnknownNameError, unknown_name
+from unravelnet.exporting.directory import GRAPH_FILE
+from unravelnet.exporting.libraries import DESCRIPTION_FILE
 from unravelnet.models.examples import image_batch
+from unravelnet.models.exported import from_export
 from unravelnet.models.file import from_file
 from unravelnet.models.fit import check_fits, n_predicted_positions
 from unravelnet.models.found import (
@@ -47,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 FORMS = (
     "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
-    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that `train` wrote"
+    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that `train` or `export` wrote"
 )
 _AS_TRAINED = "as it was trained"
 
@@ -69,8 +72,8 @@ def load(
     ('zoo:preact-resnet20 (random weights)', 9, (1, 8, 8))
 
     `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
-    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` wrote. `data`: where sizes and the number of
-    classes come from, if the model leaves them open; loaded data, or its name as on the command line.
+    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` or `export` wrote. `data`: where sizes and the
+    number of classes come from, if the model leaves them open; loaded data, or its name as on the command line.
     `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a file of
     safetensors or of `torch.save` to load before the network is taken apart; `weights_key`: which of several sets of
     weights in it, such as "teacher". `allow_missing`: go on without tensors that the weights lack, and say so in the
@@ -95,6 +98,7 @@ def load(
         net = found.model if is_captured else unravel(found.model, example.inputs, name=found.name)
     assert isinstance(net, UnraveledNetwork)
     net.input_origin = example.origin
+    _name_modules(net, found.module_names)
     name = say_missing(found.name, missing) if missing else found.name
     net.name = say_random(name) if found.is_random and weights is None else name
     if isinstance(data, TextData) and data.tokenizer == BYTES:
@@ -201,6 +205,13 @@ def _stored_missing(found: Found, *, allow_missing: bool) -> list[str]:
     return missing
 
 
+def _name_modules(net: UnraveledNetwork, names: Sequence[str]) -> None:
+    """Give modules the names that they had, where the graph that was stored has lost them."""
+    if len(names) == len(net.residual_modules):
+        for module, name in zip(net.residual_modules, names, strict=True):
+            module.name = name
+
+
 def _find(specification: str, wish: Wish) -> Found:
     scheme, colon, rest = specification.partition(":")
     if colon and scheme in _SOURCES:
@@ -246,6 +257,8 @@ def _names_of_zoo() -> list[str]:
 def _from_directory(path: Path, wish: Wish) -> Found:
     if (path / "config.json").is_file() and not (path / "network.json").is_file():
         raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
+    if any((path / file).is_file() for file in (GRAPH_FILE, DESCRIPTION_FILE)):
+        return from_export(path, wish)
     wish.check_takes(str(path), "images")
     net = zoo.load(path)
     return _trained(net, net.name, wish)

@@ -83,7 +83,8 @@ class Found:
 
     `examples`: batches of inputs to try in turn; the first that the model takes is used. `is_random`: whether the
     weights were drawn just now, so that they have learned nothing. `missing`: the tensors that the stored weights
-    did not have, which were drawn; `unknown`: those that they had beside the model's own.
+    did not have, which were drawn; `unknown`: those that they had beside the model's own. `module_names`: what its
+    residual modules were called before it was stored as a graph.
     """
 
     model: nn.Module
@@ -92,6 +93,7 @@ class Found:
     is_random: bool = False
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    module_names: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
-from unravelnet._extras import require
+from unravelnet._extras import quiet_transformers, require
 from unravelnet.costs import MOST_LAYERS, check_number
 from unravelnet.errors import CheckpointError, CostError, ModelError
 from unravelnet.kinds import is_whole
@@ -58,7 +57,7 @@ def from_transformers(name: str, wish: Wish) -> Found:
     take the kind of data.
     """
     transformers = require("transformers", f"The model hf:{name}")
-    with _quiet(transformers):
+    with quiet_transformers(transformers):
         config = read_config(transformers, name)
         head = _head(transformers, config)
         _check_memory(head, name, config)
@@ -70,21 +69,6 @@ def from_transformers(name: str, wish: Wish) -> Found:
     return Found(
         found.model.float().eval(), found.name, (example,), found.is_random, found.missing, found.unknown
     )
-
-
-@contextlib.contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Let transformers work without progress bars and remarks, and give its settings back."""
-    logging = transformers.utils.logging
-    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if has_bars:
-            logging.enable_progress_bar()
 
 
 def read_config(transformers: Any, name: str) -> Any:

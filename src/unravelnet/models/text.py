@@ -9,6 +9,7 @@ from unravelnet._extras import require
 from unravelnet.data import TextData, load_text
 from unravelnet.data.text_loading import DEFAULT_LENGTH, N_BYTES
 from unravelnet.errors import DataError, ModelError
+from unravelnet.exporting.directory import GRAPH_FILE, text_limits
 from unravelnet.models.huggingface import longest_sequence, read_config, vocabulary_size
 from unravelnet.records.files import usable_path
 
@@ -37,7 +38,7 @@ def load_text_for(specification: str, path: str) -> TextData:
     room for bytes, and as `load_text`; ModelError where the tokenizer is of an older kind.
     """
     scheme, _, name = specification.partition(":")
-    reader = _reader_of(name) if scheme == "hf" and name else Reader()
+    reader = _reader_of(name) if scheme == "hf" and name else _reader_in(specification)
     known = reader.vocabulary_size
     if reader.tokenizer is None and known is not None and known < N_BYTES:
         raise DataError(
@@ -52,6 +53,15 @@ def load_text_for(specification: str, path: str) -> TextData:
             f"{known}, numbered 0 to {known - 1}. Give the {_TOKENIZER} that belongs to it."
         )
     return text
+
+
+def _reader_in(specification: str) -> Reader:
+    """Look up how a network reads that `export` wrote, with the tokenizer of its model beside it."""
+    directory = Path(specification).expanduser()
+    if not (directory / GRAPH_FILE).is_file():
+        return Reader()
+    tokenizer = directory / _TOKENIZER
+    return Reader(tokenizer if tokenizer.is_file() else None, *text_limits(directory))
 
 
 def _reader_of(name: str) -> Reader:

@@ -23,6 +23,7 @@ from unravelnet.network.module import (
     State,
 )
 from unravelnet.network.network import UnraveledNetwork, in_evaluation_mode
+from unravelnet.network.origin import Origin
 from unravelnet.network.row import Row
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Held",
     "Inputs",
     "Kind",
+    "Origin",
     "Partial",
     "ResidualModule",
     "ResidualModules",

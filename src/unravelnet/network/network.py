@@ -17,6 +17,7 @@ from unravelnet.network.inputs import Inputs, Shape, first_tensor, shape_text
 from unravelnet.network.macs import Macs
 from unravelnet.network.misfit import MISFITS, misfit
 from unravelnet.network.module import NOTHING_HELD, Held, Inside, ResidualModule, Segment, State
+from unravelnet.network.origin import Origin
 from unravelnet.network.output import tensors_of
 from unravelnet.network.row import Row
 from unravelnet.routes.route import Route
@@ -40,7 +41,8 @@ class UnraveledNetwork(Row):
     and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
     `inputs` and `outputs` are the tensors that the network takes and returns, by name: their shapes on the example
     and types, without values. `input_origin` says where the shape of its input was taken from. `training_obstacle`
-    says why a captured network cannot be put into training mode, where it cannot.
+    says why a captured network cannot be put into training mode, where it cannot. `origin` is the model that it was
+    captured from; None where it was built from its parts.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class UnraveledNetwork(Row):
         self._input_shape: Shape = tuple(first_tensor(example).shape[1:])
         self.input_origin = ""
         self.training_obstacle = ""
+        self.origin: Origin | None = None
         self.total_macs = 0
         self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}

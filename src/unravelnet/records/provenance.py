@@ -37,6 +37,9 @@ _PACKAGES = (
     "scikit-learn",
     "pillow",
     "safetensors",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
     "ray",
 )
 FACTS_FILE = "run.json"

@@ -13,7 +13,7 @@ import numpy as np
 
 from unravelnet.errors import StoreError, one_line, unknown_name
 from unravelnet.records import table_file, table_view
-from unravelnet.records.files import reason, replacing, usable_path
+from unravelnet.records.files import reason, replacing, replacing_directory, usable_path
 from unravelnet.records.table_file import Row, Value, fits_int64
 from unravelnet.wording import counted
 
@@ -178,6 +178,33 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(
             f"{os.fspath(path)} cannot be written: {reason(error)} Nothing half-written was left behind."
+        ) from error
+
+
+@contextmanager
+def whole_directory(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
+    """Replace a directory whole or not at all, as `whole_file` does a file.
+
+    >>> with whole_directory(directory / "made", "receipt.json") as temporary:
+    ...     _ = (temporary / "receipt.json").write_text("{}")
+
+    `mark`: the file by which a directory is known that may be replaced. Raises StoreError where there is a file, or a
+    directory that holds others, and where the system refuses to write.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise StoreError(f"{target} is a file, and a directory is to be written. Give another name.")
+    if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
+        raise StoreError(
+            f"The directory {target} holds files and no {mark}, so it was not written here before. Give a new "
+            "directory, so that nothing is lost."
+        )
+    try:
+        with replacing_directory(target) as temporary:
+            yield temporary
+    except OSError as error:
+        raise StoreError(
+            f"{target} cannot be written: {reason(error)} Nothing half-written was left behind."
         ) from error
 
 

@@ -12,8 +12,9 @@ from torch import nn
 
 import unravelnet as un
 from unravelnet import zoo
-from unravelnet.errors import DataError, RouteError, StoreError
+from unravelnet.errors import DataError, RouteError, StoreError, UnknownNameError
 from unravelnet.exporting import RECEIPT, export
+from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
 class Block(nn.Module):
@@ -117,11 +118,21 @@ def test_inputs_by_name(tmp_path):
     example = {"x": torch.randn(2, 6), "mask": torch.tensor([[True], [False]])}
     net = un.unravel(Named(), example)
     route = net.full_route.delete(1)
-    with pytest.raises(DataError, match=r"cannot be drawn at random\. Give example="):
-        export(net, route, tmp_path / "net.pt2")
     inputs = {"x": torch.randn(3, 6), "mask": torch.tensor([[True], [False], [True]])}
-    program = loaded(export(net, route, tmp_path / "net.pt2", example=example))
-    torch.testing.assert_close(program(**inputs)["out"], net(inputs, route)["out"])
+    # The network knows two inputs that it was captured with; others may be given.
+    for given in (None, inputs):
+        program = loaded(export(net, route, tmp_path / "net.pt2", example=given))
+        torch.testing.assert_close(program(**inputs)["out"], net(inputs, route)["out"])
+
+
+def test_a_network_of_parts_that_takes_tokens_needs_an_example(tmp_path):
+    module = ResidualModule(nn.Linear(4, 4), nn.Identity())
+    tokens = torch.tensor([[1], [2]])
+    net = UnraveledNetwork(nn.Embedding(9, 4), [module], nn.Linear(4, 2), example=tokens)
+    with pytest.raises(DataError, match=r"cannot be drawn at random\. Give example="):
+        export(net, net.full_route, tmp_path / "net.pt2")
+    program = loaded(export(net, net.full_route, tmp_path / "net.pt2", example=tokens))
+    torch.testing.assert_close(program(tokens), net(tokens))
 
 
 def test_the_file_needs_no_package_of_ours(tmp_path):
@@ -141,7 +152,13 @@ def test_the_file_needs_no_package_of_ours(tmp_path):
 def test_another_ending_is_refused(tmp_path):
     net = a_plain_block_row()
     with pytest.raises(StoreError, match=r"does not end in \.pt2\. Give a file such as net\.pt2"):
-        export(net, net.full_route, tmp_path / "net.onnx")
+        export(net, net.full_route, tmp_path / "net.onnx", "pt2")
+    with pytest.raises(
+        StoreError, match=r"ends in \.txt, which is no form .* such as net\.pt2 or .*net\.onnx"
+    ):
+        export(net, net.full_route, tmp_path / "net.txt")
+    with pytest.raises(UnknownNameError, match="There is no form of export 'tflite'"):
+        export(net, net.full_route, tmp_path / "net", "tflite")
     with pytest.raises(RouteError, match="There is no module 3"):
         export(net, un.Route.parse("0-9"), tmp_path / "net.pt2")
     assert list(tmp_path.iterdir()) == []
