@@ -106,10 +106,11 @@ def test_tables_without_routes_are_not_measured():
 
 def test_the_chapter_on_draws_tells_both_kinds():
     network = StudiedNetwork("net", "Net", "resnet", N, downsampling=(4,), n_classes=10)
-    table = lesions("delete_many", {2: near(0.2)}, deleting)
+    # Of 11 deletions all draws but one hit it, of 2 a fifth does.
+    table = lesions("delete_many", {2: near(0.2), 11: near(0.8)}, deleting)
     (sentence,) = [found for found in on_many_deletions(network, table) if "two kinds" in found]
     # Draws 3 and 4 delete module 4, at 20.3 and 20.4 %.
-    assert sentence.startswith("Draws are of two kinds. 2 draws of 10 delete module 4: 20.")
+    assert sentence.startswith("Draws are of two kinds. Of 10 draws that delete 2, 2 delete module 4: 20.")
 
 
 # -- the first epoch --

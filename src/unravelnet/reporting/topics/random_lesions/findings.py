@@ -34,16 +34,21 @@ def on_many_deletions(network: StudiedNetwork, table: Table) -> list[str]:
 
 
 def _on_kinds(network: StudiedNetwork, study: Measured) -> list[str]:
-    """Tell the draws that delete a down-sampling module from the others, where both are many."""
+    """Tell the draws that delete a down-sampling module from the others, at the number where both are many."""
     is_hit = deletes_any(study.lesions, network.downsampling)
-    if is_hit is None or is_hit.all() or not is_hit.any():
+    if is_hit is None:
         return []
-    hit, other = (study.lesions.loc[mask, "value"] for mask in (is_hit, ~is_hit))
+    # Of more deletions more draws hit one: only draws of as many deletions can be compared.
+    sizes = is_hit.groupby(study.lesions["n_deleted"]).agg(lambda hits: min(hits.sum(), (~hits).sum()))
+    number = int(sizes.idxmax())
+    if not sizes[number]:
+        return []
+    draws, is_hit = (part[study.lesions["n_deleted"] == number] for part in (study.lesions, is_hit))
+    hit, other = (draws.loc[mask, "value"] for mask in (is_hit, ~is_hit))
     return [
-        f"Draws are of two kinds. {counted(len(hit), 'draw')} of {len(study.lesions):,} delete module "
+        f"Draws are of two kinds. Of {counted(len(draws), 'draw')} that delete {number}, {len(hit)} delete module "
         f"{listed(network.downsampling, last='or')}: {percent(hit.median())} in the median and {percent(hit.mean())} "
-        "in the mean, over all numbers of deletions. The others: "
-        f"{percent(other.median())} and {percent(other.mean())}."
+        f"in the mean; the others: {percent(other.median())} and {percent(other.mean())}."
     ]
 
 
