@@ -123,7 +123,7 @@ def test_one_length_has_no_line():
 def test_the_unit_says_where_and_of_what():
     label = figure_path_gradient(tables.sampled(3)).axes[0].get_ylabel()
     assert label == "Gradient norm on a path\n(nats per unit at the stem's output)"
-    other = tables.sampled(3, at="input", loss="squared_norm", per="batch")
+    other = tables.sampled(3, at="input", loss_name="squared_norm", per="batch")
     assert figure_path_gradient(other).axes[0].get_ylabel().endswith("(loss per unit at the network's input)")
     assert "norms of whole batches" in caption_of(figure_path_gradient(other))
 
