@@ -64,7 +64,7 @@ FLOORS = {
 FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(FLOORS.values()) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "transformers", "safetensors", "datasets"}
 OPTIONAL = {"torchvision", "timm", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime", "ray"}
-OPTIONAL |= {"starlette", "uvicorn"}
+OPTIONAL |= {"starlette", "uvicorn", "gguf", "accelerate"}
 FRONT_DOOR = "__init__"
 
 

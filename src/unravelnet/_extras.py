@@ -16,6 +16,7 @@ from typing import Any
 from unravelnet.errors import MissingExtraError
 
 _EXTRA_OF_PACKAGE = {
+    "accelerate": "gguf",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "ray": "cluster",

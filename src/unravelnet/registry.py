@@ -172,6 +172,8 @@ STUDIES: Registry[Any] = Registry(
         **_in(f"{_STUDIES}.pairs", "delete_pairs"),
         **_in(f"{_STUDIES}.spans", "repeat_spans", "reverse_spans", "parallel_spans"),
         **_in(f"{_STUDIES}.doses", "scale_each"),
+        **_in(f"{_STUDIES}.means", "mean_ablate_each"),
+        **_in(f"{_STUDIES}.cuts", "delete_first", "delete_last", "shuffle_middle"),
     },
     gives=("plan", f"{_STUDIES}.trial:Trial"),
 )
@@ -183,7 +185,10 @@ METRICS: Registry[Any] = Registry(
         _METRICS,
         "error_rate",
         "top5_error_rate",
+        "accuracy",
         "loss",
+        "nll",
+        "perplexity",
         "agreement",
         "kl_divergence",
         "cosine",
@@ -201,6 +206,8 @@ FIGURES: Registry[Any] = Registry(
         **_in(f"{_FIGURES}.pairs", "delete_pairs"),
         **_in(f"{_FIGURES}.spans", "repeat_spans", "reverse_spans", "parallel_spans"),
         **_in(f"{_FIGURES}.doses", "scale_each"),
+        **_in(f"{_FIGURES}.of_lesions", "mean_ablate_each", "shuffle_middle"),
+        **_in(f"{_FIGURES}.cuts", "delete_first", "delete_last"),
     },
     gives=("draw", "matplotlib.figure:Figure"),
 )

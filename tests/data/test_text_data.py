@@ -9,7 +9,7 @@ import torch
 
 from unravelnet._extras import require
 from unravelnet.data import TextData, as_batches, load, load_text
-from unravelnet.data.text_loading import divide_text
+from unravelnet.data.text_source import divide_text
 from unravelnet.errors import DataError, MissingExtraError, UnknownNameError
 
 SONG = "Ein Männlein steht im Walde, ganz still und stumm. 🌲\r\n" * 40

@@ -58,6 +58,7 @@ EVERY = {
     "delete_pairs": partial(figures.figure_delete_pairs, tables.pairs(12)),
     "scale_each": partial(figures.figure_scale_each, tables.doses(6)),
     "pruning": partial(figures.figure_pruning, tables.pruning_curve(9)),
+    "cuts": partial(figures.figure_cuts, tables.cuts(12)),
     "spans": partial(figures.figure_spans, tables.spans(12)),
     "path_gradient": partial(
         figures.figure_path_gradient, gradient_tables.sampled(), rms=gradient_tables.rms()

@@ -108,6 +108,16 @@ def spans(n_modules):
     return Table({**row, "n_images": 1000} for row in rows)
 
 
+def cuts(n_modules):
+    """The study delete_last: the error grows with every module that is cut."""
+    rows = [row("intact", 0.06, study="delete_last", n_deleted=0)]
+    rows += [
+        row(f"the last {n} deleted", 0.06 + 0.05 * n, study="delete_last", n_deleted=n)
+        for n in range(1, n_modules)
+    ]
+    return Table(rows)
+
+
 def doses(n_modules):
     """The study scale_each: the error of module i grows by 0.1 (i + 1) times the distance of the factor from 1."""
     rows = [row("intact", 0.06, study="scale_each")]

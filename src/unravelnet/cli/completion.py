@@ -19,7 +19,7 @@ ZOO_NAMES = (
 # Those whose output is a map, which `train` has no loss for.
 _OF_PIXELS = ("unet",)
 _SHIPPED = Path(__file__).parents[1] / "zoo" / "shipped"
-_SCHEMES = ("torchvision:", "timm:", "hf:")
+_SCHEMES = ("torchvision:", "timm:", "hf:", "package:")
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -39,7 +39,7 @@ def complete_zoo_network(incomplete: str) -> list[str]:
 
 def complete_data(incomplete: str) -> list[str]:
     """Offer the built-in data, directories and texts."""
-    return [*_beginning_with(incomplete, ("digits",)), *_paths(incomplete, suffixes=(".txt",))]
+    return [*_beginning_with(incomplete, ("digits",)), *_paths(incomplete, suffixes=(".txt", ".jsonl"))]
 
 
 def complete_names(known: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:

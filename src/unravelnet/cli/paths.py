@@ -32,7 +32,7 @@ from unravelnet.errors import unknown_name
 from unravelnet.records.files import writable_directory
 
 if TYPE_CHECKING:
-    from unravelnet.data import ImageData, TextData
+    from unravelnet.data import Loaded
     from unravelnet.network import UnraveledNetwork
     from unravelnet.records.record import Table
 
@@ -194,7 +194,7 @@ class _Subject:
     """What is measured: a network and data that fits it."""
 
     net: UnraveledNetwork
-    data: ImageData | TextData
+    data: Loaded
 
     @classmethod
     def of(cls, model: str, data: str, *, needs_classes: bool, **options: Any) -> _Subject:

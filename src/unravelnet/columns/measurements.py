@@ -14,7 +14,15 @@ LESIONS = (
     Column(
         "module", "Module", "whole number",
         "Number of the residual module that the row is about, from 0; in a lesion it is the one that is deleted, "
-        "scaled, entered or loses its skip, if there is exactly one.", unit="index",
+        "scaled, entered, put at its mean or loses its skip, if there is exactly one.", unit="index",
+    ),
+    Column(
+        "unit", "Unit", "text", 'What the study changes: "block" for whole blocks; empty where it is single modules.'
+    ),
+    Column(
+        "block", "Block", "whole number",
+        "Number of the block that is deleted, from 0, if there is exactly one; `module` is then its first module.",
+        unit="index",
     ),
     Column(
         "first_module", "First module", "whole number",
@@ -54,6 +62,11 @@ LESIONS = (
         "n_not_finite", "Predictions not finite", "whole number",
         "Number of predictions with a logit that is NaN or infinite.", unit="predictions",
     ),
+    Column(
+        "mean_share", "Share of the mean", "number",
+        "Mean square of the mean of a branch over that of the branch: 1 where the branch is the same for every input.",
+        unit="share",
+    ),
 )  # fmt: skip
 
 METRICS = (
@@ -70,6 +83,22 @@ METRICS = (
     Column(
         "loss", "Cross-entropy loss", "number", "Mean of −log p(y).",
         unit="nats", has_interval=True, has_difference=True,
+    ),
+    Column(
+        "accuracy", "Accuracy", "number",
+        "Share of predictions with argmax z = y and a finite z: 1 − `error_rate`. Of a text, a prediction is of the "
+        "next token; of pairs and questions, of the likeliest option.",
+        unit="share", has_interval=True, has_difference=True,
+    ),
+    Column(
+        "nll", "Negative log-likelihood", "number", "Mean of −log p(y), the name of `loss` for language models.",
+        unit="nats", has_interval=True, has_difference=True,
+    ),
+    Column(
+        "perplexity", "Perplexity", "number",
+        "exp of the mean of −log p(y). The ends of its interval are those of the mean, exponentiated; that of its "
+        "difference is by the delta method.",
+        has_interval=True, has_difference=True,
     ),
     Column(
         "agreement", "Agreement with the intact network", "number", "Share of predictions with argmax z = argmax z⁰.",

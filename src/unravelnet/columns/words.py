@@ -29,6 +29,11 @@ STRUCTURE: Words = (
         "not count in path lengths",
     ),
     ("chain", "residual modules that directly follow each other"),
+    (
+        "block",
+        "residual modules that follow each other under one numbered part of a model, such as the attention and the MLP "
+        "of a transformer's layer",
+    ),
     ("transition", "the part between two chains, such as a pooling; every route passes it once"),
     (
         "tap",
@@ -53,7 +58,8 @@ PATHS: Words = (
     ),
     (
         "mode",
-        "`both`: skip + branch; `skip` (`s`): the module is deleted; `branch` (`b`): its skip is removed",
+        "`both`: skip + branch; `skip` (`s`): the module is deleted; `branch` (`b`): its skip is removed; `mean` "
+        "(`m`): skip + the mean of the branch over a sample, per channel",
     ),
     ("intact network", "the full route: every module once, in order, in mode both"),
     (
@@ -69,6 +75,10 @@ PATHS: Words = (
     ("span", "modules of one chain that follow each other, from a first to a last one"),
     ("repeat, reverse", "pass a span several times; pass a span backwards"),
     ("side by side", "the modules of a span read one input, and their branches are added up"),
+    (
+        "put at its mean",
+        "replace the branch of a module by its mean over a sample: of each channel, over examples and positions",
+    ),
     ("scale", "multiply the branch of a module by a number; its skip stays as it is"),
     (
         "interaction",
@@ -101,6 +111,11 @@ MEASUREMENTS: Words = (
         "output",
         "the tensor that is measured. A single tensor is called `output`. Several tensors are called by their keys or "
         "positions, with a slash if they are nested (`0/logits`)",
+    ),
+    (
+        "minimal pair, question",
+        "options of which a language model should find the right one likeliest: of two sentences by the sum of the "
+        "log-probabilities of their tokens, of the options of a question by their mean a token",
     ),
     (
         "shard",

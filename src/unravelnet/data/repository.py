@@ -52,19 +52,33 @@ def read_splits(specification: str) -> dict[str, Labelled]:
     `specification`: a local directory, or a name on the hub, with the configuration behind a colon where
     there are several ("ufldl-stanford/svhn:cropped_digits"). Raises DataError or UnknownNameError.
     """
-    is_local = usable_path(specification).is_dir()
-    found = _open_directory(specification) if is_local else _open_name(specification)
-    splits = {}
-    for split, candidates in _SPLITS.items():
-        tables = [found[name] for name in candidates if name in found]
-        if tables:
-            splits[split] = _labelled(tables, f"{specification} ({split})")
+    found = open_tables(specification)
+    splits = {
+        split: _labelled(tables, f"{specification} ({split})")
+        for split, tables in _by_split(found).items()
+        if tables
+    }
     if not splits:
         raise DataError(
             f"{specification} has no split that is called train or test; it has: {', '.join(found)}. Rename "
             "them."
         )
     return splits
+
+
+def open_tables(specification: str) -> Mapping[str, datasets.Dataset]:
+    """Open a data set and give its tables by the names that it has for them. Raises as `read_splits`."""
+    is_local = usable_path(specification).is_dir()
+    return _open_directory(specification) if is_local else _open_name(specification)
+
+
+def splits_of(found: Mapping[str, datasets.Dataset]) -> dict[str, datasets.Dataset]:
+    """Choose the table of each split that there is, "train" and "test", whatever they are called."""
+    return {split: tables[0] for split, tables in _by_split(found).items() if tables}
+
+
+def _by_split(found: Mapping[str, datasets.Dataset]) -> dict[str, list[datasets.Dataset]]:
+    return {split: [found[name] for name in names if name in found] for split, names in _SPLITS.items()}
 
 
 def looks_like_path(specification: str) -> bool:

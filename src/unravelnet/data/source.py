@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
+from unravelnet.data.choice_data import ChoiceData
 from unravelnet.data.guard import reading
 from unravelnet.data.image_data import ImageData
 from unravelnet.data.text_data import TextData
@@ -23,6 +24,8 @@ from unravelnet.errors import DataError
 from unravelnet.network import Inputs, first_tensor
 
 Batch = tuple[Inputs, Tensor | None]
+Loaded = ImageData | TextData | ChoiceData
+"""Data that is in memory with all that is known about it."""
 
 _HASHED_AT_ONCE = 1024
 
@@ -43,9 +46,9 @@ class Source(Protocol):
 
 
 class LoadedSource:
-    """Images, normalised as they are gathered, or text."""
+    """Images, normalised as they are gathered, text, or questions with options."""
 
-    def __init__(self, data: ImageData | TextData) -> None:
+    def __init__(self, data: Loaded) -> None:
         self.data = data
         self.name = data.name
         self.unit = data.unit
@@ -177,7 +180,7 @@ def _with_array_of_targets(data: object) -> object:
 def _open(data: object) -> Source | None:
     if isinstance(data, PartSource):
         return data
-    if isinstance(data, ImageData | TextData):
+    if isinstance(data, Loaded):
         return LoadedSource(data)
     if isinstance(data, IterableDataset):
         return None

@@ -109,6 +109,8 @@ def _more_than_a_visit(step: Step | Parallel) -> str:
         return "leads into"
     if step.mode == "branch":
         return "removes the skip of"
+    if step.mode == "mean":
+        return "puts the mean of the branch in the place of the branch of"
     return "scales" if step.scale != 1.0 else ""
 
 

@@ -76,7 +76,7 @@ def write_directory(subject: Subject, path: Path) -> None:
         "modules": [
             subject.net.residual_modules[visit.module].name
             for visit in subject.route.visits
-            if visit.mode != "skip"
+            if visit.computes_branch
         ],
         "inputs": [_input(name, value) for name, value in _inputs(args, kwargs)],
         "output": _output_form(subject.expected[0]),

@@ -118,7 +118,7 @@ class Subject:
             "fingerprint": self.net.fingerprint(),
             "route": str(self.route),
             "n_modules": len(self.net.residual_modules),
-            "n_modules_left": sum(visit.mode != "skip" for visit in self.route.visits),
+            "n_modules_left": sum(visit.computes_branch for visit in self.route.visits),
             "n_parameters": n_parameters(self.net),
             "n_parameters_left": n_parameters(left),
             "macs": self.net.total_macs,
@@ -152,7 +152,7 @@ def _prune(modules: Iterable[ResidualModule], visits: Sequence[Step]) -> None:
     """Take from modules what none of the visits runs."""
     for module in modules:
         own = [visit for visit in visits if visit.module == module.index]
-        entered = [visit.inside for visit in own if visit.mode != "skip"]
+        entered = [visit.inside for visit in own if visit.computes_branch]
         if not entered:
             module.branch, module.inner = nn.Identity(), ()
         elif None not in entered:

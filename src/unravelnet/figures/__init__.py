@@ -26,6 +26,7 @@ All figures have one look (`figures.style`). The mathematics of paths is in `unr
 figures in order in `unravelnet.reporting`.
 """
 
+from unravelnet.figures.cuts import figure_cuts
 from unravelnet.figures.doses import figure_scale_each
 from unravelnet.figures.ensemble import figure_ensemble
 from unravelnet.figures.gradient import (
@@ -65,6 +66,7 @@ from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
 
 __all__ = [
     "figure_coherence",
+    "figure_cuts",
     "figure_degradation",
     "figure_delete_each",
     "figure_delete_many",

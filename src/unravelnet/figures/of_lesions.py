@@ -59,3 +59,19 @@ REMOVE_SKIP_EACH = Plot(
     alt="Error over the index of the module without skip.",
     draw=_draw_each,
 )
+MEAN_ABLATE_EACH = Plot(
+    "mean_ablate_each",
+    table="mean_ablate_each",
+    title="Error with each branch at its mean",
+    caption="Error with the mean of each branch in its place.",
+    alt="Error over the index of the module whose branch is its mean.",
+    draw=_draw_each,
+)
+SHUFFLE_MIDDLE = Plot(
+    "shuffle_middle",
+    table="shuffle_middle",
+    title="Error when shuffling the modules in the middle",
+    caption="Error over Kendall's τ between the new and the original order.",
+    alt="Points, one an order, with a line of medians; the original order is at the left.",
+    draw=figure_reorder,
+)

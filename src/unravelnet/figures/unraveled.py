@@ -135,6 +135,11 @@ class _Tree:
 
 def _drawable_steps(n_modules: int, route: Route | None) -> Sequence[AnyStep]:
     route = Route.full(n_modules) if route is None else route
+    if route.at_their_mean:
+        raise RouteError(
+            f"The unraveled view shows paths, and the mean of a branch, as on the route {route}, is none. Delete these "
+            "modules to see the paths that are left."
+        )
     n_visits = len(route.visits)
     if n_visits > MAX_DRAWN_MODULES:
         raise RouteError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unravelnet.errors import EvaluationError
+from unravelnet.errors import EvaluationError, RouteError
 from unravelnet.gradient.linearised import Recording, fixed, record
 from unravelnet.gradient.live import STREAM, Cotangent, plus, pull
 from unravelnet.gradient.measurement import check_simple
@@ -56,6 +56,11 @@ def path_logits(
     of no publication of this quantity.
     """
     chosen = Output.of(output).chosen_from(net.outputs, net.name)
+    if route is not None and route.at_their_mean:
+        raise RouteError(
+            f"path_logits splits logits among paths, and the mean of a branch, as on the route {route}, is none. "
+            "Delete these modules instead."
+        )
     check_simple(net.full_route if route is None else net.check(route), "path_logits")
     bench = Bench(net, device=device)
     with fixed(bench.net):

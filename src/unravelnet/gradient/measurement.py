@@ -67,7 +67,9 @@ def open_ledger_of_gradients(
             'loss="cross_entropy" or "squared_norm", or measure without a store.'
         )
     about = {"loss": loss.loss, "output": loss.output_name, "max_bytes": sample.max_bytes, **settings}
-    return open_ledger(store, identity, measurement.trials, settings_of(measurement, sample, bench, **about))
+    return open_ledger(
+        store, bench.net, identity, measurement.trials, settings_of(measurement, sample, bench, **about)
+    )
 
 
 def settings_of(measurement: Measurement, sample: Sample, bench: Bench, **settings: Any) -> dict[str, Any]:

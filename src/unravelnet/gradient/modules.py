@@ -137,7 +137,7 @@ class _ModuleMeasures(GradientMeasurement):
                 **about,
             }
             for visit, step in enumerate(self.route.visits)
-            if step.mode != "skip"
+            if step.computes_branch
         ]
 
     def _row(self, visit: int, added: Mapping[str, Any]) -> Row:

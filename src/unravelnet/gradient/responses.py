@@ -103,7 +103,7 @@ def layer_responses(
     measurement = _Responses(net.full_route, sample.seed)
     identity = identity_of(net, batches, is_kept=store is not None)
     settings = settings_of(measurement, sample, bench)
-    ledger = open_ledger(store, identity, measurement.trials, settings)
+    ledger = open_ledger(store, net, identity, measurement.trials, settings)
     return run(measurement, bench, batches, identity, ledger=ledger, progress=progress)
 
 

@@ -148,6 +148,9 @@ class Way:
 class LinearVisit:
     """A visit or a parallel span: `after(joined)`, joined of `skip` and branches, which are functions of `leaves`.
 
+    `joins`: each branch with its junction, and each mean that stands in the place of one: a constant, which no gradient
+    goes through.
+
     What comes after the junction belongs to all ways, with the activations of what is joined there: `output` as a
     function of `joined`, which are leaves of their own. A skip that the route does not take is None.
     """
@@ -156,6 +159,7 @@ class LinearVisit:
     junction: AbstractJunction
     skip: Tensor | None
     ways: tuple[LinearWay, ...]
+    joins: tuple[tuple[AbstractJunction, Tensor], ...]
     joined: Mapping[str, Tensor]
     output: Tensor
     is_span: bool
@@ -195,11 +199,11 @@ class LinearVisit:
 
     def _to_skip(self, gradient: Tensor, skip: Tensor) -> Tensor:
         if not self.is_span:
-            return self.junction.to_skip(gradient, skip, self.branch)
+            return self.junction.to_skip(gradient, skip, self.joins[0][1] if self.joins else None)
         # What each branch changes may depend on the skip, too, as behind a gate.
         total = gradient
-        for way in self.ways:
-            total = total + (way.junction.to_skip(gradient, skip, way.branch) - gradient)
+        for junction, branch in self.joins:
+            total = total + (junction.to_skip(gradient, skip, branch) - gradient)
         return total
 
 
@@ -225,7 +229,9 @@ class Visit:
         """Whether the stream flows around the branch."""
         if isinstance(self.step, Parallel):
             return True
-        return self.step.mode == "skip" or (self.step.mode == "both" and self.module.skip is not None)
+        return self.step.mode in ("skip", "mean") or (
+            self.step.mode == "both" and self.module.skip is not None
+        )
 
     @property
     def has_around(self) -> bool:
@@ -254,19 +260,34 @@ class Visit:
             state, leaves = self.place.as_leaves()
             skip = self.module.take_skip(state.x, state.held) if self.takes_skip else None
             ways = tuple(way.linearise(state, leaves) for way in self.ways)
-            joined = self._joined(state, skip, [way.branch for way in ways])
+            joins = [
+                *((way.junction, way.branch) for way in ways),
+                *self._means(state.x if skip is None else skip),
+            ]
+            joined = self._joined(state, skip, joins)
             behind = State(joined, state.chain, self.place.state.held)
             at_junction, leaves_there = Place(behind, self.place.live).as_leaves()
             output = self.module.pass_on(at_junction.x, at_junction.held)
         is_span = isinstance(self.step, Parallel)
-        return LinearVisit(leaves, self.module.junction, skip, ways, leaves_there, output, is_span)
+        return LinearVisit(
+            leaves, self.module.junction, skip, ways, tuple(joins), leaves_there, output, is_span
+        )
 
-    def _joined(self, state: State, skip: Tensor | None, branches: Sequence[Tensor]) -> Tensor:
+    def _means(self, like: Tensor) -> Iterator[tuple[AbstractJunction, Tensor]]:
+        """Give the means that stand in the place of branches, with their junctions."""
+        for visit in self.step.visits:
+            if visit.mode == "mean":
+                module = self.row.residual_modules[visit.module]
+                yield module.junction, module.take_mean(like)
+
+    def _joined(
+        self, state: State, skip: Tensor | None, joins: Sequence[tuple[AbstractJunction, Tensor]]
+    ) -> Tensor:
         if not isinstance(self.step, Parallel):
-            return self.module.junction(skip, branches[0] if branches else None)
+            return self.module.junction(skip, joins[0][1] if joins else None)
         joined: Tensor = state.x
-        for way, branch in zip(self.ways, branches, strict=True):
-            joined = joined + way.module.junction.change(state.x, branch)
+        for junction, branch in joins:
+            joined = joined + junction.change(state.x, branch)
         return joined
 
 
@@ -279,7 +300,7 @@ def stages_of(row: Row, place: Place, route: Route) -> tuple[list[Stage], Place]
         ways = [
             Way(module, visit, _inside(module, place, visit))
             for module, visit in visits
-            if visit.mode != "skip"
+            if visit.computes_branch
         ]
         stages.append(Visit(place, row, step, tuple(ways)))
         state = place.state

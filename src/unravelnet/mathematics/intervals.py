@@ -70,6 +70,54 @@ def mean_interval(total: float, total_of_squares: float, n: int, confidence: flo
     return Interval(mean - margin, mean + margin)
 
 
+def exponential(exponent: float) -> float:
+    """Raise e to a power; infinite where the result is no number of the machine.
+
+    >>> exponential(0.0), exponential(1e4)
+    (1.0, inf)
+    """
+    try:
+        return math.exp(exponent)
+    except OverflowError:
+        return math.inf
+
+
+def exponential_difference_interval(
+    total: float,
+    squares: float,
+    difference: float,
+    difference_squares: float,
+    product: float,
+    n: int,
+    confidence: float = 0.95,
+) -> Interval:
+    """Bound exp(a) - exp(b), where a is the mean of n values and b that of others on the same cases.
+
+    >>> low, high = exponential_difference_interval(50.0, 30.0, 10.0, 4.0, 8.0, n=100)
+    >>> round(low, 3), round(high, 3)
+    (0.1, 0.214)
+
+    `total`, `squares`: sums of the values and of their squares. `difference`, `difference_squares`: the same of value
+    minus other value. `product`: the sum of value times difference. By the delta method, exp(a) - exp(b) varies as
+    the mean of (exp(a) - exp(b)) · value + exp(b) · difference (Student's t). Where an exponential is infinite nothing
+    is known: the ends are infinite.
+    """
+    own, other = exponential(total / n), exponential((total - difference) / n)
+    if not math.isfinite(own + other):
+        return Interval(-math.inf, math.inf)
+    of_value, of_difference = own - other, other
+    around = mean_interval(
+        of_value * total + of_difference * difference,
+        of_value**2 * squares
+        + 2 * of_value * of_difference * product
+        + of_difference**2 * difference_squares,
+        n,
+        confidence,
+    )
+    margin = around.half_width
+    return Interval(own - other - margin, own - other + margin)
+
+
 def joined_interval(value: float, parts: Sequence[Interval]) -> Interval:
     """Join intervals around a value, each of another source of error, as those of independent errors.
 

@@ -143,7 +143,7 @@ def ensemble_of_routes(
         about,
     )
     settings = measurement.settings(sample, size)
-    ledger = open_ledger(store, identity, measurement.trials, settings)
+    ledger = open_ledger(store, net, identity, measurement.trials, settings)
     return run(measurement, benches[0], batches, identity, ledger=ledger, progress=progress)
 
 

@@ -18,15 +18,16 @@ from unravelnet.costs import MOST_ROUTES, at_most, check_half_width
 from unravelnet.data.source import part_of
 from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError, RouteError, UnknownNameError
-from unravelnet.mathematics.intervals import Interval, mean_interval, paired_rate_interval, rate_interval
 from unravelnet.measuring.bench import Bench
+from unravelnet.measuring.estimate import estimate, names_of_sums, sums_of
 from unravelnet.measuring.ledger import open_ledger, precision_begun
+from unravelnet.measuring.means import hold_means_for
 from unravelnet.measuring.measurement import Measurement
 from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, check_outputs, find_metrics, values_of
 from unravelnet.measuring.misfit import are_finite
 from unravelnet.measuring.reach import changed_in_vain
 from unravelnet.measuring.runner import Progress, identity_of, run
-from unravelnet.measuring.sample import Sample, Shard, forward_batch_size
+from unravelnet.measuring.sample import Sample, Shard, forward_batch_size, network_for
 from unravelnet.measuring.sums import Sums
 from unravelnet.measuring.tally import Tally
 from unravelnet.measuring.walk import walk
@@ -40,9 +41,6 @@ from unravelnet.studies.trial import Trial
 from unravelnet.wording import counted
 
 _log = logging.getLogger(__name__)
-
-# What is summed over predictions, for each metric; "difference" is to the intact network on the same ones.
-_PARTS = ("total", "squares", "difference", "difference_squares")
 
 
 def evaluate(
@@ -86,6 +84,9 @@ def evaluate(
     are taken from it and new sums go to it after every batch, so that an interrupted call goes on where it was.
     `progress`: wraps the iteration over batches, as `tqdm` does.
 
+    Means that routes put in the place of branches, and that the network does not hold, are first computed over up to
+    256 of the examples, and it holds them afterwards.
+
     Raises RouteError where a route does not fit the network, EvaluationError where the intact network gives no
     usable numbers or an output does not fit the metrics, DataError where targets do not;
     EvaluationInterrupted, with the rows so far, on Ctrl-C. Source: the lesion protocol of Veit et al. (2016), section
@@ -97,9 +98,6 @@ def evaluate(
         )
     names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
     found = find_metrics(names)
-    measured = Output.of(output).chosen_from(net.outputs, net.name)
-    check_outputs(found, measured.n_classes(net.outputs), measured)
-    _check_options(confidence, until_ci)
     sample = Sample.of(
         data,
         limit=limit,
@@ -109,12 +107,21 @@ def evaluate(
         precision=precision,
         compile=compile,
     )
+    net = network_for(net, sample.data)
+    measured = Output.of(output).chosen_from(net.outputs, net.name)
+    check_outputs(found, measured.n_classes(net.outputs), measured)
+    _check_options(confidence, until_ci)
     trials = _trials(routes)
+    distinct = _checked(net, trials)
+    hold_means_for(net, distinct, sample)
     bench = Bench(net, device=sample.device, compile=sample.compile)
     is_random = until_ci is not None or sample.limit is not None
-    size = forward_batch_size(bench.device) if sample.batch_size is None else sample.batch_size
+    size = (
+        forward_batch_size(bench.device, net.n_output_values)
+        if sample.batch_size is None
+        else sample.batch_size
+    )
     batches = sample.batches(size, is_random=until_ci is not None, needs_order=until_ci is not None)
-    distinct = _checked(net, trials)
     identity = identity_of(net, batches, is_kept=store is not None)
     begun = None if store is None else precision_begun(store, identity["network"])
     used = bench.choose_precision(sample.precision, batches, begun=begun)
@@ -134,7 +141,7 @@ def evaluate(
     measurement = _Evaluation(
         distinct, trials, found, measured, _StoppingRule(until_ci, confidence), batches.name, companion
     )
-    ledger = open_ledger(store, identity, distinct, settings, companion=companion)
+    ledger = open_ledger(store, net, identity, distinct, settings, companion=companion)
     about = {
         "output": str(measured),
         "seed": sample.seed,
@@ -169,25 +176,11 @@ class _StoppingRule:
     until_ci: float | None
     confidence: float
 
-    def is_met(self, metric: Metric, sums: Sequence[float], n: int) -> bool:
-        if self.until_ci is None or n == 0:
+    def is_met(self, metric: Metric, sums: Sums) -> bool:
+        if self.until_ci is None or not sums.added["n_predictions"]:
             return False
-        own, paired = _intervals(metric, sums, n, self.confidence)
-        return min(own.half_width, paired.half_width) <= self.until_ci
-
-
-def _intervals(metric: Metric, sums: Sequence[float], n: int, confidence: float) -> tuple[Interval, Interval]:
-    """The interval of a metric and of its difference to the intact network, from their sums."""
-    total, squares, difference, difference_squares = sums
-    if metric.is_rate:
-        return (
-            rate_interval(total, n, confidence),
-            paired_rate_interval(difference, difference_squares, n, confidence),
-        )
-    return (
-        mean_interval(total, squares, n, confidence),
-        mean_interval(difference, difference_squares, n, confidence),
-    )
+        found = estimate(metric, sums, self.confidence)
+        return min(found.interval.half_width, found.difference_interval.half_width) <= self.until_ci
 
 
 @dataclass(frozen=True)
@@ -222,29 +215,24 @@ class _Evaluation(Measurement):
 
     def of_shard(self, net: UnraveledNetwork, shard: Shard, trials: Sequence[Route]) -> Mapping[Route, Sums]:
         _check_targets(self.metrics, shard.targets)
-        needs_targets = any(metric.needs_targets for metric in self.metrics)
-        values, not_finite = self._values(net, trials, shard.inputs, shard.targets if needs_targets else None)
+        values, not_finite = self._values(net, trials, shard.inputs, shard.targets)
         intact = values[self.intact].double()
         return {route: self._sums(values[route].double(), intact, int(not_finite[route])) for route in trials}
 
     def _sums(self, own: Tensor, intact: Tensor, n_not_finite: int) -> Sums:
-        difference = own - intact
-        parts = torch.stack([own, own.square(), difference, difference.square()], dim=-1).sum(dim=1)
-        counts = (own.shape[1], n_not_finite)
-        return Sums(dict(zip(self._names, [*counts, *parts.flatten().tolist()], strict=True)))
+        counts = {"n_predictions": own.shape[1], "n_not_finite": n_not_finite}
+        return Sums({**counts, **sums_of(self.metrics, own, intact)})
 
     @property
     def _names(self) -> list[str]:
         """Name the numbers that are kept of a route, in their order."""
-        parts = [f"{metric.name}_{part}" for metric in self.metrics for part in _PARTS]
-        return ["n_predictions", "n_not_finite", *parts]
+        return ["n_predictions", "n_not_finite", *names_of_sums(self.metrics)]
 
     def has_form(self, sums: Sums) -> bool:
         return list(sums.added) == self._names
 
     def is_known(self, sums: Sums) -> bool:
-        first = self.metrics[0]
-        return self.rule.is_met(first, _parts_of(first, sums), int(sums.added["n_predictions"]))
+        return self.rule.is_met(self.metrics[0], sums)
 
     def _values(
         self, net: UnraveledNetwork, due: Sequence[Route], inputs: Any, targets: Tensor | None
@@ -269,7 +257,14 @@ class _Evaluation(Measurement):
 
     def _outputs(self, returned: Any, targets: Tensor | None, intact_NC: Tensor | None = None) -> Outputs:
         try:
-            return as_outputs(returned, targets, intact_NC, output=self.output, name=self.data_name)
+            return as_outputs(
+                returned,
+                targets,
+                intact_NC,
+                output=self.output,
+                name=self.data_name,
+                needs_targets=any(metric.needs_targets for metric in self.metrics),
+            )
         except UnknownNameError as error:
             raise EvaluationError(
                 f"The output {self.output.key} is not computed on a route: it tells of the inside of a residual module "
@@ -307,17 +302,8 @@ class _Evaluation(Measurement):
             "complete": tally.complete,
         }
         for metric in self.metrics:
-            parts = _parts_of(metric, tally.sums)
-            own, paired = _intervals(metric, parts, n, self.rule.confidence)
-            row[metric.name] = parts[0] / n
-            row[f"{metric.name}_low"], row[f"{metric.name}_high"] = own
-            row[f"{metric.name}_difference"] = parts[2] / n
-            row[f"{metric.name}_difference_low"], row[f"{metric.name}_difference_high"] = paired
+            row |= estimate(metric, tally.sums, self.rule.confidence).columns(metric.name)
         return row
-
-
-def _parts_of(metric: Metric, sums: Sums) -> list[float]:
-    return [float(sums.added[f"{metric.name}_{part}"]) for part in _PARTS]
 
 
 def _lesioned_module(route: Route) -> int | None:

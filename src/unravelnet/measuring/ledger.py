@@ -11,6 +11,7 @@ from typing import Any
 from unravelnet.errors import StoreError
 from unravelnet.measuring.sums import Sums
 from unravelnet.measuring.tally import Tally
+from unravelnet.network import UnraveledNetwork
 from unravelnet.precision import PRECISIONS, Precision
 from unravelnet.records.record import Row
 from unravelnet.records.store import ResultsStore, ShardRecord, canonical_text, trial_id
@@ -72,6 +73,7 @@ class Ledger:
 
 def open_ledger(
     store: ResultsStore | None,
+    net: UnraveledNetwork,
     identity: Row,
     routes: Sequence[Route],
     settings: Mapping[str, Any],
@@ -80,12 +82,13 @@ def open_ledger(
 ) -> Ledger | None:
     """Open the ledger of a measurement, where there is a store.
 
-    `identity`: columns that name network and data (`runner.identity_of`). `settings`: what sums depend on beside them
-    and the routes, as JSON values.
+    `net`: whose means routes may use. `identity`: columns that name network and data (`runner.identity_of`).
+    `settings`: what sums depend on beside them and the routes, as JSON values.
     """
     if store is None:
         return None
-    by_route = settings_by_route(routes, settings, companion=companion)
+    means = {route: net.means_fingerprint(route) for route in routes}
+    by_route = settings_by_route(routes, settings, companion=companion, means=means)
     return Ledger(store, str(identity["network"]), str(identity["data"]), by_route)
 
 
@@ -97,13 +100,21 @@ def precision_begun(store: ResultsStore, network: str) -> Precision | None:
 
 
 def settings_by_route(
-    routes: Sequence[Route], settings: Mapping[str, Any], *, companion: Route | None
+    routes: Sequence[Route],
+    settings: Mapping[str, Any],
+    *,
+    companion: Route | None,
+    means: Mapping[Route, str] | None = None,
 ) -> dict[Route, str]:
     """Say for each route, as canonical text, what its sums depend on beside network, data and the route itself.
 
-    A `companion` is measured as long as any other, so that its sums depend on which others there are.
+    A `companion` is measured as long as any other, so that its sums depend on which others there are. `means`: the
+    identity of the means that stand in the place of branches on a route; empty where there are none.
     """
     by_route = dict.fromkeys(routes, canonical_text(settings))
+    for route, identity in (means or {}).items():
+        if identity:
+            by_route[route] = canonical_text({**settings, "means": identity})
     if companion is not None:
         text = "\n".join(sorted(str(route) for route in routes if route != companion))
         beside = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -35,14 +35,16 @@ class Outputs:
 class Metric:
     """A quantity with one value a prediction.
 
-    `is_rate`: values are 0 or 1. `needs_targets`, `needs_intact`: what must be known beside the logits.
-    `needs_classes`: whether it compares the numbers of one prediction with each other, so that there must be several.
-    `more_is_better`: whether a network is as it should be where the values are large.
+    `is_rate`: values are 0 or 1. `is_exponential`: what is said is the exponential of the mean. `needs_targets`,
+    `needs_intact`: what must be known beside the logits. `needs_classes`: whether it compares the numbers of one
+    prediction with each other, so that there must be several. `more_is_better`: whether a network is as it should be
+    where the values are large.
     """
 
     name: str
     values: Callable[[Outputs], Tensor]
     is_rate: bool = False
+    is_exponential: bool = False
     needs_targets: bool = False
     needs_intact: bool = False
     needs_classes: bool = True
@@ -63,6 +65,10 @@ def _error_rate(outputs: Outputs) -> Tensor:
     is_wrong = outputs.logits_NC.argmax(dim=1) != _targets(outputs)
     # Where nothing is finite, argmax would still name a class.
     return is_wrong | ~_is_finite(outputs.logits_NC)
+
+
+def _accuracy(outputs: Outputs) -> Tensor:
+    return ~_error_rate(outputs)
 
 
 def _top5_error_rate(outputs: Outputs) -> Tensor:
@@ -101,7 +107,10 @@ def _is_finite(logits_NC: Tensor) -> Tensor:
 
 ERROR_RATE = Metric("error_rate", _error_rate, is_rate=True, needs_targets=True)
 TOP5_ERROR_RATE = Metric("top5_error_rate", _top5_error_rate, is_rate=True, needs_targets=True)
+ACCURACY = Metric("accuracy", _accuracy, is_rate=True, needs_targets=True, more_is_better=True)
 LOSS = Metric("loss", _loss, needs_targets=True)
+NLL = Metric("nll", _loss, needs_targets=True)
+PERPLEXITY = Metric("perplexity", _loss, is_exponential=True, needs_targets=True)
 AGREEMENT = Metric("agreement", _agreement, is_rate=True, needs_intact=True, more_is_better=True)
 KL_DIVERGENCE = Metric("kl_divergence", _kl_divergence, needs_intact=True)
 COSINE = Metric("cosine", _cosine, needs_intact=True, more_is_better=True)
@@ -114,12 +123,13 @@ def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     >>> [metric.is_rate for metric in find_metrics(["error_rate", "loss"])]
     [True, False]
 
-    error_rate: share of wrong predictions. top5_error_rate: target not among the five best. loss: cross
-    entropy in nats. agreement: share of predictions equal to the intact network's. kl_divergence: from the
-    intact network's distribution to this one, in nats. cosine: of the outputs and the intact network's.
-    squared_error: squared difference to the intact network's output, the mean over the numbers of a prediction.
-    Raises UnknownNameError, EvaluationError where no metric is named, and ExtensionError where the metric of a package
-    cannot be used.
+    error_rate: share of wrong predictions. top5_error_rate: target not among the five best. accuracy: share of right
+    predictions; of a text, of next tokens. loss: cross entropy in nats. nll: the same, as it is called for language
+    models. perplexity: its exponential. agreement: share of predictions equal to the intact network's.
+    kl_divergence: from the intact network's distribution to this one, in nats. cosine: of the outputs and the intact
+    network's. squared_error: squared difference to the intact network's output, the mean over the numbers
+    of a prediction. Raises UnknownNameError, EvaluationError where no metric is named, and ExtensionError where the
+    metric of a package cannot be used.
     """
     names = list(names)
     if not names:
@@ -146,16 +156,20 @@ def as_outputs(
     *,
     output: Output | None = None,
     name: str = "the data",
+    needs_targets: bool = True,
 ) -> Outputs:
     """Bring what a model returns, and its targets, into the form of one row a prediction.
 
     Logits of shape (batch, positions, classes), or (batch, classes, height, width) as in segmentation, give one
     prediction a position; positions whose target is -100 are left out. `output`: which tensor, and which of its
-    dimensions counts classes; chosen automatically if None. `name`: what the data is called. Raises EvaluationError
-    where shapes do not fit, DataError where a target is no class.
+    dimensions counts classes; chosen automatically if None. `name`: what the data is called. `needs_targets`: whether
+    targets are compared with; without, they say no more than which positions count. Raises EvaluationError where
+    shapes do not fit, DataError where a target is no class.
     """
     output = Output().chosen_from(tensors_of(returned)) if output is None else output
     logits_NC = output.rows(returned)
+    if targets is not None and not needs_targets:
+        logits_NC, targets = _where_counted(logits_NC, targets), None
     if targets is None:
         return Outputs(logits_NC, None, intact_NC)
     targets_N = class_targets(targets, name=name, n_classes=logits_NC.shape[1], may_be_ignored=True).reshape(
@@ -172,6 +186,15 @@ def as_outputs(
     if not has_target.all():
         logits_NC, targets_N = logits_NC[has_target], targets_N[has_target]
     return Outputs(logits_NC, targets_N, intact_NC)
+
+
+def _where_counted(logits_NC: Tensor, targets: Tensor) -> Tensor:
+    """Leave out the predictions of positions that are marked as being without a target, such as padding."""
+    can_be_marked = not targets.is_floating_point() and targets.dtype not in (torch.uint8, torch.bool)
+    if targets.numel() != len(logits_NC) or not can_be_marked:
+        return logits_NC
+    counts = targets.reshape(-1) != IGNORED_TARGET
+    return logits_NC if counts.all() else logits_NC[counts]
 
 
 def values_of(metrics: Iterable[Metric], outputs: Outputs) -> Tensor:

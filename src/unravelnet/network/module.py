@@ -93,8 +93,11 @@ class ResidualModule(nn.Module):
     lists the residual modules inside: those that routes enter in the branch, then the given ones, which none can enter.
     `tap` computes, from the module's input and in every mode, what outputs beside the logits need of its inside
     (attention maps, gates).
+    `branch_mean`: the mean of the branch over a sample, where it is known (`hold_mean`).
     `index`, the shapes, `n_parameters` and `macs` are filled in when the module becomes part of a network.
     """
+
+    branch_mean: Tensor | None
 
     def __init__(
         self,
@@ -119,6 +122,8 @@ class ResidualModule(nn.Module):
         self.tap = tap
         self.skip = skip
         self.junction = junction
+        # It belongs to a sample of data and not to the network: it is in no state_dict and in no fingerprint.
+        self.register_buffer("branch_mean", None, persistent=False)
         self.after = nn.Identity() if after is None else after
         self.name = name
         self.chain = chain
@@ -170,8 +175,42 @@ class ResidualModule(nn.Module):
     ) -> Tensor:
         """Run the module in one mode. A branch that the mode does not need is not computed; `scale` multiplies it."""
         skip = None if mode == "branch" else self.take_skip(x, held)
+        if mode == "mean":
+            return self.join(skip, self.take_mean(x if skip is None else skip), held)
         branch = None if mode == "skip" else self.scaled(self.take_branch(x, held), scale)
         return self.join(skip, branch, held)
+
+    def hold_mean(self, mean: Tensor | None) -> None:
+        """Keep what stands in the place of the branch where a route asks for its mean; None forgets it.
+
+        `mean`: of the shape of one output of the branch, or with 1 in the place of positions, as (channels, 1, 1).
+        Raises ModelError for another shape.
+        """
+        n_dims = len(self.output_shape)
+        if mean is not None and (mean.dim() != n_dims or not mean.is_floating_point()):
+            raise ModelError(
+                f"The mean of the branch of {self} has the shape {tuple(mean.shape)} and is {mean.dtype}. Give real "
+                f"numbers in {n_dims} dimensions, with 1 in the place of positions."
+            )
+        self.branch_mean = None if mean is None else mean.detach().clone()
+
+    def take_mean(self, like: Tensor) -> Tensor:
+        """Give the mean of the branch for each example; `like`: what it is joined with.
+
+        Raises RouteError where it is not known.
+        """
+        mean = self.known_mean()
+        sizes = [own if own != 1 else size for own, size in zip(mean.shape, like.shape[1:], strict=True)]
+        return mean.to(like.dtype).expand(like.shape[0], *sizes)
+
+    def known_mean(self) -> Tensor:
+        """Return the mean of the branch over a sample. Raises RouteError where it is not known."""
+        if self.branch_mean is None:
+            raise RouteError(
+                f"The mean of the branch of {self} is not known. Compute the means over a sample: "
+                "un.measure_means(net, data)."
+            )
+        return self.branch_mean
 
     def take_skip(self, x: Tensor, held: Held = NOTHING_HELD) -> Tensor:
         """Compute what flows around the branch; for a plain layer the identity."""
@@ -216,7 +255,10 @@ class ResidualModule(nn.Module):
         behind = self.state_behind(state, state.x)
         arrived = []
         for move in moves:
-            part = None if branch is None or move.mode == "skip" else self.scaled(branch, move.scale)
+            if move.mode == "mean":
+                part: Tensor | None = self.take_mean(state.x if skip is None else skip)
+            else:
+                part = None if branch is None or move.mode == "skip" else self.scaled(branch, move.scale)
             if is_alone:
                 taken = None if move.mode == "branch" else skip
                 arrived.append(replace(behind, x=self.join(taken, part, state.held)))

@@ -101,6 +101,13 @@ class UnraveledNetwork(Row):
         return self._input_shape
 
     @property
+    def n_output_values(self) -> int:
+        """How many numbers the outputs of one example are, the largest output counted."""
+        return max(
+            (form.numel() // max(1, form.shape[0]) for form in self.outputs.values() if form.dim()), default=1
+        )
+
+    @property
     def downsampling(self) -> list[int]:
         """The indices of the modules whose output has another shape than their input."""
         return [module.index for module in self.residual_modules if not module.keeps_shape]
@@ -170,6 +177,18 @@ class UnraveledNetwork(Row):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()[:16]
+
+    def means_fingerprint(self, route: Route) -> str:
+        """Hash the means that a route puts in the place of branches, on which its results depend; empty without any.
+
+        Raises RouteError where one is not known.
+        """
+        digest = hashlib.sha256()
+        for index in sorted(route.at_their_mean):
+            mean = self.residual_modules[index].known_mean()
+            digest.update(f"{index} {tuple(mean.shape)}\n".encode())
+            digest.update(mean.float().cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16] if route.at_their_mean else ""
 
     def load_weights(self, weights: Mapping[str, Tensor], source: str = "the given weights") -> None:
         """Load parameters and buffers by name.

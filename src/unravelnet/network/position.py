@@ -60,6 +60,8 @@ class Position:
             )
         if step.scale != 1.0:
             _check_scale(module, step)
+        if step.mode == "mean":
+            _check_mean(module)
         if step.inside is not None:
             inside = module.inside
             try:
@@ -102,6 +104,14 @@ class Position:
     def _removable(self) -> str:
         plain = [m.index for m in self.row.residual_modules if m.is_deletable]
         return ", ".join(map(str, plain)) or "none"
+
+
+def _check_mean(module: ResidualModule) -> None:
+    if module.kind == "plain":
+        raise RouteError(
+            f"{module} is a plain layer: with its mean in its place, nothing of the input would be left. Plain layers "
+            "can be deleted."
+        )
 
 
 def _check_scale(module: ResidualModule, step: Step) -> None:

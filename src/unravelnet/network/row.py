@@ -104,7 +104,7 @@ class Row(Inside):
         module = row.residual_modules[moves[0].module]
         state = row.move_to_chain(state, module.chain)
         if kind == "visit":
-            is_needed = any(move.mode != "skip" for move in moves)
+            is_needed = any(move.computes_branch for move in moves)
             taken = module.take_branch(state.x, state.held) if is_needed else None
             return module.arrive_each(state, moves, taken)
         if kind == "enter":

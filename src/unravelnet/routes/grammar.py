@@ -1,7 +1,7 @@
 """The text form of routes: short, canonical, and read back.
 
     route     none, or steps with commas between them
-    step      module or range, [route inside], s or b, *number     3   4-9   2[0-1,3s]   3s   3b   4*0.5
+    step      module or range, [route inside], s, b or m, *number  3   4-9   2[0-1,3s]   3s   3b   3m   4*0.5
     parallel  (steps)                                              (4-6)   (4,6*0.5)
 
 A text that is written is canonical: equal routes have equal texts. A text that is read need not be.
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _EMPTY = "none"
 _DEEPEST = 60
-_SUFFIX: dict[Mode, str] = {"both": "", "skip": "s", "branch": "b"}
+_SUFFIX: dict[Mode, str] = {"both": "", "skip": "s", "branch": "b", "mean": "m"}
 _MODE_OF_SUFFIX = {suffix: mode for mode, suffix in _SUFFIX.items()}
 _RUN = re.compile(
-    r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?(?:\[(?P<inside>.*)\])?(?P<suffix>[sb]?)"
+    r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?(?:\[(?P<inside>.*)\])?(?P<suffix>[sbm]?)"
     r"(?:\*(?P<scale>-?\d{1,25}(?:\.\d{1,25})?(?:e-?\d{1,3})?))?",
     re.ASCII,
 )
@@ -129,8 +129,8 @@ class _Reader:
         if match is None:
             raise RouteError(
                 f"{run!r} in the route {self.text!r} is not a step. Write modules as 3, ranges as 4-9, a deleted "
-                "module as 3s, one without skip as 3b, a scaled branch as 3*0.5, modules side by side as (4-6), a "
-                "route inside a module as 2[0-1,3s], with commas between them."
+                "module as 3s, one without skip as 3b, one with its mean as 3m, a scaled branch as 3*0.5, modules side "
+                "by side as (4-6), a route inside a module as 2[0-1,3s], with commas between them."
             )
         first, last = int(match["first"]), int(match["last"] or match["first"])
         self.room -= abs(last - first) + 1

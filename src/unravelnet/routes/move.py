@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from unravelnet.routes.step import AnyStep, Mode, Parallel
+from unravelnet.routes.step import AnyStep, Mode, Parallel, computes_branch
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +26,11 @@ class Move:
     kind: Literal["visit", "enter", "exit", "open", "close"] = "visit"
     mode: Mode = "both"
     scale: float = 1.0
+
+    @property
+    def computes_branch(self) -> bool:
+        """Whether the branch is computed."""
+        return computes_branch(self.mode)
 
 
 def moves_of(steps: Iterable[AnyStep]) -> Iterator[Move]:

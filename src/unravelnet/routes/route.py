@@ -5,10 +5,12 @@ taking skips away, repeating and random depth are all ways to make one. Its text
 and parses back: it names a trial in the results store, on another machine and in a URL.
 
 The text lists the modules visited, runs of neighbours as ranges. A trailing `s` takes the skip only (the
-module is deleted), a trailing `b` the branch only (its skip is removed):
+module is deleted), a trailing `b` the branch only (its skip is removed), a trailing `m` the mean of the branch in its
+place:
 
     0-53                 the intact network of 54 modules
     0-2,3s,4-53          module 3 deleted
+    0-2,3m,4-53          the mean of the branch of module 3 over a sample in its place
     0-2,3*0.5,4-53       the branch of module 3 counts half
     0-9,11,10,12-53      modules 10 and 11 swapped
     0-9,(10-12),13-53    modules 10 to 12 side by side: they read one input
@@ -104,6 +106,11 @@ class Route:
         return sum(step.mode == "skip" for step in self.visits)
 
     @property
+    def at_their_mean(self) -> frozenset[int]:
+        """The modules that have the mean in the place of their branch."""
+        return frozenset(step.module for step in self.visits if step.mode == "mean")
+
+    @property
     def n_skips_removed(self) -> int:
         """The number of visits that take the branch only."""
         return sum(step.mode == "branch" for step in self.visits)
@@ -155,6 +162,18 @@ class Route:
         Route('0,1b,2')
         """
         return self._changed(modules, lambda step: replace(step, mode="branch"), "remove the skip of")
+
+    def mean_ablate(self, *modules: int) -> Route:
+        """Put the mean of the branch over a sample in the place of the branch of these modules.
+
+        >>> Route.full(5).mean_ablate(3)
+        Route('0-2,3m,4')
+
+        The network holds the means: `measure_means(net, data)` computes them, as `evaluate` does where they are
+        lacking, and `hold_mean` of a module takes one. What is left is the skip and a constant: what the branch does
+        for every input alike stays, and nothing that depends on the input.
+        """
+        return self._changed(modules, lambda step: Step(step.module, "mean"), "put the mean in the place of")
 
     def scale(self, factor: float, *modules: int) -> Route:
         """Multiply the branch of these modules by a number; their skips stay as they are.

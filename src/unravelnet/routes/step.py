@@ -12,8 +12,13 @@ from unravelnet.errors import RouteError
 if TYPE_CHECKING:
     from unravelnet.routes.route import Route
 
-Mode = Literal["both", "skip", "branch"]
-MODES: tuple[Mode, ...] = ("both", "skip", "branch")
+Mode = Literal["both", "skip", "branch", "mean"]
+MODES: tuple[Mode, ...] = ("both", "skip", "branch", "mean")
+
+
+def computes_branch(mode: Mode) -> bool:
+    """Whether the branch is computed in a mode: not where it is missing, or its mean stands in its place."""
+    return mode in ("both", "branch")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,9 +30,10 @@ class Step:
     >>> Step(3, scale=0) == Step(3, "skip")
     True
 
-    `module`: index of the residual module. `mode`: "both" (skip + branch), "skip" (module deleted) or "branch" (skip
-    removed). `scale`: what the branch is multiplied by; a scale of 0 deletes the module. `inside`: the route that is
-    taken through the residual modules inside the branch; None visits all of them.
+    `module`: index of the residual module. `mode`: "both" (skip + branch), "skip" (module deleted), "branch" (skip
+    removed) or "mean" (skip + the mean of the branch over a sample). `scale`: what the branch is multiplied by; a scale
+    of 0 deletes the module. `inside`: the route that is taken through the residual modules inside the branch; None
+    visits all of them.
     """
 
     module: int
@@ -41,18 +47,24 @@ class Step:
         if self.module < 0:
             raise RouteError(f"A step names module {self.module}; indices of modules start at 0.")
         if self.mode not in MODES:
-            raise RouteError(f"A step has mode {self.mode!r}; expected 'both', 'skip' or 'branch'.")
+            raise RouteError(f"A step has mode {self.mode!r}; expected 'both', 'skip', 'branch' or 'mean'.")
         if self.scale != 1.0 or type(self.scale) is not float:
             self._settle_scale()
-        if self.mode == "skip" and self.inside is not None:
+        if not self.computes_branch and self.inside is not None:
+            what = "is deleted" if self.mode == "skip" else "has its mean in the place of its branch"
             raise RouteError(
-                f"Module {self.module} is deleted, so no route leads into it. Take one of the two out."
+                f"Module {self.module} {what}, so no route leads into it. Take one of the two out."
             )
 
     def _settle_scale(self) -> None:
         if not isinstance(self.scale, Real) or not isfinite(self.scale):
             raise RouteError(
                 f"The branch of module {self.module} is scaled by {self.scale!r}; give a finite number."
+            )
+        if self.mode == "mean" and self.scale != 1:
+            raise RouteError(
+                f"Module {self.module} has its mean in the place of its branch, which is not scaled by {self.scale}. "
+                "Take one of the two out."
             )
         if self.scale == 0 and self.mode == "branch":
             raise RouteError(
@@ -81,16 +93,22 @@ class Step:
         return self.mode == "both" and self.scale == 1.0 and self.inside is None
 
     @property
+    def computes_branch(self) -> bool:
+        """Whether the branch is computed."""
+        return computes_branch(self.mode)
+
+    @property
     def path_count(self) -> int:
         """The number of ways from its input to its output: around the branch, and through it."""
-        through = 0 if self.mode == "skip" else 1 if self.inside is None else self.inside.path_count
+        own = 1 if self.inside is None else self.inside.path_count
+        through = own if self.computes_branch else 0
         return (self.mode != "branch") + through
 
     @property
     def longest_path(self) -> int:
         """The most branches that a way from its input to its output enters."""
         inside = 0 if self.inside is None else self.inside.longest_path
-        return 0 if self.mode == "skip" else 1 + inside
+        return 1 + inside if self.computes_branch else 0
 
     def at(self, module: int) -> Step:
         """Visit another module in the same way."""

@@ -18,6 +18,7 @@ from unravelnet.costs import MOST_ROUTES, MOST_SWAPS, at_most, check_number, che
 from unravelnet.errors import RouteError, unknown_name
 from unravelnet.kinds import is_whole
 from unravelnet.papers import veit
+from unravelnet.studies.blocks import Unit, in_units
 from unravelnet.studies.study import Draws, Study
 from unravelnet.studies.subject import Network, deletable, full_route, same_shape
 from unravelnet.studies.trial import Trial, intact
@@ -29,7 +30,13 @@ _STUDY_OF_ELIGIBLE: dict[str, str] = {"all": "delete_many", "same-shape": "delet
 
 
 def delete_many(
-    net: Network, counts: Iterable[int], *, repeats: int, seed: int, eligible: Eligible = "all"
+    net: Network,
+    counts: Iterable[int],
+    *,
+    repeats: int,
+    seed: int,
+    eligible: Eligible = "all",
+    unit: Unit = "module",
 ) -> list[Trial]:
     """Plan to delete several modules at once, drawn at random: Fig. 5a of the paper.
 
@@ -41,24 +48,26 @@ def delete_many(
     `counts`: the numbers of modules to delete. `repeats`: independent draws for each. The paper does not say
     whether the modules that change the shape may be drawn: `eligible="all"` draws from all modules that can
     be deleted, as its path counts assume; "same-shape" spares those, and is a study of its own name,
-    "delete_many_same_shape". Raises RouteError where a count is larger than the number of eligible modules.
+    "delete_many_same_shape". `unit`: "block" deletes whole blocks. Raises RouteError where a count is larger than the
+    number of eligible modules.
     """
+    net, of_modules = in_units(net, unit)
     if eligible not in _STUDY_OF_ELIGIBLE:
         raise unknown_name("choice of eligible modules", eligible, _STUDY_OF_ELIGIBLE)
     full, study = full_route(net), _STUDY_OF_ELIGIBLE[eligible]
     pool = _pool(net, eligible)
     trials = [intact(full, study)]
-    for count in _checked_counts(counts, repeats=repeats, seed=seed):
+    for count in checked_counts(counts, repeats=repeats, seed=seed):
         if count > len(pool):
             raise RouteError(
                 f"Cannot delete {counted(count, 'module')}: {len(pool)} of {len(full)} are eligible. "
                 f"Give counts of at most {len(pool)}."
             )
         for repeat in range(repeats):
-            chosen = _generator(seed, count, repeat).choice(pool, size=count, replace=False)
+            chosen = generator_of(seed, count, repeat).choice(pool, size=count, replace=False)
             label = f"{count} deleted, draw {repeat}"
             trials.append(Trial(full.delete(*chosen.tolist()), study, label, repeat))
-    return trials
+    return of_modules(trials)
 
 
 def n_eligible(net: Network, eligible: Eligible = "all") -> int:
@@ -71,7 +80,9 @@ def n_eligible(net: Network, eligible: Eligible = "all") -> int:
     return len(_pool(net, eligible))
 
 
-def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> list[Trial]:
+def reorder(
+    net: Network, swaps: Iterable[int], *, repeats: int, seed: int, unit: Unit = "module"
+) -> list[Trial]:
     """Plan to swap random pairs of compatible modules: Fig. 5b of the paper.
 
     >>> from unravelnet.zoo import preact_resnet
@@ -82,12 +93,14 @@ def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> l
     `swaps`: the numbers of swaps to make, one after another, each of a pair drawn from all admissible ones,
     so that a pair may come again. `repeats`: independent draws for each. Modules that change the shape stay
     where they are. A module moves as a unit, with its normalisation statistics. `Route.kendall_tau` tells how
-    far the order then is from the original. Raises RouteError where no two modules may be swapped.
+    far the order then is from the original. `unit`: "block" swaps whole blocks. Raises RouteError where no two modules
+    may be swapped.
     """
+    net, of_modules = in_units(net, unit)
     full, study = full_route(net), "reorder"
     pairs = _swappable_pairs(net)
     trials = [intact(full, study)]
-    for count in _checked_counts(swaps, repeats=repeats, seed=seed):
+    for count in checked_counts(swaps, repeats=repeats, seed=seed):
         if count and not pairs:
             raise RouteError(
                 f"No two of the {len(full)} residual modules may be swapped: none that keep their shape are "
@@ -96,9 +109,9 @@ def reorder(net: Network, swaps: Iterable[int], *, repeats: int, seed: int) -> l
         check_number(count, MOST_SWAPS, "swaps in one route")
         label = f"{count} swap" if count == 1 else f"{count} swaps"
         for repeat in range(repeats):
-            order = _swapped(len(full), pairs, count, _generator(seed, count, repeat))
+            order = _swapped(len(full), pairs, count, generator_of(seed, count, repeat))
             trials.append(Trial(full.permute(order), study, f"{label}, draw {repeat}", repeat))
-    return trials
+    return of_modules(trials)
 
 
 def _swapped(
@@ -126,7 +139,7 @@ def _pool(net: Network, eligible: Eligible) -> list[int]:
     return deletable(net) if eligible == "all" else same_shape(net)
 
 
-def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
+def checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[int]:
     """Return the counts, each once, or say which number cannot be meant."""
     given = at_most(counts, MOST_ROUTES, "counts") if isinstance(counts, Iterable) else [None]
     if not all(map(is_whole, [*given, repeats, seed])):
@@ -145,7 +158,8 @@ def _checked_counts(counts: Iterable[int], *, repeats: int, seed: int) -> list[i
     return distinct
 
 
-def _generator(seed: int, count: int, repeat: int) -> np.random.Generator:
+def generator_of(seed: int, count: int, repeat: int) -> np.random.Generator:
+    """Make the random numbers of one draw."""
     return np.random.default_rng((seed, count, repeat))
 
 

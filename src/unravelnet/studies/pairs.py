@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from unravelnet.costs import check_seed
+from unravelnet.studies.blocks import Unit, in_units
 from unravelnet.studies.study import MOST_TRIALS, Study, checked_most, note_left_out
 from unravelnet.studies.subject import Network, deletable, full_route
 from unravelnet.studies.trial import Trial, intact
@@ -14,7 +15,9 @@ from unravelnet.studies.trial import Trial, intact
 _STUDY = "delete_pairs"
 
 
-def delete_pairs(net: Network, *, most: int = MOST_TRIALS, seed: int = 0) -> list[Trial]:
+def delete_pairs(
+    net: Network, *, most: int = MOST_TRIALS, seed: int = 0, unit: Unit = "module"
+) -> list[Trial]:
     """Plan to delete each pair of modules, and each module by itself.
 
     >>> from unravelnet.zoo import preact_resnet
@@ -23,8 +26,10 @@ def delete_pairs(net: Network, *, most: int = MOST_TRIALS, seed: int = 0) -> lis
 
     The interaction of two modules is what the pair costs minus what each costs alone (`readers.pairs`). `most`: where
     there are more pairs, so many of them are drawn at random, by `seed`. 54 modules have 1,431 pairs, which cost as
-    much as 487 forward passes of each image. Raises RouteError for a number that is none.
+    much as 487 forward passes of each image. `unit`: "block" deletes whole blocks. Raises RouteError for a number that
+    is none.
     """
+    net, of_modules = in_units(net, unit)
     most = checked_most(most)
     check_seed(seed)
     full, modules = full_route(net), deletable(net)
@@ -38,7 +43,7 @@ def delete_pairs(net: Network, *, most: int = MOST_TRIALS, seed: int = 0) -> lis
         )
         for first, second in _drawn(modules, most, seed)
     ]
-    return [intact(full, _STUDY), *singles, *pairs]
+    return of_modules([intact(full, _STUDY), *singles, *pairs])
 
 
 def _drawn(modules: list[int], most: int, seed: int) -> list[tuple[int, int]]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from unravelnet.papers import veit
+from unravelnet.studies.blocks import Unit, in_units
 from unravelnet.studies.study import Study
 from unravelnet.studies.subject import Network, deletable, full_route
 from unravelnet.studies.trial import Trial, intact
 
 
-def delete_each(net: Network) -> list[Trial]:
+def delete_each(net: Network, *, unit: Unit = "module") -> list[Trial]:
     """Plan to delete each module by itself: Figs. 3, 4 and 8 of the paper.
 
     >>> from unravelnet.zoo import preact_resnet
     >>> [str(trial.route) for trial in delete_each(preact_resnet(depth=8))]
     ['0-2', '0s,1-2', '0,1s,2', '0-1,2s']
 
-    A plain layer that changes the shape cannot be deleted and is left out.
+    A plain layer that changes the shape cannot be deleted and is left out. `unit`: "block" deletes whole blocks of a
+    transformer, as in all studies that take it. Raises RouteError where a network has none.
     """
+    net, of_modules = in_units(net, unit)
     full, study = full_route(net), "delete_each"
     deleted = [Trial(full.delete(module), study, f"module {module}") for module in deletable(net)]
-    return [intact(full, study), *deleted]
+    return of_modules([intact(full, study), *deleted])
 
 
 def remove_skip_each(net: Network) -> list[Trial]:

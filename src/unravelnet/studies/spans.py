@@ -8,12 +8,15 @@ from typing import Any
 from unravelnet.errors import RouteError
 from unravelnet.kinds import is_whole
 from unravelnet.routes.route import Route
+from unravelnet.studies.blocks import Unit, in_units
 from unravelnet.studies.study import MOST_TRIALS, Study, checked_most, note_left_out
 from unravelnet.studies.subject import Network, full_route
 from unravelnet.studies.trial import Trial, intact
 
 
-def repeat_spans(net: Network, *, times: int = 2, most: int = MOST_TRIALS) -> list[Trial]:
+def repeat_spans(
+    net: Network, *, times: int = 2, most: int = MOST_TRIALS, unit: Unit = "module"
+) -> list[Trial]:
     """Plan to pass each span of modules several times.
 
     >>> from unravelnet.zoo import preact_resnet
@@ -23,24 +26,26 @@ def repeat_spans(net: Network, *, times: int = 2, most: int = MOST_TRIALS) -> li
 
     A span lies in one chain, and gives what it takes: the shape of its output is that of its input. `most`: where there
     are more spans, the longest are left out. The three stages of 18 modules in ResNet-110 have 477 spans, which cost
-    as much as 270 forward passes of each image. Raises RouteError for a number that is none.
+    as much as 270 forward passes of each image. `unit`: "block" takes spans of whole blocks. Raises RouteError for a
+    number that is none.
     """
+    net, of_modules = in_units(net, unit)
     if not is_whole(times) or times < 2:
         raise RouteError(f"Spans cannot be passed times={times!r} times. Give a whole number of 2 or more.")
     label = "twice" if times == 2 else f"{times} times"
 
     def ends(modules: list[Any], first: int) -> Iterator[int]:
-        for module in _in_chain(modules, first):
+        for module in in_chain(modules, first):
             if module.output_shape == modules[first].input_shape:
                 yield module.index
 
     def change(full: Route, first: int, last: int) -> Route:
         return full.repeat(first, last + 1, times=times)
 
-    return _planned(net, "repeat_spans", most, ends, change, label)
+    return of_modules(planned_spans(net, "repeat_spans", most, ends, change, label))
 
 
-def reverse_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
+def reverse_spans(net: Network, *, most: int = MOST_TRIALS, unit: Unit = "module") -> list[Trial]:
     """Plan to pass each span of two or more modules backwards.
 
     >>> from unravelnet.zoo import preact_resnet
@@ -48,11 +53,13 @@ def reverse_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
     ['0-8', '1,0,2-8', '0,2,1,3-8', '0-3,5,4,6-8', '0-6,8,7', '2-0,3-8']
 
     The modules of a span are of one chain, and all keep the shape of the stream. `most`: where there are more spans,
-    the longest are left out. Raises RouteError for a number that is none.
+    the longest are left out. `unit`: "block" reverses the order of whole blocks. Raises RouteError for a number that is
+    none.
     """
+    net, of_modules = in_units(net, unit)
 
     def ends(modules: list[Any], first: int) -> Iterator[int]:
-        for module in _in_chain(modules, first):
+        for module in in_chain(modules, first):
             if not module.keeps_shape:
                 return
             if module.index > first:
@@ -61,7 +68,7 @@ def reverse_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
     def change(full: Route, first: int, last: int) -> Route:
         return full.reverse(first, last + 1)
 
-    return _planned(net, "reverse_spans", most, ends, change, "backwards")
+    return of_modules(planned_spans(net, "reverse_spans", most, ends, change, "backwards"))
 
 
 def parallel_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
@@ -88,7 +95,7 @@ def parallel_spans(net: Network, *, most: int = MOST_TRIALS) -> list[Trial]:
     def change(full: Route, first: int, last: int) -> Route:
         return full.parallel(*range(first, last + 1))
 
-    return _planned(net, "parallel_spans", most, ends, change, "side by side")
+    return planned_spans(net, "parallel_spans", most, ends, change, "side by side")
 
 
 def _takes(net: Network, route: Route) -> bool:
@@ -99,7 +106,7 @@ def _takes(net: Network, route: Route) -> bool:
     return True
 
 
-def _planned(
+def planned_spans(
     net: Network,
     study: str,
     most: int,
@@ -127,7 +134,7 @@ def _planned(
     ]
 
 
-def _in_chain(modules: list[Any], first: int) -> Iterator[Any]:
+def in_chain(modules: list[Any], first: int) -> Iterator[Any]:
     """Give the modules from the first on, as long as they are of its chain."""
     for module in modules[first:]:
         if module.chain != modules[first].chain:

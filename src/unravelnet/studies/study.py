@@ -108,7 +108,7 @@ def n_branches_run(routes: Iterable[Route]) -> int:
     for route in sorted(route.moves for route in routes):
         differing = (n for n, (a, b) in enumerate(zip(route, previous, strict=False)) if a != b)
         shared = next(differing, min(len(route), len(previous)))
-        n_branches += sum(move.kind == "visit" and move.mode != "skip" for move in route[shared:])
+        n_branches += sum(move.kind == "visit" and move.computes_branch for move in route[shared:])
         previous = route
     return n_branches
 
