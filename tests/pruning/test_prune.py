@@ -301,3 +301,8 @@ def test_networks_with_nothing_to_delete_are_refused():
 def test_metrics_that_need_labels_are_refused_without_them():
     with pytest.raises(EvaluationError, match="loss needs targets"):
         un.prune(trained(), images(20)[0], n_deleted=1)
+
+
+def test_an_exponential_of_a_mean_is_no_sum_to_choose_by():
+    with pytest.raises(EvaluationError, match=r"perplexity is the exponential of a mean\. Choose by loss"):
+        un.prune(trained(), images(), metric="perplexity", n_deleted=1)

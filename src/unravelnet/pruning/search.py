@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from unravelnet.data import as_batches
-from unravelnet.errors import ArgumentError, RouteError
+from unravelnet.errors import ArgumentError, EvaluationError, RouteError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.metrics import Metric, check_outputs, find_metrics
 from unravelnet.measuring.runner import Progress
@@ -148,7 +148,13 @@ def _problem(
 def _metrics(name: str, *, has_targets: bool, has_classes: bool) -> tuple[Metric, ...]:
     """List the metric to choose by, and error and loss where they can be measured."""
     beside = [ERROR_RATE, "loss"] if has_targets and has_classes else []
-    return find_metrics(dict.fromkeys([name, *beside]))
+    metrics = find_metrics(dict.fromkeys([name, *beside]))
+    if metrics[0].is_exponential:
+        raise EvaluationError(
+            f"Modules are chosen by sums over predictions, and {name} is the exponential of a mean. Choose by loss, "
+            "which orders routes as it does."
+        )
+    return metrics
 
 
 def _has_targets(parts: Parts) -> bool:
