@@ -16,6 +16,7 @@ from tests.exporting.small import IMAGES, TOKENS, Tower, library, without
 from unravelnet import zoo
 from unravelnet.errors import CaptureError, ModelError, RouteError, StoreError
 from unravelnet.exporting import RECEIPT, export
+from unravelnet.pruning.patch import LinearPatch, patched
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,31 @@ def test_a_model_that_was_changed_after_its_capture_is_refused(tmp_path):
     with pytest.raises(CaptureError, match="The model was changed after it was captured"):
         export(net, net.full_route.delete(1), tmp_path / "small", "original", make=lambda: Tower(3))
     assert list(tmp_path.iterdir()) == []
+    # The same for a network that was changed, unless it is cut loose from its model.
+    changed, route = tower(), un.Route.full(4).delete(1)
+    changed.residual_modules[0].branch = nn.Linear(6, 6)
+    with pytest.raises(CaptureError, match=r"net\.origin = None"):
+        export(changed, route, tmp_path / "small.pt2")
+    changed.origin = None
+    program = torch.export.load(export(changed, route, tmp_path / "small.pt2")).module()
+    torch.testing.assert_close(program(x := torch.randn(3, 6)), changed(x, route))
+
+
+def test_a_patch_is_no_part_of_the_original_class(tmp_path):
+    net = tower()
+    patch = LinearPatch(torch.randn(6, 6), torch.randn(6), channels=1)
+    with_patch = patched(net, (1, 2), patch)
+    route = with_patch.full_route.delete(2)
+    with pytest.raises(
+        ModelError, match="holds a patch of modules 1 to 2, which its original class does not have"
+    ):
+        export(with_patch, route, tmp_path / "small", "original", make=lambda: Tower(3))
+    program = torch.export.load(export(with_patch, route, tmp_path / "small.pt2")).module()
+    x = torch.randn(5, 6)
+    blocks, head = net.origin.model.blocks, net.origin.model.head
+    stream = blocks[0](x)
+    stream = blocks[3](stream + stream @ patch.weight.T + patch.bias)
+    torch.testing.assert_close(program(x), head(stream))
 
 
 def test_files_of_others_are_not_replaced(tmp_path):

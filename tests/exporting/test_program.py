@@ -12,7 +12,7 @@ from torch import nn
 
 import unravelnet as un
 from unravelnet import zoo
-from unravelnet.errors import DataError, RouteError, StoreError, UnknownNameError
+from unravelnet.errors import CaptureError, DataError, RouteError, StoreError, UnknownNameError
 from unravelnet.exporting import RECEIPT, export
 from unravelnet.network import ResidualModule, UnraveledNetwork
 
@@ -133,6 +133,21 @@ def test_a_network_of_parts_that_takes_tokens_needs_an_example(tmp_path):
         export(net, net.full_route, tmp_path / "net.pt2")
     program = loaded(export(net, net.full_route, tmp_path / "net.pt2", example=tokens))
     torch.testing.assert_close(program(tokens), net(tokens))
+
+
+class OfTwo(nn.Module):
+    """Takes batches of two and no others."""
+
+    def forward(self, x):
+        return x.view(2, 4) * 2
+
+
+def test_parts_that_fix_the_batch_are_refused(tmp_path):
+    module = ResidualModule(OfTwo(), nn.Identity())
+    net = UnraveledNetwork(nn.Linear(4, 4), [module], nn.Linear(4, 2), example=torch.randn(2, 4))
+    with pytest.raises(CaptureError, match=r"does not run on batches of two and of three .*x\.shape\[0\]"):
+        export(net, net.full_route, tmp_path / "net.pt2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_needs_no_package_of_ours(tmp_path):

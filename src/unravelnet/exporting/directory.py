@@ -89,12 +89,12 @@ def write_directory(subject: Subject, path: Path) -> None:
         write_json(directory / GRAPH_FILE, content)
         for file in [] if subject.net.origin is None else companions_of(subject.net.origin.model):
             shutil.copy(file, directory / file.name)
-        again = read_directory(directory).model.to(next(iter(tensors.values()), torch.zeros(())).device)
-        subject.check_runs_same(FROM_DISK, again)
+        device = next(iter(tensors.values()), torch.zeros(())).device
+        subject.check_runs_same(FROM_DISK, read_directory(directory, device).model.to(device))
         write_json(directory / RECEIPT, subject.receipt("directory", subject.pruned, _LOADING))
 
 
-def read_directory(directory: Path) -> Stored:
+def read_directory(directory: Path, device: torch.device = graph_text.CPU) -> Stored:
     """Read a network that `write_directory` wrote; nothing that is stored there is run as code.
 
     Raises CheckpointError where files are missing or damaged.
@@ -116,7 +116,7 @@ def read_directory(directory: Path) -> Stored:
         form = content["output"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not the graph of a network ({error!r}). Export again.") from error
-    graph = graph_text.read(content, values, str(path))
+    graph = graph_text.read(content, values, str(path), device)
     inputs: Any = dict(zip(names, example, strict=True)) if names else tuple(example)
     first = example[0] if len(example) == 1 and not names else inputs
     takes_text = bool(example) and not example[0].is_floating_point()

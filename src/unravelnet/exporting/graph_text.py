@@ -36,6 +36,7 @@ _OF_SIZES: dict[str, Callable[..., Any]] = {
     **{name: getattr(math, name) for name in ("ceil", "floor", "trunc")},
 }
 _NAME_OF_FUNCTION = {function: name for name, function in _OF_SIZES.items()}
+CPU = torch.device("cpu")
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 # Checks of sizes, which compute nothing.
 _CHECKS = ("_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size", "_assert_tensor_metadata")
@@ -62,18 +63,20 @@ def written(graph: fx.Graph, tensor_names: Mapping[str, str]) -> dict[str, Any]:
     return {"nodes": lines}
 
 
-def read(content: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str) -> fx.GraphModule:
-    """Make the graph again that `written` wrote, with these tensors.
+def read(
+    content: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str, device: torch.device = CPU
+) -> fx.GraphModule:
+    """Make the graph again that `written` wrote, with these tensors, on a device.
 
     Raises CheckpointError where it is damaged or names what it may not, with `source`.
     """
     try:
-        return _read(content, tensors)
+        return _read(content, tensors, device)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, ModelError) as error:
         raise CheckpointError(f"{source} holds no graph that can be used: {error}. Export again.") from error
 
 
-def _read(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
+def _read(content: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> fx.GraphModule:
     taken = fx.GraphModule(nn.Module(), fx.Graph())
     for name in tensors:
         if not _TENSOR_NAME.fullmatch(name) or hasattr(taken, name.partition(".")[0]):
@@ -89,8 +92,10 @@ def _read(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.Graph
                 raise ModelError(f"there is no tensor {str(line['target'])[:60]!r}")
             node = graph.get_attr(line["target"])
         elif kind in ("call_function", "output"):
-            args = tuple(_argument(argument, nodes) for argument in line["args"])
-            kwargs = {str(name): _argument(argument, nodes) for name, argument in line["kwargs"].items()}
+            args = tuple(_argument(argument, nodes, device) for argument in line["args"])
+            kwargs = {
+                str(name): _argument(argument, nodes, device) for name, argument in line["kwargs"].items()
+            }
             if kind == "output":
                 node = graph.output(args[0])
             else:
@@ -155,17 +160,17 @@ def _value(value: Any, place: Mapping[fx.Node, int]) -> Any:
     if isinstance(value, _CONSTANTS):
         return {"torch": str(value).removeprefix("torch.")}
     if isinstance(value, torch.device):
-        # Graphs are read on the CPU; who measures moves them.
-        return {"device": "cpu"}
+        # It is chosen when the graph is read.
+        return {"device": None}
     raise CaptureError(
         f"The network has a constant of type {type(value).__name__} in its graph, which cannot be kept as data. Export "
         'it as form="pt2".'
     )
 
 
-def _argument(value: Any, nodes: list[fx.Node]) -> Any:
+def _argument(value: Any, nodes: list[fx.Node], device: torch.device) -> Any:
     if isinstance(value, list):
-        return [_argument(part, nodes) for part in value]
+        return [_argument(part, nodes, device) for part in value]
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
@@ -174,7 +179,7 @@ def _argument(value: Any, nodes: list[fx.Node]) -> Any:
     if kind == "float" and content in ("inf", "-inf", "nan"):
         return float(content)
     if kind == "device":
-        return torch.device("cpu")
+        return device
     if kind == "torch" and isinstance(constant := getattr(torch, str(content), None), _CONSTANTS):
         return constant
     raise ModelError(f"{str(value)[:60]} is no argument")

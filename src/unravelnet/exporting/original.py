@@ -49,6 +49,11 @@ def write_original(subject: Subject, path: Path, make: Callable[[], nn.Module] |
             f"{subject.net.title} was built by unravelnet from its parts and has no original class. Export as "
             'form="directory", "pt2" or "onnx".'
         )
+    if origin.replaced:
+        raise ModelError(
+            f"{subject.net.title} holds a {origin.replaced}, which its original class does not have. Export as "
+            'form="directory", "pt2" or "onnx".'
+        )
     containers = containers_of(subject.net, origin.model, subject.route)
     weights = origin.weights(subject.net)
     for container in containers:

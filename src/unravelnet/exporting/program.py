@@ -9,6 +9,8 @@ import torch
 from torch import fx
 
 from unravelnet.capture.export import read_program, with_plain_signature
+from unravelnet.capture.refusals import not_exported
+from unravelnet.capture.untouched import quiet
 from unravelnet.exporting.subject import FROM_DISK, IN_MEMORY, Subject
 from unravelnet.records.record import whole_file
 
@@ -31,8 +33,11 @@ def program_of(subject: Subject) -> tuple[torch.export.ExportedProgram, fx.Graph
     pruned, batch = subject.pruned, subject.batches[0]
     subject.check_runs_same(IN_MEMORY, pruned)
     with_plain_signature(pruned, *batch)
-    with torch.no_grad():
-        program, graph, _ = read_program(pruned, *batch)
+    with torch.no_grad(), quiet():
+        try:
+            program, graph, _ = read_program(pruned, *batch)
+        except Exception as error:  # whatever torch.export raises
+            raise not_exported(subject.net, error) from error
     # The file is for others: it carries no inputs.
     program.example_inputs = None
     return program, graph

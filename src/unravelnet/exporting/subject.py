@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from unravelnet.capture.call import arguments, with_batch
 from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.capture.verify import TOLERANCE, relative_difference
-from unravelnet.errors import CaptureError, DataError
+from unravelnet.errors import CaptureError, DataError, first_line
 from unravelnet.network import Inputs, ResidualModule, UnraveledNetwork, first_tensor
 from unravelnet.network.macs import Macs
 from unravelnet.records import provenance
@@ -67,12 +67,15 @@ class Subject:
     @cached_property
     def expected(self) -> list[Any]:
         """What the network gives on its route, batch by batch."""
-        return [_run(self.routed, batch) for batch in self.batches]
+        try:
+            return [_run(self.routed, batch) for batch in self.batches]
+        except (RuntimeError, ValueError) as error:
+            raise _fixed_batch(self.net, error) from error
 
     def check_original(self) -> None:
         """Compare the network with the model that it was captured from, at the weights that the network has now."""
         origin = self.net.origin
-        if origin is None:
+        if origin is None or origin.replaced:
             return
         weights, full = origin.weights(self.net), OnRoute(self.routed.net, self.net.full_route)
         found = []
@@ -94,7 +97,11 @@ class Subject:
     ) -> None:
         """Run a program on the batches and compare, as `check_same`. `constants`: keyword inputs that go along."""
         batches = [(args, {**kwargs, **(constants or {})}) for args, kwargs in self.batches]
-        self.check_same(gate, [_run(program, batch) for batch in batches])
+        try:
+            outputs = [_run(program, batch) for batch in batches]
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise _fixed_batch(self.net, error) from error
+        self.check_same(gate, outputs)
 
     def _note(self, gate: str, difference: float) -> None:
         self.differences[gate] = difference
@@ -104,7 +111,8 @@ class Subject:
                 "Nothing was written. A model that computes something from the batch as a whole cannot be exported."
                 if gate != OF_ORIGINAL
                 else f"The network differs from the model that it was captured from by {difference:.1e} (relative). "
-                "Nothing was written. The model was changed after it was captured; unravel it again."
+                "Nothing was written. The model was changed after it was captured: unravel it again. A network that "
+                "was changed on purpose is exported without its model: net.origin = None."
             )
 
     def receipt(self, form: str, left: nn.Module, loading: str) -> dict[str, Any]:
@@ -161,6 +169,13 @@ def _prune(modules: Iterable[ResidualModule], visits: Sequence[Step]) -> None:
             module.skip = nn.Identity()
         if not own:
             module.after, module.tap = nn.Identity(), None
+
+
+def _fixed_batch(net: UnraveledNetwork, error: Exception) -> CaptureError:
+    return CaptureError(
+        f"{net.title} does not run on batches of two and of three inputs on this route ({first_line(error)}). Nothing "
+        "was written. Take the batch size from the input (x.shape[0]) in every part of it."
+    )
 
 
 def _batches(net: UnraveledNetwork, example: Inputs | None) -> list[Batch]:

@@ -16,14 +16,16 @@ class Origin:
     """The user's model behind a captured network.
 
     `places`: by the name of each tensor of the model that the network reads, its name in the network. `example`: two
-    inputs with which it was read, and `constants` the keyword inputs beside them, such as use_cache=False. Copies of a
-    network have the same origin, and weights of their own.
+    inputs with which it was read, and `constants` the keyword inputs beside them, such as use_cache=False. `replaced`:
+    what was put into the network in the place of the model's own modules. Copies of a network have the same origin, and
+    weights of their own.
     """
 
     model: nn.Module
     places: Mapping[str, str]
     example: Inputs
     constants: Mapping[str, Any]
+    replaced: str = ""
 
     @classmethod
     def of(cls, model: nn.Module, net: nn.Module, example: Inputs, constants: Mapping[str, Any]) -> Origin:
@@ -41,4 +43,4 @@ class Origin:
         """Give the tensors that the model would have with the weights of a network, by the model's names."""
         held = net.state_dict()
         own = {name: value for name, value in self.model.state_dict().items() if isinstance(value, Tensor)}
-        return {name: held[self.places[name]] if name in self.places else own[name] for name in own}
+        return {name: held.get(self.places.get(name, ""), own[name]) for name in own}

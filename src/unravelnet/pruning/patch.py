@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +101,8 @@ def patched(net: UnraveledNetwork, span: tuple[int, ...], patch: LinearPatch) ->
     )
     new.index, new.input_shape, new.output_shape = old.index, old.input_shape, old.input_shape
     made.residual_modules[span[0]] = new.to(next(net.parameters(), patch.weight).device)
+    if made.origin is not None:
+        made.origin = replace(made.origin, replaced=new.name)
     made.name = f"{net.name}, {new.name}".removeprefix(", ")
     return made.eval() if not net.training else made
 
