@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import capture, growth, lesion_sweep, neighbours, path_gradients, training
+from benchmarks import capture, growth, importance, lesion_sweep, neighbours, path_gradients, training
 from benchmarks.measure import Row
 from unravelnet import zoo
 from unravelnet.data import as_batches, load
@@ -29,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument(
-        "--only", choices=("sweep", "training", "growth", "capture", "gradients", "neighbours")
+        "--only", choices=("sweep", "training", "growth", "capture", "gradients", "importance", "neighbours")
     )
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.csv"))
     options = parser.parse_args()
@@ -62,6 +62,9 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
         yield from growth.run()
     if options.only in (None, "capture"):
         yield from capture.run()
+    if options.only in (None, "importance"):
+        shipped = zoo.pretrained("preact-resnet56-cifar10")
+        yield from importance.run(shipped, as_batches(load(options.data), batch_size=128, shuffle_seed=0))
     if options.only in (None, "neighbours"):
         yield from neighbours.run()
 

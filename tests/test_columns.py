@@ -90,6 +90,7 @@ def of_a_network(net):
     gradients = {"limit": 6, "seed": 0}
     described = describe(net)["modules"]
     pairs = un.evaluate(net, studies.delete_pairs(net), pair)
+    scored = un.importance(net, "digits", methods=SCORES.names(), **gradients)
     return {
         "evaluate": un.evaluate(net, plan, "digits", **every),
         "evaluate a pair": un.evaluate(net, plan, pair, until_ci=0.1),
@@ -108,7 +109,9 @@ def of_a_network(net):
             f"path_gradients {method}": path_gradients(net, "digits", method=method, draws=3, **gradients)
             for method in ("exact", "rms", "sampled")
         },
-        "importance": un.importance(net, "digits", methods=SCORES.names(), **gradients),
+        "importance": scored,
+        "correlations": scored.correlations,
+        "importance, estimated": un.importance(net, "digits", until_decided=0.01, limit=20),
         "module_measures": module_measures(net, "digits", **gradients),
         "layer_responses": layer_responses(net, "digits", **gradients),
         "effective_depths": effective_depths(net, "digits", **gradients),

@@ -1,4 +1,4 @@
-"""An installed package adds a study, a metric, a figure and a claim: the example of docs/extending.md."""
+"""An installed package adds a study, a metric, a figure, a claim and a score: the example of docs/extending.md."""
 
 from __future__ import annotations
 
@@ -74,6 +74,20 @@ def test_the_study_and_the_metric_are_in_the_command_line(place, call, trained):
     assert [row["route"] for row in rows] == ["0-5", "0s,1-5", "0-4,5s"]
     assert all(0.1 < row["certainty_low"] < row["certainty"] < row["certainty_high"] for row in rows)
     assert "first module" in call(*words).out
+
+
+def test_importance_has_the_score(place, call, trained):
+    ran = call("importance", trained, "--data", "digits", "--methods", "size-behind", "--json")
+    assert ran.status == 0, ran.err
+    rows = json.loads(ran.out)["modules"]
+    net = zoo.load(trained).eval()
+    data = load("digits", "test")
+    inputs, _ = data.batch(torch.arange(len(data)))
+    with torch.no_grad():
+        state = net.advance(net.enter(inputs), net.full_route.moves[0])
+    sizes = state.x.abs().flatten(1).mean(dim=1)
+    assert rows[0]["size_behind"] == pytest.approx(sizes.mean().item(), rel=1e-4)
+    assert [row["size_behind"] is not None for row in rows] == [True] * len(net.residual_modules)
 
 
 def test_the_shell_and_the_errors_offer_them(place, call):

@@ -208,6 +208,7 @@ FIGURES: Registry[Any] = Registry(
         **_in(f"{_FIGURES}.doses", "scale_each"),
         **_in(f"{_FIGURES}.of_lesions", "mean_ablate_each", "shuffle_middle"),
         **_in(f"{_FIGURES}.cuts", "delete_first", "delete_last"),
+        **_in(f"{_FIGURES}.importance", "importance"),
     },
     gives=("draw", "matplotlib.figure:Figure"),
 )
@@ -222,6 +223,7 @@ SCORES: Registry[Any] = Registry(
         "deletion",
         "deletion_error_rate",
         "first_order",
+        "first_order_odds",
         "block_influence",
         "angular_distance",
         "relative_magnitude",

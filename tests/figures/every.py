@@ -71,6 +71,7 @@ EVERY = {
     "module_measures": lambda **look: figures.figure_module_measures(
         dict.fromkeys(_NAMES, gradient_tables.module_measures()), **look
     ),
+    "importance": partial(figures.figure_importance, tables.importance(54)),
     "layer_responses": lambda **look: figures.figure_layer_responses(
         dict.fromkeys(_NAMES, gradient_tables.layer_responses(109)), **look
     ),

@@ -142,3 +142,23 @@ def pruning_curve(n_deleted, n_draws=4):
         rows += [point("greedy", n, 0.06 + 0.01 * n), point("one_shot", n, 0.06 + 0.02 * n)]
         rows += [point("random", n, 0.06 + 0.02 * n * (draw + 1), draw) for draw in range(n_draws)]
     return Table(rows)
+
+
+def importance(n_modules=12):
+    """Scores of which one orders the modules as the deletions do, one the other way round, and one not at all."""
+    rows = []
+    for module in range(n_modules):
+        cost = float((7 * module) % n_modules)
+        rows.append(
+            {
+                "module": module,
+                "keeps_shape": module % 18 != 9,
+                "deletion": 0.01 * cost**2,
+                "deletion_error_rate": 0.001 * cost,
+                "first_order": -cost,
+                "first_order_odds": 0.02 * cost,
+                "block_influence": float(module),
+                "n_images": 100,
+            }
+        )
+    return Table(rows)

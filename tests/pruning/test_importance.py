@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import functools
 import math
 
 import numpy as np
@@ -30,6 +31,11 @@ def plane():
     for module, matrix in zip(net.residual_modules, matrices, strict=True):
         module.branch.weight.data = matrix
     return net
+
+
+@functools.cache
+def network_and_data(kind):
+    return some_modules(kind)
 
 
 # -- closed forms --
@@ -64,7 +70,7 @@ def test_very_small_turns_keep_their_digits():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_deletion_is_what_the_route_without_the_module_costs(kind):
-    net, (inputs, targets) = some_modules(kind)
+    net, (inputs, targets) = network_and_data(kind)
     table = un.importance(net, (inputs, targets), methods=["deletion", "deletion_error_rate"])
     intact = net(inputs).detach()
     for row in table:
@@ -77,7 +83,7 @@ def test_deletion_is_what_the_route_without_the_module_costs(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_order_estimate_is_the_derivative_by_the_scale_of_the_branch(kind):
-    net, (inputs, targets) = some_modules(kind)
+    net, (inputs, targets) = network_and_data(kind)
     table = un.importance(net, (inputs, targets), methods=["first_order"])
     step = 1e-5
     for row in table:
@@ -92,7 +98,7 @@ def test_the_first_order_estimate_is_the_derivative_by_the_scale_of_the_branch(k
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_module_measures_knows_too(kind):
-    net, data = some_modules(kind)
+    net, data = network_and_data(kind)
     known = un.module_measures(net, data)
     table = un.importance(net, data, methods=["relative_magnitude", "gradient_cosine"])
     for row, other in zip(table, known, strict=True):
@@ -109,12 +115,11 @@ def test_digits_deleted_by_the_engine():
     assert table["deletion_error_rate"] == pytest.approx(rows["error_rate_difference"])
 
 
-@pytest.mark.parametrize("size", [1, 7])
-def test_the_size_of_batches_and_the_other_methods_change_nothing(size):
+def test_the_size_of_batches_and_the_other_methods_change_nothing():
     net = un.zoo.resnet(8, input_shape=(1, 8, 8), widths=(2, 2, 4), seed=0)
     every = un.importance(net, "digits", methods=SCORES.names(), limit=15)
     for name in SCORES.names():
-        alone = un.importance(net, "digits", methods=[name], limit=15, batch_size=size)
+        alone = un.importance(net, "digits", methods=[name], limit=15, batch_size=7)
         assert alone[name] == pytest.approx(every[name], rel=1e-4, abs=1e-6)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from unravelnet.cli.export import export
 from unravelnet.cli.guard import run_guarded, without_traceback
+from unravelnet.cli.importance import importance
 from unravelnet.cli.inspect import inspect
 from unravelnet.cli.lesion import lesion
 from unravelnet.cli.paths import paths
@@ -53,6 +54,7 @@ for command, short_help in (
     (inspect, "List the residual modules of a model."),
     (lesion, "Delete and reorder modules, remove skips, measure the error."),
     (paths, "Split the gradient by path length."),
+    (importance, "Score how much each module matters."),
     (prune, "Find the modules that can be deleted."),
     (train, "Train a zoo network, as a whole or on random routes."),
     (export, "Write a model without some of its modules, for others to use."),

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from unravelnet.records.store import ResultsStore
 
 # The commands that share a directory; each leaves its name in run.json, with the model that it measured.
-_COMMANDS = ("lesion", "paths", "prune")
+_COMMANDS = ("lesion", "paths", "importance", "prune")
 # Of the directory of a network's tables, whose specification may be longer than a name may be.
 _MOST_CHARACTERS = 80
-Command = Literal["lesion", "paths", "prune"]
+Command = Literal["lesion", "paths", "importance", "prune"]
 
 
 def open_store(directory: Path | None) -> contextlib.AbstractContextManager[ResultsStore | None]:

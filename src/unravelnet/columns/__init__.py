@@ -23,6 +23,8 @@ COLUMNS: tuple[Column, ...] = (
     *gradients.MODULES,
     *gradients.OVER_TRAINING,
     *importance.SCORES,
+    *importance.ESTIMATES,
+    *importance.CORRELATIONS,
     *trainings.TRAINING,
     *trainings.TRAINED_NETWORKS,
 )

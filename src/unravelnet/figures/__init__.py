@@ -34,6 +34,7 @@ from unravelnet.figures.gradient import (
     figure_length_contribution,
     figure_path_gradient,
 )
+from unravelnet.figures.importance import figure_importance
 from unravelnet.figures.lesions import (
     figure_delete_each,
     figure_delete_many,
@@ -73,6 +74,7 @@ __all__ = [
     "figure_delete_pairs",
     "figure_effective_depths",
     "figure_ensemble",
+    "figure_importance",
     "figure_layer_responses",
     "figure_length_contribution",
     "figure_lesions_of_trainings",

@@ -88,6 +88,21 @@ def run(
     `progress`: wraps the iteration over batches, as `tqdm` does. `executor`: what measures. Raises
     EvaluationInterrupted, with the rows so far, on Ctrl-C.
     """
+    options: dict[str, Any] = {"ledger": ledger, "progress": progress, "executor": executor}
+    return _table(measurement, tally(measurement, bench, batches, about, **options), about)
+
+
+def tally(
+    measurement: Measurement,
+    bench: Bench,
+    batches: Batches,
+    about: Row,
+    *,
+    ledger: Ledger | None = None,
+    progress: Progress | None = None,
+    executor: Executor = here,
+) -> Mapping[Route, Tally]:
+    """Measure, and give the sums of each trial: what `run` makes its table of."""
     course = _Course(measurement, batches, ledger, _tallies(measurement))
     try:
         course.load()
@@ -96,8 +111,15 @@ def run(
                 course.add(unit.shard, sums)
         course.end()
     except KeyboardInterrupt:
-        raise EvaluationInterrupted(course.table(about)) from None
-    return course.table(about)
+        raise EvaluationInterrupted(_table(measurement, course.tallies, about)) from None
+    return course.tallies
+
+
+def _table(measurement: Measurement, tallies: Mapping[Route, Tally], about: Row) -> Table:
+    """Make the table of what has been measured so far."""
+    is_begun = any(tally.n_shards for tally in tallies.values())
+    rows = measurement.rows(tallies) if is_begun else []
+    return Table([{**row, **about} for row in rows])
 
 
 def identity_of(net: UnraveledNetwork, batches: Batches, *, is_kept: bool = False) -> Row:
@@ -188,12 +210,6 @@ class _Course:
             tally.complete = True
         if self.ledger is not None:
             self.ledger.save(0, {}, unfinished)
-
-    def table(self, about: Row) -> Table:
-        """Make the table of what has been measured so far."""
-        is_begun = any(tally.n_shards for tally in self.tallies.values())
-        rows = self.measurement.rows(self.tallies) if is_begun else []
-        return Table([{**row, **about} for row in rows])
 
     def _unfinished(self) -> dict[Route, Tally]:
         return {trial: tally for trial, tally in self.tallies.items() if not tally.complete}

@@ -49,12 +49,13 @@ def measure(
     inputs, targets = batch
     n_images = n_examples(batch)
     return {
-        route: (_exact(loss(returned, targets)), _exact(_errors(returned, targets, output, n_images)))
+        route: (_exact(loss(returned, targets)), _exact(errors_of(returned, targets, output, n_images)))
         for route, returned in walk(net, routes, inputs)
     }
 
 
-def _errors(returned: Any, targets: Tensor | None, output: Output | None, n_images: int) -> Tensor:
+def errors_of(returned: Any, targets: Tensor | None, output: Output | None, n_images: int) -> Tensor:
+    """Give each image's share of wrong predictions; NaN where it has no target."""
     if targets is None or targets.is_floating_point() or output is None:
         return torch.full((n_images,), torch.nan)
     (error_rate,) = find_metrics(["error_rate"])

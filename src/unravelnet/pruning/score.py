@@ -46,8 +46,9 @@ class SeenModule:
     stream that deleting the module would leave; None where nothing can take its place. `deleted`: the stream behind
     the module if it were deleted, or None. `output`: the stream behind it. Where a backward pass was made,
     `gradient` is that of each image's loss at the junction, and `around` and `through` are what of it goes back
-    past the skip and through the branch; None where nothing arrives. `channels`: the dimension of the stream that
-    holds the values of one position. `is_text`: whether the network reads token ids.
+    past the skip and through the branch; None where nothing arrives. `losses`: each image's, where it is the cross
+    entropy of one prediction. `channels`: the dimension of the stream that holds the values of one position.
+    `is_text`: whether the network reads token ids.
     """
 
     module: ResidualModule
@@ -63,6 +64,7 @@ class SeenModule:
     gradient: Tensor | None = None
     around: Tensor | None = None
     through: Tensor | None = None
+    losses: Tensor | None = None
 
 
 @dataclass(frozen=True)

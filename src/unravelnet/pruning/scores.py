@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from unravelnet.mathematics.log_odds import carried_on
 from unravelnet.pruning.score import Deletions, Score, SeenModule
 
 
@@ -25,6 +26,13 @@ def _first_order(seen: SeenModule) -> Tensor:
     if seen.gradient is None:
         return torch.zeros(seen.n_images, dtype=torch.float64)
     return -_products(seen.gradient, seen.change, seen.n_images)
+
+
+def _first_order_odds(seen: SeenModule) -> Tensor:
+    rises = _first_order(seen)
+    if seen.losses is None:
+        return rises
+    return torch.from_numpy(carried_on(seen.losses.double().cpu().numpy(), rises.cpu().numpy()))
 
 
 def _block_influence(seen: SeenModule) -> Tensor:
@@ -127,6 +135,15 @@ FIRST_ORDER = Score(
     _first_order,
     reads="gradient",
     paper="Molchanov et al. (2019), Importance estimation for neural network pruning; their sum before it is squared.",
+    unit="nats",
+)
+FIRST_ORDER_ODDS = Score(
+    "first_order_odds",
+    "First-order estimate by log odds",
+    "How much would the loss rise without the module, if the log odds were linear in what the branch changes?",
+    _first_order_odds,
+    reads="gradient",
+    paper="Ours: after Molchanov et al. (2019), for a loss that is flat where the network is sure.",
     unit="nats",
 )
 BLOCK_INFLUENCE = Score(

@@ -15,6 +15,7 @@ from unravelnet.reporting.topics.effective_depth.chapter import effective_depth
 from unravelnet.reporting.topics.ensembles.chapter import ensemble
 from unravelnet.reporting.topics.gradients.chapter import path_gradients
 from unravelnet.reporting.topics.gradients.findings import EXACT, RMS, SAMPLED
+from unravelnet.reporting.topics.importance.chapter import importance
 from unravelnet.reporting.topics.lesions.chapter import delete_each
 from unravelnet.reporting.topics.networks.chapter import networks
 from unravelnet.reporting.topics.of_study import added_figures, study_chapters
@@ -55,6 +56,7 @@ def gradient_chapters(run: Run) -> list[Chapter]:
     written: Mapping[Callable[[Run], Chapter], Sequence[str]] = {
         path_gradients: (EXACT, RMS, SAMPLED),
         effective_depth: ("effective_depths", "module_measures"),
+        importance: ("importance",),
         layer_responses: ("layer_responses",),
         over_training: ("over_training", "spectra_over_training", "normalisation_scales"),
         ensemble: ("ensemble",),

@@ -45,7 +45,7 @@ def added_figures(run: Run) -> Chapter:
     of_studies = {study.figure for study in STUDIES.usable()[0]}
     for plot in plots:
         if plot.name not in FIGURES.own and plot.name not in of_studies:
-            _show(chapter, run.with_table(plot.table), plot)
+            show_plot(chapter, run.with_table(plot.table), plot)
     return chapter
 
 
@@ -68,7 +68,7 @@ def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
     chosen = run.with_table(study.name)
     if study.figure:
         try:
-            _show(chapter, chosen, FIGURES.find(study.figure))
+            show_plot(chapter, chosen, FIGURES.find(study.figure))
         except (ExtensionError, UnknownNameError) as error:
             chapter.missing.append(str(error))
     for network in chosen:
@@ -77,7 +77,8 @@ def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
     return chapter
 
 
-def _show(chapter: Chapter, networks: Sequence[StudiedNetwork], plot: Plot) -> None:
+def show_plot(chapter: Chapter, networks: Sequence[StudiedNetwork], plot: Plot) -> None:
+    """Show a figure of one table for each of some networks."""
     for network in networks:
         table = network.tables[plot.table]
         title = f"{plot.title}: {network.title}"

@@ -1,0 +1,1 @@
+"""Which modules matter, and which score knows."""
