@@ -127,7 +127,7 @@ def importance(
         results.save(table, "importance")
         if len(table.correlations):
             results.save(table.correlations, "importance_correlations")
-    show(table, net, examples, form)
+    show(table, net, examples.unit, form)
 
 
 def _methods(text: str) -> list[str]:

@@ -9,7 +9,6 @@ from unravelnet.cli.output import heading, print_csv, print_json, print_line, pr
 from unravelnet.registry import SCORES
 
 if TYPE_CHECKING:
-    from unravelnet.data import ImageData, TextData
     from unravelnet.network import UnraveledNetwork
     from unravelnet.pruning.importance import Importance
     from unravelnet.records.record import Row, Table
@@ -18,7 +17,7 @@ _OF_CORRELATIONS = ("score", "truth", "spearman", "kendall", "passes", "truth_pa
 _OF_ESTIMATES = ("n_exact", "decision")
 
 
-def show(table: Importance, net: UnraveledNetwork, data: ImageData | TextData, form: str) -> None:
+def show(table: Importance, net: UnraveledNetwork, unit: str, form: str) -> None:
     """Print scores and correlations as "json", "csv" (scores only) or "table"."""
     if form == "json":
         print_json(
@@ -32,10 +31,10 @@ def show(table: Importance, net: UnraveledNetwork, data: ImageData | TextData, f
     elif form == "csv":
         print_csv(table)
     else:
-        _print_scores(table, data.unit)
+        _print_scores(table, unit)
         if len(table.correlations):
             print_line()
-            _print_correlations(table.correlations, data.unit)
+            _print_correlations(table.correlations, unit)
 
 
 def _print_scores(table: Table, unit: str) -> None:
