@@ -6,12 +6,24 @@ Plain data: nothing here depends on what was measured. `facts` lists all of them
 
 from __future__ import annotations
 
-from unravelnet.papers import he, huang, jastrzebski, littwin, veit, wu, zagoruyko
+from unravelnet.papers import (
+    gromov,
+    he,
+    huang,
+    jastrzebski,
+    littwin,
+    men,
+    molchanov,
+    sun,
+    veit,
+    wu,
+    zagoruyko,
+)
 from unravelnet.papers.citation import ON_PROVENANCE, Number, Paper, Provenance, Setting, Source, Statement
 
 __all__ = ["ON_PROVENANCE", "Number", "Paper", "Provenance", "Setting", "Source", "Statement", "facts"]
 
-_FILES = (veit, he, huang, zagoruyko, wu, littwin, jastrzebski)
+_FILES = (veit, he, huang, zagoruyko, wu, littwin, jastrzebski, molchanov, men, gromov, sun)
 
 
 def facts() -> dict[str, Number | Statement]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.mathematics.log_odds import carried_on
+from unravelnet.papers import gromov, jastrzebski, men, molchanov, veit
 from unravelnet.pruning.score import Deletions, Score, SeenModule
 
 
@@ -116,7 +117,7 @@ DELETION = Score(
     "How much does the loss rise without the module?",
     _deletion,
     reads="deletions",
-    paper="Veit et al. (2016), section 4.1, measure the error; here it is the loss.",
+    paper=f"{veit.SINGLE_DELETIONS.said_by} Here it is the loss.",
     unit="nats",
 )
 DELETION_ERROR_RATE = Score(
@@ -125,7 +126,7 @@ DELETION_ERROR_RATE = Score(
     "How much does the error rise without the module?",
     _deletion_error_rate,
     reads="deletions",
-    paper="Veit et al. (2016), section 4.1.",
+    paper=veit.SINGLE_DELETIONS.said_by,
     unit="percentage points",
 )
 FIRST_ORDER = Score(
@@ -134,7 +135,7 @@ FIRST_ORDER = Score(
     "How much would the loss rise without the module, if it were linear in what the branch changes?",
     _first_order,
     reads="gradient",
-    paper="Molchanov et al. (2019), Importance estimation for neural network pruning; their sum before it is squared.",
+    paper=molchanov.FIRST_ORDER.said_by,
     unit="nats",
 )
 FIRST_ORDER_ODDS = Score(
@@ -143,7 +144,7 @@ FIRST_ORDER_ODDS = Score(
     "How much would the loss rise without the module, if the log odds were linear in what the branch changes?",
     _first_order_odds,
     reads="gradient",
-    paper="Ours: after Molchanov et al. (2019), for a loss that is flat where the network is sure.",
+    paper=f"{molchanov.FIRST_ORDER.said_by} It is carried on here to a loss that is flat where the network is sure.",
     unit="nats",
 )
 BLOCK_INFLUENCE = Score(
@@ -152,7 +153,7 @@ BLOCK_INFLUENCE = Score(
     "How much does the module turn the stream at each position?",
     _block_influence,
     reads="stream",
-    paper="Men et al. (2024), ShortGPT.",
+    paper=men.BLOCK_INFLUENCE.said_by,
 )
 ANGULAR_DISTANCE = Score(
     "angular_distance",
@@ -160,7 +161,7 @@ ANGULAR_DISTANCE = Score(
     "By which angle does the module turn the stream, at the last token of a text?",
     _angular_distance,
     reads="stream",
-    paper="Gromov et al. (2024), The unreasonable ineffectiveness of the deeper layers.",
+    paper=gromov.ANGULAR_DISTANCE.said_by,
 )
 RELATIVE_MAGNITUDE = Score(
     "relative_magnitude",
@@ -168,7 +169,7 @@ RELATIVE_MAGNITUDE = Score(
     "How large is what the branch adds, beside the stream?",
     _relative_magnitude,
     reads="stream",
-    paper="Jastrzebski et al. (2018), Residual connections encourage iterative inference.",
+    paper=jastrzebski.RATIO_OF_NORMS.said_by,
 )
 GRADIENT_COSINE = Score(
     "gradient_cosine",
@@ -176,7 +177,7 @@ GRADIENT_COSINE = Score(
     "Does the branch point along the gradient of the loss?",
     _gradient_cosine,
     reads="gradient",
-    paper="Jastrzebski et al. (2018), Residual connections encourage iterative inference.",
+    paper=jastrzebski.DOWNHILL.said_by,
 )
 PATH_GRADIENT_SHARE = Score(
     "path_gradient_share",
@@ -184,6 +185,6 @@ PATH_GRADIENT_SHARE = Score(
     "Which share of the gradient goes back through the branch, and not around it?",
     _path_gradient_share,
     reads="gradient",
-    paper="After Veit et al. (2016), section 4.3, for one module.",
+    paper=f"{veit.DECAY.said_by} Here it is one module.",
     unit="share",
 )

@@ -14,20 +14,12 @@ import numpy as np
 
 from unravelnet.costs import MOST_ROUTES, at_most
 from unravelnet.errors import RouteError
+from unravelnet.papers import gromov, sun
 from unravelnet.studies.blocks import Unit, in_units
 from unravelnet.studies.drawn import checked_counts, generator_of
 from unravelnet.studies.study import Draws, Study
 from unravelnet.studies.subject import Network, deletable, full_route
 from unravelnet.studies.trial import Trial, intact
-
-_PAINTERS = (
-    "Sun et al. (2024): shuffling the middle layers of a language model costs less than reversing them, and both cost "
-    "more on arithmetic than on language."
-)
-_LATE_LAYERS = (
-    "Gromov et al. (2024): up to about half of the layers of large language models, those before the last, can be cut "
-    "before accuracy falls sharply."
-)
 
 
 def delete_first(net: Network, counts: Iterable[int] | None = None, *, unit: Unit = "module") -> list[Trial]:
@@ -147,7 +139,7 @@ DELETE_LAST = Study(
     "How many of the last modules can go before a network fails?",
     plan=lambda net, _: delete_last(net),
     figure="delete_last",
-    paper=_LATE_LAYERS,
+    paper=gromov.LATE_LAYERS.said_by,
 )
 SHUFFLE_MIDDLE = Study(
     "shuffle_middle",
@@ -157,5 +149,5 @@ SHUFFLE_MIDDLE = Study(
     figure="shuffle_middle",
     columns=("first_module", "last_module"),
     is_drawn=True,
-    paper=_PAINTERS,
+    paper=sun.SHUFFLING.said_by,
 )
