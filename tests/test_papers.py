@@ -23,7 +23,8 @@ STATEMENTS = {name: fact for name, fact in FACTS.items() if isinstance(fact, Sta
 # Depths of networks that happen to be a number of epochs.
 DEPTHS = {"zoo/registry.py": {he.EPOCHS.value}, "cli/completion.py": {he.EPOCHS.value}}
 AUTHORS = re.compile(
-    r"\b(Veit|Wilber|Belongie|He et al|Huang|Zagoruyko|Komodakis|Littwin|Wu, Shen|Jastrzebski|Molchanov|Gromov|Men et al|Sun et al)\b"
+    r"\b(Veit|Wilber|Belongie|He et al|Huang|Zagoruyko|Komodakis|Littwin|Wu, Shen|Jastrzebski|Molchanov|Gromov|"
+    r"Men et al|Sun et al)\b"
 )
 PLACE = re.compile(r"\bFigs?\. \d|\bTable \d|\b[Ss]ection \d")
 
