@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unravelnet.papers import gromov
 from unravelnet.pruning.strategy import Cut, Problem, Strategy
 from unravelnet.pruning.streams import channels_of, spans, streams
 
@@ -68,5 +69,5 @@ SPAN = Strategy(
     "Contiguous span",
     _search,
     estimate="the angular distance between the stream in front of the span and behind it, as a share of pi",
-    paper="Gromov et al. 2024: The unreasonable ineffectiveness of the deeper layers.",
+    paper=gromov.ANGULAR_DISTANCE.said_by,
 )
