@@ -24,6 +24,7 @@ from unravelnet.data import load
 from unravelnet.figures import path_length_rows, path_survival_rows
 from unravelnet.gradient import effective_depths, layer_responses, module_measures, path_gradients
 from unravelnet.measuring.ensembles import ensemble_of_routes
+from unravelnet.pruning.calibration import overlap
 from unravelnet.readers.pairs import interactions
 from unravelnet.records.record import Table, load_table
 from unravelnet.registry import METRICS, SCORES
@@ -72,7 +73,8 @@ def of_a_training(directory):
 
 def of_a_search(net, data):
     found = un.prune(net, data, n_deleted=1, n_draws=1)
-    return {"pruning": found.steps, "pruning_curve": found.curve}
+    shared = overlap({"a": found.route, "b": found.route}, 3)
+    return {"pruning": found.steps, "pruning_curve": found.curve, "overlap": shared}
 
 
 def in_blocks(net):

@@ -67,7 +67,8 @@ def train(
         str,
         typer.Option(
             metavar="ROUTES",
-            help="Routes of the mini-batches: all, stochastic-depth:0.5, exactly:23 or uniform.",
+            help="Routes of the mini-batches: all, stochastic-depth:0.5, exactly:23, uniform, or one route as "
+            "route:0-2,3s,4.",
         ),
     ] = _PLAN.routes,
     schedule: Annotated[ScheduleName, typer.Option(help="Schedule of the learning rate.")] = _SCHEDULE,

@@ -49,4 +49,27 @@ SEARCHES = (
         "Median time of the route for one image, as a share of the intact network's, timed in turns; none unless the "
         "budget asks for it.", unit="share",
     ),
+    Column("first_set", "First calibration set", "text", "Name of the first of two calibration sets."),
+    Column("second_set", "Second calibration set", "text", "Name of the second of two calibration sets."),
+    Column(
+        "n_deleted_second", "Modules deleted on the second set", "whole number",
+        "Number of modules that the search on the second set deleted; `n_deleted` is that on the first.",
+        unit="modules",
+    ),
+    Column(
+        "n_shared", "Modules deleted on both sets", "whole number", "Number of modules that both searches deleted.",
+        unit="modules",
+    ),
+    Column(
+        "jaccard", "Jaccard index", "number",
+        "`n_shared` over the number of modules that any of both searches deleted; 1 where they deleted the same.",
+    ),
+    Column(
+        "jaccard_by_chance", "Jaccard index by chance", "number",
+        "Mean Jaccard index of two random sets of modules, as many as the searches deleted.",
+    ),
+    Column(
+        "chance_of_overlap", "Chance of as much overlap", "number",
+        "Probability that two such random sets share `n_shared` modules or more (hypergeometric).", unit="share",
+    ),
 )  # fmt: skip

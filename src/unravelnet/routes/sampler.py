@@ -4,6 +4,7 @@
     stochastic-depth:0.5   module l of L is kept with probability 1 - l/L · (1 - 0.5), independently
     exactly:23             23 modules, drawn anew each time
     uniform                a number of modules drawn uniformly from 0 to L, then that many at random
+    route:0-2,3s,4         always this route, in training and in tests: what is left of a pruned network
 
 A module that is not kept is passed by its skip only, and its branch is not computed. A module that has no
 skip and changes the shape (`always`) is kept in every route; `exactly` counts it among its number.
@@ -15,7 +16,7 @@ import abc
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -23,13 +24,18 @@ from unravelnet.errors import TrainingError, unknown_name
 from unravelnet.routes.route import Route
 from unravelnet.wording import counted
 
-_KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform")
+_KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform", "route:0-2,3s,4")
 _N = TypeVar("_N", int, float)
 _TEXT = re.compile(r"([a-z-]+)(?::(.*))?")
 
 
 class RouteSampler(abc.ABC):
-    """A way to draw routes. `str` gives the text that `parse_route_sampler` reads."""
+    """A way to draw routes. `str` gives the text that `parse_route_sampler` reads.
+
+    `tested`: the route that the network is tested on while it is trained; None: all modules.
+    """
+
+    tested: ClassVar[Route | None] = None
 
     @abc.abstractmethod
     def sample(
@@ -181,6 +187,53 @@ class Uniform(RouteSampler):
         return (0.5,) * n_modules
 
 
+@dataclass(frozen=True, slots=True)
+class OneRoute(RouteSampler):
+    """Always the same route.
+
+    >>> OneRoute(Route.parse("0,1s,2")).survival(3)
+    (1.0, 0.0, 1.0)
+
+    The network is tested on it as well. Raises TrainingError for a route that is no list of single visits.
+    """
+
+    route: Route
+
+    def __post_init__(self) -> None:
+        if len(self.route.visits) != len(self.route) or any(step.inside for step in self.route.visits):
+            raise TrainingError(
+                f"The route {self.route} leads side by side or into modules, and a training takes single visits only."
+            )
+
+    def __str__(self) -> str:
+        return f"route:{self.route}"
+
+    @property
+    def tested(self) -> Route:  # type: ignore[override]  # one for each
+        """The route itself."""
+        return self.route
+
+    def sample(
+        self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
+    ) -> Route:
+        return self.route
+
+    def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
+        kept = {step.module for step in self.route.visits if step.mode != "skip"}
+        return tuple(float(module in kept) for module in range(n_modules))
+
+    def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
+        deleted = {step.module for step in self.route.visits if step.mode == "skip"}
+        wrong = sorted(
+            {module for module in self.route.modules if module >= n_modules} | (deleted & set(always))
+        )
+        if wrong:
+            raise TrainingError(
+                f"The route {self.route} does not fit: the network has {n_modules} residual modules, and module "
+                f"{wrong[0]} is none of those that can be passed so."
+            )
+
+
 def parse_route_sampler(text: str) -> RouteSampler:
     """Read a route sampler from its text.
 
@@ -193,6 +246,8 @@ def parse_route_sampler(text: str) -> RouteSampler:
     name, number = (match[1], match[2]) if match else (text, None)
     if name == "stochastic-depth":
         return StochasticDepth(_number(text, number, float))
+    if name == "route":
+        return OneRoute(Route.parse(number or ""))
     if name == "exactly":
         return Exactly(_number(text, number, int))
     if name in ("all", "uniform"):

@@ -20,8 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from unravelnet.data import Batches, as_batches
 from unravelnet.data.source import Batch
@@ -40,6 +39,7 @@ from unravelnet.training.checkpoint import Checkpoint
 from unravelnet.training.data import TrainingData, training_targets
 from unravelnet.training.fused_normalisation import fused_normalisations
 from unravelnet.training.home import TrainingHome
+from unravelnet.training.objective import Objective, Teacher, scores_of
 from unravelnet.training.optimiser import (
     learning_rate_of,
     make_optimiser,
@@ -47,7 +47,7 @@ from unravelnet.training.optimiser import (
     settle_learning_rate,
 )
 from unravelnet.training.replay import own_stream
-from unravelnet.training.state import TrainingState
+from unravelnet.training.state import TrainingState, buffers_of, give_back
 from unravelnet.training.sums import Sums, count_wrong
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.store import residual_modules_of
@@ -70,6 +70,7 @@ def train(
     validation: object = None,
     progress: Progress | None = None,
     on_batch: OnBatch | None = None,
+    teacher: Teacher | None = None,
     **options: Any,
 ) -> Table:
     """Train a network in place and return its history, one row an epoch; it is left in evaluation mode.
@@ -85,6 +86,7 @@ def train(
     `options`: settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints,
     history and the finished network; a training found there goes on, and a finished one is loaded at once. The
     weights after the epochs of `keep_epochs` stay in its folder `epochs`, a file each.
+    `teacher`: a network whose outputs this one learns beside the labels.
     `progress` wraps the mini-batches of an epoch, as `tqdm` does; `on_batch` is called after each. Raises
     TrainingError where the settings do not fit, the loss is not finite, or `out` holds another training, run or
     network; StoreError where another process trains in `out`; and DataError for bad data.
@@ -101,7 +103,8 @@ def train(
             f"The weights after the epochs {plan.keep_epochs} are to be kept, and there is no directory to keep them "
             "in. Give one: out=DIRECTORY."
         )
-    training = Training(net, training_data, batches, plan, None if out is None else writable_directory(out))
+    directory = None if out is None else writable_directory(out)
+    training = Training(net, training_data, batches, plan, directory, teacher)
     home = training.home
     alone = contextlib.nullcontext() if home.directory is None else locked(home.directory, wait_seconds=0)
     with alone:
@@ -122,6 +125,7 @@ class Training:
         validation: Batches | None,
         plan: TrainingPlan,
         out: Path | None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.net, self.data, self.validation, self.plan = net, data, validation, plan
         self.home = TrainingHome(out, plan)
@@ -132,6 +136,7 @@ class Training:
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)
         self.title = net.name or "the network"
+        self.objective = Objective(plan.label_smoothing, teacher, device=self.device)
         self.is_fused = decide_on_fusing(net, plan, self.device, n_images=len(data.source))
 
     # -- the network is borrowed: placed, trained, and given back where it was --
@@ -141,7 +146,7 @@ class Training:
         """Place network and random state for training, and give both back afterwards."""
         found = self.home.find(self._identity())
         device = next(self.net.parameters()).device
-        buffers = [(module, dict(module._buffers)) for module in self.net.modules()]
+        buffers = buffers_of(self.net)
         with torch.random.fork_rng(devices=[]), own_stream(self.device):
             torch.default_generator.manual_seed(self.plan.seed)
             try:
@@ -150,13 +155,17 @@ class Training:
                 self.home.identify(self._identity(), self.plan, self.device)
                 self._scale_branches()
                 self.optimiser = make_optimiser(self.net, self.plan, self.device)
-                self.replay = prepare_replay(
-                    self.net,
-                    self.optimiser,
-                    self.plan,
-                    self.device,
-                    self.data.probe()[0],
-                    compiled=self.is_fused,
+                self.replay = (
+                    None
+                    if self.objective.teacher
+                    else prepare_replay(
+                        self.net,
+                        self.optimiser,
+                        self.plan,
+                        self.device,
+                        self.data.probe()[0],
+                        compiled=self.is_fused,
+                    )
                 )
                 self.state = TrainingState(
                     self.net, self.optimiser, self.data.generator, self.route_generator
@@ -174,7 +183,7 @@ class Training:
                     yield
             finally:
                 lay(self.net, Layout(channels_last=False), device)
-                _give_back(buffers)
+                give_back(buffers)
                 self.net.zero_grad(set_to_none=True)
                 self.net.eval()
 
@@ -293,7 +302,7 @@ class Training:
         self.optimiser.zero_grad(set_to_none=False)
         with in_precision(self.device, self.plan.precision):
             logits = self._logits(batch, self._draw_route())
-        loss = F.cross_entropy(logits, targets.to(self.device), label_smoothing=self.plan.label_smoothing)
+        loss = self.objective(logits, targets, batch[0])
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"The loss is {value} in batch {sums.batch + 1} of")
@@ -309,14 +318,7 @@ class Training:
         return self.sampler.sample(len(self.modules), self.route_generator, always=self.always)
 
     def _logits(self, batch: Batch, route: Route | None = None) -> Tensor:
-        output = self.net(place(batch[0], self.layout, self.device), route)
-        logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
-        if not isinstance(logits, Tensor) or logits.dim() != 2:
-            form = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-            raise TrainingError(
-                f"{self.title} gives {form}; training needs one score a class: a tensor [images, classes]."
-            )
-        return logits.float()
+        return scores_of(self.net(place(batch[0], self.layout, self.device), route), self.title).float()
 
     def _test_error_rate(self) -> float:
         if self.validation is None or not self.plan.tests_after(self.state.epoch + 1):
@@ -326,7 +328,8 @@ class Training:
         with torch.no_grad(), in_precision(self.device, self.plan.precision):
             for batch in self.validation:
                 targets = training_targets(batch[1], self.n_outputs, self.validation.name)
-                sums.add(0.0, count_wrong(self._logits(batch), targets), len(targets))
+                logits = self._logits(batch, self.sampler.tested)
+                sums.add(0.0, count_wrong(logits, targets), len(targets))
         return sums.error_rate
 
     def _status(self, sums: Sums, began: float) -> TrainingStatus:
@@ -378,6 +381,7 @@ class Training:
         return {
             **settings,
             "fused": self.is_fused,
+            **({} if self.objective.teacher is None else {"teacher": self.objective.teacher.identity()}),
             "network": f"{self.title} {digest}",
             "data": self.data.identity(),
             "validation": None if validation is None else f"{validation.name} {validation.n_images}",
@@ -388,13 +392,3 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return usable_device(name, otherwise="Give 'auto', 'cpu' or 'cuda'.", error=TrainingError)
-
-
-def _give_back(buffers: list[tuple[nn.Module, dict[str, Tensor | None]]]) -> None:
-    """Put what became of buffers into the tensors that they were: a captured network shares them with its model."""
-    for module, before in buffers:
-        for name, buffer in before.items():
-            now = module._buffers[name]
-            if buffer is not None and now is not None and now is not buffer:
-                buffer.copy_(now)
-                module._buffers[name] = buffer

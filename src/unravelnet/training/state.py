@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from unravelnet.errors import CheckpointError
 from unravelnet.network import UnraveledNetwork
@@ -63,3 +64,21 @@ class TrainingState:
                 f"{place} does not hold the state of this training: {error}. Remove it to start anew."
             ) from error
         self.epoch, self.history = found.epoch, list(found.history)
+
+
+Buffers = list[tuple[nn.Module, dict[str, Tensor | None]]]
+
+
+def buffers_of(net: nn.Module) -> Buffers:
+    """List the buffers of a network as they are now."""
+    return [(module, dict(module._buffers)) for module in net.modules()]
+
+
+def give_back(buffers: Buffers) -> None:
+    """Put what became of buffers into the tensors that they were: a captured network shares them with its model."""
+    for module, before in buffers:
+        for name, buffer in before.items():
+            now = module._buffers[name]
+            if buffer is not None and now is not None and now is not buffer:
+                buffer.copy_(now)
+                module._buffers[name] = buffer
