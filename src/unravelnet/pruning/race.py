@@ -6,8 +6,8 @@ the choice is that of measuring every candidate on all of them, but for the chan
 
 What deleting a module changes is much the same from one step of a search to the next. So what is known of a candidate
 from the step before is its *forecast*, and a round only estimates by how much the forecast is off, from the images
-that are known now: a control variate (a difference estimator, in the words of survey sampling), exact once all images
-are known, whatever the forecast.
+that are known now: a control variate (a difference estimator, in the words of survey sampling). What regression
+explains of the rest is taken off as well. Both are exact once all images are known, whatever the forecast.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _Candidate = TypeVar("_Candidate", bound=Hashable)
 
 FEWEST_IMAGES = 32
 _GROWTH = 1.5
+_FEWEST_FOR_REGRESSION = 48
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,14 @@ class Race(Generic[_Candidate]):
         """
         n_images, racing = self.evidence.n_images, list(candidates)
         self.evidence.measure([base], n_images)
+        before = self.evidence.values(base)
         place = {candidate: number for number, candidate in enumerate(candidates)}
         standings: dict[_Candidate, Standing] = {}
         for n_known in rounds(n_images, first=n_images if math.isinf(self.z) else FEWEST_IMAGES):
             self.evidence.measure([route_of(candidate) for candidate in racing], n_known)
-            before = self.evidence.values(base)
             for candidate in racing:
                 changed = self.evidence.values(route_of(candidate))[:n_known] - before[:n_known]
-                standings[candidate] = self._standing(self.forecasts.get(candidate), changed, n_images)
+                standings[candidate] = self._standing(self.forecasts.get(candidate), changed, before)
             racing.sort(key=lambda candidate: (standings[candidate].change, place[candidate]))
             racing = self._still_racing(racing, standings, n_best)
             if len(racing) <= n_best:
@@ -88,23 +90,19 @@ class Race(Generic[_Candidate]):
         self.forecasts = standings
         return [(candidate, standings[candidate].change) for candidate in racing[:n_best]]
 
-    def _standing(self, forecast: Standing | None, changed: Values, n_images: int) -> Standing:
-        """Take the better of two estimates: by the images that are known alone, or by them and the forecast."""
-        plain = Standing(
-            float(changed.mean()), changed, 0.0, _completed(changed, np.full(n_images, changed.mean()))
-        )
-        if forecast is None:
-            return plain
-        residual = changed - forecast.completed[: len(changed)]
-        expected = forecast.completed + residual.mean()
-        corrected = Standing(
-            float(expected.mean()),
-            residual,
-            forecast.variance(n_images) if len(changed) < n_images else 0.0,
-            _completed(changed, expected),
-        )
-        # Where all images are known both are exact, and the plain one without rounding.
-        return min(plain, corrected, key=lambda standing: standing.variance(n_images))
+    def _standing(self, forecast: Standing | None, changed: Values, before: Values) -> Standing:
+        """Take the best of several estimates: plain, by the forecast, and with what regression explains of either."""
+        n_images, n_known = len(before), len(changed)
+        standings = [_estimated(changed, np.zeros(n_images), 0.0)]
+        # How wrong the network is on an image says where deletions change much; bounded, as losses have long tails.
+        covariates = [before / (1 + np.abs(before))]
+        if forecast is not None:
+            covariates.append(forecast.completed)
+            error = forecast.variance(n_images) if n_known < n_images else 0.0
+            standings.append(_estimated(changed, forecast.completed, error))
+        if _FEWEST_FOR_REGRESSION <= n_known < n_images:
+            standings.append(_regressed(standings[-1], changed, covariates))
+        return min(standings, key=lambda standing: standing.variance(n_images))
 
     def _still_racing(
         self, ranked: Sequence[_Candidate], standings: Mapping[_Candidate, Standing], n_best: int
@@ -135,8 +133,32 @@ def rounds(n_images: int, *, first: int = FEWEST_IMAGES) -> list[int]:
     return [*numbers, n_images]
 
 
-def _completed(known: Values, expected: Values) -> Values:
-    return np.concatenate([known, expected[len(known) :]])
+def _estimated(changed: Values, expected: Values, forecast_variance: float) -> Standing:
+    """Estimate a mean by what was expected, and by how much it was off where the truth is known."""
+    residual = changed - expected[: len(changed)]
+    completed = np.concatenate([changed, expected[len(changed) :] + residual.mean()])
+    change = changed.mean() if len(changed) == len(expected) else expected.mean() + residual.mean()
+    return Standing(float(change), residual, forecast_variance, completed)
+
+
+def _regressed(standing: Standing, changed: Values, covariates: Sequence[Values]) -> Standing:
+    """Estimate what is off by covariates that are known on all images: a regression estimator, with a ridge."""
+    known = slice(len(changed))
+    design = np.stack(
+        [(values - values[known].mean()) / (values[known].std() + _TINY) for values in covariates]
+    )
+    squares = design[:, known] @ design[:, known].T + np.eye(len(design))
+    off = standing.residual - standing.residual.mean()
+    explained = np.linalg.solve(squares, design[:, known] @ off) @ design
+    # Each coefficient takes a degree of freedom.
+    spread = math.sqrt((len(changed) - 1) / (len(changed) - 1 - len(design)))
+    completed = np.concatenate([changed, standing.completed[len(changed) :] + explained[len(changed) :]])
+    return Standing(
+        standing.change + float(explained.mean()),
+        spread * (off - explained[known]),
+        standing.forecast_variance,
+        completed,
+    )
 
 
 def _variance_of_mean(sample: Values, n_images: int) -> float:
