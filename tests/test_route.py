@@ -132,7 +132,7 @@ def test_stochastic_depth_keeps_as_many_modules_as_expected():
         (lambda: Route.full(3).reverse(2, 1), "a span is half-open"),
         (lambda: Route.full(3).drop(1.5, np.random.default_rng(0)), "must lie in"),
         (lambda: Step(-1), "indices of modules start at 0"),
-        (lambda: Step(0, "left"), "expected 'both', 'skip' or 'branch'"),
+        (lambda: Step(0, "left"), "expected 'both', 'skip', 'branch' or 'mean'"),
         (lambda: Route.full(3).repeat(0).kendall_tau(), "visit each module once"),
     ],
 )

@@ -67,7 +67,7 @@ def in_process_of_its_own(*words: str, **options) -> subprocess.CompletedProcess
         ("lesion zoo:resnet20 --data digits --weights none.pt", "There is no file none.pt"),
         (
             "lesion zoo:resnet20 --data digits --counts 2",
-            "does nothing without --study delete-many, delete-many-same-shape or reorder",
+            "does nothing without --study delete-many, delete-many-same-shape, reorder or shuffle-middle",
         ),
         (
             "lesion zoo:resnet20 --data digits --study delete-each,remove-skip --repeats 2",

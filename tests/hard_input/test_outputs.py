@@ -136,7 +136,7 @@ test_outputs_that_are_refused = table(
     *(_refused(form) for form in ("scalar", "complex", "truth", "whole", "none", "nan", "infinite", "number", "column", "positions", "maps")),
     *(_refused(form, metric="error_rate") for form in ("scalar", "complex", "number", "column", "nan")),
     _refused("rows"),
-    _refused("alone", None, "accuracy", "accuracy"),
+    _refused("alone", None, "accurate", "accurate"),
     _refused("alone", None, "", ""),
     _refused("alone", None, "", "error_rate,loss"),
     Call("top 5 of 3 classes are never wrong", _loss("alone", metric="top5_error_rate"), value=equal(0.0)),

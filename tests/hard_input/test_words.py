@@ -49,7 +49,7 @@ test_options = table(
     Command("no study", f"{LESION} --study ,", 2, "--study"),
     Command("an empty study", f"{LESION} --study ''", 2, "--study"),
     Command("one study twice", f"{LESION} --study delete-each,delete-each --csv", 0, "delete_each"),
-    Command("a metric that is none", f"{LESION} --metrics accuracy", 2, "no metric 'accuracy'"),
+    Command("a metric that is none", f"{LESION} --metrics accurate", 2, "no metric 'accurate'"),
     Command("no metric", f"{LESION} --metrics ,", 2, "metric"),
     Command("a metric in another language", f"{LESION} --metrics Fehlerrate", 2, "no metric"),
     Command("a precision that is none", f"{LESION} --precision float16", 2, "--precision"),

@@ -26,6 +26,12 @@ GRAPH_FILE = "graph.json"
 _FORMAT = 1
 # What the configuration of a language model says of the texts that it reads.
 _LIMITS = ("vocab_size", "max_position_embeddings")
+# The types of numbers that a network may take.
+_NUMBERS = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
 # Where a model that was read from a directory has its tensors.
 _STORED = "stored."
 _LOADING = "unravelnet.load(DIRECTORY), or DIRECTORY as the MODEL of a command"
@@ -181,10 +187,8 @@ def _input(name: str, value: Tensor) -> dict[str, Any]:
 
 
 def _example(given: Mapping[str, Any]) -> Tensor:
-    dtype = getattr(torch, given["dtype"])
+    dtype = _NUMBERS[given["dtype"]]
     shape = (2, *map(int, given["shape"]))
-    if not isinstance(dtype, torch.dtype):
-        raise TypeError(f"{given['dtype']!r} is no type of numbers")
     generator = torch.Generator().manual_seed(0)
     if given["largest"] is None:
         return torch.randn(shape, generator=generator).to(dtype)

@@ -76,9 +76,12 @@ def _means(norms_LS: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 def _coefficients(
     lengths: NDArray[np.float64], logs_BL: NDArray[np.float64], *, degree: int
 ) -> NDArray[np.float64]:
-    """Fit a polynomial by least squares and give its highest coefficient."""
+    """Fit a polynomial by least squares and give its highest coefficient; NaN for a resample without any gradient."""
     centred = lengths - lengths.mean()
-    return np.asarray(np.linalg.pinv(np.vander(centred, degree + 1))[0] @ logs_BL.T)
+    is_finite_B = np.isfinite(logs_BL).all(axis=1)
+    found_B = np.full(len(logs_BL), np.nan)
+    found_B[is_finite_B] = np.linalg.pinv(np.vander(centred, degree + 1))[0] @ logs_BL[is_finite_B].T
+    return found_B
 
 
 def _add(rows: list[Row], name: str, values_BL: NDArray[np.float64], confidence: float) -> None:

@@ -62,7 +62,7 @@ def overlap(routes: Mapping[str, Route], n_candidates: int) -> Table:
     >>> full = Route.full(10)
     >>> [row] = overlap({"a": full.delete(0, 1, 2), "b": full.delete(1, 2, 3)}, 10)
     >>> row["n_shared"], row["jaccard"], round(row["jaccard_by_chance"], 3)
-    (2, 0.5, 0.19)
+    (2, 0.5, 0.201)
 
     The Jaccard index is the share of the modules that both delete, of those that any does. By chance: its mean where
     both sets are drawn at random from the modules that can be deleted, as many as they are.

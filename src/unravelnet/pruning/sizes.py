@@ -25,7 +25,7 @@ class Sizes:
     >>> sizes = Sizes(net, torch.zeros(1, 3, 32, 32))
     >>> macs, parameters = sizes.left(net.full_route.delete(0))
     >>> round(macs, 3), round(parameters, 3)
-    (0.62, 0.94)
+    (0.623, 0.94)
 
     `inputs`: a batch of one example. A parameter that several modules share is there as long as one of them is.
     """

@@ -96,7 +96,7 @@ def find_strategy(asked: str | Strategy) -> Strategy:
     """Give a strategy by its name, or as it is.
 
     >>> find_strategy("beam:4").name
-    'beam:4'
+    'beam'
 
     Raises UnknownNameError for an unknown name, ArgumentError for an option that it does not take.
     """

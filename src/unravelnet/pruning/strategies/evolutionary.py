@@ -62,6 +62,7 @@ def _search(problem: Problem, *, generations: int, n_offspring: int) -> Iterator
 def is_attention(module: ResidualModule) -> bool:
     """Whether a branch mixes positions by attention: it holds such a layer, or calls the operator.
 
+    >>> from torch import nn
     >>> from unravelnet.network import ResidualModule
     >>> is_attention(ResidualModule(nn.MultiheadAttention(4, 1), nn.Identity()))
     True
