@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS_OF_ARITHMETIC := $(patsubst %,tests/test_%.py,\
-    memory_layout precision training)
+    memory_layout precision)
 
 .PHONY: demo test test-avx2 test-oldest benchmark lint clean
 

@@ -45,7 +45,9 @@ def add_shared(
         logs_BL = log_counts + np.log(means_BL)
     if not np.isfinite(logs_BL[0]).any():
         return
-    shares_BL = np.exp(logs_BL - logsumexp(logs_BL, axis=1, keepdims=True)).cumsum(axis=1)
+    # NaN for a resample of images without any gradient.
+    with np.errstate(invalid="ignore"):
+        shares_BL = np.exp(logs_BL - logsumexp(logs_BL, axis=1, keepdims=True)).cumsum(axis=1)
     _add(rows, name, np.minimum(shares_BL, 1.0), confidence)
 
 
