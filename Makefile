@@ -1,6 +1,9 @@
 # Each command makes or renews .venv when it has to, silently unless that fails.
 # PYTHON=python3.12 make test   uses another Python for a new .venv.
 
+# Python keeps what it compiles, whatever the environment says: torch takes seconds to compile in every process anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS_OF_ARITHMETIC := $(patsubst %,tests/test_%.py,\
