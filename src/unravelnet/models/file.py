@@ -118,7 +118,11 @@ def _run(spec: ModuleSpec | None) -> ModuleType:
     # Known under its name while it lives: dataclasses and type hints look it up.
     sys.modules[spec.name] = module
     if spec.origin is not None and spec.loader is not None:
-        spec.loader.exec_module(module)
+        writes_nothing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # beside the file of the user
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.dont_write_bytecode = writes_nothing
     return module
 
 
