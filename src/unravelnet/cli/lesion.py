@@ -14,6 +14,7 @@ from unravelnet.cli.interruption import InterruptionError, interruptible
 from unravelnet.cli.lesion_results import show
 from unravelnet.cli.options import (
     AllowMissingOption,
+    BatchSizeOption,
     CsvOption,
     DataOption,
     JsonOption,
@@ -108,12 +109,7 @@ def lesion(
         ),
     ] = None,
     seed: SeedOption = 0,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Number of images in a batch. [default: chosen for the device]", min=1
-        ),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,

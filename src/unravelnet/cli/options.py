@@ -69,6 +69,10 @@ PrecisionOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option(metavar="N", help="Seed of every random choice.", min=0, max=LARGEST_SEED)
 ]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Number of images in a batch. [default: chosen for the device]", min=1),
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(

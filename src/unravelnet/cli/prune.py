@@ -12,6 +12,7 @@ from unravelnet.cli.completion import complete_data, complete_names
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import (
     AllowMissingOption,
+    BatchSizeOption,
     CsvOption,
     DataOption,
     JsonOption,
@@ -109,12 +110,7 @@ def prune(
     limit: LimitOption = None,
     precision: PrecisionOption = PrecisionName.auto,
     seed: SeedOption = 0,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Number of images in a batch. [default: chosen for the device]", min=1
-        ),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
