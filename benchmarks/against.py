@@ -81,9 +81,7 @@ def _sources(commit: str, folder: Path) -> Path:
 
 
 def _hash(commit: str) -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", commit], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    found = subprocess.run(["git", "rev-parse", commit], cwd=ROOT, check=True, capture_output=True, text=True)
     return found.stdout.strip()
 
 

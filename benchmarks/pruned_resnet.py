@@ -106,7 +106,14 @@ def healing(options: argparse.Namespace) -> None:
         before = _tested(net, route, options.data)
         folder = options.work / f"healed-{way}"
         healed = heal(
-            net, route, options.data, epochs=EPOCHS, distil=way == "distillation", seed=SEED, out=folder, precision="float32"
+            net,
+            route,
+            options.data,
+            epochs=EPOCHS,
+            distil=way == "distillation",
+            seed=SEED,
+            out=folder,
+            precision="float32",
         )
         healed.history.save(options.out / f"healing_{way}.csv")
         after = _tested(healed.net, route, options.data)

