@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from unravelnet.errors import EvaluationError, UnknownNameError
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
 
+Net = TypeVar("Net", bound=nn.Module)
 
-def with_random_statistics(net: nn.Module) -> nn.Module:
+
+def with_random_statistics(net: Net) -> Net:
     """Give every normalisation statistics and scales that matter."""
     generator = torch.Generator().manual_seed(0)
     for module in net.modules():
