@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -14,16 +15,18 @@ import torch
 import typer
 
 from unravelnet import zoo
+from unravelnet._extras import repair_torchvision
 from unravelnet.cli.command_line import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 ZOO_PAGE = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
 ROOT_COMMAND: Any = typer.main.get_command(app)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
 def failures_of(source: str) -> int:
@@ -42,19 +45,19 @@ def test_the_check_of_examples_finds_a_wrong_one(capsys):
     assert failures_of(">>> 1 + 1\n3\n") == 1
 
 
-def commands_of_the_readme() -> list[str]:
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+def commands_of(page: str) -> list[str]:
+    lines = [line for block in blocks("bash", page) for line in block.splitlines()]
     return [line.partition("#")[0].strip() for line in lines if re.match("unravelnet [a-z]", line)]
 
 
-@pytest.mark.parametrize("command", commands_of_the_readme())
+@pytest.mark.parametrize("command", commands_of(README))
 def test_the_commands_of_the_readme_parse(command):
     _, name, *words = shlex.split(command)
     ROOT_COMMAND.commands[name].make_context(name, words)
 
 
 def test_the_readme_shows_every_command():
-    assert {command.split()[1] for command in commands_of_the_readme()} == set(ROOT_COMMAND.commands)
+    assert {command.split()[1] for command in commands_of(README)} == set(ROOT_COMMAND.commands)
 
 
 def test_the_readme_names_targets_of_the_makefile():
@@ -65,9 +68,42 @@ def test_the_readme_names_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
 
 
+# -- how-to pages --
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_the_python_of_a_how_to_page_runs(page, tmp_path, monkeypatch):
+    text = page.read_text(encoding="utf-8")
+    for library in re.findall(r"^>>> import (timm|torchvision|transformers)", text, flags=re.MULTILINE):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
+    repair_torchvision()
+    monkeypatch.chdir(tmp_path)  # where pages write their files
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        assert failures_of("\n".join(blocks("python", text))) == 0
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_the_commands_of_a_how_to_page_parse(page):
+    commands = commands_of(page.read_text(encoding="utf-8"))
+    assert commands
+    for command in commands:
+        _, name, *words = shlex.split(command)
+        ROOT_COMMAND.commands[name].make_context(name, words)
+
+
+def test_the_readme_links_to_every_how_to_page():
+    assert {page.name for page in HOW_TO} == set(re.findall(r"\(docs/how-to/([^)]+)\)", README))
+
+
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/glossary.md", "docs/cli.md", "docs/design.md", "docs/extending.md", "docs/zoo.md"],
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("glossary", "cli", "design", "extending", "zoo")),
+        *(str(page.relative_to(ROOT)) for page in HOW_TO),
+    ],
 )
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")

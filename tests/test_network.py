@@ -197,6 +197,12 @@ def test_downsampling_lists_the_modules_that_change_the_shape() -> None:
     assert zoo.preact_resnet(depth=20).downsampling == [3, 6]
 
 
+def test_stages_begin_where_the_stream_gets_another_shape() -> None:
+    assert zoo.preact_resnet(depth=20).stages == [0, 3, 6]
+    # Maps are halved between its groups of 2, 2, 3, 3 and 3 convolutions, of which the first is the stem.
+    assert zoo.vgg15().stages == [0, 1, 3, 6, 9, 12]
+
+
 @pytest.mark.parametrize(
     ("inputs", "given"),
     [

@@ -580,3 +580,11 @@ def test_an_interval_that_is_none_is_refused(tmp_path):
     with pytest.raises(CostError, match="half its interval is at most 0"):
         reproduce("digits", tmp_path / "run", networks=PLANS, until_ci=0)
     assert not (tmp_path / "run").exists()
+
+
+def test_one_figure_of_shipped_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
+    reproduce("digits", tmp_path, paper_figures=[8], quick=True)
+    found = {str(path.relative_to(tmp_path / "tables")) for path in (tmp_path / "tables").rglob("*.csv")}
+    named = ("resnet", "stochastic-depth")
+    assert found == {f"{name}/{table}.csv" for name in named for table in ("delete_each", "history")}

@@ -17,6 +17,7 @@ from unravelnet.errors import MissingExtraError
 
 _EXTRA_OF_PACKAGE = {
     "accelerate": "gguf",
+    "efficientnet_lite_pytorch": "efficientnet",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "ray": "cluster",

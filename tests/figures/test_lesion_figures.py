@@ -53,6 +53,13 @@ def test_delete_each_draws_the_table():
     assert points(axes, "down-sampling module") == ([18, 36], [errors[18], errors[36]])
 
 
+def test_delete_each_marks_where_stages_begin():
+    figure = figure_delete_each({"ResNet": tables.each(tables.resnet_like())}, stages=[0, 18, 36])
+    upright = [line for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1]]
+    assert [float(line.get_xdata()[0]) for line in upright] == [17.5, 35.5]
+    assert "Vertical lines: a stage begins." in caption_of(figure)
+
+
 def test_delete_each_draws_several_networks_with_their_baselines_and_chance():
     vgg = tables.each([0.9] * 14, intact=0.08)
     figure = figure_delete_each({"ResNet": tables.each(tables.resnet_like()), "VGG": vgg}, n_classes=10)

@@ -12,6 +12,11 @@ ZOO_NAMES = (
     *(f"plain{depth}" for depth in (20, 32, 44, 56, 110)),
     *(f"wide-resnet{size}" for size in ("16-4", "16-8", "28-10", "40-4")),
     "highway19",
+    *(
+        f"imagenet-{kind}{depth}"
+        for kind in ("resnet", "preact-resnet")
+        for depth in (18, 34, 50, 101, 152, 200)
+    ),
     "vgg15",
     "wide-resnet38",
     "unet",

@@ -18,6 +18,8 @@ from unravelnet.cli.options import (
     LimitOption,
     ModelArgument,
     ShapeOption,
+    TransformName,
+    TransformOption,
     WeightsKeyOption,
     WeightsOption,
     shape_of,
@@ -71,6 +73,7 @@ def export(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
+    transform: TransformOption = TransformName.data,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model on one route as a smaller model, and check that it gives the same output.
@@ -100,7 +103,7 @@ def export(
             if data is None:
                 net, measured = load(model, input_shape=shape_of(input_shape), **stored), None
             else:
-                net, measured = load_subject(model, data, **stored)
+                net, measured = load_subject(model, data, transform=transform.value, **stored)
         with working(f"writing {out}"):
             path = write(net, asked, out, None if form is None else form.value, data=measured, limit=limit)
     receipt = read_receipt(path)

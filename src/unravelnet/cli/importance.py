@@ -19,6 +19,8 @@ from unravelnet.cli.options import (
     ModelArgument,
     OutputOption,
     SeedOption,
+    TransformName,
+    TransformOption,
     WeightsKeyOption,
     WeightsOption,
     names,
@@ -72,6 +74,7 @@ def importance(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
+    transform: TransformOption = TransformName.data,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", parser=writable_directory, help="Directory for the tables."),
@@ -98,6 +101,7 @@ def importance(
         "weights": weights,
         "weights_key": weights_key,
         "allow_missing": allow_missing,
+        "transform": transform.value,
         "output": output,
     }
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):

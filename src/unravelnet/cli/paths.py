@@ -21,6 +21,8 @@ from unravelnet.cli.options import (
     ModelArgument,
     OutputOption,
     SeedOption,
+    TransformName,
+    TransformOption,
     WeightsKeyOption,
     WeightsOption,
     names,
@@ -121,6 +123,7 @@ def paths(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
+    transform: TransformOption = TransformName.data,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -154,6 +157,7 @@ def paths(
             "weights": weights,
             "weights_key": weights_key,
             "allow_missing": allow_missing,
+            "transform": transform.value,
             "output": output,
         }
         subject = _Subject.of(model, data, needs_classes=loss != LossName.squared_norm, **options)

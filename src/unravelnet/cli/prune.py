@@ -22,6 +22,8 @@ from unravelnet.cli.options import (
     PrecisionName,
     PrecisionOption,
     SeedOption,
+    TransformName,
+    TransformOption,
     WeightsKeyOption,
     WeightsOption,
     names,
@@ -114,6 +116,7 @@ def prune(
     weights: WeightsOption = None,
     weights_key: WeightsKeyOption = None,
     allow_missing: AllowMissingOption = False,
+    transform: TransformOption = TransformName.data,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -151,6 +154,7 @@ def prune(
             "weights": weights,
             "weights_key": weights_key,
             "allow_missing": allow_missing,
+            "transform": transform.value,
             "output": output,
         }
         net, data_set = load_subject(model, data, needs_classes=found_metric.needs_targets, **options)

@@ -5,18 +5,31 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unravelnet.cli.completion import complete_data, complete_names
+from unravelnet.cli.completion import complete_data, complete_model, complete_names
 from unravelnet.cli.interruption import interruptible
-from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
+from unravelnet.cli.options import (
+    DATA_FORMS,
+    JsonOption,
+    PrecisionName,
+    PrecisionOption,
+    SeedOption,
+    WeightsKeyOption,
+    WeightsOption,
+    whole_numbers,
+)
 from unravelnet.cli.output import print_json, print_line, print_table
 from unravelnet.cli.progress import run_bars
 from unravelnet.cli.studies import chosen_studies, every_option_name
 from unravelnet.records.files import writable_directory
 
+if TYPE_CHECKING:
+    from unravelnet.records.record import Row
+
+_TOP5 = "top5_error_rate"
 _AS_BEFORE = "[default: as in the run in DIR, else chosen for the networks and the size of the images]"
 
 
@@ -29,6 +42,25 @@ def reproduce(
             help=f"Data to train and to measure on: {DATA_FORMS}.",
         ),
     ] = "digits",
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Repeat these figures of the paper only, separated by commas: 3, 4, 5, 6 or 8. Figure 4 needs "
+            "--model. [default: all that can be measured]",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=complete_model,
+            help="Study this trained model in the place of the networks of the paper, as in inspect. Images are "
+            "resized, cut and normalised as those that it was trained for. [default: the networks of the paper]",
+        ),
+    ] = None,
+    weights: WeightsOption = None,
+    weights_key: WeightsKeyOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -109,15 +141,20 @@ def reproduce(
     unravelnet reproduce --data path/to/cifar10 --out runs/c10
     unravelnet reproduce --data cifar10 --epochs 2 --out runs/c10-trained
     unravelnet reproduce --data path/to/images --epochs 60 --images 10000 --repeats 50
+    unravelnet reproduce --figure 4 --model torchvision:resnet50 --weights resnet50.pth --data path/to/imagenet
     unravelnet reproduce --study delete-pairs,repeat-spans --out runs/digits-pairs
     unravelnet reproduce --out runs/digits --json
     """
     from unravelnet.reproduction.directory import default_directory
 
+    _check_model(model, weights=weights, weights_key=weights_key)
+    paper_figures = [] if figure is None else whole_numbers(figure, "--figure")
+
     studies = [] if study is None else [found.name for found in chosen_studies(study)]
     directory = out or writable_directory(default_directory(data, quick=bool(quick)))
     kept = f"All that was finished is in {directory}; the same command continues from there."
     with interruptible(kept):
+        from unravelnet.reproduction import GivenModel
         from unravelnet.reproduction import reproduce as run
 
         with run_bars() as show:
@@ -130,6 +167,8 @@ def reproduce(
                 repeats=repeats,
                 until_ci=until_ci,
                 studies=studies,
+                model=None if model is None else GivenModel(model, str(weights or ""), weights_key or ""),
+                paper_figures=paper_figures,
                 precision=precision.value,
                 seed=seed,
                 command=["unravelnet", *sys.argv[1:]],
@@ -144,6 +183,16 @@ def reproduce(
         _print_summary(summary)
         print_line()
     print_line(f"Report: {path}")
+
+
+def _check_model(model: str | None, **of_weights: object) -> None:
+    """Raise a usage error for weights without a model that they could belong to."""
+    for name, value in of_weights.items():
+        if model is None and value is not None:
+            raise typer.BadParameter(
+                "it does nothing without --model. Name the model that the weights belong to.",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
 
 
 def _summary(directory: Path) -> list[dict[str, object]]:
@@ -165,6 +214,7 @@ def _summary(directory: Path) -> list[dict[str, object]]:
                 "n_modules": entry["n_modules"],
                 "n_images": rows[0]["n_images"],
                 "error_rate": rows[0]["error_rate"],
+                **_top5(rows[0]),
                 "median_error_rate_one_deleted": median(after),
                 "largest_error_rate_one_deleted": max(after),
             }
@@ -172,8 +222,18 @@ def _summary(directory: Path) -> list[dict[str, object]]:
     return summary
 
 
+def _top5(intact: Row) -> dict[str, object]:
+    """Give the top-5 error of the intact network, where it was measured."""
+    return {name: intact[name] for name in (_TOP5,) if name in intact}
+
+
 def _print_summary(summary: list[dict[str, object]]) -> None:
-    columns = ("network", "modules", "error, intact", "one deleted: median", "largest", "n (images)")
+    with_top5 = any(_TOP5 in network for network in summary)
+    columns = [
+        *("network", "modules", "error, intact"),
+        *(["top-5 error, intact"] if with_top5 else []),
+        *("one deleted: median", "largest", "n (images)"),
+    ]
     rows = [
         [
             str(network["title"]),

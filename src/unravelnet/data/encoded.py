@@ -21,6 +21,7 @@ from torch import Tensor
 
 from unravelnet.data.guard import reading
 from unravelnet.errors import DataError
+from unravelnet.network.transform import Transform
 
 if TYPE_CHECKING:
     import pyarrow
@@ -43,11 +44,11 @@ class ColourFoundError(DataError):
 
 
 class EncodedImages:
-    """A row of encoded images of one size, with the shape and the indexing of the tensor they decode to.
+    """A row of encoded images, with the shape and the indexing of the tensor they decode to.
 
     `cells`: an Arrow column of structs with the fields `bytes` and `path`, as `datasets` stores images;
     memory mapped where the data set is large. `name`: what the data is called in messages. `is_colour`:
-    decode to three channels; None: if the first image has colours.
+    decode to three channels; None: if the first image has colours. `transform`: bring images of any size to one.
     """
 
     def __init__(
@@ -57,15 +58,19 @@ class EncodedImages:
         name: str,
         is_colour: bool | None = None,
         order: np.ndarray | None = None,
+        transform: Transform | None = None,
     ) -> None:
         self.cells = cells
         self.name = name
+        self.transform = transform
         self.order = np.arange(len(cells)) if order is None else order
         if not len(self.order):
             raise DataError(f"{name} is empty: there are no images in it.")
         first = self._open(int(self.order[0]))
         self.is_colour = first.mode not in _GREY_MODES if is_colour is None else is_colour
-        width, height = first.size
+        if transform is not None:
+            self.is_colour = transform.is_colour
+        height, width = first.size[::-1] if transform is None else transform.size
         self.shape = (len(self.order), 3 if self.is_colour else 1, height, width)
 
     def __len__(self) -> int:
@@ -83,11 +88,15 @@ class EncodedImages:
     def take(self, indices: Tensor) -> EncodedImages:
         """Choose images, without decoding them."""
         order = self.order[_as_numpy(indices)]
-        return EncodedImages(self.cells, name=self.name, is_colour=self.is_colour, order=order)
+        return self._with(order=order)
 
     def in_colour(self) -> EncodedImages:
         """Decode to three channels, whatever the first image has."""
-        return EncodedImages(self.cells, name=self.name, is_colour=True, order=self.order)
+        return self._with(is_colour=True)
+
+    def transformed(self, transform: Transform) -> EncodedImages:
+        """Bring the images to what a network takes."""
+        return self._with(transform=transform)
 
     def content(self) -> Iterator[bytes]:
         """Give what identifies each image: its bytes; for a file its path, size and time of change."""
@@ -98,10 +107,16 @@ class EncodedImages:
     def digest(self) -> str:
         """Hash the content of all images."""
         digest = hashlib.blake2b(digest_size=16)
+        if self.transform is not None:
+            digest.update(repr(self.transform).encode())
         for piece in self.content():
             digest.update(len(piece).to_bytes(8, "little"))
             digest.update(piece)
         return digest.hexdigest()
+
+    def _with(self, **changes: Any) -> EncodedImages:
+        own = {"is_colour": self.is_colour, "order": self.order, "transform": self.transform}
+        return EncodedImages(self.cells, name=self.name, **{**own, **changes})
 
     def _decode(self, places: np.ndarray) -> Tensor:
         pixels = np.empty((len(places), *self.shape[1:]), dtype=np.uint8)
@@ -118,6 +133,9 @@ class EncodedImages:
 
     def _pixels(self, place: int) -> np.ndarray:
         image = self._open(place)
+        if self.transform is not None:
+            with self._reading(place):
+                return self.transform.apply(image)
         if image.size != (self.shape[3], self.shape[2]):
             raise DataError(
                 f"The images of {self.name} differ in size: number {int(self.order[0])} has "

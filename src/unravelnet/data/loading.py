@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import reprlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from unravelnet.data.image_data import ImageData, channel_statistics
 from unravelnet.data.repository import Labelled, looks_like_path, read_splits
 from unravelnet.data.targets import numbered_classes
 from unravelnet.errors import DataError, unknown_name
+from unravelnet.network.transform import Transform
 from unravelnet.records.files import usable_path
 from unravelnet.wording import counted
 
@@ -30,6 +32,7 @@ Split = Literal["train", "test"]
 
 DIGITS = "digits"
 _SPLITS = ("train", "test")
+_PURPOSES = {"train": "training", "test": "testing"}
 # Of the physical memory; the rest is for activations and everybody else.
 _SHARE_OF_MEMORY = 0.25
 _MEMORY_IF_UNKNOWN = 8 * 2**30
@@ -45,6 +48,7 @@ def load(
     limit: int | None = None,
     seed: int = 0,
     max_bytes: int | None = None,
+    transform: Transform | None = None,
 ) -> ImageData:
     """Load labelled images.
 
@@ -54,8 +58,10 @@ def load(
     `specification`: "digits", a local directory in a layout that `datasets.load_dataset` opens, a folder with
     one sub-folder of images a class, or a name on the hub ("cifar10", "owner/name", "owner/name:config").
     `limit`: draw this many images by `seed`. `max_bytes`: keep decoded images in memory up to this size, and
-    decode batch by batch beyond; None: a quarter of the machine's memory. Raises DataError where the data is
-    missing, empty, mislabelled, damaged or of several sizes, and UnknownNameError for an unknown name.
+    decode batch by batch beyond; None: a quarter of the machine's memory. `transform`: bring images of any size to what
+    a network takes, in the place of statistics of the training split; `models.transform_of` says which transform a
+    model was trained for. Data of one split is then used whole. Raises DataError where the data is missing, empty,
+    mislabelled, damaged, or of several sizes without a transform, and UnknownNameError for an unknown name.
     """
     check_split(split)
     if not isinstance(specification, str | os.PathLike):
@@ -65,10 +71,10 @@ def load(
         )
     specification = os.fspath(specification)
     if specification == DIGITS:
-        data = _digits(split)
+        data = _digits(split) if transform is None else transformed(_digits(split), transform)
     else:
         with reading(reprlib.repr(specification), "Give another directory, or another data set."):
-            data = _load_images(specification, split, max_bytes)
+            data = _load_images(specification, split, max_bytes, transform)
     return data if limit is None else data.subset(limit, seed=seed)
 
 
@@ -108,10 +114,14 @@ def divide(targets: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.flatnonzero(~is_test)), torch.from_numpy(np.flatnonzero(is_test))
 
 
-def _load_images(specification: str, split: str, max_bytes: int | None) -> ImageData:
+def _load_images(
+    specification: str, split: str, max_bytes: int | None, transform: Transform | None
+) -> ImageData:
     path = usable_path(specification)
     _check_exists(specification, path)
     name = path.resolve().name if path.is_dir() else specification
+    if transform is not None:
+        return _decode_by(transform, read_splits(specification), split, name, _budget(max_bytes))
     splits = None if path.is_dir() else read_splits(specification)
     if splits is None:
         key = cache.directory_key(path)
@@ -164,6 +174,34 @@ def _decode(splits: dict[str, Labelled], split: str, name: str, budget: int) -> 
         part: ImageData(images[part], torch.tensor(splits[part].targets), classes, name, mean, std)
         for part in images
     }
+
+
+def _decode_by(
+    transform: Transform, splits: dict[str, Labelled], split: str, name: str, budget: int
+) -> ImageData:
+    """Decode one split by the transform of a network, which needs no statistics of the other."""
+    classes = _class_names(splits, name)
+    if split not in splits:
+        (found,) = splits
+        _log.info("%s has no split for %s; its only one, %s, is used whole.", name, _PURPOSES[split], found)
+        split = found
+    images = _materialised(splits[split].images.transformed(transform), budget)
+    return ImageData(
+        images, torch.tensor(splits[split].targets), classes, name, transform.mean, transform.std
+    )
+
+
+def transformed(data: ImageData, transform: Transform) -> ImageData:
+    """Bring images that are decoded already to what a network takes.
+
+    >>> transformed(load("digits"), Transform((32, 32), resize=32))
+    ImageData(digits: 450 images of 3×32×32, 10 classes)
+    """
+    from PIL import Image
+
+    pixels = (image.permute(1, 2, 0).numpy() for image in data.images[:])
+    images = np.stack([transform.apply(Image.fromarray(image.squeeze(-1))) for image in pixels])
+    return replace(data, images=torch.from_numpy(images), mean=transform.mean, std=transform.std)
 
 
 def _class_names(splits: dict[str, Labelled], name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.errors import CaptureError, CheckpointError
+from unravelnet.errors import CaptureError, CheckpointError, UnravelError
 from unravelnet.exporting import graph_text
 from unravelnet.exporting.huggingface import companions_of
 from unravelnet.exporting.program import RECEIPT, program_of
 from unravelnet.exporting.subject import FROM_DISK, Subject
 from unravelnet.kinds import is_whole
 from unravelnet.network import Inputs
+from unravelnet.network.transform import Transform
 from unravelnet.records.record import whole_directory
 from unravelnet.zoo.store import WEIGHTS_FILE, read_json, read_weights, write_json, write_weights
 
@@ -57,7 +58,8 @@ class GraphModel(nn.Module):
 class Stored:
     """A network that was read from a directory: the model, an example, and what it was called.
 
-    `modules`: the names that its residual modules had. `takes_text`: whether its inputs are tokens.
+    `modules`: the names that its residual modules had. `takes_text`: whether its inputs are tokens. `transform`: how
+    images are prepared for it, where that is known.
     """
 
     model: GraphModel
@@ -65,6 +67,7 @@ class Stored:
     name: str
     modules: tuple[str, ...]
     takes_text: bool
+    transform: Transform | None = None
 
 
 def write_directory(subject: Subject, path: Path) -> None:
@@ -87,6 +90,7 @@ def write_directory(subject: Subject, path: Path) -> None:
         "inputs": [_input(name, value) for name, value in _inputs(args, kwargs)],
         "output": _output_form(subject.expected[0]),
         "reads": _limits(subject),
+        "transform": None if subject.net.image_transform is None else asdict(subject.net.image_transform),
         "parameters": [name for name, tensor in tensors.items() if isinstance(tensor, nn.Parameter)],
         **graph_text.written(graph.graph, names),
     }
@@ -120,13 +124,14 @@ def read_directory(directory: Path, device: torch.device = graph_text.CPU) -> St
         example = [_example(given) for given in content["inputs"]]
         stored = str(content["name"]), tuple(map(str, content["modules"]))
         form = content["output"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        transform = Transform.of_json(content["transform"]) if content.get("transform") else None
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UnravelError) as error:
         raise CheckpointError(f"{path} is not the graph of a network ({error!r}). Export again.") from error
     graph = graph_text.read(content, values, str(path), device)
     inputs: Any = dict(zip(names, example, strict=True)) if names else tuple(example)
     first = example[0] if len(example) == 1 and not names else inputs
     takes_text = bool(example) and not example[0].is_floating_point()
-    return Stored(GraphModel(graph.eval(), names, form), first, *stored, takes_text)
+    return Stored(GraphModel(graph.eval(), names, form), first, *stored, takes_text, transform)
 
 
 def text_limits(directory: Path) -> tuple[int | None, int | None]:

@@ -45,12 +45,13 @@ def figure_delete_each(
     tables: Mapping[str, Table],
     *,
     downsampling: Downsampling | None = None,
+    stages: Sequence[int] = (),
     n_classes: int | None = None,
     metric: str = "error_rate",
     title: str = "Error when deleting each module",
     **look: Unpack[Look],
 ) -> Figure:
-    """Draw what deleting each single module does, for several networks at once: Figs. 3 and 8 of the paper.
+    """Draw what deleting each single module does, for several networks at once: Figs. 3, 4 and 8 of the paper.
 
     >>> from unravelnet.records.record import Table
     >>> intact, lesion = {"label": "intact", "error_rate": 0.1}, {"label": "module 0", "module": 0}
@@ -58,8 +59,9 @@ def figure_delete_each(
     >>> figure = figure_delete_each({"a ResNet": table}, downsampling={"a ResNet": [0]}, n_classes=10)
 
     `tables`: rows of the study delete_each, by the name of the network. `downsampling`: indices of the
-    modules that change the shape, by the same names; they get a ring. `n_classes`: draws the error of
-    guessing. Dashed lines are the intact networks. Raises EvaluationError for a table without such rows.
+    modules that change the shape, by the same names; they get a ring. `stages`: indices of the modules that begin a
+    stage, marked by lines. `n_classes`: draws the error of guessing. Dashed lines are the intact networks. Raises
+    EvaluationError for a table without such rows.
     """
     studies = {name: measured(table, metric=metric, needs=["module"]) for name, table in tables.items()}
     _check_not_empty(studies)
@@ -70,6 +72,7 @@ def figure_delete_each(
         _draw_intact(axes, study, frame.colour(axes, name, place))
         _ring(axes, study, (downsampling or {}).get(name, ()))
     note = _finish(axes, studies, n_classes=n_classes, metric=metric, x=columns.label("module"))
+    note = f"{_draw_stages(axes, stages)}{note}"
     _set_module_axis(axes, studies)
     _legend(axes)
     frame.caption(figure, f"{_sample_text(studies, metric)}; dashed: nothing deleted.{note}")
@@ -229,6 +232,14 @@ def _draw_intact(axes: Axes, study: Measured, colour: str) -> None:
     if study.intact is not None:
         label = _INTACT_LABEL if colour == style.INK else None
         axes.axhline(study.intact["value"], color=colour, linewidth=1.0, linestyle=(0, (4, 2.5)), label=label)
+
+
+def _draw_stages(axes: Axes, stages: Sequence[int]) -> str:
+    """Draw a line before each stage but the first; return what is to be said of the lines."""
+    places = [module - 0.5 for module in stages if module > 0]
+    for place in places:
+        axes.axvline(place, color=style.MUTED, linewidth=0.7, alpha=0.6, zorder=0)
+    return " Vertical lines: a stage begins." if places else ""
 
 
 def _ring(axes: Axes, study: Measured, modules: Sequence[int]) -> None:

@@ -1,32 +1,32 @@
 """From a text such as "torchvision:resnet50" to a network that is taken apart.
 
-Sources, a file each: the zoo, new or trained, and directories with a trained network (here), `libraries`
-(torchvision, timm), `huggingface` (transformers), `exported` (what `export` wrote) and `file` (the user's own Python).
-`examples` finds inputs that a model takes, `weights` loads what the user gives beside it; `text` reads a text as the
-model does, and `fit` says whether model and data go together. Nothing is downloaded, code is run from files that
-the user names only, and random weights are said to be random.
+Sources, a file each: the zoo, new or trained, and directories with a trained network (`sources`), `libraries`
+(torchvision, timm), `huggingface` (transformers), `packages` (installed ones), `exported` (what `export` wrote) and
+`file` (the user's own Python). `examples` finds inputs that a model takes, `weights` loads what the user gives beside
+it; `text` reads a text as the model does, `transforms` says how images are prepared for it, and `fit` says whether
+model and data go together. Nothing is downloaded, code is run from files that the user names only, and random weights
+are said to be random.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from unravelnet import zoo
+from torch import nn
+
 from unravelnet.capture import unravel
 from unravelnet.costs import check_seed, check_shape
-from unravelnet.data import ChoiceData, ImageData, Loaded, TextData, loading
+from unravelnet.data import ChoiceData, ImageData, Loaded, TextData, Transform, loading
 from unravelnet.data.choice_loading import is_choice_file
 from unravelnet.data.encoder import BYTES
 from unravelnet.data.text_source import is_text
-from unravelnet.errors import CheckpointError, ModelError, UnknownNameError, unknown_name
-from unravelnet.exporting.directory import GRAPH_FILE
-from unravelnet.exporting.libraries import DESCRIPTION_FILE
+from unravelnet.errors import CheckpointError, ModelError, unknown_name
 from unravelnet.measuring.sample import network_for
-from unravelnet.models.examples import image_batch
-from unravelnet.models.exported import from_export
-from unravelnet.models.file import from_file
+from unravelnet.models.examples import examples_for, image_batch
 from unravelnet.models.fit import check_fits, n_predicted_positions
 from unravelnet.models.found import (
     Example,
@@ -38,24 +38,27 @@ from unravelnet.models.found import (
     say_random,
     say_unknown,
 )
-from unravelnet.models.huggingface import from_package, from_transformers
-from unravelnet.models.libraries import from_timm, from_torchvision
+from unravelnet.models.sources import FORMS, find
 from unravelnet.models.suitable import check_kind, check_numbers, choose_example
 from unravelnet.models.text import load_choices_for, load_text_for
+from unravelnet.models.transforms import transform_of_model, usual_transform
 from unravelnet.models.weights import load_into, read_weights, refuse
-from unravelnet.network import Shape, UnraveledNetwork
-from unravelnet.network.output import OutputName
+from unravelnet.network import Shape, UnraveledNetwork, first_tensor
+from unravelnet.network.output import Output, OutputName
 from unravelnet.records.files import usable_path
 
-__all__ = ["check_fits", "load", "load_data", "load_subject"]
+__all__ = [
+    "check_fits",
+    "load",
+    "load_data",
+    "load_images_for",
+    "load_subject",
+    "transform_of",
+]
 
 _log = logging.getLogger(__name__)
 
-FORMS = (
-    "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
-    "hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME, FILE.py:FACTORY, or a directory that `train` or `export` wrote"
-)
-_AS_TRAINED = "as it was trained"
+TransformName = Literal["data", "model"]
 
 
 def load(
@@ -75,7 +78,7 @@ def load(
     ('zoo:preact-resnet20 (random weights)', 9, (1, 8, 8))
 
     `specification`: zoo:NAME (trained where NAME is one of `zoo.pretrained_names()`), torchvision:NAME, timm:NAME,
-    hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME (an installed package that carries a model of transformers),
+    hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME (an installed package that carries a model),
     PATH/TO/FILE.py:FACTORY, or a directory that `train` or `export` wrote. `data`: where sizes and the number of
     classes come from, if the model leaves them open; loaded data, or its name as on the command line.
     `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length. `weights`: a file of
@@ -92,8 +95,10 @@ def load(
     if isinstance(data, str):
         data = load_data(specification, data)
     wish = _wish(input_shape, data, seed)
+    if weights is not None:
+        wish = replace(wish, weights_file=usable_path(weights).name)
     with explained(f"{specification} cannot be used"), drawn_from_seed(seed):
-        found = _find(specification, wish)
+        found = find(specification, wish)
         check_kind(found)
         example = choose_example(found, data)
         missing = _with_weights(found, weights, weights_key, allow_missing=allow_missing)
@@ -102,12 +107,74 @@ def load(
         net = found.model if is_captured else unravel(found.model, example.inputs, name=found.name)
     assert isinstance(net, UnraveledNetwork)
     net.input_origin = example.origin
+    own = found.transform or transform_of_model(found.model)
+    net.image_transform = own and _at_size_of(own, net)
     _name_modules(net, found.module_names)
     name = say_missing(found.name, missing) if missing else found.name
     net.name = say_random(name) if found.is_random and weights is None else name
     if isinstance(data, TextData | ChoiceData) and data.tokenizer == BYTES:
         _log.info("%s is read byte by byte, without a tokenizer.", data.name)
     return net
+
+
+def transform_of(model: str | nn.Module, *, weights: str | Path | None = None) -> Transform:
+    """Say how the images are prepared that a model was trained for: size, resizing, interpolation, mean, deviation.
+
+    >>> transform_of("zoo:preact-resnet110-cifar10").size
+    (32, 32)
+
+    `model`: a specification as for `load`, a model, or a network. `weights`: the file that it will be loaded from,
+    whose name may say which publication of torchvision it is. A model that does not say it gets the usual transform
+    for ImageNet, with a remark. Raises as `load` does, and DataError for a model that takes no images.
+    """
+    if isinstance(model, str):
+        _check_form(model, None)
+        wish = Wish(weights_file="" if weights is None else usable_path(weights).name)
+        with explained(f"{model} cannot be used"), drawn_from_seed(wish.seed):
+            found = find(model, wish)
+        own, example, name = found.transform or transform_of_model(found.model), found.examples[0], found.name
+    elif isinstance(model, UnraveledNetwork):
+        origin = model if model.origin is None else model.origin.model
+        own, name = model.image_transform or transform_of_model(origin), model.title
+        own = own and _at_size_of(own, model)
+        example = Example(image_batch(model.input_shape), "")
+    else:
+        own, name = transform_of_model(model), type(model).__name__
+        example = examples_for(model, Wish())[0]
+    if own is not None:
+        return own
+    usual = usual_transform(tuple(first_tensor(example.inputs).shape[1:]))
+    _log.info(
+        "%s does not say how its images are prepared. They are prepared as is usual for ImageNet: %s.",
+        name,
+        usual,
+    )
+    return usual
+
+
+def _at_size_of(transform: Transform, net: UnraveledNetwork) -> Transform | None:
+    """Bring a transform to the size of the inputs of a network; none where they have other channels."""
+    shape = net.input_shape
+    is_of_images = len(shape) == 3 and shape[0] == len(transform.mean)
+    return transform.at((shape[1], shape[2])) if is_of_images else None
+
+
+def load_images_for(
+    net: UnraveledNetwork, data: str, split: loading.Split = "test", *, output: OutputName = None
+) -> ImageData:
+    """Load images as a network was trained for; classes that are numbers go on to its last output.
+
+    >>> from unravelnet import zoo
+    >>> load_images_for(zoo.resnet(8, input_shape=(3, 16, 16)), "digits").image_shape
+    (3, 16, 16)
+
+    Raises as `data.load` and `transform_of`.
+    """
+    images = loading.load(data, split, transform=transform_of(net))
+    n_outputs = Output.of(output).chosen_from(net.outputs, net.name).n_classes(net.outputs)
+    numbers = tuple(map(str, range(n_outputs)))
+    is_numbered = images.classes == numbers[: images.n_classes]
+    return replace(images, classes=numbers) if is_numbered else images
 
 
 def load_data(model: str, data: str) -> Loaded:
@@ -131,15 +198,25 @@ def load_subject(
     allow_missing: bool = False,
     needs_classes: bool = True,
     output: OutputName = None,
+    transform: TransformName = "data",
 ) -> tuple[UnraveledNetwork, Loaded]:
     """Load a network and data that fits it, both as specified on the command line.
 
     A text has its next tokens as targets, at those positions where the network predicts them. For questions with
-    options the network is one that chooses among them. `needs_classes` and `output`: see `check_fits`.
-    Raises as `load_data`, `load` and `check_fits`.
+    options the network is one that chooses among them. `needs_classes` and `output`: see `check_fits`. `transform`: how
+    images are prepared; "data": as they are, normalised by the training split, for which the model is made; "model": as
+    those that the model was trained for (`transform_of`). Raises as `load_data`, `load` and `check_fits`, and
+    UnknownNameError for another transform.
     """
-    loaded = load_data(model, data)
-    net = load(model, data=loaded, weights=weights, weights_key=weights_key, allow_missing=allow_missing)
+    if transform not in get_args(TransformName):
+        raise unknown_name("transform", str(transform), get_args(TransformName))
+    stored: dict[str, Any] = {"weights": weights, "weights_key": weights_key, "allow_missing": allow_missing}
+    if transform == "model" and not is_choice_file(data) and not is_text(data):
+        net = load(model, **stored)
+        loaded: Loaded = load_images_for(net, data, output=output)
+    else:
+        loaded = load_data(model, data)
+        net = load(model, data=loaded, **stored)
     check_fits(net, loaded, needs_classes=needs_classes, output=output)
     if isinstance(loaded, TextData):
         loaded = _with_targets_of(net, loaded, output)
@@ -219,83 +296,3 @@ def _name_modules(net: UnraveledNetwork, names: Sequence[str]) -> None:
     if len(names) == len(net.residual_modules):
         for module, name in zip(net.residual_modules, names, strict=True):
             module.name = name
-
-
-def _find(specification: str, wish: Wish) -> Found:
-    scheme, colon, rest = specification.partition(":")
-    if colon and scheme in _SOURCES:
-        if not rest:
-            raise ModelError(f"{specification!r} names no model. Give {FORMS}.")
-        return _SOURCES[scheme](rest, wish)
-    if specification.endswith(".py") or ".py:" in specification:
-        return from_file(specification, wish)
-    path = usable_path(specification)
-    if path.is_dir():
-        return _from_directory(path, wish)
-    if colon and "/" not in scheme:
-        raise unknown_name("kind of model", scheme, [*_SOURCES, "FILE.py"])
-    if specification in _names_of_zoo():
-        raise ModelError(
-            f"There is no directory {specification}. The zoo network is called zoo:{specification}."
-        )
-    raise ModelError(f"There is no model {specification!r}, nor a directory of that name. Give {FORMS}.")
-
-
-def _from_zoo(name: str, wish: Wish) -> Found:
-    wish.check_takes(f"zoo:{name}", "images")
-    if name in zoo.pretrained_names():
-        return _trained(zoo.pretrained(name), f"zoo:{name}", wish)
-    options: dict[str, object] = {"seed": wish.seed}
-    if wish.n_classes is not None:
-        options["n_classes"] = wish.n_classes
-    if wish.input_shape is not None:
-        options["input_shape"] = wish.input_shape
-    try:
-        net = zoo.create(name, **options)
-    except UnknownNameError as error:
-        raise unknown_name("zoo network", name, _names_of_zoo()) from error
-    origin = "its usual size" if wish.input_shape is None else wish.origin
-    return Found(net.eval(), f"zoo:{name}", (_example_of(net, origin),), is_random=True)
-
-
-def _names_of_zoo() -> list[str]:
-    """List what may follow "zoo:": networks to be made, and those that come trained."""
-    return [*zoo.names(), *zoo.pretrained_names()]
-
-
-def _from_directory(path: Path, wish: Wish) -> Found:
-    if (path / "config.json").is_file() and not (path / "network.json").is_file():
-        raise ModelError(f"{path} holds a model of transformers. Give it as hf:{path}.")
-    if any((path / file).is_file() for file in (GRAPH_FILE, DESCRIPTION_FILE)):
-        return from_export(path, wish)
-    wish.check_takes(str(path), "images")
-    net = zoo.load(path)
-    return _trained(net, net.name, wish)
-
-
-def _trained(net: UnraveledNetwork, name: str, wish: Wish) -> Found:
-    asked = wish.input_shape
-    # Whether it fits data that is given, `check_fits` says.
-    if asked is not None and asked != net.input_shape and not wish.data_name:
-        raise ModelError(
-            f"{name} was made for inputs of {_sides(net.input_shape)}, and {_sides(asked)} is asked for. Leave "
-            "--input-shape out."
-        )
-    return Found(net, name, (_example_of(net, _AS_TRAINED),))
-
-
-def _sides(shape: Shape) -> str:
-    return "×".join(map(str, shape))
-
-
-def _example_of(net: UnraveledNetwork, origin: str) -> Example:
-    return Example(image_batch(net.input_shape), origin)
-
-
-_SOURCES: dict[str, Callable[[str, Wish], Found]] = {
-    "zoo": _from_zoo,
-    "torchvision": from_torchvision,
-    "timm": from_timm,
-    "hf": from_transformers,
-    "package": from_package,
-}

@@ -38,7 +38,9 @@ def from_export(directory: Path, wish: Wish) -> Found:
         example = Example(token_batch(asked[-1], largest + 1), f"tokens, {wish.origin}")
     elif asked is not None and not wish.data_name:
         _check_shape(directory, stored.example, asked)
-    return Found(stored.model, stored.name, (example,), module_names=stored.modules)
+    return Found(
+        stored.model, stored.name, (example,), module_names=stored.modules, transform=stored.transform
+    )
 
 
 def _check_shape(directory: Path, example: Inputs, asked: tuple[int, ...]) -> None:

@@ -22,6 +22,7 @@ from unravelnet.capture.untouched import left_as_it_was
 from unravelnet.errors import DataError, ModelError, UnknownNameError, UnravelError
 from unravelnet.lending import lent_streams
 from unravelnet.network import Inputs, Shape
+from unravelnet.network.transform import Transform
 from unravelnet.wording import counted
 
 _log = logging.getLogger("unravelnet.models")
@@ -37,7 +38,7 @@ class Wish:
 
     `input_shape`: of one image, or the length of one sequence. `n_classes`: of labelled images.
     `vocabulary_size`: of a text. `data_name`: of the images or the text, "" where there are none. `seed`: of weights
-    that are drawn.
+    that are drawn. `weights_file`: the name of the file of weights that will be loaded, if any.
     """
 
     input_shape: Shape | None = None
@@ -45,6 +46,7 @@ class Wish:
     vocabulary_size: int | None = None
     data_name: str = ""
     seed: int = 0
+    weights_file: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -82,9 +84,10 @@ class Found:
     """A model from any source.
 
     `examples`: batches of inputs to try in turn; the first that the model takes is used. `is_random`: whether the
-    weights were drawn just now, so that they have learned nothing. `missing`: the tensors that the stored weights
-    did not have, which were drawn; `unknown`: those that they had beside the model's own. `module_names`: what its
-    residual modules were called before it was stored as a graph.
+    weights were drawn just now, so that they have learned nothing. `missing`: the tensors that the stored weights did
+    not have, which were drawn; `unknown`: those that they had beside the model's own. `module_names`: what its
+    residual modules were called before it was stored as a graph. `transform`: how the images are prepared that it was
+    made for; None where it does not say so.
     """
 
     model: nn.Module
@@ -94,6 +97,7 @@ class Found:
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     module_names: tuple[str, ...] = ()
+    transform: Transform | None = None
 
 
 @contextlib.contextmanager

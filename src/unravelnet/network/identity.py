@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from unravelnet.network.junction import Add
 
 # Attributes that say something of a network and change nothing of what it computes.
-_WORDS = {"name", "training", "training_obstacle", "unexplained", "input_origin", "origin"}
+_WORDS = {"name", "training", "training_obstacle", "unexplained", "input_origin", "origin", "image_transform"}
 _ROOM = __package__
 
 

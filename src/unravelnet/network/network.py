@@ -20,6 +20,7 @@ from unravelnet.network.module import NOTHING_HELD, Held, Inside, ResidualModule
 from unravelnet.network.origin import Origin
 from unravelnet.network.output import tensors_of
 from unravelnet.network.row import Row
+from unravelnet.network.transform import Transform
 from unravelnet.routes.route import Route
 from unravelnet.wording import counted
 
@@ -37,12 +38,12 @@ class UnraveledNetwork(Row):
     (1.0, 1.0)
 
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
-    multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood,
-    and what a row of plain layers leaves out. `name` says what the network is, for tables and reports.
-    `inputs` and `outputs` are the tensors that the network takes and returns, by name: their shapes on the example
-    and types, without values. `input_origin` says where the shape of its input was taken from. `training_obstacle`
-    says why a captured network cannot be put into training mode, where it cannot. `origin` is the model that it was
-    captured from; None where it was built from its parts.
+    multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood, and what a
+    row of plain layers leaves out. `name` says what the network is, for tables and reports. `inputs` and `outputs`
+    are the tensors that the network takes and returns, by name: their shapes on the example and types, without
+    values. `input_origin` says where the shape of its input was taken from. `training_obstacle` says why a captured
+    network cannot be put into training mode, where it cannot. `origin` is the model that it was captured from; None
+    where it was built from its parts. `image_transform` says how images are prepared for it, where that is known.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class UnraveledNetwork(Row):
         self.input_origin = ""
         self.training_obstacle = ""
         self.origin: Origin | None = None
+        self.image_transform: Transform | None = None
         self.total_macs = 0
         self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}
@@ -111,6 +113,21 @@ class UnraveledNetwork(Row):
     def downsampling(self) -> list[int]:
         """The indices of the modules whose output has another shape than their input."""
         return [module.index for module in self.residual_modules if not module.keeps_shape]
+
+    @property
+    def stages(self) -> list[int]:
+        """The indices of the modules that begin a stage: from the first on, wherever the stream gets another shape.
+
+        It may do so in the module or on the way to it. A concatenation adds channels in every module and begins none.
+        """
+        starts = []
+        shape: Shape | None = None
+        for module in self.residual_modules:
+            changes = not module.keeps_shape and module.junction.kind != "concatenate"
+            if changes or module.input_shape != shape:
+                starts.append(module.index)
+            shape = module.output_shape
+        return starts
 
     @property
     def title(self) -> str:

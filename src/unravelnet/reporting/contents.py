@@ -27,9 +27,11 @@ NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
 COMPARED = "compared"
+IMAGENET_CLASSES = 1000
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
 _DEFAULTS: Mapping[str, Any] = {
     "downsampling": (),
+    "stages": (),
     "n_classes": None,
     "epochs": None,
     "n_train_images": None,
@@ -49,9 +51,10 @@ class StudiedNetwork:
 
     `role`: "resnet"; "stochastic-depth" and "effective-paths", the same trained so; "vgg"; or "compared", of which
     responses, errors and lesions are shown beside those of others. `downsampling`: indices of the modules that change
-    the shape. `structure`: its kinds of skips and of normalisation. `group`: of the trainings that differ in their
-    seed only; empty for one that stands alone. `zoo_name`: the network without its training. `routes`: what it was
-    trained on. `input_shape`, `n_train_images`, `zero_init_residual`: of its training.
+    the shape. `stages`: indices of the modules that begin a stage. `structure`: its kinds of skips and of
+    normalisation. `group`: of the trainings that differ in their seed only; empty for one that stands alone.
+    `zoo_name`: the network without its training. `routes`: what it was trained on. `input_shape`, `n_train_images`,
+    `zero_init_residual`: of its training.
     """
 
     name: str
@@ -60,6 +63,7 @@ class StudiedNetwork:
     n_modules: int
     n_parameters: int | None = None
     downsampling: tuple[int, ...] = ()
+    stages: tuple[int, ...] = ()
     n_classes: int | None = None
     epochs: int | None = None
     structure: str = ""
@@ -70,6 +74,11 @@ class StudiedNetwork:
     zoo_name: str = ""
     routes: str = "all"
     tables: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def is_of_imagenet(self) -> bool:
+        """Whether it has the classes of ImageNet, as the networks of Fig. 4."""
+        return self.n_classes == IMAGENET_CLASSES
 
     @property
     def history(self) -> Table | None:
@@ -124,6 +133,12 @@ class Run:
 def downsampling_of(networks: Sequence[StudiedNetwork]) -> dict[str, Sequence[int]]:
     """Give the down-sampling modules of networks by their titles."""
     return {network.title: network.downsampling for network in networks}
+
+
+def shared_stages(networks: Sequence[StudiedNetwork]) -> tuple[int, ...]:
+    """Give the modules that begin the stages of networks; none where networks have others."""
+    first, *others = [network.stages for network in networks]
+    return first if all(stages == first for stages in others) else ()
 
 
 def read_run_directory(directory: Path) -> Run:
@@ -225,6 +240,7 @@ _IS_VALID: Mapping[str, Callable[[object], bool]] = {
     "n_modules": _is_positive,
     "n_parameters": _is_number_or_none,
     "downsampling": _is_list_of_numbers,
+    "stages": _is_list_of_numbers,
     "n_classes": _is_number_or_none,
     "epochs": _is_number_or_none,
     "structure": _is_text,

@@ -25,6 +25,7 @@ from typing import Any
 
 from unravelnet import zoo
 from unravelnet.data import ImageData, as_batches, load
+from unravelnet.errors import RouteError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.network import UnraveledNetwork
@@ -36,7 +37,7 @@ from unravelnet.records.store import ResultsStore
 from unravelnet.registry import STUDIES
 from unravelnet.reporting import report
 from unravelnet.reproduction import measurements, trained_networks
-from unravelnet.reproduction.choice import Choice, choose_networks
+from unravelnet.reproduction.choice import Choice, choose_model, choose_networks
 from unravelnet.reproduction.clock import Clock, RunProgress
 from unravelnet.reproduction.directory import (
     default_directory,
@@ -45,14 +46,15 @@ from unravelnet.reproduction.directory import (
     trained_networks_path,
     write_networks,
 )
-from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, NetworkPlan
+from unravelnet.reproduction.given import NamedModel
+from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, GivenModel, NetworkPlan
 from unravelnet.reproduction.settings import Effort, Settings, begin, end, limit_of, settle
 from unravelnet.reproduction.speed import seconds_per_pass
 from unravelnet.studies import Trial
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training.loop import TrainingStatus, train
 
-__all__ = ["NETWORKS", "SHIPPED_NETWORKS", "Effort", "NetworkPlan", "RunProgress", "reproduce"]
+__all__ = ["NETWORKS", "SHIPPED_NETWORKS", "Effort", "GivenModel", "NetworkPlan", "RunProgress", "reproduce"]
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ def reproduce(
     precision: PrecisionChoice = "auto",
     seed: int = 0,
     networks: Sequence[NetworkPlan] | None = None,
+    model: GivenModel | str | None = None,
+    paper_figures: Sequence[int] = (),
     command: Sequence[str] | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
 ) -> Path:
@@ -94,32 +98,34 @@ def reproduce(
     deletions or swaps; `until_ci`: a draw stops when half the width of the interval of its error rate, or of its
     difference to the intact network, is at most this, and takes as many of the images as that needs.
 
-    `studies`: names
-    from `registry.STUDIES`, more studies of each network that is lesioned. `precision`: of training and studies; "auto"
-    is bfloat16 where the machine multiplies it itself and all networks gain from it and tolerate it, else float32.
-    `seed`: of weights, order, routes and draws. `command`: words of the command line, for
-    the provenance. `on_progress`: called often with how far it is. What was chosen is logged.
+    `model`: a trained model to study in the place of these networks, a specification as for `models.load`, or a
+    `GivenModel` with its weights; images are prepared as those that it was trained for, and its top-5 error is
+    measured, too. `paper_figures`: the figures of the paper to repeat, such as [4]; all where none is named.
 
-    Raises StoreError where `out` holds a run with other settings, UnknownNameError for an unknown study, and what
-    loading, training and evaluating raise.
+    `studies`: names from `registry.STUDIES`, more studies of each network that is lesioned. `precision`: of training
+    and studies; "auto" is bfloat16 where the machine multiplies it itself and all networks gain from it and tolerate
+    it, else float32. `seed`: of weights, order, routes and draws. `command`: words of the command line, for the
+    provenance. `on_progress`: called often with how far it is. What was chosen is logged.
+
+    Raises StoreError where `out` holds a run with other settings, UnknownNameError for an unknown study or figure,
+    ModelError where a figure shows none of the networks, and what loading, training and evaluating raise.
     """
     began = time.perf_counter()
     effort = Effort() if effort is None else effort
     directory = writable_directory(default_directory(data, quick=bool(effort.quick)) if out is None else out)
-    train_data, test_data = load(data, "train"), load(data, "test")
-    choice = (
-        choose_networks(directory, test_data, epochs=effort.epochs)
-        if networks is None
-        else Choice(tuple(networks))
-    )
-    choice = choice.with_studies(studies)
+    named, chosen = choose_model(directory, model) if networks is None else (None, Choice(tuple(networks)))
+    test_data = load(data, "test") if named is None else named.load(data)
+    chosen = chosen or choose_networks(directory, test_data, epochs=effort.epochs)
+    choice = chosen.for_figures(paper_figures).with_studies(studies)
+    measured = choice.networks[0].measurements
+    train_data = load(data, "train") if named is None else named.load_for(measured, data, test_data)
     given = {**asdict(effort), "precision": None if precision == "auto" else precision}
     settings = settle(directory, train_data, test_data, given, seed=seed, networks=choice.networks)
-    subjects = [_Subject.of(network, settings, test_data) for network in choice.networks]
+    subjects = [_Subject.of(network, settings, test_data, named) for network in choice.networks]
     if settings.precision == "auto":
         settings = replace(settings, precision=_choose_precision(subjects, test_data))
         subjects = [replace(subject, settings=settings) for subject in subjects]
-    is_shipped = any(network.pretrained for network in choice.networks)
+    is_shipped = any(network.pretrained for network in choice.networks) and not paper_figures
     shipped = trained_networks.shipped_for(test_data) if is_shipped else []
     is_new = begin(directory, settings, command)
     for remark in choice.remarks:
@@ -129,7 +135,7 @@ def reproduce(
     with ResultsStore(directory) as store:
         for subject in subjects:
             subject.prepare(directory, train_data, test_data, clock)
-            for study in subject.network.studies:
+            for study in subject.trials:
                 subject.lesion(study, directory, test_data, store, clock)
             for name in subject.network.measurements:
                 subject.measure(name, directory, train_data, test_data, store, clock)
@@ -180,18 +186,31 @@ class _Subject:
     net: UnraveledNetwork
     settings: Settings
     trials: dict[str, list[Trial]]
+    named: NamedModel | None = None
 
     @classmethod
-    def of(cls, network: NetworkPlan, settings: Settings, data: ImageData) -> _Subject:
-        net = (
-            zoo.pretrained(network.pretrained) if network.pretrained else _untrained(network, settings, data)
-        )
-        trials = {study: settings.trials(study, network, net) for study in network.studies}
-        return cls(network, net, settings, trials)
+    def of(
+        cls, network: NetworkPlan, settings: Settings, data: ImageData, named: NamedModel | None
+    ) -> _Subject:
+        if named is not None:
+            net = named.net
+        elif network.pretrained:
+            net = zoo.pretrained(network.pretrained)
+        else:
+            net = _untrained(network, settings, data)
+        trials = {}
+        for study in network.studies:
+            try:
+                trials[study] = settings.trials(study, network, net)
+            except RouteError as error:
+                if named is None:
+                    raise
+                _log.info("%s is left out. %s", STUDIES.find(study).title, error)
+        return cls(network, net, settings, trials, named)
 
     def costs(self, n_train: int) -> list[tuple[str, float]]:
         """List the parts with their costs, in multiply-accumulate operations."""
-        parts = [] if self.network.pretrained else [self._cost_of_training(n_train)]
+        parts = [self._cost_of_training(n_train)] if self.network.is_trained_here else []
         for study, trials in self.trials.items():
             passes = STUDIES.find(study).cost(trials)
             parts.append((self._title(study), passes * self.settings.n_images(study, self.network)))
@@ -212,7 +231,7 @@ class _Subject:
             shipped = zoo.pretrained_directory(self.network.pretrained)
             with whole_file(table_path(directory, self.network.name, "history")) as temporary:
                 shutil.copyfile(shipped / HISTORY_FILE, temporary)
-        else:
+        elif self.network.is_trained_here:
             self._train(directory, train_data, test_data, clock)
 
     def _train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
@@ -244,7 +263,7 @@ class _Subject:
             self.net,
             self.trials[study],
             data,
-            metrics=STUDIES.find(study).metrics,
+            metrics=tuple(dict.fromkeys([*STUDIES.find(study).metrics, *self.network.metrics])),
             precision=self.settings.precision,
             limit=limit_of(self.settings.n_images(study, self.network), data),
             until_ci=self.settings.until_ci_of(study),
@@ -291,6 +310,8 @@ class _Subject:
 
     def _origin(self, train_data: ImageData) -> dict[str, Any]:
         """Say how the network was trained, as far as it is known."""
+        if self.named is not None:
+            return self.named.facts
         if not self.network.pretrained:
             return {
                 "epochs": self.settings.epochs,

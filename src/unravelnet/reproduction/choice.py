@@ -10,7 +10,15 @@ from unravelnet import zoo
 from unravelnet.data import ImageData
 from unravelnet.errors import StoreError
 from unravelnet.registry import STUDIES
-from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, SMALL_NETWORKS, NetworkPlan
+from unravelnet.reproduction.given import NamedModel
+from unravelnet.reproduction.paper_figures import planned_for
+from unravelnet.reproduction.plan import (
+    NETWORKS,
+    SHIPPED_NETWORKS,
+    SMALL_NETWORKS,
+    GivenModel,
+    NetworkPlan,
+)
 from unravelnet.reproduction.settings import found_settings, is_small
 from unravelnet.wording import counted
 
@@ -21,6 +29,10 @@ class Choice:
 
     networks: tuple[NetworkPlan, ...]
     remarks: tuple[str, ...] = ()
+
+    def for_figures(self, numbers: Sequence[int]) -> Choice:
+        """Keep what some figures of the paper show; all where no number is given. Raises as `planned_for`."""
+        return replace(self, networks=planned_for(numbers, self.networks))
 
     def with_studies(self, studies: Sequence[str]) -> Choice:
         """Add studies to each network that is lesioned, but for those that are only compared.
@@ -37,17 +49,40 @@ class Choice:
         return replace(self, networks=tuple(networks))
 
 
+def choice_of_run(directory: Path) -> Choice | None:
+    """Give the networks of the run in a directory; None where there is none. Raises StoreError for something else."""
+    found = found_settings(directory)
+    if not found:
+        return None
+    kind = "quick run" if found.get("quick") else "run"
+    networks = _networks_of(found.get("networks"), directory)
+    return Choice(networks, (f"Goes on with the {kind} in {directory}.",))
+
+
+def choose_model(directory: Path, model: GivenModel | str | None) -> tuple[NamedModel | None, Choice | None]:
+    """Open the model that the user names, or that the run in the directory is about, and choose what is measured of it.
+
+    Without such a model nothing is chosen.
+
+    Raises StoreError where the directory holds something else, and as `models.load`.
+    """
+    going_on = choice_of_run(directory)
+    before = going_on.networks[0].given if going_on else None
+    given = GivenModel(model) if isinstance(model, str) else model or before
+    if given is None:
+        return None, None
+    named = NamedModel.open(given)
+    return named, going_on if going_on and given == before else Choice((named.plan(),))
+
+
 def choose_networks(directory: Path, test_data: ImageData, *, epochs: int | None) -> Choice:
     """Choose the networks: those of the run in the directory; else shipped ones, or ones to train.
 
     Shipped networks are taken where they were tested on this very data and no `epochs` are given. Raises StoreError
     where the directory holds something else.
     """
-    found = found_settings(directory)
-    if found:
-        kind = "quick run" if found.get("quick") else "run"
-        networks = _networks_of(found.get("networks"), directory)
-        return Choice(networks, (f"Goes on with the {kind} in {directory}.",))
+    if going_on := choice_of_run(directory):
+        return going_on
     trained = SMALL_NETWORKS if is_small(test_data) else NETWORKS
     if epochs is not None:
         return Choice(trained, (f"Networks are trained for {counted(epochs, 'epoch')} each.",))

@@ -58,6 +58,7 @@ def describe_network(
         "n_modules": len(net.residual_modules),
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
         "downsampling": net.downsampling,
+        "stages": net.stages,
         "n_classes": n_classes,
         "structure": _structure(net),
         **facts,

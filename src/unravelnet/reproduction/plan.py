@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from unravelnet import zoo
@@ -37,6 +38,15 @@ _MEASURED_OF_RANDOM_ROUTES = ("path_gradients_exact", "path_gradients_rms", "mod
 
 
 @dataclass(frozen=True, slots=True)
+class GivenModel:
+    """A model that the user names: a specification as for `models.load`, and a file of weights with its key, if any."""
+
+    model: str
+    weights: str = ""
+    weights_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPlan:
     """One network of a reproduction: what it is, where it comes from, what is studied.
 
@@ -45,7 +55,8 @@ class NetworkPlan:
     `studies`: of lesions. `measurements`: of gradients, modules and ensembles; "over_training" keeps weights during
     the training. `pretrained`: the name of a shipped network as for `zoo.pretrained`, which is loaded and not
     trained. `deleted_counts`, `swap_counts`: of the random studies; a quick run has the usual ones. `learning_rate`: of
-    its training, None for the usual one. `zero_init_residual`: as for `zoo.preact_resnet`.
+    its training, None for the usual one. `zero_init_residual`: as for `zoo.preact_resnet`. `given`: the model that the
+    user names, which is neither trained nor shipped; of its errors the top-5 one is measured, too.
 
     Raises TrainingError for "over_training" of a shipped network, whose earlier weights nobody has.
     """
@@ -63,6 +74,7 @@ class NetworkPlan:
     learning_rate: float | None = None
     zero_init_residual: bool = False
     few_images: bool = False
+    given: GivenModel | None = None
 
     def __post_init__(self) -> None:
         if self.pretrained and GRADIENTS_OVER_TRAINING in self.measurements:
@@ -70,6 +82,20 @@ class NetworkPlan:
                 f"{self.title} is the shipped network {self.pretrained}, of which only the last weights are known: "
                 f"{GRADIENTS_OVER_TRAINING} cannot be measured. Leave that out, or train the network."
             )
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether a reproduction trains it first."""
+        return not self.pretrained and self.given is None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured of it beside what a study asks for."""
+        return () if self.given is None else ("top5_error_rate",)
+
+    def of_plain(self) -> NetworkPlan:
+        """Plan for it what the paper measures of a network without skips."""
+        return replace(self, studies=_VGG.studies, measurements=_VGG.measurements)
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> NetworkPlan:
@@ -79,6 +105,8 @@ class NetworkPlan:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         own.pop("weights", None)
+        if own.get("given") is not None:
+            own["given"] = GivenModel(**own["given"])
         return cls(**own)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,7 +115,10 @@ class NetworkPlan:
         values = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
-        return {**values, "weights": _digest_of_weights(self.pretrained)} if self.pretrained else values
+        if self.given is None:
+            del values["given"]  # as in the runs of those who never named a model
+        weights = _file_of_weights(self)
+        return values if weights is None else {**values, "weights": _digest(weights)}
 
 
 _RESNET = NetworkPlan("resnet", "ResNet-110", "resnet", "preact-resnet110")
@@ -214,7 +245,12 @@ SHIPPED_NETWORKS = (
 )
 
 
-def _digest_of_weights(pretrained: str) -> str:
-    """Hash the weights of a shipped network: with others, the tables of a run would not belong together."""
-    weights = zoo.pretrained_directory(pretrained) / WEIGHTS_FILE
+def _file_of_weights(network: NetworkPlan) -> Path | None:
+    if network.pretrained:
+        return zoo.pretrained_directory(network.pretrained) / WEIGHTS_FILE
+    return Path(network.given.weights) if network.given is not None and network.given.weights else None
+
+
+def _digest(weights: Path) -> str:
+    """Hash a file of weights: with others, the tables of a run would not belong together."""
     return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]

@@ -152,7 +152,7 @@ def settle(
     found = found_settings(directory)
     own = {name: value for name, value in given.items() if value is not None}
     quick = bool(own.get("quick", found.get("quick", False)))
-    is_trained = not all(network.pretrained for network in networks)
+    is_trained = any(network.is_trained_here for network in networks)
     defaults = _defaults(test_data, quick=quick, is_trained=is_trained)
     chosen = defaults | {name: found[name] for name in defaults if name in found} | own
     is_short = quick or (is_trained and is_small(test_data))
@@ -173,7 +173,7 @@ def settle(
     if settings.epochs is not None and not is_trained:
         raise TrainingError(
             f"Training for {counted(settings.epochs, 'epoch')} was asked for, and no network is "
-            "trained: all are shipped. Leave "
+            "trained: all have their weights. Leave "
             "the epochs out, or give networks that are to be trained."
         )
     return settings

@@ -1,12 +1,14 @@
 """Reference networks, built directly as `UnraveledNetwork`: no capture, no export.
 
-`preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15`
-the one without skips that collapses, `wide_resnet` those of Zagoruyko and Komodakis (2016), `wide_resnet38` that of Wu
-et al. (2016), `highway` those of Srivastava et al. (2015), `unet` that of Ronneberger et al. (2015). `create` makes
-them by name; `save` and `load` keep them in a directory; `pretrained` loads those that come with the package, trained.
+`preact_resnet` is the network of Veit et al. (2016), `resnet` and `plain` those of He et al. (2015), `vgg15` the one
+without skips that collapses, `wide_resnet` those of Zagoruyko and Komodakis (2016), `wide_resnet38` that of Wu et al.
+(2016), `highway` those of Srivastava et al. (2015), `unet` that of Ronneberger et al. (2015), `imagenet_resnet` and
+`imagenet_preact_resnet` those of He et al. (2015, 2016) for photographs. `create` makes them by name; `save` and
+`load` keep them in a directory; `pretrained` loads those that come with the package, trained.
 """
 
 from unravelnet.zoo.highway import highway
+from unravelnet.zoo.imagenet import imagenet_preact_resnet, imagenet_resnet
 from unravelnet.zoo.plain import plain, vgg15
 from unravelnet.zoo.pretrained import pretrained, pretrained_directory, pretrained_for, pretrained_names
 from unravelnet.zoo.recipe import Recipe, recipe_of
@@ -22,6 +24,8 @@ __all__ = [
     "Recipe",
     "create",
     "highway",
+    "imagenet_preact_resnet",
+    "imagenet_resnet",
     "load",
     "names",
     "plain",

@@ -29,20 +29,21 @@ class Place:
 
 
 def places(
-    n_per_stage: int, widths: Sequence[int], *, expansion: int = 1, n_in: int | None = None
+    n_per_stage: int | Sequence[int], widths: Sequence[int], *, expansion: int = 1, n_in: int | None = None
 ) -> list[Place]:
     """List the modules of all stages in order.
 
     >>> places(1, (16, 32))[1]
     Place(name='stage2.0', stage=2, n_in=16, width=32, stride=2)
 
-    `expansion`: channels that leave a module, as a multiple of its width. `n_in`: channels that leave the stem, those
-    of the first stage unless given.
+    `n_per_stage`: modules in each stage, or in one after the other. `expansion`: channels that leave a module, as a
+    multiple of its width. `n_in`: channels that leave the stem, those of the first stage unless given.
     """
     found = []
     n_in = widths[0] if n_in is None else n_in
-    for stage, width in enumerate(widths, start=1):
-        for number in range(n_per_stage):
+    counts = [n_per_stage] * len(widths) if isinstance(n_per_stage, int) else n_per_stage
+    for stage, (width, count) in enumerate(zip(widths, counts, strict=True), start=1):
+        for number in range(count):
             stride = 2 if stage > 1 and number == 0 else 1
             found.append(Place(f"stage{stage}.{number}", stage, n_in, width, stride))
             n_in = width * expansion

@@ -11,6 +11,7 @@ from typing import Any
 from unravelnet.errors import ModelError, unknown_name
 from unravelnet.network import UnraveledNetwork
 from unravelnet.zoo.highway import highway
+from unravelnet.zoo.imagenet import DEPTHS, imagenet_preact_resnet, imagenet_resnet
 from unravelnet.zoo.plain import plain, vgg15
 from unravelnet.zoo.residual import preact_resnet, resnet
 from unravelnet.zoo.unet import unet
@@ -23,6 +24,8 @@ _FAMILIES: dict[str, Callable[..., UnraveledNetwork]] = {
     "plain": plain,
     "wide-resnet": wide_resnet,
     "highway": highway,
+    "imagenet-resnet": imagenet_resnet,
+    "imagenet-preact-resnet": imagenet_preact_resnet,
 }
 _SINGLE: dict[str, Callable[..., UnraveledNetwork]] = {
     "vgg15": vgg15,
@@ -35,6 +38,8 @@ _WELL_KNOWN_SIZES: dict[str, tuple[int | str, ...]] = {
     "plain": (20, 32, 44, 56, 110),
     "wide-resnet": ("16-4", "16-8", "28-10", "40-4"),
     "highway": (19,),
+    "imagenet-resnet": DEPTHS,
+    "imagenet-preact-resnet": DEPTHS,
 }
 # The numbers of a family's name: its depth, and a width where it has one.
 _NAME = re.compile(r"([a-z-]+?)([0-9]{1,9}(?:-[0-9]{1,9})*)")
@@ -58,8 +63,8 @@ def create(name: str, **options: Any) -> UnraveledNetwork:
     9
 
     `options`: those of the function that makes it (`preact_resnet`, `resnet`, `plain`, `vgg15`, `wide_resnet`,
-    `wide_resnet38`, `highway`, `unet`), but for the numbers in the name. Raises UnknownNameError for a name, and
-    ModelError for a size or option, that does not exist.
+    `wide_resnet38`, `highway`, `imagenet_resnet`, `imagenet_preact_resnet`, `unet`), but for the numbers in the name.
+    Raises UnknownNameError for a name, and ModelError for a size or option, that does not exist.
     """
     make, sizes = _maker(name)
     known = [parameter.name for parameter in _parameters(make) if parameter.kind is Parameter.KEYWORD_ONLY]

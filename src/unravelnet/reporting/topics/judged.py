@@ -51,7 +51,6 @@ _TOPICS = (
     responses,
 )
 _OF_OTHER_NETWORKS = (
-    veit.ON_IMAGENET.said_by,
     he.VERY_DEEP.said_by,
     huang.VERY_DEEP.said_by,
     zagoruyko.WIDE_IS_ENOUGH.said_by,
@@ -149,7 +148,13 @@ def untested(run: Run) -> list[str]:
     """List what the papers claim and this run has nothing to say to, and what packages add and cannot be used."""
     over_training = [] if run.with_table("over_training") else [_DEEPENING]
     broken = [sentence for registry in (STUDIES, FIGURES) for sentence in registry.usable()[1]]
-    return [*_OF_OTHER_NETWORKS, *over_training, *broken, *_added(run)[1]]
+    on_imagenet = [] if _is_about_imagenet(run) else [veit.ON_IMAGENET.said_by]
+    return [*on_imagenet, *_OF_OTHER_NETWORKS, *over_training, *broken, *_added(run)[1]]
+
+
+def _is_about_imagenet(run: Run) -> bool:
+    """Whether Fig. 4 is told with its own network: in the chapter about deleting each module."""
+    return any(network.is_of_imagenet for network in run.with_table("delete_each"))
 
 
 def all_claims(run: Run) -> list[Claim]:

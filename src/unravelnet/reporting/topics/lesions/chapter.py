@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from unravelnet import figures
 from unravelnet.papers import veit
-from unravelnet.reporting.contents import Run, StudiedNetwork, downsampling_of
+from unravelnet.reporting.contents import Run, StudiedNetwork, downsampling_of, shared_stages
 from unravelnet.reporting.topics.chapter import Chapter, joined
 from unravelnet.reporting.topics.lesions.findings import (
     on_plain_deletions,
@@ -27,13 +27,15 @@ def delete_each(run: Run) -> Chapter:
         paper=f"ResNet: {veit.SINGLE_DELETIONS.said} VGG: {veit.PLAIN_COLLAPSES.said} Stochastic depth: "
         f"{veit.MORE_RESILIENT.said} {veit.LESS_DEPENDENT.said}",
     )
+    if any(network.is_of_imagenet for network in run.with_table("delete_each")):
+        chapter.paper += f" {veit.ON_IMAGENET.said}"
     # That of effective paths is trained to be compared by its error; the paper deletes nothing from it.
     _note_missing(chapter, run.of_role("resnet", "stochastic-depth", "vgg"), "delete_each")
     chosen = run.with_table("delete_each")
     ordinary = [network for network in chosen if network.role != "stochastic-depth"]
     residual = [network for network in ordinary if network.role != "vgg"]
     if ordinary:
-        caption = f"Error after deleting each module ({veit.SINGLE_DELETIONS.source.place} of the paper)."
+        caption = f"Error after deleting each module ({_place(ordinary)} of the paper)."
         _show_deletions(chapter, "delete_each", ordinary, caption=caption)
     if residual and len(residual) < len(ordinary) and _largest_error(residual) < _largest_error(ordinary) / 2:
         caption = "The residual networks alone, on their own scale."
@@ -48,6 +50,14 @@ def delete_each(run: Run) -> Chapter:
             _add_stochastic_depth(chapter, network, run.base_of(network))
     chapter.how += samples(chosen, "delete_each")
     return chapter
+
+
+def _place(chosen: Sequence[StudiedNetwork]) -> str:
+    """Say which figure of the paper shows such networks."""
+    statement = (
+        veit.ON_IMAGENET if all(network.is_of_imagenet for network in chosen) else veit.SINGLE_DELETIONS
+    )
+    return statement.source.place
 
 
 def _add_stochastic_depth(chapter: Chapter, network: StudiedNetwork, base: StudiedNetwork | None) -> None:
@@ -71,6 +81,7 @@ def _show_deletions(chapter: Chapter, name: str, chosen: Sequence[StudiedNetwork
         lambda: figures.figure_delete_each(
             tables,
             downsampling=downsampling_of(chosen),
+            stages=shared_stages(chosen),
             n_classes=chosen[0].n_classes,
             title=title,
         ),
