@@ -47,7 +47,7 @@ REFUSED: dict[str, tuple[Step, list[str]]] = {
         ["sums: 2, concatenations: 0", "neither of its values is a skip"],
     ),
     "part": (on_a_part, ["sums: 2, concatenations: 0", r"covers a part of the value only \(6 of 8\)"]),
-    "product": (lambda m, x, i: x * (1 + m.f[i](x).relu()), ["sums: 2", "mul in .* multiplies a value by"]),
+    "product": (lambda m, x, i: x * m.f[i](x).relu(), ["sums: 0", "mul in .* multiplies a value by"]),
     "gate": (lambda m, x, i: x * m.f[i](x).sigmoid(), ["sums: 0", "mul in .* multiplies a value by"]),
     "maximum": (lambda m, x, i: torch.maximum(x, m.f[i](x)), ["sums: 0", r"joins a value .* \(maximum\)"]),
     "broadcast": (

@@ -69,6 +69,11 @@ SPELLINGS: dict[str, tuple[Step, Step, Step]] = {
         lambda x, f, g: -f(x).relu(),
     ),
     "written into a slice": (written_into_slice, lambda x, f, g: x, lambda x, f, g: f(x).relu()),
+    "one more than a function": (
+        lambda x, f, g: x * (1 + f(x).relu()),
+        lambda x, f, g: x,
+        lambda x, f, g: x * f(x).relu(),
+    ),
 }
 
 
@@ -141,3 +146,21 @@ def test_zeros_beside_a_subsampled_value_are_a_skip() -> None:
     assert [module.kind for module in net.residual_modules] == ["projection"]
     kept = model.enter(x)[:, :, ::2, ::2]
     torch.testing.assert_close(net(x, net.full_route.delete(0)), torch.cat([kept, 0 * kept], dim=1))
+
+
+def test_a_product_with_one_more_than_what_another_value_gives_is_left_as_it_is() -> None:
+    class Scaled(nn.Module):
+        """Only the scale is learned, and it is no function of what it multiplies."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.g, self.h, self.head = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y, scale = self.f(x).relu(), self.g(x).tanh()
+            return self.head(x + self.h(y * (1 + scale)))
+
+    model, x = Scaled().eval(), torch.randn(3, WIDTH)
+    net = un.unravel(model, x)
+    assert (len(net.residual_modules), net.unexplained) == (1, ())
+    assert torch.equal(net(x), model(x))

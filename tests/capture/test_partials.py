@@ -125,6 +125,50 @@ def test_gradients_by_length_add_up_to_autograds(make: type[DualPath]) -> None:
     assert rows["gradient_error"].max() < 1e-5
 
 
+class InPlace(nn.Module):
+    """Two layers that are added in place, to two channels of six or to one token of three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter, self.classify = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.f = nn.ModuleList(nn.Linear(6, 6) for _ in range(2))
+
+    def forward(self, x: Tensor, edits: tuple[str, str] = ("both", "both")) -> Tensor:
+        x = self.enter(x)
+        for f, edit in zip(self.f, edits, strict=True):
+            change = f(x).relu()
+            x = (0 * x if edit == "branch" else x).clone()
+            self.add(x, 0 * change if edit == "skip" else change)
+        return self.classify(x).mean(1)
+
+    def add(self, x: Tensor, change: Tensor) -> None:
+        x[:, :, 2:4] += change[:, :, 2:4]
+
+
+class ToOneToken(InPlace):
+    def add(self, x: Tensor, change: Tensor) -> None:
+        x[:, -1] += change[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "junction"),
+    [
+        (InPlace, Partial((("skip", 2), ("both", 2), ("skip", 2)), 2)),
+        (ToOneToken, Partial((("skip", 2), ("both", 1)), 1)),
+    ],
+)
+def test_a_sum_in_place_on_a_part_is_a_partial_junction(make: type[InPlace], junction: Partial) -> None:
+    model, x = make().eval(), torch.randn(3, 3, 4)
+    net = un.unravel(model, x)
+    assert [module.junction for module in net.residual_modules] == [junction] * 2
+    assert net.unexplained == ()
+    for text, edits in ROUTES.items():
+        torch.testing.assert_close(net(x, Route.parse(text)), model(x, edits))
+    rows = un.path_gradients(net, (x, torch.tensor([0, 1, 2]))).to_pandas()
+    assert rows["gradient_error"].max() < 1e-5
+
+
 class Once(nn.Module):
     """One step behind a layer, then a classifier."""
 

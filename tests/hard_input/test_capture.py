@@ -153,6 +153,17 @@ def _like(net, model, inputs=X):
         return torch.allclose(net(inputs), model(inputs), atol=1e-6)
 
 
+def _on_some_columns(s, x):
+    x = x.clone()
+    x[:, :2] += s.a(x)[:, :2].relu()
+    return x
+
+
+def _lowered(s, x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return x + s.a(x).relu()
+
+
 def _by_rows(block, x):
     return x + block.a(x) * x.shape[0]
 
@@ -222,6 +233,15 @@ test_modules_oddly_written = table(
     _step("of a dict", lambda s, x: (lambda d: d["x"] + d["y"])({"x": x, "y": s.a(x)})),
     _step("in a local function", lambda s, x: (lambda y: y + s.a(y))(x)),
     _step("with a loop", lambda s, x: [x := x + s.a(x) for _ in range(1)].pop()),
+    _step("as a product", lambda s, x: x * (1 + s.a(x).relu())),
+    _step("beside zeros", lambda s, x: torch.zeros_like(x) + x + s.a(x).relu()),
+    _step("in place on some columns", _on_some_columns),
+    _step("in lower precision", _lowered),
+    Call(
+        "in place on some columns, its gradients",
+        lambda world: _gradient_error(_two(_on_some_columns)) < 1e-5,
+        value=equal(True),
+    ),
     _step("with an assertion", lambda s, x: _asserted(x) + s.a(x)),
     _refused("at random", lambda: _two(lambda s, x: x + s.a(x) * torch.rand(1)), "at random"),
     _refused(
@@ -261,6 +281,11 @@ test_modules_oddly_written = table(
     _refused("recurrent", lambda: nn.Sequential(nn.GRU(8, 8)), ""),
     _refused("next to nothing", lambda: nn.Sequential(nn.Linear(8, 8)), ""),
 )
+
+
+def _gradient_error(model):
+    rows = un.path_gradients(un.unravel(model, X), (X, torch.arange(len(X))))
+    return max(row["gradient_error"] for row in rows)
 
 
 class _Dense(nn.Module):

@@ -10,30 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import permutations
 from typing import Any
 
 import torch
 from torch import fx
 
-from unravelnet.capture.operations import is_sum, operation
-from unravelnet.capture.side_by_side import read_off_rows, share_rows
+from unravelnet.capture.operations import MULTIPLICATIONS, PRODUCTS, is_sum, operation
+from unravelnet.capture.side_by_side import read_off_rows, share_rows, size_along
 from unravelnet.capture.stream import Stream, attribute, shape_of
 
 aten = torch.ops.aten
 _END = torch.iinfo(torch.int64).max
 _WHOLE = (0, _END, 1)
+_ZEROS = {"zeros", "zeros_like", "new_zeros"}
 
 
 def in_normal_form(stream: Stream) -> Stream:
     """Rewrite the graph of a stream, and of those of other inputs, in place; give the stream of the new graph."""
     on_stream, n_rewritten = set(stream.nodes).union(*(other.nodes for other in stream.others())), 0
-    for node in list(stream.graph.nodes):
-        rule = _RULES.get(operation(node))
-        value = rule(_Site(node, on_stream)) if rule is not None and node in on_stream else None
-        if value is not None:
-            node.replace_all_uses_with(value)
-            stream.graph.erase_node(node)
-            n_rewritten += 1
+    for rules in (_READ_BACK, _RULES):
+        for node in list(stream.graph.nodes):
+            rule = rules.get(operation(node))
+            is_read = rule is not None and node in on_stream and node.users
+            value = rule(_Site(node, on_stream)) if rule is not None and is_read else None
+            if value is not None:
+                node.replace_all_uses_with(value)
+                stream.graph.erase_node(node)
+                n_rewritten += 1
     for rewrite in (_merge_repeated_sums, share_rows, read_off_rows):
         n_rewritten += rewrite(stream.graph, on_stream)
     if not n_rewritten:
@@ -90,6 +94,8 @@ class _Site:
         return value if is_one else self.write(aten.mul.Tensor, value, factor)
 
     def _value(self, argument: Any) -> Any:
+        if isinstance(argument, list):
+            return [self._value(item) for item in argument]
         if not isinstance(argument, fx.Node):
             return argument
         value = argument.meta.get("val")
@@ -151,10 +157,12 @@ def _stack_reduced(site: _Site) -> fx.Node | None:
 
 
 def _idle_addition(site: _Site) -> fx.Node | None:
-    """`x + 0`, with which Python's `sum([x, ...])` begins."""
-    x, other = site.arguments[:2]
-    is_idle = isinstance(other, int | float) and other == 0
-    return x if is_idle and _dtype(x) == _dtype(site.node) else None
+    """`x + 0`, with which Python's `sum([x, ...])` begins, and `x + zeros_like(x)`."""
+    for x, other in permutations(site.arguments[:2]):
+        is_zero = operation(other) in _ZEROS if isinstance(other, fx.Node) else other == 0
+        if is_zero and isinstance(x, fx.Node) and _is_like(x, site.node):
+            return x
+    return None
 
 
 def _read_back(site: _Site) -> fx.Node | None:
@@ -173,15 +181,59 @@ def _read_back(site: _Site) -> fx.Node | None:
 
 
 def _written_whole(site: _Site) -> fx.Node | None:
-    """A write into all of a value."""
+    """A write into all of a value; or of what stands there already, with which `x[:, :4] += f` ends."""
     base, written = site.arguments[:2]
+    if operation(base) == operation(site.node) and base.args[1:] == site.node.args[1:]:
+        return base
     return written if site.place(2) == _WHOLE and _dtype(base) == _dtype(written) else None
+
+
+def _added_in_place(site: _Site) -> fx.Node | None:
+    """`x[:, :4] += f`: the sum beside the rest of x."""
+    base, written = site.arguments[:2]
+    change, extent = _added_to(site, base, written), _extent(site, base)
+    if change is None or extent is None or _dtype(base) != _dtype(written):
+        return None
+    dim, start, stop, size = extent
+    if operation(site.node) == "select_scatter":
+        change = site.write(aten.unsqueeze.default, change, dim)
+    before, there, behind = (
+        site.write(aten.slice.Tensor, base, dim, first, end) if first < end else None
+        for first, end in ((0, start), (start, stop), (stop, size))
+    )
+    parts = [before, site.write(aten.add.Tensor, there, change), behind]
+    return site.write(aten.cat.default, [part for part in parts if part is not None], dim)
+
+
+def _added_to(site: _Site, base: fx.Node, written: fx.Node) -> fx.Node | None:
+    """Find f where what is written into a place of a value is what stands there plus f."""
+    for there, change in permutations(written.all_input_nodes) if is_sum(written) else ():
+        is_read = f"{operation(there)}_scatter" == operation(site.node) and there.args[0] is base
+        is_same = is_read and _Site(there, site.on_stream).place(1) == site.place(2)
+        if is_same and shape_of(there) == shape_of(change) and site.are_on_stream([base], [change]):
+            return change
+    return None
+
+
+def _extent(site: _Site, base: fx.Node) -> tuple[int, int, int, int] | None:
+    """Say where a write begins and ends: its dimension, from where, up to where, of how many."""
+    place: Any = site.place(2)
+    if not all(isinstance(number, int) for number in place):
+        return None
+    dim = place[0] % base.meta["val"].dim()
+    size = size_along(base, dim)
+    if dim == 0 or size < 0:
+        return None
+    if operation(site.node) == "select_scatter":
+        return dim, place[1] % size, place[1] % size + 1, size
+    start, stop, step = slice(*place[1:]).indices(size)
+    return (dim, start, stop, size) if step == 1 and start < stop else None
 
 
 def _overwritten(site: _Site) -> fx.Node | None:
     """A value all of which is replaced by another one."""
     old, new = site.arguments[:2]
-    return new if shape_of(old) == shape_of(new) and _dtype(old) == _dtype(new) else None
+    return new if _is_like(old, new) else None
 
 
 def _reversed_difference(site: _Site) -> fx.Node | None:
@@ -190,6 +242,46 @@ def _reversed_difference(site: _Site) -> fx.Node | None:
     if not isinstance(x, fx.Node) or not site.are_on_stream([f], [x]):
         return None
     return site.write(aten.add.Tensor, x, site.scaled(f, -site.argument(2, "alpha", 1)))
+
+
+def _grown(site: _Site) -> fx.Node | None:
+    """`x * (1 + f(x))`: x + x f(x)."""
+    for x, factor in permutations(site.arguments[:2]):
+        change = _beyond_one(factor)
+        if change is None or not site.are_on_stream([x], [change]) or not _is_like(x, site.node):
+            continue
+        if _is_learned_of(x, change, site.on_stream):
+            return site.write(aten.add.Tensor, x, site.write(aten.mul.Tensor, x, change))
+    return None
+
+
+def _beyond_one(factor: object) -> fx.Node | None:
+    """Find f where a value is 1 + f, and not 1 - t, as in a gate."""
+    pairs = permutations(factor.args) if isinstance(factor, fx.Node) and is_sum(factor) else ()
+    return next((f for f, one in pairs if isinstance(f, fx.Node) and one == 1 and not _is_negated(f)), None)
+
+
+def _is_negated(value: fx.Node) -> bool:
+    return operation(value) == "neg" or (operation(value) in MULTIPLICATIONS and value.args[1] == -1)
+
+
+def _is_learned_of(x: fx.Node, value: fx.Node, on_stream: set[fx.Node]) -> bool:
+    """Whether a value is computed from another one, and with learned layers."""
+    waiting, seen, learns = [value], set(), False
+    while waiting:
+        node = waiting.pop()
+        if node in seen or node not in on_stream:
+            continue
+        seen.add(node)
+        if node is not x:
+            learns |= operation(node) in PRODUCTS and not on_stream.issuperset(node.all_input_nodes)
+            waiting += node.all_input_nodes
+    return learns and x in seen
+
+
+def _is_like(node: fx.Node, other: fx.Node) -> bool:
+    """Whether two values have one shape and one type."""
+    return (shape_of(node), _dtype(node)) == (shape_of(other), _dtype(other))
 
 
 def _dtype(node: fx.Node) -> object:
@@ -217,7 +309,15 @@ _PRODUCT_OF: dict[object, Any] = {
     "addcmul": aten.mul.Tensor,
     "addcdiv": aten.div.Tensor,
 }
-_RULES: dict[object, Callable[[_Site], fx.Node | None]] = {
+_Rules = dict[object, Callable[[_Site], fx.Node | None]]
+_READ_BACK: _Rules = {
+    "copy": _overwritten,
+    "slice": _read_back,
+    "select": _read_back,
+    "slice_scatter": _written_whole,
+    "select_scatter": _written_whole,
+}
+_RULES: _Rules = {
     "addmm": _product_added,
     "baddbmm": _product_added,
     "addmv": _product_added,
@@ -228,8 +328,7 @@ _RULES: dict[object, Callable[[_Site], fx.Node | None]] = {
     "mean": _stack_reduced,
     "add": _idle_addition,
     "rsub": _reversed_difference,
-    "copy": _overwritten,
-    "slice": _read_back,
-    "select": _read_back,
-    "slice_scatter": _written_whole,
+    "slice_scatter": _added_in_place,
+    "select_scatter": _added_in_place,
+    "mul": _grown,
 }

@@ -68,8 +68,12 @@ def part_of(node: fx.Node, dim: int) -> Part:
 def _sliced_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
     """Find what a slice is cut from, and where it starts."""
     source, start, step = node.args[0], argument_of(node, "start"), argument_of(node, "step")
-    is_plain = (argument_of(node, "dim"), step or 1) == (dim, 1)
-    if not is_plain or not isinstance(start, int | None) or not isinstance(source, fx.Node):
+    if (
+        not _is_along(node, dim)
+        or (step or 1) != 1
+        or not isinstance(start, int | None)
+        or not isinstance(source, fx.Node)
+    ):
         return None
     return source, (start or 0) % max(1, size_along(source, dim))
 
@@ -79,9 +83,18 @@ def _split_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
     split = node.args[0] if operation(node) is operator.getitem else None
     if not isinstance(split, fx.Node) or operation(split) not in {"split", "split_with_sizes", "chunk"}:
         return None
+    if not _is_along(split, dim):
+        return None
     source, before = split.args[0], [value.shape[dim] for value in split.meta["val"][: node.args[1]]]
-    is_known = argument_of(split, "dim") == dim and all(isinstance(size, int) for size in before)
+    is_known = all(isinstance(size, int) for size in before)
     return (source, sum(before)) if is_known and isinstance(source, fx.Node) else None
+
+
+def _is_along(node: fx.Node, dim: int) -> bool:
+    """Whether a node takes its first operand apart along a dimension, which may be counted from the end."""
+    source, place = node.args[0], argument_of(node, "dim")
+    value = source.meta.get("val") if isinstance(source, fx.Node) else None
+    return isinstance(value, Tensor) and isinstance(place, int) and place % value.dim() == dim
 
 
 def read_off_rows(graph: fx.Graph, on_stream: Iterable[fx.Node]) -> int:

@@ -12,5 +12,5 @@ from unravelnet.capture.kinds.kind import AbstractKind
 from unravelnet.capture.kinds.partials import Partials
 from unravelnet.capture.kinds.sums import Sums
 
-KINDS: tuple[AbstractKind, ...] = (Gates(), Sums(), Partials(), Concatenations())
+KINDS: tuple[AbstractKind, ...] = (Gates(), Partials(), Sums(), Concatenations())
 """In the order in which they are tried. What an earlier kind has found counts for later ones."""
