@@ -410,6 +410,21 @@ class Waves(nn.Module):
         return y + self.layer(y).relu()
 
 
+class Lowered(nn.Module):
+    """Two blocks, one of them under torch.autocast, which is in a graph of its own."""
+
+    answer = ("identity", "identity")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            x = x + self.layers[0](x).relu()
+        return x + self.layers[1](x).relu()
+
+
 IMAGES_4, IMAGES_8, IMAGES_3 = (torch.randn(3, c, 8, 8) for c in (4, 8, 3))
 VECTORS, TOKENS = torch.randn(3, WIDTH), torch.randn(3, 4, WIDTH)
 
@@ -436,6 +451,7 @@ CASES: list[tuple[type[nn.Module], object]] = [
     (Conditioned, {"t": VECTORS.flip(0), "x": VECTORS}),
     (Bytes, torch.arange(3 * 3 * 4 * 4, dtype=torch.uint8).view(3, 3, 4, 4)),
     (Bag, torch.arange(12).view(3, 4) % 11),
+    (Lowered, VECTORS),
     (Waves, torch.randn(3, WIDTH // 2, dtype=torch.complex64)),
 ]
 
@@ -447,6 +463,28 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.lstm(x)[0]
+
+
+class RecurrentWithHead(Recurrent):
+    """Most of its layers are in a row, and none of them can be removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(super().forward(x))
+
+
+class ReadsLength(nn.Module):
+    """Reads the size of its batch as a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.start = nn.Linear(WIDTH, WIDTH), nn.Parameter(torch.zeros(1, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.start.expand(len(x), WIDTH) + x + self.layer(x)
 
 
 class Branches(nn.Module):
@@ -518,17 +556,17 @@ class Lengthwise(nn.Module):
         return x * 2 if double else x
 
 
-class Lowered(nn.Module):
-    """A block under torch.autocast, whose operators the graph hides."""
+class Chosen(nn.Module):
+    """A block, and two under torch.cond, whose operators the graph hides."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(2))
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            x = x + self.layers[0](x).relu()
-        return x + self.layers[1](x).relu()
+        x = x + self.layers[0](x).relu()
+        first, second = (lambda x, layer=layer: x + layer(x).relu() for layer in self.layers[1:])
+        return torch.cond(x.sum() > 0, first, second, (x,))
 
 
 class SideBySide(nn.Module):

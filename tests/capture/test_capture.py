@@ -202,7 +202,7 @@ def test_inputs_for_which_the_model_would_do_something_else_are_refused(inputs: 
 @pytest.mark.parametrize(
     ("kind", "n_found", "reason"),
     [
-        (awkward.Lowered, 1, "hidden in a block of their own"),
+        (awkward.Chosen, 1, "hidden in a block of their own"),
         (awkward.SideBySide, 1, "two linear layers of the same value"),
     ],
 )
@@ -265,10 +265,12 @@ def test_inputs_of_another_form_are_refused() -> None:
         (awkward.DataDependent, "data-dependent control flow"),
         (awkward.Single, "learned layers: 1 .*, sums: 0"),
         (awkward.FixedBatch, "fixes its batch size"),
+        (awkward.ReadsLength, r"fixes its batch size.* \(x\.shape\[0\], and not len\(x\)\)"),
+        (awkward.RecurrentWithHead, "it is recurrent"),
     ],
 )
 def test_refuses_with_what_stands_in_the_way(kind: type[nn.Module], phrase: str) -> None:
-    example = awkward.TOKENS if kind is awkward.Recurrent else awkward.VECTORS
+    example = awkward.TOKENS if issubclass(kind, awkward.Recurrent) else awkward.VECTORS
     with pytest.raises(CaptureError, match=phrase):
         un.unravel(made(kind), example)
 

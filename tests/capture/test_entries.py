@@ -91,3 +91,48 @@ def test_gradients_by_length_add_up_to_autograds() -> None:
         gradient.flatten(1).norm(dim=1).mean().item(), rel=1e-5
     )
     assert rows["gradient_error"].max() < 1e-5
+
+
+class Reversible(nn.Module):
+    """Two blocks that add to each half of a stream a function of the other half (Gomez et al. 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter, self.classify = nn.Linear(3, 2 * WIDTH), nn.Linear(2 * WIDTH, 2)
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, x: Tensor, edits: dict[int, str] | None = None) -> Tensor:
+        modes = dict.fromkeys(range(4), "both") | (edits or {})
+        first, second = self.enter(x).chunk(2, dim=-1)
+        for number, layer in enumerate(self.layers):
+            changed = summed(modes[number], first, layer(second).relu())
+            first, second = second, changed
+        return self.classify(torch.cat([first, second], dim=-1))
+
+
+def test_reversible_blocks_are_two_modules_each() -> None:
+    model, x = Reversible().eval(), torch.randn(5, 3)
+    net = un.unravel(model, x)
+    assert [module.name for module in net.residual_modules] == [f"layers.{number}" for number in range(4)]
+    assert ({module.kind for module in net.residual_modules}, net.unexplained) == ({"identity"}, ())
+    for number in range(4):
+        for mode in ("skip", "branch"):
+            steps = [f"{place}{mode[0]}" if place == number else str(place) for place in range(4)]
+            torch.testing.assert_close(net(x, Route.parse(",".join(steps))), model(x, {number: mode}))
+    rows = un.path_gradients(net, (x, torch.tensor([0, 1, 1, 0, 1])), at="input").to_pandas()
+    assert rows["gradient_error"].max() < 1e-5
+
+
+def test_a_second_tower_that_is_added_at_the_end_is_no_module() -> None:
+    class Fused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.classify = nn.ModuleList(Mlp() for _ in range(2)), nn.Linear(WIDTH, 2)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            x = x + self.layers[0](x)
+            return self.classify(x + self.layers[1](y))
+
+    net = un.unravel(Fused(), tuple(torch.randn(2, 3, WIDTH)))
+    assert [module.name for module in net.residual_modules] == ["layers.0"]

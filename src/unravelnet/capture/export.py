@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from unravelnet.capture.call import Call, arguments, check_example, with_batch
-from unravelnet.capture.gradient_blocks import put_in_line
+from unravelnet.capture.hidden_blocks import put_in_line
 from unravelnet.capture.modes import mark, modules_that_pass_on, note_modes
 from unravelnet.capture.operations import RESHAPES, argument_of, operation
 from unravelnet.capture.refusals import check_runs, fixed_batch_size, not_exported
@@ -281,5 +281,6 @@ def _check_batch_is_open(graph_module: fx.GraphModule) -> None:
     inputs = [node for node in graph_module.graph.nodes if node.op == "placeholder"]
     placeholder = next(node for node in inputs if isinstance(node.meta.get("val"), Tensor))
     size = placeholder.meta["val"].shape[0]
-    if not isinstance(size, torch.SymInt):
+    # A model that reads len(x) leaves a symbol that stands for one number.
+    if not isinstance(size, torch.SymInt) or size.node.maybe_as_int() is not None:
         raise fixed_batch_size(3, f"its graph holds the constant {size}")

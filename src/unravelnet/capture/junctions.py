@@ -10,19 +10,22 @@ Where d is read elsewhere too (a feature pyramid, a second stream), j is a junct
 between d and j is: still one way in and one way out, and still never crossing another region. These are
 looked for second, so that x + attention(x) + mlp(x) stays one module. Last come those whose skip pools or slices
 d, and where only that is read elsewhere: module and reader then each compute it from d. Where all of these fail, d may
-be an operand of j itself, and its branch may read values that d does not dominate (cross-attention).
+be an operand of j itself, and its branch may read values that d does not dominate (cross-attention), or nothing of d
+at all (reversible blocks).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from torch import fx
 
 from unravelnet.capture.kinds import KINDS
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.stream import Stream, common_path, descendants, module_path
+from unravelnet.capture.operations import SLICES, is_sum, operation
+from unravelnet.capture.stream import Stream, common_path, descendants, module_path, shape_of
 
 
 @dataclass(eq=False)
@@ -50,6 +53,7 @@ class Region:
 
 
 Found = dict[fx.Node, Region]
+Look = Callable[[Stream, fx.Node, Found], Iterable[Site]]
 
 
 def junction_regions(stream: Stream) -> list[Region]:
@@ -57,7 +61,7 @@ def junction_regions(stream: Stream) -> list[Region]:
     found: Found = {}
     for kind in KINDS:
         nodes = [n for n in stream.graph.nodes if n in stream and kind.may_be(stream, n)]
-        for look in (_where_all_meets, _where_nothing_leaves, _where_only_pooled_leaves, _from_operands):
+        for look in LOOKS:
             explained = explained_by(found.values())
             for node in nodes:
                 sites = look(stream, node, found) if node not in explained else ()
@@ -112,7 +116,8 @@ def _where_only_pooled_leaves(stream: Stream, node: fx.Node, found: Found) -> It
 
 def _from_dominator(stream: Stream, node: fx.Node, found: Found) -> Site | None:
     entry = stream.dominator.get(node)
-    if not isinstance(entry, fx.Node):
+    # The pieces of a value that is split stand in a list, which is no stream.
+    if not isinstance(entry, fx.Node) or shape_of(entry) is None:
         return None
     return Site(stream, entry, node, found, frozenset(stream.between(entry, node)) - {node})
 
@@ -146,10 +151,53 @@ def _made_for(stream: Stream, inside: set[fx.Node], others: set[fx.Node]) -> set
     return made - inside
 
 
+def _from_another_stream(stream: Stream, node: fx.Node, found: Found) -> Iterator[Site]:
+    """From an operand of a sum whose other operand is made, for it alone, of another stream of the same shape.
+
+    So are the blocks of reversible networks, which add to each half of the stream a function of the other half.
+    """
+    for entry, other in permutations(stream.operands(node)) if is_sum(node) else ():
+        made, sources = _made_alone(stream, other, node)
+        is_alone = len(sources) == 1 and entry not in sources and learns(stream, made)
+        if not is_alone or any(_crosses({node, *made}, region) for region in found.values()):
+            continue
+        (source,) = sources
+        # Both are streams: pieces of one value, or what a residual module hands on. An entry made of the source would
+        # be one of two functions of it, and no skip.
+        are_streams = source in found or (operation(source) in SLICES and operation(entry) in SLICES)
+        if shape_of(source) == shape_of(entry) and are_streams and not stream.through(source, entry):
+            yield Site(stream, entry, node, found, frozenset(made))
+
+
+def _made_alone(stream: Stream, value: fx.Node, reader: fx.Node) -> tuple[set[fx.Node], set[fx.Node]]:
+    """Find the nodes that compute a value for one reader alone, and the values that these read."""
+    made, sources = {reader}, set()
+    waiting = [value]
+    while waiting:
+        node = max(waiting, key=stream.position.__getitem__)
+        waiting = [other for other in waiting if other is not node]
+        if made.issuperset(stream.readers(node, on_the_way_of=reader)):
+            made.add(node)
+            waiting += stream.operands(node)
+        else:
+            sources.add(node)
+    return made - {reader}, sources
+
+
 def _crosses(nodes: set[fx.Node], region: Region) -> bool:
     """Whether some nodes and a region share some of each other, and neither holds the other."""
     others = {region.junction, *region.interior}
     return not (nodes.isdisjoint(others) or nodes <= region.interior or others <= nodes)
+
+
+LOOKS: tuple[Look, ...] = (
+    _where_all_meets,
+    _where_nothing_leaves,
+    _where_only_pooled_leaves,
+    _from_operands,
+    _from_another_stream,
+)
+"""Where a region may begin, in the order in which it is tried."""
 
 
 def leaks(stream: Stream, nodes: Iterable[fx.Node], junction: fx.Node) -> list[tuple[fx.Node, fx.Node]]:

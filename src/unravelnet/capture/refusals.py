@@ -66,7 +66,7 @@ def fixed_batch_size(batch_size: int, reason: str) -> CaptureError:
     """Make the error for a model that works for one batch size only."""
     return CaptureError(
         f"The model fixes its batch size: it does not run on a batch of {batch_size} ({reason}). Take the batch "
-        "size from the input (x.shape[0]) in its forward method."
+        "size from the input (x.shape[0], and not len(x)) in its forward method."
     )
 
 

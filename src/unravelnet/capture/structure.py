@@ -12,7 +12,7 @@ from torch import fx
 from unravelnet.capture.account import left_out, unexplained
 from unravelnet.capture.junctions import Region, junction_regions
 from unravelnet.capture.kinds.kind import Operands
-from unravelnet.capture.operations import is_sum, operation
+from unravelnet.capture.operations import RECURRENT, is_sum, operation
 from unravelnet.capture.stream import Stream, common_path, shape_of
 
 
@@ -71,7 +71,7 @@ def _plain_regions(stream: Stream) -> list[Region]:
     Where most layers stand beside the row, as those of Inception do, it has no such row.
     """
     main_road = stream.main_road
-    layers = [node for node in main_road if stream.is_learned(node)]
+    layers = [node for node in main_road if stream.is_learned(node) and operation(node) not in RECURRENT]
     if 2 * len(layers) < sum(map(stream.is_learned, stream.nodes)):
         return []
     regions = [_plain_region(stream, main_road, layer) for layer in layers if _has_entry(stream, layer)]

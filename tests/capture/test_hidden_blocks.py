@@ -1,4 +1,4 @@
-"""What a model computes under torch.no_grad is read as the rest, and is trained as its author trains it.
+"""What a model computes under torch.no_grad or torch.autocast is read as the rest, and trained as its author does.
 
 The oracle is the author's own model: its outputs, and its gradients after a backward pass in training mode.
 """
@@ -134,3 +134,56 @@ def test_a_frozen_network_is_not_trained() -> None:
     net = un.unravel(made(Plain).requires_grad_(False), X)
     with pytest.raises(TrainingError, match=r"all of them are frozen.* net\.requires_grad_\(True\)"):
         un.train(net, (X, LABELS), epochs=1, batch_size=3, augment=False)
+
+
+class Lowered(nn.Module):
+    """Two blocks in lower precision; what torch casts there it casts unseen. `deleted`: a block that is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.blocks = nn.ModuleList(Block() for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 4)
+        self.deleted = -1
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            for number, block in enumerate(self.blocks):
+                y = block.norm(block.first(self.norm(x))).relu()
+                y = block.second(y.double().float()) * torch.softmax(block.second(y), dim=-1)
+                x = x if number == self.deleted else x + y
+        return self.head(x)
+
+
+def test_blocks_in_lower_precision_are_residual_modules() -> None:
+    model = Lowered().eval()
+    net = un.unravel(model, X)
+    assert (len(net.residual_modules), net.unexplained, net.training_obstacle) == (2, (), "")
+    with torch.no_grad():
+        assert torch.equal(net(X), model(X))
+        for deleted in range(2):
+            model.deleted = deleted
+            assert torch.equal(net(X, net.full_route.delete(deleted)), model(X))
+            assert model(X).sub(net(X)).abs().max() > 1e-3
+
+
+def test_lower_precision_is_trained_as_its_author_trains_it() -> None:
+    model = Lowered()
+    net, other = un.unravel(model, X), copy.deepcopy(model)
+    for trained in (net.train(), other.train()):
+        functional.cross_entropy(trained(X), LABELS).backward()
+    for (name, ours), theirs in zip(model.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_what_stays_in_full_precision_is_left_hidden() -> None:
+    class Full(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.first(x).relu()
+            with torch.autocast("cpu", enabled=False):
+                return x * self.second(x).sigmoid()
+
+    net = un.unravel(Full().eval(), X)
+    (line,) = net.unexplained
+    assert len(net.residual_modules) == 1
+    assert "hidden in a block of their own" in line
