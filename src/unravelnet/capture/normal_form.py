@@ -262,7 +262,8 @@ def _beyond_one(factor: object) -> fx.Node | None:
 
 
 def _is_negated(value: fx.Node) -> bool:
-    return operation(value) == "neg" or (operation(value) in MULTIPLICATIONS and value.args[1] == -1)
+    is_product = operation(value) in MULTIPLICATIONS and value.args[1] == -1
+    return operation(value) == "neg" or bool(is_product)
 
 
 def _is_learned_of(x: fx.Node, value: fx.Node, on_stream: set[fx.Node]) -> bool:
