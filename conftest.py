@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +14,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+# Thousands of tests leave millions of objects, through which Python would search for cycles every few seconds.
+gc.set_threshold(100_000, 20, 50)
+
+
 @pytest.fixture(autouse=True)
-def _names_in_examples(doctest_namespace: dict[str, Any], tmp_path: Path) -> None:
+def _names_in_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     """Let the examples in docstrings write to a `directory` of their own."""
-    doctest_namespace["directory"] = tmp_path
+    if isinstance(request.node, pytest.DoctestItem):
+        doctest_namespace["directory"] = request.getfixturevalue("tmp_path")

@@ -14,6 +14,7 @@ import pytest
 import torch
 import typer
 
+from tests.language_files import write_language_files
 from unravelnet import zoo
 from unravelnet._extras import repair_torchvision
 from unravelnet.cli.command_line import app
@@ -74,13 +75,17 @@ def test_the_readme_names_targets_of_the_makefile():
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
 def test_the_python_of_a_how_to_page_runs(page, tmp_path, monkeypatch):
     text = page.read_text(encoding="utf-8")
-    for library in re.findall(r"^>>> import (timm|torchvision|transformers)", text, flags=re.MULTILINE):
+    for library in re.findall(
+        r"^>>> (?:import|from) (timm|torchvision|transformers)", text, flags=re.MULTILINE
+    ):
         if importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
     repair_torchvision()
     monkeypatch.chdir(tmp_path)  # where pages write their files
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        if "hf:llama" in text:
+            write_language_files(tmp_path, text)
         assert failures_of("\n".join(blocks("python", text))) == 0
 
 

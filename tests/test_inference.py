@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +16,10 @@ from unravelnet.errors import EvaluationError, UnknownNameError
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import UnraveledNetwork
 
+Net = TypeVar("Net", bound=nn.Module)
 
-def with_random_statistics(net: nn.Module) -> nn.Module:
+
+def with_random_statistics(net: Net) -> Net:
     """Give every normalisation statistics and scales that matter."""
     generator = torch.Generator().manual_seed(0)
     for module in net.modules():
@@ -29,27 +34,29 @@ def with_random_statistics(net: nn.Module) -> nn.Module:
     return net
 
 
-def networks() -> list[UnraveledNetwork]:
+class ConvNormNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + self.norm(self.conv(x)).relu()).mean((2, 3))
+
+
+NETWORKS: dict[str, Callable[[], UnraveledNetwork]] = {
+    "ConvNormNet": lambda: un.unravel(with_random_statistics(ConvNormNet()), torch.randn(2, 3, 16, 16)),
+    "Shared": lambda: un.unravel(awkward.Shared(), awkward.VECTORS),
+    "preact-resnet14": lambda: with_random_statistics(zoo.preact_resnet(depth=14)),
+    "resnet14": lambda: with_random_statistics(zoo.resnet(14, shortcut="B")),
+    "vgg15": lambda: with_random_statistics(zoo.vgg15(normalisation=True)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_copy_computes_the_same_and_the_network_is_untouched(name: str) -> None:
     torch.manual_seed(0)
-
-    class ConvNormNet(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return (x + self.norm(self.conv(x)).relu()).mean((2, 3))
-
-    captured = un.unravel(with_random_statistics(ConvNormNet()), torch.randn(2, 3, 16, 16))
-    shared = un.unravel(awkward.Shared(), awkward.VECTORS)
-    made = [zoo.preact_resnet(depth=14), zoo.resnet(14, shortcut="B"), zoo.vgg15(normalisation=True)]
-    return [captured, shared, *[with_random_statistics(net) for net in made]]
-
-
-@pytest.mark.parametrize("net", networks(), ids=lambda net: net.name)
-def test_the_copy_computes_the_same_and_the_network_is_untouched(net: UnraveledNetwork) -> None:
-    net.eval()
-    x = torch.randn(3, 8) if net.name == "Shared" else torch.randn(3, 3, 16, 16)
+    net = NETWORKS[name]().eval()
+    x = torch.randn(3, 8) if name == "Shared" else torch.randn(3, 3, 16, 16)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     strides = [p.stride() for p in net.parameters()]
     expected = net(x).detach()
@@ -61,9 +68,9 @@ def test_the_copy_computes_the_same_and_the_network_is_untouched(net: UnraveledN
     assert torch.equal(net(x), expected)
 
 
-@pytest.mark.parametrize("net", [networks()[0], networks()[3]], ids=lambda net: net.name)
-def test_normalisations_behind_convolutions_are_gone(net: UnraveledNetwork) -> None:
-    fast = Bench(net).net
+@pytest.mark.parametrize("name", ["ConvNormNet", "resnet14"])
+def test_normalisations_behind_convolutions_are_gone(name: str) -> None:
+    fast = Bench(NETWORKS[name]()).net
     left = [m for m in fast.residual_modules[0].modules() if isinstance(m, nn.BatchNorm2d)]
     graphs = [m.graph for m in fast.residual_modules[0].modules() if isinstance(m, torch.fx.GraphModule)]
     calls = [node for graph in graphs for node in graph.nodes if "batch_norm" in str(node.target)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,17 +52,15 @@ def names_used(path: Path) -> Iterator[str]:
             yield from str(node.value).split(".")
 
 
-PRIVATE = {
-    name
-    for path in (ROOT / "src" / "unravelnet").rglob("*.py")
-    for name in names_made(path)
-    if is_private(name)
-}
+@functools.cache
+def private_names() -> set[str]:
+    sources = (ROOT / "src" / "unravelnet").rglob("*.py")
+    return {name for path in sources for name in names_made(path) if is_private(name)}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_test_uses_a_private_name(path: Path) -> None:
-    assert {name for name in names_used(path) if name in PRIVATE} <= names_made(path)
+    assert {name for name in names_used(path) if name in private_names()} <= names_made(path)
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HOME_OF_NAME = {
     "unravel": "unravelnet.capture",
     "load": "unravelnet.models",
+    "angular_distances": "unravelnet.pruning.angles",
     "UnraveledNetwork": "unravelnet.network",
     "ResidualModule": "unravelnet.network",
     "Route": "unravelnet.routes.route",
@@ -54,6 +55,7 @@ _UNLISTED = {
     "Members",
     "Method",
     "Step",
+    "angular_distances",
     "effective_depths",
     "ensemble_of_routes",
     "layer_responses",

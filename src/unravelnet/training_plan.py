@@ -24,8 +24,10 @@ from unravelnet.precision import PrecisionChoice, check_precision
 from unravelnet.routes.sampler import RouteSampler, parse_route_sampler
 
 Schedule = Literal["step", "cosine", "one-cycle"]
+Optimiser = Literal["sgd", "adamw"]
 
-_USUAL_LEARNING_RATE = he.LEARNING_RATE.value
+# That of AdamW is the default of torch.
+_USUAL_LEARNING_RATES = {"sgd": he.LEARNING_RATE.value, "adamw": 0.001}
 _SCHEDULES = ("step", "cosine", "one-cycle")
 _STEPS = tuple(step.count / he.ITERATIONS.count for step in (he.FIRST_STEP, he.SECOND_STEP))
 _WARMUP_ITERATIONS = he.WARMUP.count
@@ -42,7 +44,9 @@ class TrainingPlan:
     >>> TrainingPlan(epochs=10, routes="stochastic-depth:0.5").batch_size
     128
 
-    `learning_rate`: None takes 0.1, or 0.01 for a zoo network without normalisation, which would diverge.
+    `learning_rate`: None takes 0.1, or 0.01 for a zoo network without normalisation, which would diverge; with "adamw"
+    0.001. `optimiser`: "sgd", or "adamw" for transformers (Loshchilov and Hutter 2019), whose first decay rate is
+    `momentum`.
     `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine"
     and "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations;
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
@@ -64,6 +68,7 @@ class TrainingPlan:
     epochs: int = he.EPOCHS.count
     batch_size: int = he.BATCH_SIZE.count
     learning_rate: float | None = None
+    optimiser: Optimiser = "sgd"
     momentum: float = he.MOMENTUM.value
     weight_decay: float = he.WEIGHT_DECAY.value
     schedule: Schedule = "step"
@@ -87,6 +92,8 @@ class TrainingPlan:
         for setting in fields(self):
             expected = expected_kind(getattr(self, setting.name), setting.type)
             self._check(setting.name, not expected, expected)
+        if self.optimiser not in tuple(_USUAL_LEARNING_RATES):
+            raise unknown_name("optimiser", self.optimiser, _USUAL_LEARNING_RATES)
         self._check_whole("epochs", 1, MOST_EPOCHS)
         self._check_whole("batch_size", 1, MOST_EXAMPLES_AT_A_TIME)
         self._check_whole("seed", 0, LARGEST_SEED)
@@ -154,8 +161,8 @@ class TrainingPlan:
 
     @property
     def peak_learning_rate(self) -> float:
-        """The highest learning rate; 0.1 where the plan leaves it open."""
-        return _USUAL_LEARNING_RATE if self.learning_rate is None else self.learning_rate
+        """The highest learning rate; the usual one of the optimiser where the plan leaves it open."""
+        return _USUAL_LEARNING_RATES[self.optimiser] if self.learning_rate is None else self.learning_rate
 
     def changed(self, options: Mapping[str, Any]) -> TrainingPlan:
         """Return the plan with other values for some settings.

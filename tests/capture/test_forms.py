@@ -103,19 +103,20 @@ def bound(model: nn.Module) -> Callable[..., Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("model", "names"),
+    ("make", "names"),
     [
-        (nn.DataParallel(two_blocks()), ["0", "1"]),
-        (compiled(), ["0", "1"]),
-        (nn.DataParallel(compiled()), ["0", "1"]),
-        (TakesAnything(two_blocks()), ["model.0", "model.1"]),
-        (with_forward(wrapping), ["0", "1"]),
-        (with_forward(bound), ["0", "1"]),
-        (with_forward(lambda model: functools.partial(model.forward)), ["0", "1"]),
+        (lambda: nn.DataParallel(two_blocks()), ["0", "1"]),
+        (compiled, ["0", "1"]),
+        (lambda: nn.DataParallel(compiled()), ["0", "1"]),
+        (lambda: TakesAnything(two_blocks()), ["model.0", "model.1"]),
+        (lambda: with_forward(wrapping), ["0", "1"]),
+        (lambda: with_forward(bound), ["0", "1"]),
+        (lambda: with_forward(lambda model: functools.partial(model.forward)), ["0", "1"]),
     ],
     ids=["DataParallel", "compile", "both", "own", "wraps", "method", "partial"],
 )
-def test_wrappers_are_looked_through(model: nn.Module, names: list[str]) -> None:
+def test_wrappers_are_looked_through(make: Callable[[], nn.Module], names: list[str]) -> None:
+    model = make()
     before = vars(model).copy()
     net = un.unravel(model, X)
     assert [module.name for module in net.residual_modules] == names

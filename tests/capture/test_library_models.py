@@ -1,7 +1,8 @@
 """Counts of residual modules in the models that people use, as their papers state the blocks.
 
-The weights are random: the structure does not depend on them. `unravel` itself holds every captured network
-against its model, so a test that passes here has also compared the outputs.
+One model stands for each kind of structure; `python -m survey` goes through every family. The weights are random: the
+structure does not depend on them. `unravel` itself holds every captured network against its model, so a test that
+passes here has also compared the outputs.
 """
 
 from __future__ import annotations
@@ -25,21 +26,15 @@ def library(package: str):
         pytest.skip(str(error))
 
 
-# Blocks of He et al. (2015), Sandler et al. (2018), Radosavovic et al. (2020).
-TORCHVISION = {"resnet18": 8, "mobilenet_v2": 10, "regnet_y_400mf": 16}
+# Blocks of He et al. (2015) and Sandler et al. (2018).
+TORCHVISION = {"resnet18": 8, "mobilenet_v2": 10}
 # Two a transformer block (attention, MLP), one a convolutional block. The structure repeats itself, so few blocks do.
 TIMM: dict[str, tuple[dict[str, object], int]] = {
     "vit_tiny_patch16_224": ({"depth": 4}, 8),
     "convnext_atto": ({"depths": (1, 1, 2, 1)}, 5),
-    "swin_tiny_patch4_window7_224": ({"depths": (1, 1, 2, 1), "img_size": 64}, 10),
-    "resnetv2_50": ({"layers": (1, 2, 1, 1)}, 5),
-    "eva02_tiny_patch14_224": ({"depth": 3}, 6),
     "res2net50_26w_4s": ({"layers": (1, 2, 1, 1)}, 5),
-    "mobilevit_xxs": ({}, 21),
     # Three modules of each of two branches a stage: two blocks, and the fusion with the other branch.
     "crossvit_tiny_240": ({"depth": ((1, 1, 0), (1, 1, 0))}, 12),
-    "poolformer_s12": ({}, 24),
-    "hrnet_w18_small": ({}, 23),
 }
 # Branches side by side, none of which is the input.
 BRANCHES = ["googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
@@ -134,7 +129,7 @@ def test_networks_of_branches_side_by_side_are_refused(name: str) -> None:
 
 def test_a_plain_network_is_a_row_of_layers() -> None:
     # VGG-11 has 8 convolutions and 3 linear layers; the last is the classifier.
-    net = un.unravel(library("torchvision.models").vgg11(weights=None, init_weights=False), images())
+    net = un.unravel(library("torchvision.models").vgg11(weights=None, init_weights=False), images(32))
     assert [module.kind for module in net.residual_modules] == ["plain"] * 10
 
 
@@ -148,20 +143,11 @@ SMALL = {
 TRANSFORMERS = {
     "GPT2LMHeadModel": ("GPT2Config", {"n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 99}, 4),
     "LlamaForCausalLM": ("LlamaConfig", {**SMALL, "num_key_value_heads": 2}, 4),
-    "BertForSequenceClassification": ("BertConfig", SMALL, 4),
-    "Gemma2ForCausalLM": ("Gemma2Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 8}, 4),
     "OPTForCausalLM": ("OPTConfig", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, 4),
     # Attention and MLP in parallel: one module a block.
     "GPTNeoXForCausalLM": ("GPTNeoXConfig", SMALL, 2),
-    "PhiForCausalLM": ("PhiConfig", SMALL, 2),
-    "FalconForCausalLM": ("FalconConfig", SMALL, 2),
     # Mixtures of experts gather the tokens of each expert by computed indices.
     "MixtralForCausalLM": ("MixtralConfig", {**SMALL, "num_key_value_heads": 2, "num_local_experts": 2}, 4),
-    "GptOssForCausalLM": (
-        "GptOssConfig",
-        {**SMALL, "num_key_value_heads": 2, "num_local_experts": 4, "head_dim": 8},
-        4,
-    ),
 }
 
 

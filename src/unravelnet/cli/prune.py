@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -36,6 +36,7 @@ from unravelnet.registry import METRICS, STRATEGIES
 
 if TYPE_CHECKING:
     from unravelnet.pruning.result import PruningResult
+    from unravelnet.studies import Unit
 
 STEPS, CURVE = "pruning", "pruning_curve"
 
@@ -90,6 +91,14 @@ def prune(
             help="Metric to choose modules by, such as loss, error_rate, or, without labels, kl_divergence.",
         ),
     ] = "loss",
+    unit: Annotated[
+        str,
+        typer.Option(
+            metavar="UNIT",
+            help="What is deleted: module, or block for the blocks of a transformer (attention and MLP together), "
+            "which its original class can be without.",
+        ),
+    ] = "module",
     report_data: Annotated[
         str | None,
         typer.Option(
@@ -138,6 +147,7 @@ def prune(
     unravelnet prune runs/net --data path/to/cifar10 --macs 0.5 --error-increase 2 --out runs/pruned
     unravelnet prune timm:vit_tiny_patch16_224 --data path/to/images --strategy span --n-deleted 4
     unravelnet prune hf:path/to/gpt2 --data book.txt --limit 200 --strategy evolutionary --n-deleted 6
+    unravelnet prune hf:path/to/gpt2 --data pairs.jsonl --unit block --n-deleted 6 --batch-size 8
 
     With --out, unravelnet report DIR writes a page about it.
     """
@@ -146,7 +156,7 @@ def prune(
     form = "json" if as_json else "csv" if as_csv else "table"
     found_metric = METRICS.find(metric)
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
-        from unravelnet.models import load_subject
+        from unravelnet.models import load_beside, load_subject
         from unravelnet.pruning.strategy import find_strategy
 
         chosen = find_strategy(strategy)
@@ -158,6 +168,7 @@ def prune(
             "output": output,
         }
         net, data_set = load_subject(model, data, needs_classes=found_metric.needs_targets, **options)
+        report = None if report_data is None else load_beside(model, report_data, data_set)
         results = None
         if out is not None:
             results = ResultsDirectory(
@@ -177,7 +188,8 @@ def prune(
                 latency=latency,
                 error_increase=error_increase,
                 metric=metric,
-                report_data=report_data,
+                unit=cast("Unit", unit),
+                report_data=report,
                 n_draws=draws,
                 compare=names(compare),
                 output=output,

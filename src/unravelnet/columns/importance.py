@@ -32,8 +32,8 @@ SCORES = (
     ),
     Column(
         "angular_distance", "Angular distance", "number",
-        "arccos / π of the cosine of the stream before and behind the module: at the last token of a text, else the "
-        "mean over positions.", has_interval=True,
+        "arccos / π of the cosine of the stream before and behind the module, or the span of modules: at the last "
+        "token of a text, else the mean over positions.", has_interval=True,
     ),
     Column(
         "relative_magnitude", "Relative magnitude", "number",

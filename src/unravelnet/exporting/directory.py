@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from unravelnet.errors import CaptureError, CheckpointError, UnravelError
 from unravelnet.exporting import graph_text
-from unravelnet.exporting.huggingface import companions_of
+from unravelnet.exporting.huggingface import write_companions
 from unravelnet.exporting.program import RECEIPT, program_of
 from unravelnet.exporting.subject import FROM_DISK, Subject
 from unravelnet.kinds import is_whole
@@ -97,8 +96,8 @@ def write_directory(subject: Subject, path: Path) -> None:
     with whole_directory(path, RECEIPT) as directory:
         write_weights(directory / WEIGHTS_FILE, tensors)
         write_json(directory / GRAPH_FILE, content)
-        for file in [] if subject.net.origin is None else companions_of(subject.net.origin.model):
-            shutil.copy(file, directory / file.name)
+        if subject.net.origin is not None:
+            write_companions(subject.net.origin.model, directory)
         device = next(iter(tensors.values()), torch.zeros(())).device
         subject.check_runs_same(FROM_DISK, read_directory(directory, device).model.to(device))
         write_json(directory / RECEIPT, subject.receipt("directory", subject.pruned, _LOADING))

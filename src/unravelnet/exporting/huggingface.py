@@ -6,7 +6,9 @@ may be such a number is tried: the right one gives a model with the tensors that
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +48,10 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class _OfTransformers:
-    """A model of transformers with a cut configuration."""
+    """A model of transformers with a cut configuration, and the one that it was made from."""
 
     model: Any
-    companions: Sequence[Path]
+    original: nn.Module
 
     @property
     def loader(self) -> str:
@@ -69,8 +71,7 @@ class _OfTransformers:
         transformers = require("transformers", "A model of transformers")
         with quiet_transformers(transformers):
             self.model.save_pretrained(directory)
-        for file in self.companions:
-            shutil.copy(file, directory / file.name)
+        write_companions(self.original, directory)
 
     def load(self, directory: Path) -> nn.Module:
         transformers = require("transformers", "A model of transformers")
@@ -82,12 +83,22 @@ class _OfTransformers:
         return loaded
 
 
-def companions_of(model: nn.Module) -> list[Path]:
-    """List the files that read text or prepare images for a model, in the directory that it was loaded from."""
+def write_companions(model: nn.Module, directory: Path) -> None:
+    """Write what reads text or prepares images for a model beside it, from the directory that it was loaded from."""
     source = getattr(getattr(model, "config", None), "_name_or_path", "")
     if not isinstance(source, str) or not source or not Path(source).is_dir():
-        return []
-    return [file for pattern in _COMPANIONS for file in sorted(Path(source).glob(pattern)) if file.is_file()]
+        return
+    found = [file for pattern in _COMPANIONS for file in Path(source).glob(pattern) if file.is_file()]
+    for file in found:
+        shutil.copy(file, directory / file.name)
+    # The tokenizer of a model in GGUF is in the file of its weights.
+    weights = list(Path(source).glob("*.gguf"))
+    if not found and len(weights) == 1:
+        transformers = require("transformers", f"The tokenizer of {weights[0].name}")
+        options = {"gguf_file": str(weights[0]), "local_files_only": True, "trust_remote_code": False}
+        # Progress bars are drawn for such files whatever the settings are.
+        with contextlib.redirect_stderr(io.StringIO()):
+            transformers.AutoTokenizer.from_pretrained(source, **options).save_pretrained(directory)
 
 
 def _class_for(transformers: Any, loader: str, config: type) -> object:
@@ -105,6 +116,8 @@ def remade_of_transformers(
     transformers = require("transformers", "A model of transformers")
     with quiet_transformers(transformers):
         settings = model.config.to_dict()
+        # Weights from a file of GGUF are plain numbers here, whatever the configuration still says.
+        settings.pop("quantization_config", None)
         for container in containers:
             if not container.is_whole:
                 settings = _cut(model, settings, container, weights)
@@ -114,7 +127,7 @@ def remade_of_transformers(
     if wrong:
         raise _cannot_say(model, containers[0], f"it then has other tensors, such as {wrong[0]}")
     made.load_state_dict(weights)
-    return _OfTransformers(made.to(model.dtype), companions_of(model))
+    return _OfTransformers(made.to(model.dtype), model)
 
 
 def _cut(

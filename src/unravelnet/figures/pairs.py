@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from unravelnet import columns
 from unravelnet.figures import frame, style
-from unravelnet.figures.cells import HEIGHT, draw_cells, draw_key
+from unravelnet.figures.cells import HEIGHT, beyond_text, draw_cells, draw_key, end_of_scale, units_of
 from unravelnet.figures.look import Look
 from unravelnet.figures.plot import Plot
 from unravelnet.readers.pairs import interactions
@@ -40,7 +40,8 @@ def figure_delete_pairs(
     figure = frame.new_figure(title, height=HEIGHT, **look)
     axes = figure.add_subplot()
     less, more = (frame.colour(axes, name, place) for place, name in enumerate(_NAMES))
-    largest = float(found["interaction"].abs().max()) or 1.0
+    largest = end_of_scale(found["interaction"].abs(), 0.0) or 1.0
+    limits = (-largest, largest)
     draw_cells(
         figure,
         axes,
@@ -49,14 +50,18 @@ def figure_delete_pairs(
         y="second_module",
         value="interaction",
         colours=(less, style.PAPER, more),
-        limits=(-largest, largest),
+        limits=limits,
         label=_label(metric),
         is_share=is_share(metric),
     )
     for name, colour in zip(_NAMES, (less, more), strict=True):
         draw_key(axes, colour, name)
     frame.legend_above(axes)
-    frame.caption(figure, f"{counted(len(found), 'pair')} of modules, {n_images_text(found)} each.")
+    frame.caption(
+        figure,
+        f"{counted(len(found), 'pair')} of {units_of(found)}, {n_images_text(found)} each"
+        f"{beyond_text(found['interaction'], limits)}.",
+    )
     return figure
 
 

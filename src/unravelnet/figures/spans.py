@@ -10,7 +10,7 @@ import pandas as pd
 from unravelnet import columns
 from unravelnet.errors import EvaluationError
 from unravelnet.figures import frame, style
-from unravelnet.figures.cells import HEIGHT, draw_cells, draw_key
+from unravelnet.figures.cells import HEIGHT, beyond_text, draw_cells, draw_key, end_of_scale, units_of
 from unravelnet.figures.look import Look
 from unravelnet.figures.plot import Plot
 from unravelnet.readers.rows import is_share, measured, n_images_text
@@ -48,11 +48,11 @@ def figure_spans(
     spans[_ENDS] = spans[_ENDS].apply(pd.to_numeric)
     figure = frame.new_figure(title, height=HEIGHT, **look)
     axes = figure.add_subplot()
-    name = "one span of modules"
+    name = f"one span of {units_of(spans)}"
     colour = frame.colour(axes, name)
     intact = None if study.intact is None else float(study.intact["value"])
     lowest = min(float(spans["value"].min()), spans["value"].max() if intact is None else intact)
-    highest = max(float(spans["value"].max()), lowest + 1e-6)
+    limits = (lowest, max(end_of_scale(spans["value"], lowest), lowest + 1e-6))
     draw_cells(
         figure,
         axes,
@@ -61,14 +61,16 @@ def figure_spans(
         y=_ENDS[1],
         value="value",
         colours=(style.tinted(colour, 0.06), colour),
-        limits=(lowest, highest),
+        limits=limits,
         label=columns.label(metric),
         is_share=is_share(metric),
     )
     draw_key(axes, colour, name)
     frame.legend_above(axes)
     frame.caption(
-        figure, f"{counted(len(spans), 'span')}, {n_images_text(spans)} each{_on_intact(intact, metric)}."
+        figure,
+        f"{counted(len(spans), 'span')}, {n_images_text(spans)} each{_on_intact(intact, metric)}"
+        f"{beyond_text(spans['value'], limits)}.",
     )
     return figure
 

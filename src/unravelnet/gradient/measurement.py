@@ -21,7 +21,7 @@ from unravelnet.gradient.stages import flat
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.ledger import Ledger, open_ledger
 from unravelnet.measuring.measurement import Measurement
-from unravelnet.measuring.sample import Sample, Shard
+from unravelnet.measuring.sample import Sample, Shard, forward_batch_size
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import tensors_of
 from unravelnet.records.record import Row
@@ -34,9 +34,12 @@ _MAX_BYTES = 2 * 2**30
 _WORKING_COPIES = 4
 
 
-def open_sample(data: Any, *, is_shuffled: bool = False, **keywords: Any) -> tuple[Sample, Batches]:
+def open_sample(
+    data: Any, *, is_shuffled: bool = False, n_values: int = 1, **keywords: Any
+) -> tuple[Sample, Batches]:
     """Make a sample of data and keywords, and open it; shuffled by the seed also without a limit if so asked.
 
+    `n_values`: how many numbers the outputs of one example are: of large ones fewer are taken at a time.
     Raises EvaluationError for a sample in bfloat16: parts of a gradient in it do not add up again.
     """
     sample = Sample.of(data, **keywords)
@@ -45,7 +48,8 @@ def open_sample(data: Any, *, is_shuffled: bool = False, **keywords: Any) -> tup
             "The sample asks for bfloat16, and gradients and responses are measured in float32. Give a Sample with "
             'precision="float32".'
         )
-    return sample, sample.batches(_BATCH_SIZE, is_random=is_shuffled)
+    size = min(_BATCH_SIZE, forward_batch_size(torch.device("cpu"), n_values))
+    return sample, sample.batches(size, is_random=is_shuffled)
 
 
 def open_ledger_of_gradients(

@@ -50,6 +50,7 @@ from unravelnet.records.files import usable_path
 __all__ = [
     "check_fits",
     "load",
+    "load_beside",
     "load_data",
     "load_images_for",
     "load_subject",
@@ -221,6 +222,16 @@ def load_subject(
     if isinstance(loaded, TextData):
         loaded = _with_targets_of(net, loaded, output)
     return network_for(net, loaded), loaded
+
+
+def load_beside(model: str, data: str, first: Loaded) -> Loaded:
+    """Load further data for a model: a text has targets where the first text has them. Raises as `load_data`."""
+    loaded = load_data(model, data)
+    if not isinstance(loaded, TextData) or not isinstance(first, TextData):
+        return loaded
+    if first.targets is None:
+        return loaded.without_targets()
+    return loaded if first.n_predicted is None else loaded.at_end(first.n_predicted)
 
 
 def _with_targets_of(net: UnraveledNetwork, text: TextData, output: OutputName) -> TextData:

@@ -12,6 +12,7 @@ from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import open_sample
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, tally
+from unravelnet.measuring.sample import Sample, network_for
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.pruning.correlations import correlate
@@ -69,8 +70,10 @@ def importance(
     effects far better. `block_influence` and `angular_distance` say how far the stream turns, `relative_magnitude`
     how large the branch is beside the stream, `gradient_cosine` whether it points along the gradient, and
     `path_gradient_share` which share of the gradient goes back through it. All scores that read the stream or the
-    gradient share one forward and one backward pass. `loss`, `output`: as for `path_gradients`, in nats for the cross
-    entropy. `limit`, `seed`, `batch_size`, `device`: as for `Sample`, which `data` may be.
+    gradient share one forward and one backward pass. On questions with options they are those of the network that
+    chooses among these; what options are filled up with is a position like any other. `loss`, `output`: as for
+    `path_gradients`, in nats for the cross entropy. `limit`, `seed`, `batch_size`, `device`: as for `Sample`, which
+    `data` may be.
 
     `until_ci`, `until_decided`: estimate the effects of deletions instead of measuring them on all images. The sample
     is taken in the random order of `seed`, `first_order` on all of it, and the exact effect batch by batch, until half
@@ -93,8 +96,15 @@ def importance(
             f"until_ci and until_decided stop the measurement of a deletion, and the methods are {', '.join(names)}. "
             f"Name {' or '.join(EFFECTS)} among them."
         )
+    net = network_for(net, Sample.of(data).data)
     sample, batches = open_sample(
-        data, is_shuffled=is_estimated, limit=limit, seed=seed, batch_size=batch_size, device=device
+        data,
+        is_shuffled=is_estimated,
+        n_values=net.n_output_values,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
     )
     measured = find_scores([*names, "first_order"] if is_estimated else names)
     if is_estimated:

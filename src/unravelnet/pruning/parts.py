@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unravelnet.data import load
+from unravelnet.data import ChoiceData, load
 from unravelnet.data.source import PartSource, Source, open_source
 from unravelnet.errors import DataError
 from unravelnet.measuring.sample import Sample
@@ -58,6 +58,7 @@ def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5
     if report_data is not None:
         other = Sample.of(report_data)
         reported = _opened(other.data, "report_data", other.limit, other.seed)
+        _check_alike(source, reported)
         parts = Parts(
             PartSource(source, order),
             PartSource(reported, _order(len(reported), other.limit, other.seed, reported)),
@@ -75,6 +76,15 @@ def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5
             f"report on others with report_share={report_share}. Give more, or report_data=..."
         )
     return Parts(PartSource(source, order[:n_selected]), PartSource(source, order[n_selected:]))
+
+
+def _check_alike(source: Source, reported: Source) -> None:
+    """Raise DataError where one of two has questions with options, and the other has not."""
+    if (ChoiceData.unit == source.unit) != (ChoiceData.unit == reported.unit):
+        raise DataError(
+            f"{source.name} has {source.unit}, and {reported.name}, the report_data, has {reported.unit}. What "
+            "modules are chosen on and what is reported are measured alike: give both of one kind."
+        )
 
 
 def _opened(data: Any, argument: str, limit: int | None, seed: int) -> Source:

@@ -80,12 +80,13 @@ class Reporter:
         random = np.random.default_rng([self.problem.seed, _ORDER])
         for draw in range(n_draws):
             order = random.permutation(self.problem.candidates).tolist()
-            trials += [
-                self._trial(RANDOM, draw, self.problem.full.delete(*order[:count]))
-                for count in counts
-                if count
-            ]
+            trials += [self._trial(RANDOM, draw, self._first_of(order, count)) for count in counts if count]
         return self._evaluate([self._trial(INTACT, 0, self.problem.full), *trials])
+
+    def _first_of(self, order: Sequence[int], count: int) -> Route:
+        """Leave out the first candidates, until so many modules are gone."""
+        routes = (self.problem.without(*order[:n]) for n in range(1, len(order) + 1))
+        return next(route for route in routes if route.n_deleted >= count)
 
     def _of(self, strategy: Strategy, counts: Sequence[int]) -> list[Route]:
         """Search by another strategy as far as the first one came, and take the points of the curve."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from unravelnet.mathematics.log_odds import carried_on
 from unravelnet.papers import gromov, jastrzebski, men, molchanov, veit
+from unravelnet.pruning.angles import chords, mean_of_positions, turn
 from unravelnet.pruning.score import Deletions, Score, SeenModule
 
 
@@ -41,22 +40,14 @@ def _block_influence(seen: SeenModule) -> Tensor:
     if before is None:
         return _undefined(seen)
     # 1 - cos is half the squared distance of the unit vectors, which keeps its digits where they are nearly equal.
-    return _mean(_chords(before, seen.output, seen.channels).square() / 2, seen.n_images)
+    return mean_of_positions(chords(before, seen.output, seen.channels).square() / 2, seen.n_images)
 
 
 def _angular_distance(seen: SeenModule) -> Tensor:
     before = _before(seen)
     if before is None:
         return _undefined(seen)
-    return angles(before, seen.output, seen)
-
-
-def angles(first: Tensor, second: Tensor, seen: SeenModule) -> Tensor:
-    """Give the angle between two streams in units of pi: at the last token of a text, else the mean over positions."""
-    chords = _chords(first, second, seen.channels)
-    if seen.is_text and chords.dim() == 2 and len(chords) == seen.n_images:
-        chords = chords[:, -1]
-    return _mean(2 * torch.arcsin((chords / 2).clamp(max=1)) / math.pi, seen.n_images)
+    return turn(before, seen.output, channels=seen.channels, n_images=seen.n_images, is_text=seen.is_text)
 
 
 def _relative_magnitude(seen: SeenModule) -> Tensor:
@@ -85,17 +76,6 @@ def _before(seen: SeenModule) -> Tensor | None:
     """Give the stream before the module; where it is no stream of the same kind, what a deletion leaves."""
     is_stream = seen.module.kind != "projection" and seen.x.shape == seen.output.shape
     return seen.x if is_stream else seen.deleted
-
-
-def _chords(first: Tensor, second: Tensor, channels: int) -> Tensor:
-    """Give the distance of two streams at each position, both brought to length 1; NaN where one has none."""
-    first, second = (x / torch.linalg.vector_norm(x, dim=channels, keepdim=True) for x in (first, second))
-    return torch.linalg.vector_norm(first - second, dim=channels)
-
-
-def _mean(values: Tensor, n_images: int) -> Tensor:
-    """Average over the positions of each image where there is a number."""
-    return values.reshape(n_images, -1).double().nanmean(dim=1)
 
 
 def _norms(values: Tensor, n_images: int) -> Tensor:

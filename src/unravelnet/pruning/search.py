@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,12 @@ from unravelnet.errors import ArgumentError, EvaluationError, RouteError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.metrics import Metric, check_outputs, find_metrics
 from unravelnet.measuring.runner import Progress
-from unravelnet.measuring.sample import Sample, forward_batch_size
+from unravelnet.measuring.sample import Sample, forward_batch_size, network_for
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
 from unravelnet.options import also_by_name
 from unravelnet.precision import PrecisionChoice
+from unravelnet.pruning.angles import Span, parts_of
 from unravelnet.pruning.budget import USUAL_ERROR_INCREASE, Budget
 from unravelnet.pruning.course import ERROR_RATE, follow
 from unravelnet.pruning.evidence import Evidence
@@ -26,6 +28,7 @@ from unravelnet.pruning.result import PruningResult, Spent
 from unravelnet.pruning.sizes import Sizes, latency_shares
 from unravelnet.pruning.strategy import Problem, Strategy, find_strategy
 from unravelnet.routes.route import Route
+from unravelnet.studies.blocks import Unit
 
 
 @also_by_name("budget", Budget)
@@ -37,6 +40,7 @@ def prune(
     strategy: str | Strategy = "greedy",
     budget: Budget | None = None,
     metric: str = "loss",
+    unit: Unit = "module",
     report_plan: ReportPlan | None = None,
     output: OutputName = None,
     limit: int | None = None,
@@ -65,8 +69,10 @@ def prune(
 
     `report_plan`: a `ReportPlan` in the place of `report_data`, `report_share`, `n_draws` and `compare`.
     `strategy`: a name of `registry.STRATEGIES`, with its option behind a colon as in "one_shot:first_order", or a
-    value. `metric`: what to choose by. `n_draws`: random orders of deletion that the curve is compared with; `compare`:
-    other strategies by name, measured as far as this one came. The other options: as of `evaluate`.
+    value. `metric`: what to choose by. `unit`: "block" deletes whole blocks of a transformer, as its original class
+    takes them; `n_deleted` counts modules all the same. `n_draws`: random orders of deletion that the curve is compared
+    with; `compare`: other strategies by name, measured as far as this one came. The other options: as of `evaluate`.
+    On questions with options modules are chosen by how well the network chooses among these.
 
     Raises ArgumentError for a budget that no network can have, DataError where the parts overlap or the data cannot be
     divided, RouteError where no module can be deleted, and UnknownNameError.
@@ -74,12 +80,6 @@ def prune(
     chosen = find_strategy(strategy)
     budget = Budget() if budget is None else budget
     plan = ReportPlan() if report_plan is None else report_plan
-    candidates = tuple(module.index for module in net.residual_modules if module.is_deletable)
-    if not candidates:
-        raise RouteError(
-            f"{net.title} has no residual module that can be deleted: none has a skip, or the shape of its input. "
-            "There is nothing to prune."
-        )
     others = [find_strategy(name) for name in plan.compare]
     sample = Sample.of(
         data,
@@ -90,8 +90,15 @@ def prune(
         precision=precision,
         compile=compile,
     )
+    measured_on = network_for(net, sample.data)
+    candidates = parts_of(measured_on, unit)
+    if not candidates:
+        raise RouteError(
+            f"{net.title} has no residual {unit} that can be deleted: none has a skip, or the shape of its input. "
+            "There is nothing to prune."
+        )
     parts = divide(sample, report_data=plan.report_data, report_share=plan.report_share)
-    problem = _problem(net, sample, parts, metric, output, budget, candidates)
+    problem = _problem(measured_on, sample, parts, metric, output, budget, candidates)
     course = follow(problem, chosen, progress)
     spent = _spent(problem)
     measured = replace(sample, data=parts.report, limit=None, precision=problem.evidence.bench.precision)
@@ -116,7 +123,7 @@ def _problem(
     metric: str,
     output: OutputName,
     budget: Budget,
-    candidates: tuple[int, ...],
+    candidates: Sequence[Span],
 ) -> Problem:
     measured = Output.of(output).chosen_from(net.outputs, net.name)
     n_classes = measured.n_classes(net.outputs)
@@ -131,7 +138,8 @@ def _problem(
             "search. Say how far to go: n_deleted, macs, parameters or latency."
         )
     bench = Bench(net, device=sample.device, compile=sample.compile)
-    size = forward_batch_size(bench.device) if sample.batch_size is None else sample.batch_size
+    usual = forward_batch_size(bench.device, net.n_output_values)
+    size = usual if sample.batch_size is None else sample.batch_size
     bench.choose_precision(sample.precision, as_batches(parts.selection, batch_size=size))
     evidence = Evidence(bench, parts.selection, metrics, measured, batch_size=size)
     example = evidence.one_example()
@@ -142,7 +150,8 @@ def _problem(
         def latency_of(route: Route) -> float:
             return latency_shares(bench, [net.full_route, route], example)[1]
 
-    return Problem(net, evidence, sizes, budget, candidates, int(sample.seed), latency_of)
+    blocks = {part[0]: part for part in candidates}
+    return Problem(net, evidence, sizes, budget, tuple(blocks), int(sample.seed), latency_of, blocks)
 
 
 def _metrics(name: str, *, has_targets: bool, has_classes: bool) -> tuple[Metric, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from unravelnet.errors import ArgumentError
 from unravelnet.network import UnraveledNetwork
@@ -42,8 +42,9 @@ class Problem:
     """What a strategy is given.
 
     `net`: the network. `evidence`: what is known of routes on the part to choose on. `candidates`: the modules that may
-    be deleted. `seed`: of random choices. `latency_of`: the time on a route as a share of the intact one, where the
-    budget asks for it.
+    be deleted, of blocks their first ones. `seed`: of random choices. `latency_of`: the time on a route as a share of
+    the intact one, where the budget asks for it. `blocks`: all modules of the block of each candidate; without,
+    candidates are deleted one by one.
     """
 
     net: UnraveledNetwork
@@ -53,11 +54,21 @@ class Problem:
     candidates: tuple[int, ...]
     seed: int = 0
     latency_of: Callable[[Route], float] | None = None
+    blocks: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def full(self) -> Route:
         """The intact route."""
         return self.net.full_route
+
+    def modules(self, *candidates: int) -> tuple[int, ...]:
+        """List the modules that go where candidates are deleted."""
+        gone = (module for candidate in candidates for module in self.blocks.get(candidate, (candidate,)))
+        return tuple(sorted(gone))
+
+    def without(self, *candidates: int) -> Route:
+        """Give the route that leaves candidates out."""
+        return self.full.delete(*self.modules(*candidates))
 
     def size(self, cut: Route | Cut) -> Size:
         """Say how large the network is on a route, or after a step."""

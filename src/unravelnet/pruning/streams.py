@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 from torch import Tensor
 
-from unravelnet.data.source import PartSource
+from unravelnet.data.source import Batch
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
 def streams(
-    bench: Bench, part: PartSource, *, batch_size: int
-) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
-    """Give, for each batch, the stream in front of each module and the stream behind it, by the module's index."""
+    bench: Bench, batches: Iterable[Batch]
+) -> Iterator[tuple[Batch, dict[int, Tensor], dict[int, Tensor]]]:
+    """Give each batch with the stream in front of each module and the stream behind it, by the module's index."""
     net = bench.net
     with bench.running():
-        for positions in torch.arange(len(part)).split(batch_size):
-            state = net.enter(bench.place(part.gather(positions)[0]))
+        for batch in batches:
+            state = net.enter(bench.place(batch[0]))
             before, behind = {}, {}
             for module in net.residual_modules:
                 state = net.move_to_chain(state, module.chain)
                 before[module.index] = state.x
                 state = module.state_behind(state, module(state.x, "both", state.held))
                 behind[module.index] = state.x
-            yield before, behind
+            yield batch, before, behind
 
 
 def channels_of(module: ResidualModule, x: Tensor) -> int:
@@ -40,20 +39,22 @@ def channels_of(module: ResidualModule, x: Tensor) -> int:
     return 1 if x.dim() >= 4 and convolves else x.dim() - 1
 
 
-def spans(net: UnraveledNetwork, candidates: tuple[int, ...], length: int) -> list[tuple[int, ...]]:
-    """List the spans of so many neighbours that may be deleted together, and whose output has the shape of the input.
+def spans(net: UnraveledNetwork, parts: Sequence[tuple[int, ...]], length: int) -> list[tuple[int, ...]]:
+    """List the modules of so many parts that follow each other, where the output has the shape of the input.
 
     >>> from unravelnet import zoo
-    >>> spans(zoo.preact_resnet(depth=14), (0, 1, 2, 3, 4, 5), 2)
+    >>> spans(zoo.preact_resnet(depth=14), [(0,), (1,), (2,), (3,), (4,), (5,)], 2)
     [(0, 1)]
+
+    `parts`: modules that may be deleted together, single ones or blocks.
     """
     modules = net.residual_modules
     found = []
-    for start in range(len(modules) - length + 1):
-        span = tuple(range(start, start + length))
+    for start in range(len(parts) - length + 1):
+        span = tuple(module for part in parts[start : start + length] for module in part)
         first, last = modules[span[0]], modules[span[-1]]
         if (
-            set(span) <= set(candidates)
+            span == tuple(range(first.index, last.index + 1))
             and first.chain == last.chain
             and first.input_shape == last.output_shape
         ):

@@ -110,16 +110,20 @@ def is_share(metric: str) -> bool:
 
 
 def n_images_text(frame: pd.DataFrame) -> str:
-    """Say how many images were behind the values.
+    """Say how many images were behind the values; of texts, how many predictions.
 
     >>> n_images_text(pd.DataFrame({"n_images": [10000, 10000]}))
     'n = 10,000 images'
+    >>> n_images_text(pd.DataFrame({"n_images": [8], "n_predictions": [512]}))
+    'n = 512 predictions'
     """
-    numbers = frame["n_images"].dropna()
+    numbers, unit = frame["n_images"].dropna(), "image"
+    if "n_predictions" in frame and (frame["n_predictions"] != frame["n_images"]).any():
+        numbers, unit = frame["n_predictions"].dropna(), "prediction"
     if numbers.empty:
         return "n not recorded"
     low, high = int(numbers.min()), int(numbers.max())
-    return f"n = {counted(low, 'image')}" if low == high else f"n = {low:,} to {high:,} images"
+    return f"n = {counted(low, unit)}" if low == high else f"n = {low:,} to {high:,} {unit}s"
 
 
 def interval_text(frame: pd.DataFrame, metric: str = "error_rate") -> str:

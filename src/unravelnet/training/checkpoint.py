@@ -26,6 +26,8 @@ EPOCHS_DIRECTORY = "epochs"
 _INDEX = "checkpoint.json"
 INDEX_FILE = f"{DIRECTORY}/{_INDEX}"
 _FORMAT = 1
+# What was not asked of older trainings, and how they were made.
+_BEFORE = {"optimiser": "sgd"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def remove_others(directory: Path, epoch: int) -> None:
 
 def check_same(found: Checkpoint, identity: Mapping[str, Any], directory: str) -> None:
     """Raise TrainingError where a checkpoint is of another training, naming the first difference."""
-    stored, own = found.identity, json.loads(json.dumps(identity))
+    stored, own = {**_BEFORE, **found.identity}, json.loads(json.dumps(identity))
     for name, value in own.items():
         if stored.get(name) != value:
             raise TrainingError(

@@ -118,11 +118,17 @@ class TrainingData:
 
 
 def training_targets(targets: Tensor | None, n_outputs: int, name: str) -> Tensor:
-    """Return targets if they are one class an image, as int64. Raises DataError where they are not."""
-    if targets is None or targets.dim() != 1:
+    """Return targets as one class a prediction, int64; of a text -100 stands for a position without one.
+
+    Raises DataError where they are neither one class an image nor one a position.
+    """
+    if targets is None or targets.dim() not in (1, 2):
         form = "none" if targets is None else f"of shape {tuple(targets.shape)}"
-        raise DataError(f"Training needs one label an image, and the targets of {name} are {form}.")
-    return class_targets(targets, n_classes=n_outputs, name=name)
+        raise DataError(
+            f"Training needs one label an image, or one a token, and the targets of {name} are {form}."
+        )
+    is_text = targets.dim() == 2
+    return class_targets(targets, n_classes=n_outputs, name=name, may_be_ignored=is_text).flatten()
 
 
 def _augmentation(images: ImageData | None, plan: TrainingPlan) -> Augmentation | None:

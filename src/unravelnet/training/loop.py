@@ -48,7 +48,7 @@ from unravelnet.training.optimiser import (
 )
 from unravelnet.training.replay import own_stream
 from unravelnet.training.state import TrainingState, buffers_of, give_back
-from unravelnet.training.sums import Sums, count_wrong
+from unravelnet.training.sums import Sums, count_targets, count_wrong
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
 from unravelnet.zoo.store import residual_modules_of
 
@@ -82,7 +82,8 @@ def train(
     ('epoch', 'train_loss', 'train_error_rate', 'test_error_rate')
 
     `data`: a specification (its training split; validated on its test split), `ImageData`, a pair of tensors
-    or a torch `Dataset`. `validation`: data for `test_error_rate`, in any form; without any it is NaN.
+    or a torch `Dataset`; for a language model, what `data.load_text(path, split="train")` gives. `validation`: data for
+    `test_error_rate`, in any form; without any it is NaN.
     `options`: settings of the plan by name, in place of a plan or over it. `out`: directory for checkpoints,
     history and the finished network; a training found there goes on, and a finished one is loaded at once. The
     weights after the epochs of `keep_epochs` stay in its folder `epochs`, a file each.
@@ -268,7 +269,7 @@ class Training:
             self._train_batch(positions, sums)
             if on_batch is not None:
                 on_batch(self._status(sums, began))
-        images_per_second = sums.n / (time.perf_counter() - began)
+        images_per_second = sums.n_images / (time.perf_counter() - began)
         if not math.isfinite(sums.loss):
             raise self._diverged(f"The loss is {sums.loss} in")
         self._check_weights()
@@ -310,7 +311,8 @@ class Training:
             raise self._without_gradient()
         loss.backward()
         self.optimiser.step()
-        sums.add(value * len(targets), count_wrong(logits.detach(), targets), len(targets))
+        n = count_targets(targets)
+        sums.add(value * n, count_wrong(logits.detach(), targets), n, len(positions))
 
     def _draw_route(self) -> Route | None:
         if self.plan.routes == "all":
@@ -329,7 +331,7 @@ class Training:
             for batch in self.validation:
                 targets = training_targets(batch[1], self.n_outputs, self.validation.name)
                 logits = self._logits(batch, self.sampler.tested)
-                sums.add(0.0, count_wrong(logits, targets), len(targets))
+                sums.add(0.0, count_wrong(logits, targets), count_targets(targets))
         return sums.error_rate
 
     def _status(self, sums: Sums, began: float) -> TrainingStatus:
@@ -343,7 +345,7 @@ class Training:
             n_batches=self.data.n_batches,
             loss=sums.loss,
             error_rate=sums.error_rate,
-            images_per_second=sums.n / (now - began),
+            images_per_second=sums.n_images / (now - began),
             seconds_left=(now - self.started) / n_done * n_left,
         )
 

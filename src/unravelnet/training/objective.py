@@ -12,6 +12,7 @@ from torch import Tensor
 from unravelnet.errors import TrainingError
 from unravelnet.measuring.bench import Bench
 from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.wording import counted
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ class Objective:
         self._bench = None if teacher is None else Bench(teacher.net, device=device)
 
     def __call__(self, logits: Tensor, targets: Tensor, inputs: Inputs) -> Tensor:
-        """Compute the loss, the mean over the images. `inputs`: what the logits are of."""
+        """Compute the loss, the mean over the predictions that have a target. `inputs`: what the logits are of."""
+        if len(logits) != len(targets):
+            raise TrainingError(
+                f"The network gives {counted(len(logits), 'row')} of scores, and the data has {len(targets)} targets "
+                "for them. Give one label an image, or of a text the next token at each position."
+            )
         loss = F.cross_entropy(logits, targets.to(logits.device), label_smoothing=self.label_smoothing)
         if self.teacher is None or self._bench is None:
             return loss
@@ -82,11 +88,15 @@ class Objective:
 
 
 def scores_of(output: Any, title: str) -> Tensor:
-    """Take the scores of the classes out of what a network returns. Raises TrainingError where there are none."""
+    """Take the scores of the classes out of what a network returns, one row a prediction.
+
+    Raises TrainingError where there are none.
+    """
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
-    if not isinstance(logits, Tensor) or logits.dim() != 2:
+    if not isinstance(logits, Tensor) or logits.dim() not in (2, 3):
         form = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise TrainingError(
-            f"{title} gives {form}; training needs one score a class: a tensor [images, classes]."
+            f"{title} gives {form}; training needs one score a class: a tensor [images, classes], or [sequences, "
+            "tokens, words]."
         )
-    return logits
+    return logits.flatten(0, -2)

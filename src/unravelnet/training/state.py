@@ -15,6 +15,9 @@ from unravelnet.network import UnraveledNetwork
 from unravelnet.records.record import Table
 from unravelnet.training.checkpoint import Checkpoint
 
+# What optimisers keep of each parameter, by its name in a checkpoint: SGD the first, AdamW the others.
+_KEPT = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq", "step": "step"}
+
 
 @dataclass
 class TrainingState:
@@ -39,9 +42,10 @@ class TrainingState:
         """Collect what a training needs to go on."""
         tensors = {f"weights.{name}": tensor for name, tensor in self.net.state_dict().items()}
         for name, parameter in self.net.named_parameters():
-            momentum = self.optimiser.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
+            state = self.optimiser.state[parameter]
+            tensors |= {
+                f"{kept}.{name}": state[key] for kept, key in _KEPT.items() if state.get(key) is not None
+            }
         tensors["generator.data"] = self.data_generator.get_state()
         tensors["generator.default"] = torch.default_generator.get_state()
         route_generator = dict(self.route_generator.bit_generator.state)
@@ -51,11 +55,12 @@ class TrainingState:
         """Take over a checkpoint. Raises CheckpointError where it does not fit."""
         try:
             self.net.load_weights(found.under("weights."), source=place)
-            for name, momentum in found.under("momentum.").items():
-                parameter = self.net.get_parameter(name)
-                # In the layout of the parameter, which the optimiser's arithmetic expects.
-                held = torch.empty_like(parameter).copy_(momentum)
-                self.optimiser.state[parameter]["momentum_buffer"] = held
+            for kept, key in _KEPT.items():
+                for name, tensor in found.under(f"{kept}.").items():
+                    parameter = self.net.get_parameter(name)
+                    # In the layout of the parameter, which the optimiser's arithmetic expects.
+                    held = torch.empty_like(parameter).copy_(tensor) if tensor.dim() else tensor.clone()
+                    self.optimiser.state[parameter][key] = held
             self.data_generator.set_state(found.tensors["generator.data"])
             torch.default_generator.set_state(found.tensors["generator.default"])
             self.route_generator.bit_generator.state = dict(found.route_generator)

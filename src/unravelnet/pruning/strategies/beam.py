@@ -32,7 +32,7 @@ def beam(width: int | str = _WIDTH, *, z: float = _Z) -> Strategy:
 
 def _search(problem: Problem, *, width: int, z: float) -> Iterator[Cut]:
     race = Race[_Set](problem.evidence, z)
-    full, kept = problem.full, [frozenset[int]()]
+    kept = [frozenset[int]()]
     for _ in problem.candidates:
         grown = [
             deleted | {module} for deleted in kept for module in problem.candidates if module not in deleted
@@ -40,30 +40,30 @@ def _search(problem: Problem, *, width: int, z: float) -> Iterator[Cut]:
         children = list(dict.fromkeys(grown))
         expected = {child: _forecast(problem, race.forecasts, kept, child) for child in children}
         race.forecasts = {child: found for child, found in expected.items() if found is not None}
-        ranked = race.best(full, children, lambda deleted: full.delete(*sorted(deleted)), width)
+        ranked = race.best(problem.full, children, lambda deleted: problem.without(*deleted), width)
         # Every set that goes on is known on all images, as is what the next ones are compared with.
         kept = sorted((deleted for deleted, _ in ranked), key=partial(_cost, problem))
         estimates = dict(ranked)
         best = kept[0]
-        yield Cut(full.delete(*sorted(best)), tuple(sorted(best)), estimates[best])
+        yield Cut(problem.without(*best), problem.modules(*best), estimates[best])
 
 
 def _cost(problem: Problem, deleted: _Set) -> float:
-    return problem.evidence.cost(problem.full.delete(*sorted(deleted)))
+    return problem.evidence.cost(problem.without(*deleted))
 
 
 def _forecast(
     problem: Problem, known: Mapping[_Set, Standing], parents: Collection[_Set], child: _Set
 ) -> Standing | None:
     """Expect that adding a module costs beside one set what it cost beside the set that this one came from."""
-    evidence, full = problem.evidence, problem.full
+    evidence = problem.evidence
     for parent in parents:
         for last in sorted(parent) if parent < child else ():
             before = parent - {last}
             sibling = before | (child - parent)
-            route = full.delete(*sorted(before))
+            route = problem.without(*before)
             if sibling in known and evidence.n_known(route) == evidence.n_images:
-                step = evidence.values(full.delete(*sorted(parent))) - evidence.values(route)
+                step = evidence.values(problem.without(*parent)) - evidence.values(route)
                 return dataclasses.replace(known[sibling], completed=known[sibling].completed + step)
     return None
 

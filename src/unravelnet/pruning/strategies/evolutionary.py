@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+from torch import fx
 
 from unravelnet.errors import ArgumentError
 from unravelnet.network import ResidualModule
@@ -50,13 +51,13 @@ def _search(problem: Problem, *, generations: int, n_offspring: int) -> Iterator
         )
     random = np.random.default_rng(problem.seed)
     parent = min(_first_sets(problem, random), key=partial(_cost, problem))
-    yield Cut(problem.full.delete(*sorted(parent)), tuple(sorted(parent)))
+    yield Cut(problem.without(*parent), problem.modules(*parent))
     for _ in range(generations):
         offspring = [_mutated(problem, parent, random) for _ in range(n_offspring)]
         best, estimate = _best_of(problem, list(dict.fromkeys(offspring)))
         if best != parent and _cost(problem, best) < _cost(problem, parent):
             parent = best
-            yield Cut(problem.full.delete(*sorted(parent)), tuple(sorted(parent)), estimate)
+            yield Cut(problem.without(*parent), problem.modules(*parent), estimate)
 
 
 def is_attention(module: ResidualModule) -> bool:
@@ -70,18 +71,19 @@ def is_attention(module: ResidualModule) -> bool:
     for part in module.branch.modules():
         if "attention" in type(part).__name__.lower():
             return True
-        graph = getattr(part, "graph", None)
-        if graph is not None and any("attention" in str(node.target) for node in graph.nodes):
+        if isinstance(part, fx.GraphModule) and any(
+            "attention" in str(node.target) for node in part.graph.nodes
+        ):
             return True
     return "attn" in module.name or "attention" in module.name
 
 
 def _cost(problem: Problem, deleted: _Set) -> float:
-    return problem.evidence.cost(problem.full.delete(*sorted(deleted)))
+    return problem.evidence.cost(problem.without(*deleted))
 
 
 def _is_small_enough(problem: Problem, deleted: _Set) -> bool:
-    return problem.budget.is_reached(problem.size(problem.full.delete(*sorted(deleted))))
+    return problem.budget.is_reached(problem.size(problem.without(*deleted)))
 
 
 def _first_sets(problem: Problem, random: np.random.Generator, n_sets: int = 4) -> list[_Set]:
@@ -122,7 +124,7 @@ def _best_of(problem: Problem, offspring: list[_Set]) -> tuple[_Set, float]:
     evidence, estimate = problem.evidence, math.nan
     for share, n_left in _STAGES:
         n_images = min(evidence.n_images, max(FEWEST_IMAGES, math.ceil(share * evidence.n_images)))
-        routes = {deleted: problem.full.delete(*sorted(deleted)) for deleted in offspring}
+        routes = {deleted: problem.without(*deleted) for deleted in offspring}
         evidence.measure(routes.values(), n_images)
         means = {
             deleted: float(evidence.values(route)[:n_images].mean()) for deleted, route in routes.items()

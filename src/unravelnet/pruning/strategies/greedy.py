@@ -28,12 +28,13 @@ def greedy(*, z: float = _Z) -> Strategy:
 
 def _search(problem: Problem, *, z: float) -> Iterator[Cut]:
     race = Race[int](problem.evidence, z)
-    route, left = problem.full, list(problem.candidates)
+    gone, left = list[int](), list(problem.candidates)
     while left:
-        [(module, estimate)] = race.best(route, left, route.delete)
-        route = route.delete(module)
-        left.remove(module)
-        yield Cut(route, (module,), estimate)
+        grown = {candidate: problem.without(*gone, candidate) for candidate in left}
+        [(chosen, estimate)] = race.best(problem.without(*gone), left, grown.__getitem__)
+        gone.append(chosen)
+        left.remove(chosen)
+        yield Cut(grown[chosen], problem.modules(chosen), estimate)
 
 
 def without_racing(n_modules: int, n_steps: int) -> tuple[int, int]:

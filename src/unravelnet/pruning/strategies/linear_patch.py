@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unravelnet.data import as_batches
+from unravelnet.pruning.angles import Span
 from unravelnet.pruning.patch import LeastSquares, LinearPatch, patched
-from unravelnet.pruning.strategies.span import Span, best_spans
+from unravelnet.pruning.strategies.span import best_spans
 from unravelnet.pruning.strategy import Cut, Patched, Problem, Strategy
 from unravelnet.pruning.streams import channels_of, streams
 
@@ -25,7 +27,7 @@ def _search(problem: Problem) -> Iterator[Cut]:
 def fit(problem: Problem, span: Span) -> tuple[LinearPatch, float]:
     """Fit a patch for a span; give it with the share of the square change of the stream that it leaves."""
     evidence, squares, channels = problem.evidence, None, 1
-    for before, behind in streams(evidence.bench, evidence.part, batch_size=_BATCH):
+    for _, before, behind in streams(evidence.bench, as_batches(evidence.part, batch_size=_BATCH)):
         x, y = before[span[0]], behind[span[-1]]
         channels = channels_of(problem.net.residual_modules[span[0]], x)
         squares = LeastSquares(x.shape[channels]) if squares is None else squares

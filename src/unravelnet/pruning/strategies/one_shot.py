@@ -35,14 +35,14 @@ def one_shot(score: str = DELETION) -> Strategy:
 
 def _search(problem: Problem, *, score: str) -> Iterator[Cut]:
     values = deletion_effects(problem) if score == DELETION else _scores(problem, score)
-    route = problem.full
-    for module in sorted(problem.candidates, key=lambda module: (values[module], module)):
-        route = route.delete(module)
-        yield Cut(route, (module,), values[module])
+    gone: list[int] = []
+    for candidate in sorted(problem.candidates, key=lambda candidate: (values[candidate], candidate)):
+        gone.append(candidate)
+        yield Cut(problem.without(*gone), problem.modules(candidate), values[candidate])
 
 
 def _scores(problem: Problem, score: str) -> Mapping[int, float]:
-    """Measure a score; a module that has none comes last."""
+    """Measure a score, of a block the sum over its modules; where one has none the candidate comes last."""
     evidence = problem.evidence
     table = importance(
         problem.net,
@@ -53,15 +53,16 @@ def _scores(problem: Problem, score: str) -> Mapping[int, float]:
         device=evidence.bench.device,
     )
     sign = -1.0 if score in _HARMFUL else 1.0
-    return {row["module"]: math.inf if row[score] is None else sign * row[score] for row in table}
+    values = [math.inf if row[score] is None else sign * row[score] for row in table]
+    return {c: sum(values[module] for module in problem.modules(c)) for c in problem.candidates}
 
 
 def deletion_effects(problem: Problem) -> Mapping[int, float]:
-    """Measure what deleting each module alone changes of the metric."""
-    full, evidence = problem.full, problem.evidence
-    evidence.measure([full.delete(module) for module in problem.candidates], evidence.n_images)
-    intact = evidence.cost(full)
-    return {module: evidence.cost(full.delete(module)) - intact for module in problem.candidates}
+    """Measure what deleting each candidate alone changes of the metric."""
+    evidence, routes = problem.evidence, {c: problem.without(c) for c in problem.candidates}
+    evidence.measure(routes.values(), evidence.n_images)
+    intact = evidence.cost(problem.full)
+    return {candidate: evidence.cost(route) - intact for candidate, route in routes.items()}
 
 
 ONE_SHOT = one_shot()

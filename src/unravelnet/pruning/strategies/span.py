@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
 
+from unravelnet.data import as_batches
 from unravelnet.papers import gromov
+from unravelnet.pruning.angles import Span, turns_over
 from unravelnet.pruning.strategy import Cut, Problem, Strategy
-from unravelnet.pruning.streams import channels_of, spans, streams
+from unravelnet.pruning.streams import spans
 
 _BATCH = 32
 
-Span = tuple[int, ...]
-
 
 def angular_distances(problem: Problem) -> dict[Span, float]:
-    """Measure the angle between the stream in front of each span and behind it: arccos of the cosine, by pi.
-
-    In a language model that of the last position, as Gromov et al. (2024) do; in other networks the mean over
-    positions.
-    """
-    net = problem.net
-    possible = [
-        span for n in range(1, len(net.residual_modules) + 1) for span in spans(net, problem.candidates, n)
-    ]
-    totals = dict.fromkeys(possible, 0.0)
+    """Measure the angle over each span of candidates, the mean over the images to choose on."""
+    parts = [problem.modules(candidate) for candidate in problem.candidates]
+    possible = [span for n in range(1, len(parts) + 1) for span in spans(problem.net, parts, n)]
     evidence = problem.evidence
-    for before, behind in streams(evidence.bench, evidence.part, batch_size=_BATCH):
-        for span in possible:
-            x, y = before[span[0]], behind[span[-1]]
-            totals[span] += float(_angle(x, y, channels_of(net.residual_modules[span[0]], x)).sum())
-    return {span: total / evidence.n_images for span, total in totals.items()}
+    turned = turns_over(evidence.bench, as_batches(evidence.part, batch_size=_BATCH), possible)
+    return {span: _mean(values[np.isfinite(values)]) for span, values in zip(possible, turned, strict=True)}
 
 
-def _angle(x: Tensor, y: Tensor, channels: int) -> Tensor:
-    """Give the angular distance of each image."""
-    if x.dim() == 3 and channels == 2:
-        x, y = x[:, -1:], y[:, -1:]
-    cosine = functional.cosine_similarity(x.float(), y.float(), dim=channels).clamp(-1, 1)
-    return (
-        (torch.arccos(cosine) / math.pi).flatten(1).mean(dim=1)
-        if cosine.dim() > 1
-        else torch.arccos(cosine) / math.pi
-    )
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    return float(values.mean()) if len(values) else math.inf
 
 
 def _search(problem: Problem) -> Iterator[Cut]:
@@ -55,13 +36,12 @@ def _search(problem: Problem) -> Iterator[Cut]:
 
 
 def best_spans(problem: Problem) -> Iterator[tuple[Span, float]]:
-    """Give the span with the smallest distance of each length, and the distance."""
+    """Give the span with the smallest distance of each length, the shortest first, and the distance."""
     distances = angular_distances(problem)
-    for length in range(1, len(problem.candidates) + 1):
+    for length in sorted({len(span) for span in distances}):
         of_length = {span: distance for span, distance in distances.items() if len(span) == length}
-        if of_length:
-            best = min(of_length, key=lambda span: of_length[span])
-            yield best, of_length[best]
+        best = min(of_length, key=lambda span: of_length[span])
+        yield best, of_length[best]
 
 
 SPAN = Strategy(
