@@ -9,7 +9,7 @@ BIN := .venv/bin
 TESTS_OF_ARITHMETIC := $(patsubst %,tests/test_%.py,\
     memory_layout precision)
 
-.PHONY: demo test test-avx2 test-oldest benchmark lint clean
+.PHONY: demo test test-avx2 test-oldest benchmark architectures lint clean
 
 demo: .venv/ready
 	@echo 'Trains three networks on the digits of scikit-learn, takes them apart and writes demo/report.html.' >&2
@@ -33,6 +33,10 @@ test-oldest: .venv-oldest/ready
 # On a machine that does nothing else; half an hour. Two other tools are installed, to be measured beside ours.
 benchmark: .venv/ready-to-benchmark
 	@$(BIN)/python -m benchmarks
+
+# What has no row yet; `python -m survey --only REGEX` measures some anew. A quarter of an hour from nothing.
+architectures: .venv/ready-to-develop
+	@OMP_NUM_THREADS=1 $(BIN)/python -m survey
 
 lint: .venv/ready-to-develop
 	@$(BIN)/ruff check -q .

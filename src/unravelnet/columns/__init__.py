@@ -6,7 +6,15 @@ means the same in every table.
 
 from __future__ import annotations
 
-from unravelnet.columns import gradients, importance, measurements, networks, searches, trainings
+from unravelnet.columns import (
+    architectures,
+    gradients,
+    importance,
+    measurements,
+    networks,
+    searches,
+    trainings,
+)
 from unravelnet.columns.column import Column
 
 __all__ = ["COLUMNS", "Column", "find", "label", "title"]
@@ -27,6 +35,7 @@ COLUMNS: tuple[Column, ...] = (
     *importance.CORRELATIONS,
     *trainings.TRAINING,
     *trainings.TRAINED_NETWORKS,
+    *architectures.ARCHITECTURES,
 )
 """All columns but those that `Column.family` adds."""
 

@@ -28,6 +28,7 @@ Unit = Literal[
     "epochs",
     "seconds",
     "images per second",
+    "MiB",
 ]
 
 

@@ -9,7 +9,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unravelnet.columns import gradients, importance, measurements, networks, searches, trainings, words
+from unravelnet.columns import (
+    architectures,
+    gradients,
+    importance,
+    measurements,
+    networks,
+    searches,
+    trainings,
+    words,
+)
 from unravelnet.columns.column import Column
 
 _INTRODUCTION = """# Glossary
@@ -35,6 +44,7 @@ _ON_SCORES = (
     "Each is a mean over images, and says how much a module matters. Images on which it is not defined are left out. "
     "The loss is that of an image: the mean over its predictions."
 )
+_ON_ARCHITECTURES = "The table is [results/architectures.csv](../results/architectures.csv), a row a model."
 _ON_FILES = """## Table files
 
 A table is saved as `.csv` or `.parquet`. `load_table` reads it back with the type of every value. CSV has no types, \
@@ -74,6 +84,7 @@ _SECTIONS = (
     _Section("What every measurement says of itself", words.MEASUREMENTS, measurements.FACTS),
     _Section("Training", words.TRAINING, trainings.TRAINING),
     _Section("Trained networks", words.TRAINED_NETWORKS, trainings.TRAINED_NETWORKS),
+    _Section("Survey of architectures", (), architectures.ARCHITECTURES, _ON_ARCHITECTURES),
     _Section("Reproduction", words.REPRODUCTION),
 )
 

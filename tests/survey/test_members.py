@@ -1,0 +1,62 @@
+"""Every family of the libraries is in the survey, and every member says how its modules were counted."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+
+import pytest
+
+from survey.members import MEMBERS, find
+from unravelnet._extras import require
+from unravelnet.errors import MissingExtraError
+
+
+def library(package: str):
+    try:
+        return require(package, "This test")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+def families_of(name: str) -> set[str]:
+    return {member.family for member in MEMBERS if member.library == name}
+
+
+def test_every_file_of_timm_that_registers_models_is_there():
+    assert families_of("timm") == set(library("timm").list_modules())
+
+
+def test_every_file_of_torchvision_that_builds_models_is_there():
+    models = library("torchvision.models")
+    files = {models.get_model_builder(name).__module__ for name in models.list_models()}
+    families = {file.removeprefix("torchvision.models.") for file in files}
+    # The same networks with weights of 8 bits.
+    assert families_of("torchvision") == {name for name in families if not name.startswith("quantization")}
+
+
+def test_every_family_of_torchvision_and_timm_is_a_file_that_there_is():
+    library("timm")
+    for name in ("torchvision", "timm"):
+        for family in families_of(name):
+            assert importlib.util.find_spec(f"{name}.models.{family}"), family
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: f"{member.library} {member.model}")
+def test_the_count_of_a_member_is_told(member):
+    assert member.truth[-1] == "."
+    assert "\n" not in member.truth
+    if member.refused:
+        assert (member.modules, member.nested, member.kinds) == (0, 0, ())
+    elif member.kinds:
+        assert sum(count for _, count in member.kinds) == member.modules + member.nested > 0
+    else:
+        assert member.modules > 0
+
+
+def test_a_member_is_found_by_its_name():
+    names = Counter((member.library, member.model) for member in MEMBERS)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert find("torchvision", "resnet18").modules == 8
+    with pytest.raises(KeyError, match="no such member"):
+        find("torchvision", "resnet19")
