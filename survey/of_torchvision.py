@@ -45,9 +45,7 @@ def _densenet() -> nn.Module:
 
 def _maxvit() -> nn.Module:
     sizes = {"stem_channels": 16, "block_channels": [16, 32], "head_dim": 16, "partition_size": 7}
-    return _models().MaxVit(
-        input_size=(112, 112), block_layers=[1, 2], stochastic_depth_prob=0.2, **sizes
-    )
+    return _models().MaxVit(input_size=(112, 112), block_layers=[1, 2], stochastic_depth_prob=0.2, **sizes)
 
 
 def _mvit() -> nn.Module:
@@ -140,7 +138,8 @@ MEMBERS: tuple[Member, ...] = (
     ),
     _member(
         "mobilenetv2", "mobilenet_v2", 10,
-        "7 groups of 1, 2, 3, 4, 3, 3 and 1 blocks; all but the first of a group add their input (Sandler et al. 2018).",
+        "7 groups of 1, 2, 3, 4, 3, 3 and 1 blocks; all but the first of a group add their input (Sandler et al. "
+        "2018).",
     ),
     _member(
         "mobilenetv3", "mobilenet_v3_small", 6,
@@ -206,6 +205,13 @@ MEMBERS: tuple[Member, ...] = (
     _member(
         "video.swin_transformer", "swin3d_t", 24,
         "12 blocks of an attention and an MLP, 2, 2, 6 and 2 (Liu et al. 2021).", example=_clips(4, 32),
+    ),
+    _member(
+        "optical_flow.raft", "raft_small", 36,
+        "6 blocks in each of two encoders; 12 updates, each of which mixes the hidden state with a new one by a gate, "
+        "and adds to the flow (Teed and Deng 2020).",
+        example=lambda: (torch.randn(_IMAGES, 3, 128, 128), torch.randn(_IMAGES, 3, 128, 128)),
+        kinds=(("add", 24), ("gate", 12)),
     ),
     _detector("detection.faster_rcnn", "fasterrcnn_mobilenet_v3_large_320_fpn", "Ren et al. 2015"),
     _detector("detection.fcos", "fcos_resnet50_fpn", "Tian et al. 2019"),

@@ -54,8 +54,8 @@ and does not depend on the size of an image. Seconds were measured on {hardware}
 
 ## Large models
 
-Models with at least {large} MiB of weights. A capture should take at most {passes} forward passes and {more} seconds, and
-memory for at most {weights} times the weights.
+Models with at least {large} MiB of weights. A capture should take at most {passes} forward passes and {more} seconds,
+and memory for at most {weights} times the weights.
 
 {largest}
 {tables}
@@ -92,7 +92,9 @@ def page(rows: Sequence[Row]) -> str:
         more=_SECONDS,
         weights=_WEIGHTS,
         largest=_largest(rows),
-        tables="\n".join(_library(name, [row for row in rows if row["library"] == name]) for name in libraries),
+        tables="\n".join(
+            _library(name, [row for row in rows if row["library"] == name]) for name in libraries
+        ),
         reasons=_reasons([row for row in rows if row["verdict"] not in _GOOD]),
     )
 
@@ -108,9 +110,19 @@ def _summary(rows: Sequence[Row], libraries: Sequence[str]) -> str:
 
 
 def _largest(rows: Sequence[Row]) -> str:
-    large = [row for row in rows if (row["weights_mib"] or 0) >= _LARGE_MIB and row["capture_mib"] is not None]
+    large = [
+        row for row in rows if (row["weights_mib"] or 0) >= _LARGE_MIB and row["capture_mib"] is not None
+    ]
     return _table(
-        ["model", "weights, MiB", "forward pass, s", "capture, s", "at most, s", "memory, MiB", "at most, MiB"],
+        [
+            "model",
+            "weights, MiB",
+            "forward pass, s",
+            "capture, s",
+            "at most, s",
+            "memory, MiB",
+            "at most, MiB",
+        ],
         [
             [
                 f"`{row['model']}` of {row['library']}",
@@ -155,7 +167,9 @@ def _beside(row: Row, name: str) -> str:
 def _reasons(rows: Sequence[Row]) -> str:
     if not rows:
         return "Nothing."
-    return "\n".join(f"- `{row['model']}` of {row['library']}, {row['verdict']}: {_short(row['reason'])}" for row in rows)
+    return "\n".join(
+        f"- `{row['model']}` of {row['library']}, {row['verdict']}: {_short(row['reason'])}" for row in rows
+    )
 
 
 def _short(text: str) -> str:
@@ -168,4 +182,7 @@ def _all_of(rows: Iterable[Row], name: str) -> str:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+    return (
+        "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        + "\n"
+    )

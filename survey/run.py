@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import resource
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -19,7 +21,9 @@ from survey.members import find
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
 
-SECONDS = 120.0
+SECONDS = 120
+# On a machine that does other work, too, a second of the processor takes longer.
+_TIMES_BY_THE_CLOCK = 10
 COLUMNS = (
     "library",
     "family",
@@ -43,16 +47,16 @@ COLUMNS = (
     "versions",
     "commit",
 )
-_LIBRARIES = ("torchvision", "timm", "transformers")
+_PACKAGES = ("torch", "torchvision", "timm", "transformers")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The members, the file with their rows, and the limit of a member in seconds."""
+    """The members, the file with their rows, and the limit of a member in seconds of the processor."""
 
     members: Sequence[Member]
     path: Path
-    seconds: float = SECONDS
+    seconds: int = SECONDS
 
     def run(self, only: str | None, tell: Callable[[Row], None]) -> Table:
         """Measure the members that a pattern fits, or those without a row; return all rows.
@@ -64,9 +68,11 @@ class Survey:
         facts = facts_of_the_machine()
         for member in self.members:
             key = (member.library, member.model)
-            if key in rows if only is None else not re.search(only, f"{member.library}/{member.family}/{member.model}"):
+            path = f"{member.library}/{member.family}/{member.model}"
+            is_due = key not in rows if only is None else re.search(only, path)
+            if not is_due:
                 continue
-            rows[key] = {name: None for name in COLUMNS} | measured(member, self.seconds) | facts
+            rows[key] = dict.fromkeys(COLUMNS) | measured(member, self.seconds) | facts
             tell(rows[key])
             self._table(rows).save(self.path)
         return self._table(rows)
@@ -88,28 +94,31 @@ class Survey:
         return Table([rows[key] for key in keys if key in rows], COLUMNS)
 
 
-def measured(member: Member, seconds: float = SECONDS) -> Row:
-    """Measure one member in a process of its own, with one thread and a limit of seconds."""
+def measured(member: Member, seconds: int = SECONDS) -> Row:
+    """Measure one member in a process of its own, with one thread and a limit of seconds of the processor."""
     # The server imports once; each member is a copy of it, which nothing that another did can reach.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["survey.measure", "torch._dynamo", *_LIBRARIES])
+    context.set_forkserver_preload(["survey.server"])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_row, args=(member.library, member.model, sender))
+    process = context.Process(target=_send_row, args=(member.library, member.model, seconds, sender))
     process.start()
     sender.close()
     try:
-        if receiver.poll(seconds):
+        if receiver.poll(_TIMES_BY_THE_CLOCK * seconds):
             return dict(receiver.recv())
-        return _failed(member, f"It took longer than {seconds:g} seconds.")
+        return _failed(member, f"It took longer than {_TIMES_BY_THE_CLOCK * seconds} seconds by the clock.")
     except EOFError:
         process.join()
+        if process.exitcode == -signal.SIGXCPU:
+            return _failed(member, f"It took longer than {seconds} seconds of the processor.")
         return _failed(member, f"Its process ended with exit status {process.exitcode}.")
     finally:
         process.kill()
         process.join()
 
 
-def _send_row(library: str, model: str, sender: Connection) -> None:
+def _send_row(library: str, model: str, seconds: int, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     torch.set_num_threads(1)
     member = find(library, model)
     try:
@@ -126,7 +135,7 @@ def _failed(member: Member, reason: str) -> Row:
 def facts_of_the_machine() -> dict[str, Any]:
     """Say where rows are measured: hardware, versions and commit."""
     facts = provenance.collect()
-    packages = [f"{name} {facts['packages'][name]}" for name in ("torch", *_LIBRARIES) if name in facts["packages"]]
+    packages = [f"{name} {facts['packages'][name]}" for name in _PACKAGES if name in facts["packages"]]
     gigabytes = (facts["memory_bytes"] or 0) / 1e9
     return {
         "hardware": f"{facts['cpu']}, {torch.backends.cpu.get_cpu_capability()}, one thread of {os.cpu_count()} "

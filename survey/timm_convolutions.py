@@ -11,7 +11,9 @@ _SIDE_BY_SIDE = "The branches of a block are concatenated, and none of them is i
 
 
 def _dual_path() -> nn.Module:
-    return library("timm.models.dpn").DPN(k_sec=(1, 2, 1, 1), small=True, num_init_features=8, k_r=16, groups=4)
+    return library("timm.models.dpn").DPN(
+        k_sec=(1, 2, 1, 1), small=True, num_init_features=8, k_r=16, groups=4
+    )
 
 
 def _rexnet() -> nn.Module:

@@ -121,7 +121,8 @@ MEMBERS: tuple[Member, ...] = (
            f"2 stages of 1 convolutional block, and 3 blocks of {_TWO_A_BLOCK} (Dai et al. 2021).", size=160),
     member("metaformer", "poolformer_s12", 8, "4 blocks of a pooling and an MLP (Yu et al. 2021).",
            options={"depths": (1, 1, 1, 1)}),
-    member("mlp_mixer", "mixer_s32_224", 4, "2 blocks of an MLP of tokens and one of channels (Tolstikhin et al. 2021).",
+    member("mlp_mixer", "mixer_s32_224", 4,
+           "2 blocks of an MLP of tokens and one of channels (Tolstikhin et al. 2021).",
            size=224, options={"num_blocks": 2}),
     member("mobilevit", "mobilevit_xxs", 21,
            f"1 and 2 inverted bottlenecks that keep their size, and 2, 4 and 3 blocks of {_TWO_A_BLOCK} in the last "
