@@ -5,6 +5,7 @@ Seconds are of the processor and not of the clock: other work on the machine doe
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,9 @@ def measure(member: Member) -> Row:
     torch.manual_seed(0)
     model, example = member.make().eval(), member.example()
     row = expected(member) | {"weights_mib": _bytes(model) / _MIB}
-    row["forward_seconds"] = min(_seconds(lambda: called(model, example))[0] for _ in range(2))
+    # What does not run at all is refused with its reason.
+    with contextlib.suppress(Exception):
+        row["forward_seconds"] = min(_seconds(lambda: called(model, example))[0] for _ in range(2))
     forget_peak()
     before = _memory_mib("VmRSS")
     try:
@@ -91,7 +94,8 @@ def judged(member: Member, row: Mapping[str, Any]) -> Row:
 def difference(model: nn.Module, net: nn.Module, example: Any) -> float:
     """Measure the largest difference of outputs on new random inputs, relative to the largest output."""
     inputs = pytree.tree_map_only(Tensor, _drawn_like, example)
-    ours, theirs = (Output().pick(called(which, inputs)) for which in (net.eval(), model.eval()))
+    with torch.no_grad():
+        ours, theirs = Output().pick(net.eval()(inputs)), Output().pick(called(model.eval(), inputs))
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30))
 
 

@@ -84,8 +84,7 @@ def _member(
 
 _NO_SKIP = "has no residual module that could be removed"
 _SIDE_BY_SIDE = "The branches of a block are concatenated, and none of them is its input"
-# Where a detector stands in for its kind: what it gives depends on how many boxes it finds.
-_DETECTS = "A detector takes a list of images, and how many boxes it returns depends on their values"
+_DETECTS = "How many boxes a detector returns depends on the values in the images"
 
 
 def _detector(family: str, model: str, paper: str) -> Member:
@@ -94,7 +93,6 @@ def _detector(family: str, model: str, paper: str) -> Member:
         model,
         0,
         f"{_DETECTS} ({paper}).",
-        example=lambda: ([torch.rand(3, 64, 64) for _ in range(_IMAGES)],),
         refused="cannot be captured",
     )
 
@@ -196,7 +194,7 @@ MEMBERS: tuple[Member, ...] = (
     _member("video.resnet", "mc3_18", 8, "4 stages of 2 blocks (Tran et al. 2018).", example=_clips(4, 32)),
     _member("video.resnet", "r2plus1d_18", 8, "4 stages of 2 blocks (Tran et al. 2018).", example=_clips(4, 32)),
     _member(
-        "video.s3d", "s3d", 0, f"{_SIDE_BY_SIDE} (Xie et al. 2017).", example=_clips(16, 64), refused=_NO_SKIP
+        "video.s3d", "s3d", 0, f"{_SIDE_BY_SIDE} (Xie et al. 2017).", example=_clips(16, 224), refused=_NO_SKIP
     ),
     _member(
         "video.mvit", "MViT", 6, "3 blocks of an attention and an MLP (Fan et al. 2021).",

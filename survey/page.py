@@ -35,7 +35,9 @@ Half of the captures take less than {seconds:.1f} seconds of the processor.
 - *Right*: the number of modules in a row, the number of modules inside others and the kinds of junction are those of
   the definition. On five random inputs the outputs differ by at most 1e-5 of the largest one.
 - *Refused as expected*: the model has no residual module, or cannot be captured, and the error gives this reason.
-- *Wrong*, *refused*, *failed*: [listed below](#what-is-not-right), each with its reason.
+- *Wrong*, *refused*, *failed*: all others.
+
+Whatever is not right is [listed below](#reasons) with its reason.
 
 ## What counts
 
@@ -43,7 +45,8 @@ A residual module joins a value x with a learned function of x. It is counted by
 each model, by these rules.
 
 - In a sum, what goes around the function is x itself, or at most linear in x: a pooling, a projection.
-- Sums of linear functions of one value are one linear function, and no module. A skip without weights is the exception.
+- Two layers of one value that are added are one layer, and no module: neither goes around the other. A value that is
+  only normalised or pooled goes around.
 - A concatenation counts where all of x stands beside a function of it. Concatenations around residual sums do not.
 - A gate counts where it mixes x with a function of it.
 - A module in the branch of another one is counted as a module inside it, not in the row.
@@ -59,7 +62,7 @@ and memory for at most {weights} times the weights.
 
 {largest}
 {tables}
-## What is not right
+## Reasons
 
 {reasons}
 """
@@ -95,7 +98,7 @@ def page(rows: Sequence[Row]) -> str:
         tables="\n".join(
             _library(name, [row for row in rows if row["library"] == name]) for name in libraries
         ),
-        reasons=_reasons([row for row in rows if row["verdict"] not in _GOOD]),
+        reasons=_reasons([row for row in rows if row["verdict"] != "right"]),
     )
 
 

@@ -16,6 +16,10 @@ def _dual_path() -> nn.Module:
     )
 
 
+def _convmixer() -> nn.Module:
+    return library("timm.models.convmixer").ConvMixer(dim=64, depth=3, kernel_size=7, patch_size=7)
+
+
 def _rexnet() -> nn.Module:
     return library("timm.models.rexnet").RexNet(depth_mult=0.5)
 
@@ -25,13 +29,12 @@ MEMBERS: tuple[Member, ...] = (
         "byobnet", "test_byobnet", 4, "4 stages of 1 block, which goes around by a pooling and a convolution.",
     ),
     member(
-        "byobnet", "repvgg_a0", 0,
-        "A block adds convolutions and a normalisation of one value; all are linear, together they are one "
-        "convolution, and none of them goes around the others (Ding et al. 2021).",
-        refused=NO_SKIP,
+        "byobnet", "repvgg_a0", 17,
+        "Stages of 2, 4, 14 and 1 blocks; all but the first of a stage have an identity, which is normalised, around "
+        "two convolutions (Ding et al. 2021).",
     ),
     member("convmixer", "convmixer_768_32", 3, "3 layers; each adds one convolution to its input, and the other "
-           "not (Trockman and Kolter 2022).", options={"dim": 64, "depth": 3}),
+           "not (Trockman and Kolter 2022).", make=_convmixer),
     member("convnext", "test_convnext", 9, "Stages of 1, 2, 4 and 2 blocks (Liu et al. 2022)."),
     member("cspnet", "cspresnet50", 13,
            "Stages of 3, 3, 5 and 2 blocks; what goes around a stage is the other half of the channels (Wang et al. "
@@ -95,7 +98,9 @@ MEMBERS: tuple[Member, ...] = (
            options={"num_blocks_list": [2] * 7}, kinds=(("concatenate", 14),)),
     member("regnet", "regnetx_002", 13, "Stages of 1, 1, 4 and 7 blocks (Radosavovic et al. 2020)."),
     member("repghost", "repghostnet_050", 16,
-           "16 bottlenecks; the sums inside a ghost module are linear and become one convolution (Chen et al. 2022)."),
+           "16 bottlenecks; in each are two ghost modules with an identity, which is normalised, around a convolution "
+           "(Chen et al. 2022).",
+           nested=32),
     member("res2net", "res2net50_26w_4s", 5,
            "Stages of 1, 2, 1 and 1 blocks; sums inside a block join different groups of channels (Gao et al. 2019).",
            options={"layers": [1, 2, 1, 1]}),

@@ -17,6 +17,27 @@ def _mvit() -> nn.Module:
     return room.MultiScaleVit(config, img_size=64)
 
 
+def _focalnet() -> nn.Module:
+    return library("timm.models.focalnet").FocalNet(depths=[1, 1, 2, 1], embed_dim=32)
+
+
+def _gcvit() -> nn.Module:
+    return library("timm.models.gcvit").GlobalContextVit(depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16))
+
+
+def _mixer() -> nn.Module:
+    return library("timm.models.mlp_mixer").MlpMixer(patch_size=32, num_blocks=2, embed_dim=64)
+
+
+def _nest() -> nn.Module:
+    return library("timm.models.nest").Nest(embed_dims=(24, 48, 96), num_heads=(3, 6, 12), depths=(1, 1, 2))
+
+
+def _volo() -> nn.Module:
+    sizes = {"embed_dims": (48, 96, 96, 96), "num_heads": (2, 4, 4, 4)}
+    return library("timm.models.volo").VOLO(layers=(1, 1, 1, 1), **sizes)
+
+
 MEMBERS: tuple[Member, ...] = (
     member("beit", "beit_base_patch16_224", 4, f"2 blocks of {_TWO_A_BLOCK} (Bao et al. 2021).",
            size=224, options=_NARROW),
@@ -82,20 +103,21 @@ MEMBERS: tuple[Member, ...] = (
            size=224, options={"depth": [1, 1, 1]}),
     member("eva", "eva02_tiny_patch14_224", 4, f"2 blocks of {_TWO_A_BLOCK} (Fang et al. 2023).",
            size=224, options={"depth": 2}),
-    member("fastvit", "fastvit_t8", 8,
-           "4 blocks of a mixing of positions and an MLP; the sums inside are linear and become one convolution (Vasu "
-           "et al. 2023).",
-           options={"layers": (1, 1, 1, 1)}),
-    member("fastvit", "fastvit_sa12", 9,
-           "3 blocks of a mixing of positions and an MLP, a convolution that encodes positions, and a block of "
+    member("fastvit", "fastvit_t8", 12,
+           "4 blocks of a mixing of positions and an MLP; the mixing has a normalised identity inside, and 4 layers of "
+           "stem and transitions have one, too (Vasu et al. 2023).",
+           nested=4, options={"layers": (1, 1, 1, 1)}),
+    member("fastvit", "fastvit_sa12", 13,
+           "3 blocks of a mixing of positions and an MLP, with a normalised identity inside the mixing, and 4 layers "
+           "of stem and transitions with one; a convolution that encodes positions, and a block of "
            f"{_TWO_A_BLOCK} (Vasu et al. 2023).",
-           options={"layers": (1, 1, 1, 1)}),
+           nested=3, options={"layers": (1, 1, 1, 1)}),
     member("focalnet", "focalnet_tiny_srf", 10, "5 blocks of a focal modulation and an MLP (Yang et al. 2022).",
-           options={"depths": [1, 1, 2, 1]}),
+           make=_focalnet),
     member("gcvit", "gcvit_xxtiny", 27,
            f"8 blocks of {_TWO_A_BLOCK}; 1 convolutional block in the stem and before each of 3 stages; 3, 2, 1 and 1 "
            "where the queries of a stage are made (Hatamizadeh et al. 2022).",
-           size=224, options={"depths": (2, 2, 2, 2)}),
+           size=224, make=_gcvit),
     member("gemma4_vit", "gemma4_vit_167m", 4, f"2 blocks of {_TWO_A_BLOCK} (Gemma 4).",
            size=96, options=_NARROW | {"head_dim": 16, "intermediate_size": 128}),
     member("hiera", "hiera_tiny_224", 8, f"4 blocks of {_TWO_A_BLOCK} (Ryali et al. 2023).",
@@ -123,7 +145,7 @@ MEMBERS: tuple[Member, ...] = (
            options={"depths": (1, 1, 1, 1)}),
     member("mlp_mixer", "mixer_s32_224", 4,
            "2 blocks of an MLP of tokens and one of channels (Tolstikhin et al. 2021).",
-           size=224, options={"num_blocks": 2}),
+           size=224, make=_mixer),
     member("mobilevit", "mobilevit_xxs", 21,
            f"1 and 2 inverted bottlenecks that keep their size, and 2, 4 and 3 blocks of {_TWO_A_BLOCK} in the last "
            "stages, around which a value goes that is concatenated (Mehta and Rastegari 2021)."),
@@ -133,7 +155,7 @@ MEMBERS: tuple[Member, ...] = (
     member("naflexvit", "naflexvit_base_patch16_gap", 4, f"2 blocks of {_TWO_A_BLOCK} (Dehghani et al. 2023).",
            options=_NARROW),
     member("nest", "nest_tiny", 8, f"4 blocks of {_TWO_A_BLOCK} (Zhang et al. 2021).",
-           size=224, options={"depths": (1, 1, 2), "embed_dims": (24, 48, 96)}),
+           size=224, make=_nest),
     member("nextvit", "nextvit_small", 23,
            "7 convolutional blocks of an attention of convolutions and an MLP; 3 blocks of an attention, such an "
            "attention of convolutions and an MLP (Li et al. 2022).",
@@ -192,7 +214,7 @@ MEMBERS: tuple[Member, ...] = (
            size=224, options={"depth": 2}),
     member("volo", "volo_d1_224", 12,
            f"4 blocks of {_TWO_A_BLOCK}, and 2 such for the class token (Yuan et al. 2021).",
-           size=224, options={"layers": (1, 1, 1, 1)}),
+           size=224, make=_volo),
     member("xcit", "xcit_nano_12_p16_224", 10,
            "2 blocks of an attention, a convolution and an MLP, and 2 of an attention and an MLP for the class token "
            "(El-Nouby et al. 2021).",

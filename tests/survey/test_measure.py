@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import unravelnet as un
-from survey.measure import called, difference, measure
+from survey.measure import Row, called, difference, measure
 from survey.member import Member
 from survey.members import find
 from survey.run import COLUMNS, Survey, facts_of_the_machine, measured
@@ -128,7 +128,8 @@ SMALL = find("timm", "test_nfnet")
 
 def test_a_member_is_measured_in_a_process_of_its_own(tmp_path):
     library("timm")
-    path, told = tmp_path / "rows.csv", []
+    path = tmp_path / "rows.csv"
+    told: list[Row] = []
     survey = Survey([SMALL], path)
     rows = survey.run(None, told.append)
     # Four stages of one block.

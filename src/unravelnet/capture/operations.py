@@ -26,8 +26,9 @@ RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rn
 
 # Take the largest of several values.
 SELECTING_POOLINGS = {
-    *("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices"),
-    *("adaptive_max_pool1d", "adaptive_max_pool2d", "amax"),
+    *("max_pool1d", "max_pool2d", "max_pool3d"),
+    *("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "amax"),
 }
 POOLINGS = SELECTING_POOLINGS | {
     *("avg_pool1d", "avg_pool2d", "avg_pool3d"),
@@ -55,11 +56,20 @@ RESHAPES = {
     *("contiguous", "clone", "alias", "to", "_to_copy", "type_as", "detach", "dropout", "feature_dropout"),
     *("slice", "select", "narrow", "index", "index_select", "roll", "flip", "movedim", "t", "expand_as"),
     *("_unsafe_view", "view_as", "pixel_shuffle", "pixel_unshuffle", "unbind", "chunk", "split"),
-    *("split_with_sizes", "getitem", operator.getitem, "cat", "stack", "identity", "lift_fresh_copy"),
+    *(
+        "split_with_sizes",
+        "tensor_split",
+        "getitem",
+        operator.getitem,
+        "cat",
+        "stack",
+        "identity",
+        "lift_fresh_copy",
+    ),
 }
 SLICES = {
     *("slice", "select", "narrow", "index_select", "unbind", "chunk", "split", "split_with_sizes"),
-    *("getitem", operator.getitem),
+    *("tensor_split", "getitem", operator.getitem),
 }
 PADDINGS = {"pad", "constant_pad_nd", "zero_pad2d", "reflection_pad2d", "replication_pad2d"}
 CONCATENATIONS = {"cat", "stack"}
