@@ -60,7 +60,7 @@ def expected(member: Member) -> Row:
         "n_modules_expected": member.modules,
         "n_nested_expected": member.nested,
         "junctions_expected": _words(dict(member.kinds) or {"add": member.modules + member.nested}),
-        "truth": member.truth,
+        "definition": member.truth,
     }
 
 

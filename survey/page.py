@@ -152,7 +152,7 @@ def _library(name: str, rows: Sequence[Row]) -> str:
             _beside(row, "n_nested"),
             row["junctions"] or "–",
             "–" if row["capture_seconds"] is None else f"{row['capture_seconds']:.1f}",
-            row["truth"],
+            row["definition"],
         ]
         for row in rows
     ]

@@ -42,7 +42,7 @@ COLUMNS = (
     "capture_mib",
     "weights_mib",
     "reason",
-    "truth",
+    "definition",
     "hardware",
     "versions",
     "commit",

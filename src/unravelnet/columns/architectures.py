@@ -50,7 +50,7 @@ ARCHITECTURES = (
     ),
     Column("weights_mib", "Weights", "number", "Memory of all parameters and buffers of the model.", unit="MiB"),
     Column("reason", "Reason", "text", "Why a model is wrong, refused or failed; empty where it is right."),
-    Column("truth", "By definition", "text", "How the number of residual modules follows from the definition."),
+    Column("definition", "By definition", "text", "How the number of residual modules follows from the definition."),
     Column("hardware", "Hardware", "text", "Processor, cores and memory of the machine."),
     Column("versions", "Versions", "text", "Versions of the packages that can change the number."),
     Column("commit", "Commit", "text", "Commit of the source that computed the row."),
