@@ -104,14 +104,15 @@ MEMBERS: tuple[Member, ...] = (
     member("eva", "eva02_tiny_patch14_224", 4, f"2 blocks of {_TWO_A_BLOCK} (Fang et al. 2023).",
            size=224, options={"depth": 2}),
     member("fastvit", "fastvit_t8", 12,
-           "4 blocks of a mixing of positions and an MLP; the mixing has a normalised identity inside, and 4 layers of "
-           "stem and transitions have one, too (Vasu et al. 2023).",
-           nested=4, options={"layers": (1, 1, 1, 1)}),
+           "4 blocks of a mixing of positions and an MLP; the mixing takes a normalised value off a layer with a "
+           "normalised identity, 2 modules inside; 4 layers of stem and transitions have such an identity (Vasu et "
+           "al. 2023).",
+           nested=8, options={"layers": (1, 1, 1, 1)}),
     member("fastvit", "fastvit_sa12", 13,
-           "3 blocks of a mixing of positions and an MLP, with a normalised identity inside the mixing, and 4 layers "
-           "of stem and transitions with one; a convolution that encodes positions, and a block of "
-           f"{_TWO_A_BLOCK} (Vasu et al. 2023).",
-           nested=3, options={"layers": (1, 1, 1, 1)}),
+           "3 blocks of a mixing of positions and an MLP; the mixing takes a normalised value off a layer with a "
+           "normalised identity, 2 modules inside; 4 layers of stem and transitions have such an identity; a "
+           f"convolution that encodes positions, and a block of {_TWO_A_BLOCK} (Vasu et al. 2023).",
+           nested=6, options={"layers": (1, 1, 1, 1)}),
     member("focalnet", "focalnet_tiny_srf", 10, "5 blocks of a focal modulation and an MLP (Yang et al. 2022).",
            make=_focalnet),
     member("gcvit", "gcvit_xxtiny", 27,

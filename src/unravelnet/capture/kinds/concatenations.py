@@ -15,8 +15,8 @@ class Concatenations(AbstractKind):
     """A concatenation is a junction if one operand is all of what came in, and another one is learned.
 
     The skip may be cropped, resized or scaled. A projection of what came in, a maximum of it, or some of its channels
-    is no skip: the branches of Inception are none. Where residual sums lie inside, the concatenation is left as it is,
-    so that they can be visited and deleted one by one.
+    is no skip: the branches of Inception are none. All that stands beside the skip is made of it. Where residual sums
+    lie inside, the concatenation is left as it is, so that they can be visited and deleted one by one.
     """
 
     def may_be(self, stream: Stream, node: fx.Node) -> bool:
@@ -34,7 +34,7 @@ class Concatenations(AbstractKind):
         skip = site.cheapest(skips)
         is_first = skip is row.values[0]
         branch = row.values[1:] if is_first else row.values[:-1]
-        if not site.learns(*branch):
+        if not site.learns(*branch) or not all(site.nodes([value]) for value in branch):
             return None
         n_skip, n_branch = size_along(skip, row.dim), sum(size_along(value, row.dim) for value in branch)
         junction = Concatenate(n_skip, n_branch, row.dim, skip_first=is_first)

@@ -61,8 +61,8 @@ def _weighted_sums(node: fx.Node) -> Iterator[tuple[_Weighted, _Weighted, frozen
                     pair = _Weighted(b, a), _Weighted(d, c)
                     yield (*pair, frozenset())
                     yield (*pair[::-1], frozenset())
-        for weight, difference in [*_factors(second), *_factors(_negated(second))]:
-            other = _moved_towards(difference, first, is_backwards=_negated(second) is not None)
+        for weight, difference in [*_factors(second), *_factors(negated(second))]:
+            other = _moved_towards(difference, first, is_backwards=negated(second) is not None)
             if other is not None:
                 pair = _Weighted(first, _complement(weight)), _Weighted(other, weight)
                 yield (*pair, frozenset({difference}))
@@ -86,7 +86,7 @@ def _complement(node: fx.Node) -> fx.Node | None:
         for one, minus in permutations(node.args[:2]):
             is_one = one == 1 or (isinstance(one, fx.Node) and operation(one) in {"ones_like", "ones"})
             if is_one and isinstance(minus, fx.Node):
-                return _negated(minus)
+                return negated(minus)
     return None
 
 
@@ -95,15 +95,15 @@ def _moved_towards(node: fx.Node, x: fx.Node, *, is_backwards: bool) -> fx.Node 
     if not is_sum(node):
         return None
     for a, minus in permutations(node.args[:2]):
-        b = _negated(minus) if isinstance(minus, fx.Node) else None
+        b = negated(minus) if isinstance(minus, fx.Node) else None
         start, end = (a, b) if is_backwards else (b, a)
         if start is x and isinstance(end, fx.Node):
             return end
     return None
 
 
-def _negated(node: fx.Node) -> fx.Node | None:
-    """Find x where a value is -x."""
+def negated(node: fx.Node) -> fx.Node | None:
+    """Find x where a value is -x; None where it is not."""
     is_product = operation(node) in MULTIPLICATIONS and node.args[1] == -1
     x = node.args[0] if is_product or operation(node) == "neg" else None
     return x if isinstance(x, fx.Node) else None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from torch import fx
 
+from unravelnet.capture.kinds.gates import negated
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.operations import is_sum
+from unravelnet.capture.operations import MULTIPLICATIONS, is_sum, operation
 from unravelnet.capture.stream import Stream, shape_of
 
 
 class Sums(AbstractKind):
     """A sum is a junction if one operand is at most affine in what came in, and another one is learned.
 
-    Sums of sums are taken apart, as in x + attention(x) + mlp(x).
+    Sums of sums are taken apart, as in x + attention(x) + mlp(x). In x + a (f(x) - x) with a learned number a, the
+    difference belongs to the sum around it.
     """
 
     def may_be(self, stream: Stream, node: fx.Node) -> bool:
@@ -35,6 +39,7 @@ class Sums(AbstractKind):
         if len(skips) == len(terms) and skip_learns:
             # Two linear layers side by side, as in a pair of classifiers: neither goes around the other.
             return None
+        explained.update(_differences(site.stream, branch, skip))
         return Operands(skip, branch, explained=frozenset(explained))
 
 
@@ -49,3 +54,14 @@ def _terms(site: Site, junction: fx.Node, explained: set[fx.Node]) -> list[fx.No
         else:
             terms.append(operand)
     return terms
+
+
+def _differences(stream: Stream, branch: Iterable[fx.Node], skip: fx.Node) -> Iterator[fx.Node]:
+    """Find the differences f(x) - x that a branch is a multiple of, where x is the skip."""
+    for value in branch:
+        node = value
+        while operation(node) in MULTIPLICATIONS and len(stream.operands(node)) == 1:
+            node = stream.operands(node)[0]
+        is_difference = is_sum(node) and any(negated(operand) is skip for operand in stream.operands(node))
+        if node is not value and is_difference and len(node.users) == 1:
+            yield node
