@@ -79,7 +79,7 @@ def text() -> dict[str, Tensor]:
 
 def two_texts() -> dict[str, Tensor]:
     """What an encoder and a decoder read."""
-    return {**ids(), "decoder_input_ids": torch.randint(3, 99, (2, 4))}
+    return {**text(), "decoder_input_ids": torch.randint(3, 99, (2, 4))}
 
 
 def images(size: int = 32) -> dict[str, Tensor]:

@@ -118,16 +118,6 @@ MIXTURES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("deepseek_v2", "DeepseekV2ForCausalLM", "DeepSeek-AI 2024", {**TEXT, **LATENT}),
     ("deepseek_v3", "DeepseekV3ForCausalLM", "DeepSeek-AI 2024", {**TEXT, **LATENT}),
     (
-        "dbrx",
-        "DbrxForCausalLM",
-        "Databricks 2024",
-        {
-            **{**SPECIAL, "d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 32, "vocab_size": 99},
-            "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 1e4},
-            "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2},
-        },
-    ),
-    (
         "minimax",
         "MiniMaxForCausalLM",
         "MiniMax 2025",
@@ -147,7 +137,7 @@ HYBRIDS: list[tuple[str, str, int, str, dict[str, Any]]] = [
         "mamba",
         "MambaForCausalLM",
         2,
-        "One a block, the selective state space; 2 blocks (Gu and Dao 2023).",
+        "One a block, the selective state space; 2 blocks; inside each D x goes around the scan (Gu and Dao 2023).",
         STATE_SPACE,
     ),
     (
@@ -164,7 +154,7 @@ HYBRIDS: list[tuple[str, str, int, str, dict[str, Any]]] = [
         "falcon_mamba",
         "FalconMambaForCausalLM",
         2,
-        "One a block, the selective state space; 2 blocks (Zuo et al. 2024).",
+        "One a block, the selective state space; 2 blocks; inside each D x goes around the scan (Zuo et al. 2024).",
         STATE_SPACE,
     ),
     (
@@ -188,7 +178,8 @@ HYBRIDS: list[tuple[str, str, int, str, dict[str, Any]]] = [
         "jamba",
         "JambaForCausalLM",
         4,
-        "Two a block, a state space or attention, and MLP or experts; 2 blocks (Lieber et al. 2024).",
+        "Two a block, a state space or attention, and MLP or experts; 2 blocks; inside the state space D x goes "
+        "around the scan (Lieber et al. 2024).",
         {
             **{**SHARED_KEYS, "num_experts": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
             **{
@@ -237,9 +228,29 @@ HYBRIDS: list[tuple[str, str, int, str, dict[str, Any]]] = [
     ),
 ]
 
+AROUND_SCANS = {"mamba": 2, "falcon_mamba": 2, "jamba": 1}
+"""Inside a Mamba layer y = scan(x) + D x. In Mamba-2 what drives the scan is no function of its input x."""
+
+DBRX = {
+    **{**SPECIAL, "d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 32, "vocab_size": 99},
+    "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 1e4},
+    "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2},
+}
 DECODERS: list[Member] = [
     *(member(name, model, 4, two_a_block(paper), options, text) for name, model, paper, options in DENSE),
     *(member(name, model, 2, one_a_block(paper), options, text) for name, model, paper, options in PARALLEL),
     *(member(name, model, 4, experts(paper), options, text) for name, model, paper, options in MIXTURES),
-    *(member(name, model, modules, truth, options, ids) for name, model, modules, truth, options in HYBRIDS),
+    *(
+        member(name, model, modules, truth, options, ids, nested=AROUND_SCANS.get(name, 0))
+        for name, model, modules, truth, options in HYBRIDS
+    ),
+    member(
+        "dbrx",
+        "DbrxForCausalLM",
+        0,
+        "Which experts run is decided by the values: only those that some token chose (Databricks 2024).",
+        DBRX,
+        text,
+        refused="data-dependent",
+    ),
 ]

@@ -41,7 +41,6 @@ VISION: list[tuple[str, str, str, dict[str, Any]]] = [
         "Fang et al. 2021",
         {**IMAGES, "image_size": [32, 32], "num_detection_tokens": 5},
     ),
-    ("vilt", "ViltModel", "Kim et al. 2021", {**IMAGES, **TEXT}),
 ]
 
 STAGES = {
@@ -110,9 +109,9 @@ PYRAMIDS = [
     member(
         "cvt",
         "CvtForImageClassification",
-        6,
-        "Two a block, convolutional attention and MLP; three stages of one block (Wu et al. 2021).",
-        {"embed_dim": [8, 16, 16], "num_heads": [1, 2, 2], "depth": [1, 1, 1]},
+        12,
+        "Two a block, convolutional attention and MLP; stages of 1, 2 and 3 blocks (Wu et al. 2021).",
+        {"embed_dim": [8, 16, 16], "num_heads": [1, 2, 2], "depth": [1, 2, 3]},
         lambda: images(64),
     ),
     member(
@@ -358,6 +357,15 @@ TWO_KINDS: list[Member] = [
         images_and_texts,
     ),
     member(
+        "vilt",
+        "ViltModel",
+        0,
+        "How it resizes the positions of an image is decided by the values of a mask of pixels (Kim et al. 2021).",
+        {**IMAGES, **TEXT},
+        images_and_texts,
+        refused="data-dependent",
+    ),
+    member(
         "lxmert",
         "LxmertModel",
         2 + 2 + 6,
@@ -388,10 +396,7 @@ TWO_KINDS: list[Member] = [
 ]
 
 SENSES: list[Member] = [
-    *(
-        member(name, model, 4, two_a_block(paper), options, images_and_texts if name == "vilt" else images)
-        for name, model, paper, options in VISION
-    ),
+    *(member(name, model, 4, two_a_block(paper), options, images) for name, model, paper, options in VISION),
     *PYRAMIDS,
     *TIME,
     *TWO_KINDS,

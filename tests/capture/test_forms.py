@@ -393,3 +393,22 @@ def test_names_that_are_no_identifiers_are_captured() -> None:
     names = ["3x3", "down conv", "lang-de", "größe", "{x}", "a # b", "a; b"]
     model = nn.Sequential(*(Named(name, "parameter") for name in names))
     assert torch.equal(un.unravel(model, X)(X), model(X))
+
+
+class Remembers(Holder):
+    """A language model that hands back what it remembers, unless it is told not to by an option it does not name."""
+
+    config = types.SimpleNamespace(use_cache=True)
+
+    def generate(self) -> None: ...
+
+    def forward(self, x: Tensor, **options: bool) -> tuple[Tensor, object]:
+        remembered = object() if options.get("use_cache", self.config.use_cache) else None
+        return self.block(x), remembered
+
+
+def test_a_memory_that_is_switched_off_among_other_options_is_switched_off() -> None:
+    model = Remembers().eval()
+    net = un.unravel(model, X)
+    assert len(net.residual_modules) == 1
+    torch.testing.assert_close(net(X)[0], model(X)[0])

@@ -234,6 +234,7 @@ test_modules_oddly_written = table(
     _step("in a local function", lambda s, x: (lambda y: y + s.a(y))(x)),
     _step("with a loop", lambda s, x: [x := x + s.a(x) for _ in range(1)].pop()),
     _step("as a product", lambda s, x: x * (1 + s.a(x).relu())),
+    _step("behind an empty memory", lambda s, x: x + torch.cat([torch.zeros(0), s.a(x)[:, None]], -2)[:, 0]),
     _step("beside zeros", lambda s, x: torch.zeros_like(x) + x + s.a(x).relu()),
     _step("in place on some columns", _on_some_columns),
     _step("in lower precision", _lowered),

@@ -77,7 +77,10 @@ def _constants(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Switch off what keeps a model from being a function: the key-value cache of language models."""
     accepted = inspect.signature(model.forward).parameters
     caches = getattr(getattr(model, "config", None), "use_cache", False)
-    return {"use_cache": False} if caches and "use_cache" in accepted and "use_cache" not in kwargs else {}
+    # Some language models take the option among **kwargs and hand it on.
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in accepted.values()) and hasattr(model, "generate")
+    is_taken = caches and ("use_cache" in accepted or hands_on)
+    return {"use_cache": False} if is_taken and "use_cache" not in kwargs else {}
 
 
 def with_plain_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

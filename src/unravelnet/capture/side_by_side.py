@@ -45,7 +45,8 @@ def row_of(node: fx.Node) -> Row | None:
 def size_along(node: fx.Node, dim: int) -> int:
     """Give the size of a value along a dimension; -1 where it is open or the value is no tensor."""
     value = node.meta.get("val")
-    size = value.shape[dim] if isinstance(value, Tensor) and value.dim() > dim else None
+    is_there = isinstance(value, Tensor) and -value.dim() <= dim < value.dim()
+    size = value.shape[dim] if is_there else None  # type: ignore[union-attr]  # a tensor
     return size if isinstance(size, int) else -1
 
 
