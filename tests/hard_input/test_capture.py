@@ -238,11 +238,6 @@ test_modules_oddly_written = table(
     _step("beside zeros", lambda s, x: torch.zeros_like(x) + x + s.a(x).relu()),
     _step("in place on some columns", _on_some_columns),
     _step("in lower precision", _lowered),
-    Call(
-        "in place on some columns, its gradients",
-        lambda world: _gradient_error(_two(_on_some_columns)) < 1e-5,
-        value=equal(True),
-    ),
     _step("with an assertion", lambda s, x: _asserted(x) + s.a(x)),
     _refused("at random", lambda: _two(lambda s, x: x + s.a(x) * torch.rand(1)), "at random"),
     _refused(
@@ -282,11 +277,6 @@ test_modules_oddly_written = table(
     _refused("recurrent", lambda: nn.Sequential(nn.GRU(8, 8)), ""),
     _refused("next to nothing", lambda: nn.Sequential(nn.Linear(8, 8)), ""),
 )
-
-
-def _gradient_error(model):
-    rows = un.path_gradients(un.unravel(model, X), (X, torch.arange(len(X))))
-    return max(row["gradient_error"] for row in rows)
 
 
 class _Dense(nn.Module):
