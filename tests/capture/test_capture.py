@@ -228,6 +228,29 @@ def test_a_shape_in_the_place_of_an_example_is_told() -> None:
         un.unravel(made(awkward.Shared), (3, 32, 32))
 
 
+def test_a_constant_made_inside_a_module_may_be_read_elsewhere() -> None:
+    class Constant(nn.Module):
+        """A mask of ones takes its type from inside the first block, and the second block reads it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(11, 8)
+            self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.embedding(ids)
+            y = self.layers[0](x).relu()
+            ones = y.new_ones(*x.shape[:2], 1)
+            x = x + y
+            return x + self.layers[1](x).relu() * ones
+
+    model, ids = Constant().eval(), torch.arange(12).view(3, 4) % 11
+    net = un.unravel(model, ids)
+    assert (len(net.residual_modules), net.unexplained) == (2, ())
+    x = model.embedding(ids)
+    torch.testing.assert_close(net(ids, net.full_route.delete(0)), x + model.layers[1](x).relu())
+
+
 def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:

@@ -154,6 +154,7 @@ def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, 
     _with_plain_sums(graph_module.graph)
     graph_module.graph.eliminate_dead_code()
     _sizes_from_inputs(graph_module.graph)
+    _constants_from_inputs(graph_module.graph)
     graph_module.recompile()
     return graph_module, guards
 
@@ -278,6 +279,20 @@ def _sizes_from_inputs(graph: fx.Graph) -> None:
     for read in known.values():
         if not read.users:
             graph.erase_node(read)
+
+
+def _constants_from_inputs(graph: fx.Graph) -> None:
+    """Make constants by token ids where a value in the middle makes them, of which they read the type alone.
+
+    They would tie a segment to a value of another one.
+    """
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    values = [(node, node.meta.get("val")) for node in inputs]
+    ids = [node for node, value in values if isinstance(value, Tensor) and not value.is_floating_point()]
+    for node in graph.nodes if ids else ():
+        if operation(node) in {"new_ones", "new_zeros", "new_full"} and node.args[0] not in inputs:
+            node.update_arg(0, ids[0])
+            node.update_kwarg("dtype", node.meta["val"].dtype)
 
 
 def _check_batch_is_open(graph_module: fx.GraphModule) -> None:
