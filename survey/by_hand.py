@@ -144,7 +144,7 @@ NETWORKS = [
         1,
         "Two long skips, one inside the other (Ronneberger et al. 2015).",
         nested=1,
-        kinds=(("concatenate", 1),),
+        kinds=(("concatenate", 2),),
     ),
     _whole(
         "complex",
