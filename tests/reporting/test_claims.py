@@ -8,8 +8,11 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from tests.figures import gradient_tables, tables
+from tests.reporting import runs
 from unravelnet.readers.spectrum import contributions
 from unravelnet.records.record import Table
+from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.topics.judged import all_claims, untested
 from unravelnet.reporting.topics.lesions.claims import (
     claim_downsampling_peaks,
     claim_plain_collapses,
@@ -595,3 +598,15 @@ def test_the_highest_peak_is_told_as_a_share_of_what_was_learnt():
     table = tables.each(errors, intact=0.06)
     claim = claim_downsampling_peaks(table, downsampling=DOWN, n_classes=10)
     assert claim.measured.endswith("The highest peak loses 50 % of what was learnt.")
+
+
+@pytest.mark.parametrize(("n_classes", "place"), [(1000, "Fig. 4"), (10, "Fig. 3")])
+def test_networks_of_imagenet_are_judged_by_the_figure_that_shows_one(tmp_path, n_classes, place):
+    network = {**runs.RESNET, "n_classes": n_classes}
+    directory = runs.write(tmp_path / "run", [(network, {"delete_each": tables.each(tables.resnet_like())})])
+    run = read_run_directory(directory)
+    papers = [claim.paper for claim in all_claims(run) if claim.chapter == "delete-each"]
+    assert papers
+    assert all(place in paper for paper in papers)
+    # Without such a network, what the paper says of ImageNet is among what was not tested.
+    assert any("(Fig. 4;" in sentence for sentence in untested(run)) is (place == "Fig. 3")

@@ -1,11 +1,11 @@
 """Claims about the deletion of single modules.
 
-Source: Veit, Wilber and Belongie (2016), Fig. 3; the numbers are those of the paper's text and figures.
+Source: Veit, Wilber and Belongie (2016), Figs. 3 and 4; the numbers are those of the paper's text and figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -42,13 +42,13 @@ def claim_single_deletions(
     downsampling: Sequence[int] = (),
     n_classes: int | None = None,
     network: str = "the residual network",
+    paper: str = veit.SINGLE_DELETIONS.said,
 ) -> Claim:
-    """Judge: deleting any one module changes little, except at down-sampling modules (Fig. 3)."""
+    """Judge: deleting any one module changes little, except at down-sampling modules (Figs. 3 and 4)."""
     text = (
         f"Deleting any one module of {network} that does not down-sample raises the error by less than "
         f"{threshold(SMALL)}. (In kind: {100 * MOST:.0f} % of them do by less than {threshold(NOTICEABLE)}.)"
     )
-    paper = veit.SINGLE_DELETIONS.said
     rises = rises_of(table)
     if rises is None:
         return not_measured(text, paper, "delete_each", _EACH)
@@ -83,13 +83,13 @@ def claim_downsampling_peaks(
     downsampling: Sequence[int] = (),
     n_classes: int | None = None,
     network: str = "the residual network",
+    paper: str = veit.PEAKS.said,
 ) -> Claim:
-    """Judge: the down-sampling modules matter more than a usual module (Fig. 3)."""
+    """Judge: the down-sampling modules matter more than a usual module (Figs. 3 and 4)."""
     text = (
         f"In {network} every down-sampling module raises the error more than the median of the others. (In kind: "
         "some do, and none surely less. That the peaks are modest is not judged: we know no height of the paper's.)"
     )
-    paper = veit.PEAKS.said
     rises = rises_of(table)
     if rises is None:
         return not_measured(text, paper, "delete_each", _EACH)
@@ -181,13 +181,20 @@ def _index(row: pd.Series) -> int:
 
 def _about_deletions(network: StudiedNetwork) -> list[Claim]:
     table, down = network.tables.get("delete_each"), network.downsampling
-    judged = {
+    judged: dict[str, Callable[..., Claim]] = {
         "Deleting one module changes little": claim_single_deletions,
         "Down-sampling modules matter more": claim_downsampling_peaks,
     }
+    of_imagenet = {"paper": veit.ON_IMAGENET.said} if network.is_of_imagenet else {}
     return [
         with_rows(
-            claim(table, downsampling=down, n_classes=network.n_classes, network=network.title),
+            claim(
+                table,
+                downsampling=down,
+                n_classes=network.n_classes,
+                network=network.title,
+                **of_imagenet,
+            ),
             (network, "delete_each"),
             short=short,
         )
