@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from survey import large, of_timm, of_torchvision
+from survey import by_hand, large, of_timm, of_torchvision, of_transformers
 from survey.member import Member
 
-MEMBERS: tuple[Member, ...] = (*of_torchvision.MEMBERS, *of_timm.MEMBERS, *large.MEMBERS)
+MEMBERS: tuple[Member, ...] = (
+    *of_torchvision.MEMBERS,
+    *of_timm.MEMBERS,
+    *of_transformers.MEMBERS,
+    *large.MEMBERS,
+    *by_hand.MEMBERS,
+)
 
 
 def find(library: str, model: str) -> Member:

@@ -88,7 +88,7 @@ MEMBERS: tuple[Member, ...] = (
     member("nasnet", "nasnetalarge", 18,
            "18 normal cells; in each one sum adds a function of the right input to that input, and the other sums join "
            "two functions or two inputs (Zoph et al. 2017).",
-           size=96, options={"num_features": 1008}),
+           size=96),
     member("nfnet", "test_nfnet", 4, "4 stages of 1 block (Brock et al. 2021)."),
     member("pnasnet", "pnasnet5large", 42,
            "14 cells; in each, three sums add a function of an input to its maxima over positions (Liu et al. 2017).",

@@ -72,7 +72,7 @@ MEMBERS: tuple[Member, ...] = (
            "second such convolution and an MLP (Ding et al. 2022).",
            options={"depths": (1, 1, 1, 1)}),
     member("deepseek_vit", "deepseek_vit_412m", 4, f"2 blocks of {_TWO_A_BLOCK} (DeepSeek).",
-           options=_NARROW),
+           size=224, options=_NARROW),
     member("deit", "deit_tiny_distilled_patch16_224", 4,
            f"2 blocks of {_TWO_A_BLOCK}; the mean of two heads is no module (Touvron et al. 2020).",
            size=224, options={"depth": 2}),
@@ -98,9 +98,9 @@ MEMBERS: tuple[Member, ...] = (
            "2022).",
            nested=4, kinds=(("add", 11), ("concatenate", 4))),
     member("efficientvit_msra", "efficientvit_m0", 23,
-           "3 blocks of two convolutions, two MLPs and an attention, and 4 modules before stages 2 and 3 each (Liu et "
-           "al. 2023).",
-           size=224, options={"depth": [1, 1, 1]}),
+           "3 blocks of two convolutions, two MLPs and an attention, and 4 modules before stages 2 and 3 each; an "
+           "attention concatenates its first head with others that read it, one after the other (Liu et al. 2023).",
+           nested=3, kinds=(("add", 23), ("concatenate", 3)), size=224, options={"depth": [1, 1, 1]}),
     member("eva", "eva02_tiny_patch14_224", 4, f"2 blocks of {_TWO_A_BLOCK} (Fang et al. 2023).",
            size=224, options={"depth": 2}),
     member("fastvit", "fastvit_t8", 12,
@@ -124,7 +124,7 @@ MEMBERS: tuple[Member, ...] = (
     member("hiera", "hiera_tiny_224", 8, f"4 blocks of {_TWO_A_BLOCK} (Ryali et al. 2023).",
            size=224, options={"stages": (1, 1, 1, 1), "embed_dim": 32}),
     member("hieradet_sam2", "hieradet_small", 8, f"4 blocks of {_TWO_A_BLOCK} (Ravi et al. 2024).",
-           size=224, options={"stages": (1, 1, 1, 1), "global_att_blocks": (3,), "embed_dim": 32}),
+           size=224, options={"stages": (1, 1, 1, 1), "global_att_blocks": (), "embed_dim": 32}),
     member("iformer", "iformer_t", 9,
            "3 convolutional blocks, and 2 groups of a convolution that encodes positions, an attention and an MLP "
            "(Zheng 2025).",

@@ -194,3 +194,25 @@ NONE_TAKEN_APART: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def test_channels_that_are_exchanged_are_no_skip(name: str) -> None:
     net = un.unravel(Once(NONE_TAKEN_APART[name]), torch.randn(3, 4))
     assert {module.kind for module in net.residual_modules} == {"plain"}
+
+
+class SumBeside(nn.Module):
+    """A sum of the input and a layer, beside a sum of two layers, as in the cells of PNASNet (Liu et al. 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(4, 4)
+        self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x)
+        return torch.cat([x + self.a(x).relu(), self.b(x).relu() + self.c(x).relu()], dim=1)
+
+
+def test_a_sum_without_the_skip_is_one_value_of_the_branch() -> None:
+    model, x = SumBeside().eval(), torch.randn(3, 4)
+    net = un.unravel(model, x)
+    assert len(net.residual_modules) == 1
+    entered = model.enter(x)
+    deleted = net(x, net.full_route.delete(0))
+    torch.testing.assert_close(deleted[:, :4], entered)

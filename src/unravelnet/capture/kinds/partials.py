@@ -39,7 +39,7 @@ class Partials(AbstractKind):
         summands = {summand for piece in pieces if len(piece) > 1 for summand in piece}
         wholes = {part_of(summand, row.dim).whole for summand in summands}
         for skip in sorted(summands | wholes, key=site.cost):
-            split = _split(pieces, skip, row.dim)
+            split = _split(values, pieces, skip, row.dim)
             if split is not None and _goes_around(site, skip, split[1]):
                 runs, branch = split
                 junction = ADD if len(runs) == 1 else Partial(runs, row.dim)
@@ -62,16 +62,21 @@ def _summands(site: Site, value: fx.Node) -> Piece:
     return tuple(operands) if is_apart else (value,)
 
 
-def _split(pieces: Sequence[Piece], skip: fx.Node, dim: int) -> tuple[tuple[Run, ...], Piece] | None:
-    """Say which channels are whose, and what the branch is made of; None unless all of the skip is there in order."""
+def _split(
+    values: Sequence[fx.Node], pieces: Sequence[Piece], skip: fx.Node, dim: int
+) -> tuple[tuple[Run, ...], Piece] | None:
+    """Say which channels are whose, and what the branch is made of; None unless all of the skip is there in order.
+
+    A sum that holds nothing of the skip is one value of the branch.
+    """
     runs: list[Run] = []
     branch: list[fx.Node] = []
     n_taken = 0
-    for piece in pieces:
-        size = size_along(piece[0], dim)
-        own = [value for value in piece if _is_part(value, Part(skip, n_taken, n_taken + size), dim)]
-        others = [value for value in piece if value not in own]
-        if len(own) > 1 or any(size_along(value, dim) != size for value in piece):
+    for value, piece in zip(values, pieces, strict=True):
+        size = size_along(value, dim)
+        own = [summand for summand in piece if _is_part(summand, Part(skip, n_taken, n_taken + size), dim)]
+        others = [summand for summand in piece if summand not in own] if own else [value]
+        if len(own) > 1 or any(size_along(summand, dim) != size for summand in piece):
             return None
         n_taken += size * len(own)
         branch += others
