@@ -55,7 +55,15 @@ SOME = [
     a_row("a", "right", capture_seconds=1.0),
     a_row("b", "right", capture_seconds=3.0, weights_mib=300.0, capture_mib=350.0, forward_seconds=2.0),
     a_row("c", "wrong", n_modules=2, capture_seconds=2.0, reason="Two were found."),
-    a_row("d", "refused as expected", n_modules=None, n_nested=None, junctions=None, capture_seconds=None),
+    a_row(
+        "d",
+        "refused as expected",
+        n_modules=None,
+        n_nested=None,
+        junctions=None,
+        capture_seconds=None,
+        reason="It has none.",
+    ),
 ]
 
 
@@ -70,7 +78,11 @@ def test_the_page_counts():
     assert "| `b` of by hand | 300 | 2.0 | 3.0 | 11.0 | 350 | 390 |" in text
     assert "| blocks | `c` | wrong | 2 instead of 3 | 0 | 3 add | 2.0 | Counted. |" in text
     assert "| blocks | `d` | refused as expected | – | – | – | – | Counted. |" in text
-    assert text.endswith("- `c` of by hand, wrong: Two were found.\n")
+    reasons = text.partition("## Reasons\n\n")[2].splitlines()
+    assert reasons == [
+        "- `c` of by hand, wrong: Two were found.",
+        "- `d` of by hand, refused as expected: It has none.",
+    ]
 
 
 def test_the_page_is_written_from_the_rows(tmp_path):
