@@ -55,8 +55,7 @@ class PruningResult:
         shares = [f"{_percent(share)} of the {what}" for what, share in left.items() if share is not None]
         lines = [
             f"{self.strategy.title} pruning of {row['network_name'] or 'the network'}, chosen on "
-            f"{row['n_selection_images']:,} images of {row['data_name']} by {row['selected_by']}. "
-            f"Budget: {self.budget}.",
+            f"{row['n_selection_images']:,} images by {row['selected_by']}. Budget: {self.budget}.",
             f"route: {self.route}",
             f"{counted(int(str(row['n_deleted'])), 'module')} of {row['n_modules']} deleted; "
             f"{', '.join(shares)} are left.",
