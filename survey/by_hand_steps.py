@@ -112,10 +112,17 @@ def _class_token_only(part: Any, x: Tensor) -> Tensor:
 
 
 def _summed_in_a_loop(part: Any, x: Tensor) -> Tensor:
-    total = 0
+    total: Any = 0
     for value in (x, part.f(x).relu(), part.g(x).tanh()):
         total = total + value
-    return total  # type: ignore[return-value]  # 0 is no tensor
+    summed: Tensor = total
+    return summed
+
+
+def _sum_of_a_list(part: Any, x: Tensor) -> Tensor:
+    values: Any = [x, part.f(x).relu()]
+    summed: Tensor = sum(values)
+    return summed
 
 
 def _recurrent(part: Any, x: Tensor) -> Tensor:
@@ -182,7 +189,7 @@ FORMS = [
     Form("stack", lambda p, x: torch.stack([x, p.f(x).relu()]).sum(0), 2, f"{_ONE}, as the sum of a stack."),
     Form("mean of a stack", lambda p, x: torch.stack([x, p.f(x).relu()]).mean(0), 2, f"{_ONE}, as a mean."),
     Form("product", lambda p, x: x * (1 + p.f(x).relu()), 2, f"{_ONE}, as x (1 + f(x)) = x + x f(x)."),
-    Form("sum of a list", lambda p, x: sum([x, p.f(x).relu()]), 2, f"{_ONE}, as the sum of a list."),  # type: ignore[arg-type]  # tensors add up to a tensor
+    Form("sum of a list", _sum_of_a_list, 2, f"{_ONE}, as the sum of a list."),
     Form(
         "highway",
         lambda p, x: (t := p.g(x).sigmoid()) * p.f(x).relu() + (1 - t) * x,
