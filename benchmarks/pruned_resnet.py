@@ -52,7 +52,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for name in options.parts:
         _PARTS[name](options)
-        facts = provenance.collect(seed=SEED, n_images=N_IMAGES, command=" ".join(sys.argv))
+        command = ["python", "-m", "benchmarks.pruned_resnet", name, "--data", Path(options.data).name]
+        facts = provenance.collect(seed=SEED, n_images=N_IMAGES, command=command)
         (options.out / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,18 +64,23 @@ def main() -> None:
         )
         scores.save(options.out / f"{name}.csv")
         facts = provenance.collect(
-            network=case.model, data=case.data, n_images=case.limit, seed=0, command=" ".join(sys.argv)
+            network=case.model,
+            data=case.data,
+            n_images=case.limit,
+            seed=0,
+            command=["python", "-m", "benchmarks.rank_correlations", "--shared", "data", "--only", name],
         )
         (options.out / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-        _keep(options.out / "correlations.csv", name, case, scores.correlations)
+        _keep(options.out / "correlations.csv", case, scores.correlations)
 
 
-def _keep(path: Path, name: str, case: Case, correlations: Table) -> None:
-    kept = [row for row in (load_table(path) if path.exists() else []) if row["network"] != name]
-    rows = [{"network": name, "network_kind": case.kind, **row} for row in correlations]
+def _keep(path: Path, case: Case, correlations: Table) -> None:
+    measured = set(correlations["network_name"])
+    kept = [row for row in (load_table(path) if path.exists() else []) if row["network_name"] not in measured]
+    rows = [{"network_kind": case.kind, **row} for row in correlations]
     Table([*kept, *rows]).save(path)
     for row in rows:
-        print(name, row["score"], row["truth"], row["spearman"])
+        print(case.model, row["score"], row["truth"], row["spearman"])
 
 
 if __name__ == "__main__":

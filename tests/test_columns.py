@@ -44,6 +44,11 @@ NOT_OF_THE_PRODUCT = {
     "recipe_trials.csv",
     "short_trainings.csv",
     "effective_paths/recipe_trials.csv",
+    "importance/correlations.csv",
+    "pruned_resnet/found.csv",
+    "pruned_resnet/healed.csv",
+    "pruned_resnet/latency.csv",
+    "pruned_resnet/onnx.csv",
 }
 # Columns of texts that have no other values than those in quotation marks in their meaning.
 CLOSED = (
