@@ -31,6 +31,7 @@ def streams(
 def channels_of(module: ResidualModule, x: Tensor) -> int:
     """Say which dimension of a stream holds the values of one position: dimension 1 of images, else the last.
 
+    >>> import torch
     >>> from torch import nn
     >>> channels_of(ResidualModule(nn.Conv2d(4, 4, 1), nn.Identity()), torch.zeros(2, 4, 8, 8))
     1

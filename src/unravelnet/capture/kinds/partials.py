@@ -76,7 +76,8 @@ def _split(
         size = size_along(value, dim)
         own = [summand for summand in piece if _is_part(summand, Part(skip, n_taken, n_taken + size), dim)]
         others = [summand for summand in piece if summand not in own] if own else [value]
-        if len(own) > 1 or any(size_along(summand, dim) != size for summand in piece):
+        is_misplaced = not own and len(piece) > 1 and any(part_of(one, dim).whole is skip for one in piece)
+        if len(own) > 1 or is_misplaced or any(size_along(summand, dim) != size for summand in piece):
             return None
         n_taken += size * len(own)
         branch += others
