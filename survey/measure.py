@@ -118,9 +118,11 @@ def called(model: nn.Module, inputs: Any) -> Any:
 
 
 def _of_refusal(member: Member, message: str) -> Row:
-    # The list of all that was looked at is for the user of the model.
+    as_expected = bool(member.refused) and member.refused in message
+    # The list of all that was looked at is for the user of the model; the row has what is expected of it.
     reason = " ".join(message.partition(" What was looked at:")[0].split())
-    as_expected = member.refused and member.refused in reason
+    if as_expected and member.refused not in reason:
+        reason = f"{reason} Among the reasons: {member.refused}."
     return _verdict("refused as expected" if as_expected else "refused", reason)
 
 
