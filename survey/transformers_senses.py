@@ -371,10 +371,7 @@ TWO_KINDS: list[Member] = [
         2 + 2 + 6,
         "Two a block, one block for texts and one for objects; then one block that has cross-attention, "
         "self-attention and MLP for each (Tan and Bansal 2019).",
-        {
-            **{**TEXT, "l_layers": 1, "r_layers": 1, "x_layers": 1},
-            **{"visual_feat_dim": 16, "visual_pos_dim": 4},
-        },
+        dict(TEXT, l_layers=1, r_layers=1, x_layers=1, visual_feat_dim=16, visual_pos_dim=4),
         lambda: {**ids(), "visual_feats": torch.randn(2, 3, 16), "visual_pos": torch.rand(2, 3, 4)},
     ),
     member(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from unravelnet.capture.operations import MULTIPLICATIONS, PRODUCTS, is_sum, operation
+from unravelnet.capture.operations import PRODUCTS, is_sum, negated, operation
 from unravelnet.capture.side_by_side import read_off_rows, share_rows, size_along
 from unravelnet.capture.stream import Stream, attribute, shape_of
 
@@ -258,12 +258,7 @@ def _grown(site: _Site) -> fx.Node | None:
 def _beyond_one(factor: object) -> fx.Node | None:
     """Find f where a value is 1 + f, and not 1 - t, as in a gate."""
     pairs = permutations(factor.args) if isinstance(factor, fx.Node) and is_sum(factor) else ()
-    return next((f for f, one in pairs if isinstance(f, fx.Node) and one == 1 and not _is_negated(f)), None)
-
-
-def _is_negated(value: fx.Node) -> bool:
-    is_product = operation(value) in MULTIPLICATIONS and value.args[1] == -1
-    return operation(value) == "neg" or bool(is_product)
+    return next((f for f, one in pairs if isinstance(f, fx.Node) and one == 1 and negated(f) is None), None)
 
 
 def _is_learned_of(x: fx.Node, value: fx.Node, on_stream: set[fx.Node]) -> bool:

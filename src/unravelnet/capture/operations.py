@@ -139,3 +139,10 @@ def _place_of(node: fx.Node, name: str) -> tuple[int, Any] | None:
     assert isinstance(node.target, torch._ops.OpOverload)
     arguments = enumerate(node.target._schema.arguments)
     return next(((place, argument) for place, argument in arguments if argument.name == name), None)
+
+
+def negated(node: fx.Node) -> fx.Node | None:
+    """Find x where a value is -x; None where it is not."""
+    is_product = operation(node) in MULTIPLICATIONS and node.args[1] == -1
+    x = node.args[0] if is_product or operation(node) == "neg" else None
+    return x if isinstance(x, fx.Node) else None

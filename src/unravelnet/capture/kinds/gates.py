@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.operations import ADDITIONS, MULTIPLICATIONS, is_sum, operation
+from unravelnet.capture.operations import ADDITIONS, MULTIPLICATIONS, is_sum, negated, operation
 from unravelnet.capture.stream import Stream, shape_of
 from unravelnet.network import Gate
 
@@ -100,10 +100,3 @@ def _moved_towards(node: fx.Node, x: fx.Node, *, is_backwards: bool) -> fx.Node 
         if start is x and isinstance(end, fx.Node):
             return end
     return None
-
-
-def negated(node: fx.Node) -> fx.Node | None:
-    """Find x where a value is -x; None where it is not."""
-    is_product = operation(node) in MULTIPLICATIONS and node.args[1] == -1
-    x = node.args[0] if is_product or operation(node) == "neg" else None
-    return x if isinstance(x, fx.Node) else None

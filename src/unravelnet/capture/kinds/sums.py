@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from torch import fx
 
-from unravelnet.capture.kinds.gates import negated
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.operations import MULTIPLICATIONS, is_sum, operation
+from unravelnet.capture.operations import MULTIPLICATIONS, is_sum, negated, operation
 from unravelnet.capture.stream import Stream, shape_of
 
 
