@@ -26,6 +26,7 @@ from unravelnet._extras import require
 from unravelnet.data.source import PartSource
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.sample import Sample
+from unravelnet.precision import PRECISIONS
 from unravelnet.pruning.healing import heal
 from unravelnet.pruning.parts import Parts, divide
 from unravelnet.pruning.sizes import latency_shares
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/pruned_resnet"), help="where the rows go")
     parser.add_argument("--work", type=Path, default=Path("runs/pruned_resnet"), help="where weights go")
     parser.add_argument("--healed-by", default="labels,distillation")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the healing")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -114,12 +116,13 @@ def healing(options: argparse.Namespace) -> None:
             distil=way == "distillation",
             seed=SEED,
             out=folder,
-            precision="float32",
+            precision=options.precision,
         )
         healed.history.save(options.out / f"healing_{way}.csv")
         after = _tested(healed.net, route, options.data)
+        trained = {"healed_by": way, "epochs": EPOCHS, "precision": options.precision}
         for when, row in (("before", before), ("after", after)):
-            rows.append({"healed_by": way, "when": when, "epochs": EPOCHS, **row})
+            rows.append({**trained, "when": when, **row})
         Table(rows).save(options.out / "healed.csv")
         print(f"{way}: {before['error_rate']:.2%} before, {after['error_rate']:.2%} after {EPOCHS} epochs")
 
