@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +13,7 @@ import pytest
 import torch
 
 import unravelnet
+from tests.forked import forked, was_killed
 from unravelnet import studies, zoo
 from unravelnet.data import ImageData, load
 from unravelnet.errors import DataError, RouteError, StoreError, TrainingError, UnknownNameError
@@ -29,7 +26,6 @@ from unravelnet.reproduction.clock import Clock
 from unravelnet.reproduction.plan import NETWORKS
 from unravelnet.reproduction.settings import settle
 
-SOURCE = Path(unravelnet.__file__).parents[1]
 MEASURED = (
     "path_gradients_exact",
     "path_gradients_rms",
@@ -55,15 +51,11 @@ SMALL = (
     ),
 )
 OPTIONS = {"quick": True, "epochs": 2, "images": 300, "repeats": 6, "seed": 3}
-# The same in a process that can be killed.
-SCRIPT = """
-import sys
-import torch
-torch.set_num_threads(1)
-from tests.test_reproduce import OPTIONS, SMALL
-from unravelnet.reproduction import reproduce
-reproduce("digits", sys.argv[1], networks=SMALL, **OPTIONS)
-"""
+
+
+def run_small(directory: Path) -> None:
+    torch.set_num_threads(1)
+    reproduce("digits", directory, networks=SMALL, **OPTIONS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -273,22 +265,13 @@ def trials_in(directory: Path) -> int:
 
 def kill_once(directory: Path, is_time: Callable[[], bool]) -> None:
     """Run until it is time, then kill the process without a warning."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(directory)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(SOURCE.parent)])},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     until = time.monotonic() + 120
-    try:
+    with forked(run_small, directory) as process:
         while not is_time():
-            assert process.poll() is None, process.communicate()[1]
+            assert process.is_alive()
             assert time.monotonic() < until
             time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert was_killed(process)
 
 
 @pytest.mark.usefixtures("_no_report")

@@ -9,9 +9,8 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.forked import forked, was_killed
 from unravelnet import zoo
 from unravelnet.data import Augmentation, ImageData, load
 from unravelnet.errors import CheckpointError, DataError, TrainingError, UnknownNameError
@@ -434,40 +434,30 @@ def test_dropout_goes_on_as_it_would_have(tmp_path):
     assert not (tmp_path / "network.json").exists()
 
 
-KILLED = """
-import sys, time, torch
-torch.set_num_threads(1)
-from unravelnet import zoo
-from unravelnet.data import load
-from unravelnet.training.loop import train
-net = zoo.preact_resnet(14, input_shape=(1, 8, 8), widths=(8, 8, 16), seed=0)
+def train_slowly(directory):
+    """Train, and leave time to be killed in an epoch behind the second."""
+    torch.set_num_threads(1)
 
-def on_batch(status):
-    if status.epoch > 1:
-        print(status.epoch, status.batch, flush=True)
-        time.sleep(0.05)
+    def on_batch(status):
+        if status.epoch > 1:
+            (directory.parent / "at").write_text(f"{status.epoch}")
+            time.sleep(0.05)
 
-train(net, load("digits", "train", limit=96), out=sys.argv[1], on_batch=on_batch, epochs=4, batch_size=24,
-      routes="stochastic-depth:0.5", schedule="one-cycle", flip=True)
-"""
+    train(small(14), some_digits(), out=directory, on_batch=on_batch, **settings())
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process:
-        for line in process.stdout:
-            if line.startswith("3 "):
-                time.sleep(0.02)
-                process.kill()
-                break
-    assert process.returncode == -signal.SIGKILL
+    at = tmp_path / "at"
+    with forked(train_slowly, tmp_path / "run") as process:
+        while not (at.exists() and at.read_text() == "3"):
+            assert process.is_alive()
+            time.sleep(0.005)
+        time.sleep(0.02)
+    assert was_killed(process)
     never_stopped, net = small(14), small(14)
     train(never_stopped, some_digits(), **settings())
     epochs_run = []
-    train(net, some_digits(), out=tmp_path, on_batch=lambda s: epochs_run.append(s.epoch), **settings())
+    train(net, some_digits(), out=tmp_path / "run", on_batch=lambda s: epochs_run.append(s.epoch), **settings())
     assert min(epochs_run) == 3
     assert_same_weights(weights(net), weights(never_stopped))
 
@@ -647,52 +637,43 @@ def test_a_training_that_stopped_keeps_the_same_weights(tmp_path, epoch, batch):
     assert_same_epochs(kept_weights(tmp_path / "stopped"), kept_weights(tmp_path / "never stopped"))
 
 
+def train_until_killed(directory, moment):
+    """Train and keep all weights; die between those of epoch 2 and its checkpoint, or while they are written."""
+    torch.set_num_threads(1)
+    replace, write = Path.replace, checkpoint.write
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def replace_or_die(written, target):
+        if target.name == "0002.safetensors":
+            os.truncate(written, written.stat().st_size // 2)
+            die()
+        return replace(written, target)
+
+    def write_or_die(directory, state):
+        return die() if state.epoch == 2 else write(directory, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if moment == "during":
+            patch.setattr(Path, "replace", replace_or_die)
+        else:
+            patch.setattr(checkpoint, "write", write_or_die)
+        train(small(14), some_digits(), out=directory, **settings(keep_epochs="all"))
+
+
 @pytest.mark.parametrize("moment", ["between", "during"])
 def test_a_process_killed_while_it_keeps_weights_loses_nothing(tmp_path, moment):
     options = settings(keep_epochs="all")
-    ran = subprocess.run([sys.executable, "-c", KILLED_WHILE_KEEPING, str(tmp_path), moment])
-    assert ran.returncode == -signal.SIGKILL
+    with forked(train_until_killed, tmp_path, moment) as process:
+        process.join(120)
+    assert was_killed(process)
     # Between the weights of epoch 2 and its checkpoint; or with those weights half-written.
     assert checkpoint.epochs_kept(tmp_path) == ([0, 1, 2] if moment == "between" else [0, 1])
     assert checkpoint.read(tmp_path).epoch == 1
     train(small(14), some_digits(), out=tmp_path, **options)
     train(small(14), some_digits(), out=tmp_path / "never stopped", **options)
     assert_same_epochs(kept_weights(tmp_path), kept_weights(tmp_path / "never stopped"))
-
-
-KILLED_WHILE_KEEPING = """
-import os, signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from unravelnet import zoo
-from unravelnet.training import checkpoint
-from unravelnet.records import files
-from unravelnet.data import load
-from unravelnet.training.loop import train
-
-directory, moment = sys.argv[1:]
-second = Path(directory) / "epochs" / "0002.safetensors"
-
-def die(*arguments):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def flush(path):
-    if "0002-" in path.name:
-        os.truncate(path, path.stat().st_size // 2)
-        die()
-
-def write(directory, state):
-    die() if state.epoch == 2 else original(directory, state)
-
-if moment == "during":
-    files._flush_to_disk = flush
-else:
-    original, checkpoint.write = checkpoint.write, write
-net = zoo.preact_resnet(14, input_shape=(1, 8, 8), widths=(8, 8, 16), seed=0)
-train(net, load("digits", "train", limit=96), out=directory, epochs=4, batch_size=24, keep_epochs="all",
-      routes="stochastic-depth:0.5", schedule="one-cycle", flip=True)
-"""
 
 
 def test_a_training_begun_without_keeping_goes_on_and_keeps_what_is_to_come(tmp_path, caplog):
