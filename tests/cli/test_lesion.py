@@ -9,19 +9,19 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import unravelnet
 from tests.cli.conftest import assert_one_sentence
+from tests.forked import forked
 from unravelnet import studies, zoo
+from unravelnet.cli import main
 from unravelnet.data import load
 from unravelnet.machine import machine_of
 from unravelnet.measuring.evaluation import evaluate
@@ -30,7 +30,6 @@ from unravelnet.records.record import load_table
 from unravelnet.routes.route import Route
 
 EXACT = ("--precision", "float32", "--json")
-SOURCE = Path(unravelnet.__file__).parents[1]
 
 
 def test_the_numbers_are_those_of_the_library(call, trained):
@@ -205,26 +204,25 @@ def test_a_directory_of_another_run_is_refused(call, trained, tmp_path):
     assert "holds a run of another kind" in ran.err
 
 
-@pytest.mark.slow
+def run_in_files(words, place):
+    """Run the command line as a program does, with its output in files."""
+    for name, number in (("out", 1), ("err", 2)):
+        os.dup2(os.open(place / name, os.O_WRONLY | os.O_CREAT), number)
+    main(words)
+
+
 def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_path):
     words = [
         "lesion", str(trained), "--data", "digits", "--study", "delete-many", "--counts", "1,2,3,4",
-        "--repeats", "60", "--batch-size", "10", "--precision", "float32", "--out",
+        "--repeats", "30", "--batch-size", "10", "--precision", "float32", "--out",
     ]  # fmt: skip
     store = tmp_path / "stopped" / "results.sqlite"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "unravelnet.cli", *words, str(tmp_path / "stopped")],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    wait_for_rows(store, process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    with forked(run_in_files, [*words, str(tmp_path / "stopped")], tmp_path) as process:
+        wait_for_rows(store, process)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(60)
+        out, err = ((tmp_path / name).read_text() for name in ("out", "err"))
+        assert process.exitcode == 130, err
     assert err.endswith(
         f"unravelnet: Interrupted. All that was measured is in {tmp_path / 'stopped'}; the same command continues from "
         "there.\n"
@@ -238,11 +236,11 @@ def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(call, trained, tmp_p
     assert resumed == whole
 
 
-def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_rows(store: Path, process: BaseProcess) -> None:
     """Wait until a run has committed something and is not done yet."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive()
         if store.exists():
             with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
                 try:
