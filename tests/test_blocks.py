@@ -22,13 +22,14 @@ needs_transformers = pytest.mark.skipif(
 TOKENS = torch.randint(0, 50, (2, 7), generator=torch.Generator().manual_seed(0))
 
 
-def llama(n_blocks=4):
+@pytest.fixture(scope="module")
+def model():
     transformers = require("transformers", "this test")
     sizes = {
         "hidden_size": 16,
         "intermediate_size": 24,
         "num_attention_heads": 2,
-        "num_hidden_layers": n_blocks,
+        "num_hidden_layers": 4,
     }
     config = transformers.LlamaConfig(vocab_size=50, use_cache=False, **sizes)
     with torch.random.fork_rng(devices=[]):
@@ -37,6 +38,11 @@ def llama(n_blocks=4):
         for parameter in model.parameters():
             parameter.data.mul_(2)
     return model
+
+
+@pytest.fixture(scope="module")
+def net(model):
+    return unravel(model, TOKENS, name="llama")
 
 
 def logits_with(model, order):
@@ -52,9 +58,7 @@ def logits_with(model, order):
 
 
 @needs_transformers
-def test_routes_of_blocks_are_the_model_with_its_blocks_in_that_order():
-    model = llama()
-    net = unravel(model, TOKENS, name="llama")
+def test_routes_of_blocks_are_the_model_with_its_blocks_in_that_order(model, net):
     orders = {
         "delete_each": [[b for b in range(4) if b != left_out] for left_out in range(4)],
         "delete_pairs": [[2, 3], [1, 3]],
@@ -72,8 +76,7 @@ def test_routes_of_blocks_are_the_model_with_its_blocks_in_that_order():
 
 
 @needs_transformers
-def test_blocks_are_drawn_and_moved_as_wholes():
-    net = unravel(llama(), TOKENS, name="llama")
+def test_blocks_are_drawn_and_moved_as_wholes(net):
     for trial in studies.reorder(net, [3], repeats=4, seed=0, unit="block")[1:]:
         modules = trial.route.modules
         assert all(
@@ -87,8 +90,7 @@ def test_blocks_are_drawn_and_moved_as_wholes():
 
 
 @needs_transformers
-def test_rows_say_which_block_it_was():
-    net = unravel(llama(), TOKENS, name="llama")
+def test_rows_say_which_block_it_was(net):
     third = studies.delete_each(net, unit="block")[3]
     assert (str(third.route), third.label) == ("0-3,4-5s,6-7", "block 2")
     assert dict(third.facts) == {"unit": "block", "block": 2, "module": 4}
@@ -101,8 +103,7 @@ def test_rows_say_which_block_it_was():
 
 
 @needs_transformers
-def test_what_is_no_whole_block_is_refused():
-    net = unravel(llama(), TOKENS, name="llama")
+def test_what_is_no_whole_block_is_refused(net):
     blocks = Blocks(net)
     for route in (
         blocks.full_route.scale(0.5, 1),

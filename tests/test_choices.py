@@ -52,6 +52,18 @@ def gpt2(tmp_path_factory):
     return save_gpt2(tmp_path_factory.mktemp("choices") / "gpt2")
 
 
+@pytest.fixture(scope="module")
+def plain(gpt2):
+    return unravel(gpt2[1], torch.zeros(2, 5, dtype=torch.int64), name="gpt2")
+
+
+@pytest.fixture(scope="module")
+def cats(gpt2, tmp_path_factory):
+    """A network that chooses, with its pairs and their lines."""
+    path, lines = pairs(tmp_path_factory.mktemp("pairs") / "cats.jsonl")
+    return *load_subject(f"hf:{gpt2[0]}", str(path)), lines
+
+
 def write(path, lines):
     path.write_text("\n".join(map(json.dumps, lines)))
     return path
@@ -74,10 +86,9 @@ def log_probability(model, context, scored):
     return -float(loss) * int((labels != -100).sum())
 
 
-def test_the_likelier_sentence_is_the_one_with_the_larger_sum(gpt2, tmp_path):
-    directory, model = gpt2
-    path, lines = pairs(tmp_path / "cats.jsonl")
-    net, data = load_subject(f"hf:{directory}", str(path))
+def test_the_likelier_sentence_is_the_one_with_the_larger_sum(gpt2, cats):
+    _, model = gpt2
+    net, data, lines = cats
     assert isinstance(data, ChoiceData)
     scores = [
         [log_probability(model, [256], line[key].encode()) for key in ("sentence_good", "sentence_bad")]
@@ -115,10 +126,9 @@ def test_options_are_compared_by_the_mean_of_their_tokens(gpt2, tmp_path):
     assert (found[1:, 2] < found[1:, :2].min()).all()
 
 
-def test_a_study_of_a_network_that_chooses_is_that_of_hooks(gpt2, tmp_path):
+def test_a_study_of_a_network_that_chooses_is_that_of_hooks(gpt2, plain, tmp_path):
     _, model = gpt2
     path, lines = pairs(tmp_path / "cats.jsonl")
-    plain = unravel(model, torch.zeros(2, 5, dtype=torch.int64), name="gpt2")
     data = load_choices(path, start=[256])
     # Evaluated as it is: what is measured on questions chooses.
     table = evaluate(plain, studies.delete_each(plain), data, metrics=("accuracy", "loss"))
@@ -136,36 +146,29 @@ def test_a_study_of_a_network_that_chooses_is_that_of_hooks(gpt2, tmp_path):
     assert row["loss"] == pytest.approx(float(-torch.stack([good, bad]).log_softmax(0)[0].mean()), rel=1e-3)
 
 
-def test_gradients_by_path_length_are_of_the_loss_of_the_choice(gpt2, tmp_path):
-    directory, _ = gpt2
-    path, _ = pairs(tmp_path / "cats.jsonl")
-    net, data = load_subject(f"hf:{directory}", str(path))
+def test_gradients_by_path_length_are_of_the_loss_of_the_choice(cats):
+    net, data, _ = cats
     spectrum = path_gradients(net, data, limit=3)
     assert len(spectrum) == 5
     assert spectrum[0]["gradient_error"] < 1e-4
 
 
-def test_how_far_options_are_filled_up_changes_nothing(gpt2):
-    _, model = gpt2
-    net = unravel(model, torch.zeros(2, 5, dtype=torch.int64), name="gpt2")
+def test_how_far_options_are_filled_up_changes_nothing(plain):
     short = [[Option([9], [1, 2, 3]), Option([9], [4, 5])]]
     long = [*short, [Option([9], range(50)), Option([9], range(60))]]
     alone, beside = (ChoiceData.of(q, [0] * len(q), name="q", vocabulary_size=258) for q in (short, long))
     with torch.no_grad():
         first, second = (
-            ChoosingNetwork.of(net)(data.batch(torch.tensor([0]))[0]) for data in (alone, beside)
+            ChoosingNetwork.of(plain)(data.batch(torch.tensor([0]))[0]) for data in (alone, beside)
         )
     torch.testing.assert_close(first, second)
 
 
-def test_a_network_that_chooses_is_another_one_in_the_store(gpt2):
-    _, model = gpt2
-    net = unravel(model, torch.zeros(2, 5, dtype=torch.int64), name="gpt2")
-    prints = {
-        made.fingerprint() for made in (net, ChoosingNetwork.of(net), ChoosingNetwork.of(net, is_mean=True))
-    }
+def test_a_network_that_chooses_is_another_one_in_the_store(plain):
+    choosing = ChoosingNetwork.of(plain), ChoosingNetwork.of(plain, is_mean=True)
+    prints = {made.fingerprint() for made in (plain, *choosing)}
     assert len(prints) == 3
-    assert isinstance(ChoosingNetwork.of(net).full_route, Route)
+    assert isinstance(ChoosingNetwork.of(plain).full_route, Route)
 
 
 def test_the_command_line_measures_pairs(gpt2, tmp_path, capsys):

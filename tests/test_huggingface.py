@@ -41,6 +41,11 @@ def saved(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("saved") / "gpt2")
 
 
+@pytest.fixture(scope="module")
+def whole(saved):
+    return load(f"hf:{saved}")
+
+
 @pytest.fixture
 def gpt2(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "gpt2")
@@ -150,10 +155,10 @@ def test_weights_of_another_shape_are_refused_by_name(gpt2):
         load(f"hf:{gpt2}", allow_missing=True)
 
 
-def test_tied_weights_are_not_missing(gpt2):
+def test_tied_weights_are_not_missing(saved, whole):
     # The head of GPT-2 is its embedding, which stands in the file once.
-    assert not any("lm_head" in name for name in load_file(gpt2 / "model.safetensors"))
-    assert load(f"hf:{gpt2}").name == f"hf:{gpt2}"
+    assert not any("lm_head" in name for name in load_file(saved / "model.safetensors"))
+    assert whole.name == f"hf:{saved}"
 
 
 def test_stored_tensors_of_no_use_are_said(gpt2, caplog):
@@ -170,11 +175,11 @@ def test_a_head_that_was_never_stored_is_missing(tmp_path):
         load(f"hf:{directory}")
 
 
-def test_weights_that_are_given_fill_what_a_directory_lacks(gpt2, tmp_path):
-    whole = load(f"hf:{gpt2}").fingerprint()
+def test_weights_that_are_given_fill_what_a_directory_lacks(gpt2, whole, tmp_path):
     shutil.copy(gpt2 / "model.safetensors", tmp_path / "whole.safetensors")
     change_weights(gpt2, lambda w: w.pop("transformer.ln_f.bias"))
-    assert load(f"hf:{gpt2}", weights=tmp_path / "whole.safetensors").fingerprint() == whole
+    filled = load(f"hf:{gpt2}", weights=tmp_path / "whole.safetensors")
+    assert filled.fingerprint() == whole.fingerprint()
 
 
 # -- configurations --
@@ -219,7 +224,8 @@ def test_a_configuration_that_is_none_is_explained(gpt2, text):
 )
 def test_an_architecture_of_no_use_gives_way_to_one_that_is(gpt2, architectures):
     change_config(gpt2, architectures=architectures)
-    assert len(load(f"hf:{gpt2}").residual_modules) == 2
+    found = from_transformers(str(gpt2), Wish())
+    assert (type(found.model).__name__, found.is_random) == ("GPT2LMHeadModel", False)
 
 
 # -- tokenizers --
@@ -281,7 +287,11 @@ def test_no_way_to_compute_is_fetched(key, gpt2, monkeypatch):
     for way in ("an-owner/a-kernel", "flash_attention_2", "an-owner/a-kernel@main:function"):
         change_config(gpt2, **{key: way})
         assert torch.equal(logits_of(gpt2), plain)
-    torch.testing.assert_close(load(f"hf:{gpt2}")(TOKENS).logits, plain)
+
+
+def test_a_network_is_found_whatever_way_to_compute_is_named(gpt2, whole):
+    change_config(gpt2, attn_implementation="an-owner/a-kernel")
+    torch.testing.assert_close(load(f"hf:{gpt2}")(TOKENS).logits, whole(TOKENS).logits)
 
 
 def test_no_way_to_compute_a_part_is_fetched(tmp_path):

@@ -28,6 +28,7 @@ needs_transformers = pytest.mark.skipif(
 METRICS = ("nll", "perplexity", "accuracy", "agreement", "kl_divergence")
 
 
+@pytest.fixture(scope="module")
 def llama():
     transformers = require("transformers", "this test")
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -53,27 +54,30 @@ def padded(n=6, length=12):
     return {"input_ids": ids, "attention_mask": mask}, targets
 
 
+@pytest.fixture(scope="module")
+def net(llama):
+    return unravel(llama, padded()[0], name="llama")
+
+
 @needs_transformers
-def test_padding_counts_nowhere():
-    model = llama()
+def test_padding_counts_nowhere(llama, net):
     inputs, targets = padded()
-    net = unravel(model, inputs, name="llama")
     table = evaluate(
         net, [net.full_route, net.full_route.delete(1)], (inputs, targets), metrics=METRICS, batch_size=4
     )
-    handle = model.model.layers[0].mlp.register_forward_hook(lambda m, a, output: torch.zeros_like(output))
+    handle = llama.model.layers[0].mlp.register_forward_hook(lambda m, a, output: torch.zeros_like(output))
     with torch.no_grad():
         # One sequence after the other, without padding: nothing can count that is not there.
         alone = [
             (ids[m > 0][None], t[m > 0][:-1]) for ids, m, t in zip(*inputs.values(), targets, strict=True)
         ]
-        deleted = torch.cat([model(ids).logits[0, :-1] for ids, _ in alone])
+        deleted = torch.cat([llama(ids).logits[0, :-1] for ids, _ in alone])
         handle.remove()
-        intact = torch.cat([model(ids).logits[0, :-1] for ids, _ in alone])
+        intact = torch.cat([llama(ids).logits[0, :-1] for ids, _ in alone])
         # transformers shifts its labels itself, and leaves out those that are -100.
         labels = torch.where(inputs["attention_mask"] > 0, inputs["input_ids"], -100)
         labels[torch.arange(6), torch.arange(6)] = -100  # the first token of each is not predicted
-        loss = float(model(**inputs, labels=labels).loss)
+        loss = float(llama(**inputs, labels=labels).loss)
     right = torch.cat([t for _, t in alone])
     assert table[0]["n_predictions"] == len(right) == 6 * 11 - 15
     assert table[0]["nll"] == pytest.approx(loss, rel=1e-4)
@@ -94,10 +98,8 @@ def test_padding_counts_nowhere():
 
 
 @needs_transformers
-def test_padding_does_not_count_where_no_metric_needs_targets():
-    model = llama()
+def test_padding_does_not_count_where_no_metric_needs_targets(net):
     inputs, targets = padded()
-    net = unravel(model, inputs, name="llama")
     routes = [net.full_route.delete(1)]
     alone, beside = (
         evaluate(net, routes, (inputs, targets), metrics=metrics)[0]

@@ -18,7 +18,6 @@ from unravelnet.errors import DataError, ModelError
 from unravelnet.gradient import path_gradients
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.models import check_fits, load_data, load_subject
-from unravelnet.models import load as load_model
 from unravelnet.models.fit import n_predicted_positions
 
 pytestmark = pytest.mark.skipif(
@@ -215,7 +214,7 @@ def test_a_model_that_does_not_predict_has_no_targets(tmp_path, poem, kind, capl
 def test_a_causal_model_without_a_head_predicts_nothing(tmp_path, poem):
     transformers = require("transformers", "this test")
     # Its width is larger than the vocabulary, so that its outputs could be taken for logits.
-    config = transformers.GPT2Config(vocab_size=260, n_layer=1, n_embd=512, n_head=2, **IDS)
+    config = transformers.GPT2Config(vocab_size=260, n_layer=1, n_embd=264, n_head=2, **IDS)
     transformers.GPT2Model(config).save_pretrained(tmp_path / "gpt2")
     _, text = load_subject(f"hf:{tmp_path / 'gpt2'}", str(poem))
     assert isinstance(text, TextData)
@@ -227,11 +226,9 @@ def test_a_causal_model_without_a_head_predicts_nothing(tmp_path, poem):
     [("Words", 12), ("with_loss", 12), ("last_only", 1), ("sees_everything", 0), ("small_head", 0)],
 )
 def test_prediction_is_told_by_what_a_network_does(file, poem, factory, n_positions):
-    text = load_text(poem, length=12)
-    net = load_model(f"{file}:{factory}", data=text)
+    net, found = load_subject(f"{file}:{factory}", str(poem))
     assert len(net.residual_modules) == 2
-    assert n_predicted_positions(net, text) == n_positions
-    _, found = load_subject(f"{file}:{factory}", str(poem))
+    assert n_predicted_positions(net, load_text(poem, length=12)) == n_positions
     assert isinstance(found, TextData)
     assert (found.targets is not None) is bool(n_positions)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import sys
 
 import pytest
 import torch
@@ -252,6 +254,7 @@ def test_a_constant_made_inside_a_module_may_be_read_elsewhere() -> None:
 
 
 def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
+    n_blocks = 200
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -259,12 +262,18 @@ def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = x
-            for _ in range(600):
+            for _ in range(n_blocks):
                 y = y + self.layer(y)
             return x + y.relu()
 
-    (outer,) = un.unravel(Deep().eval(), torch.randn(2, 2)).residual_modules
-    assert len(outer.inner) == 600
+    before = sys.getrecursionlimit()
+    # Enough for torch, and too little for two calls a block.
+    sys.setrecursionlimit(len(inspect.stack(0)) + 2 * n_blocks)
+    try:
+        (outer,) = un.unravel(Deep().eval(), torch.randn(2, 2)).residual_modules
+    finally:
+        sys.setrecursionlimit(before)
+    assert len(outer.inner) == n_blocks
 
 
 def test_any_batch_size_and_length_runs() -> None:

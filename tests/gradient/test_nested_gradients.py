@@ -107,18 +107,20 @@ def gradients_of(route: Route) -> dict[int, list[Tensor]]:
     return found
 
 
-def terms_of(route: Route, join: Join) -> tuple[list[Tensor], list[int]]:
+def terms_of(route: Route, join: Join, n: int = 1) -> Iterator[tuple[list[Tensor], list[int]]]:
+    """Give the terms of each length and the counts of paths, n times from one forward pass."""
     _, loss = LossOfOutput.of(NET, None, None).find(has_targets=True)
+    zero = torch.zeros(2, 4, dtype=torch.float64)
     with fixed(NET):
         recording = record(NET, X, route)
         _, end = recording.gradient(loss, TARGETS)
-        *_, (terms, counts) = backwards(recording.stages, end, join)
-    zero = torch.zeros(2, 4, dtype=torch.float64)
-    return [zero if term is None else term.unscaled().get(STREAM, zero) for term in terms], counts
+        for _ in range(n):
+            *_, (terms, counts) = backwards(recording.stages, end, join)
+            yield [zero if term is None else term.unscaled().get(STREAM, zero) for term in terms], counts
 
 
 def test_each_length_has_the_sum_of_its_paths() -> None:
-    terms, counts = terms_of(MIXED, Sum(2))
+    ((terms, counts),) = terms_of(MIXED, Sum(2))
     expected = gradients_of(MIXED)
     assert counts == [len(expected.get(length, [])) for length in range(len(counts))]
     assert sum(counts) == MIXED.path_count
@@ -132,8 +134,7 @@ def test_a_random_path_is_one_of_them() -> None:
     expected = gradients_of(MIXED)
     generator = torch.Generator().manual_seed(0)
     drawn: Counter[int] = Counter()
-    for _ in range(40):
-        terms, _ = terms_of(MIXED, RandomPath(2, generator))
+    for terms, _ in terms_of(MIXED, RandomPath(2, generator), 40):
         for length, found in enumerate(terms):
             if length in expected:
                 distance = [(one - found).abs().amax(dim=1) for one in expected[length]]
@@ -146,7 +147,7 @@ def test_a_random_path_is_one_of_them() -> None:
 def test_random_signs_keep_the_squares() -> None:
     expected = gradients_of(MIXED)
     generator = torch.Generator().manual_seed(0)
-    draws = [terms_of(MIXED, Sum(2, generator))[0] for _ in range(300)]
+    draws = [terms for terms, _ in terms_of(MIXED, Sum(2, generator), 150)]
     for length, gradients in expected.items():
         squares = sum(float(one.square().sum()) for one in gradients)
         found = sum(float(terms[length].square().sum()) for terms in draws) / len(draws)
