@@ -14,7 +14,13 @@ from multiprocessing.process import BaseProcess
 
 _COPIES = multiprocessing.get_context("forkserver")
 # The optimizers of torch import its compiler, which takes as long as the rest.
-_IMPORTED_ONCE = ["pytest", "torch._dynamo", "sklearn.datasets", "unravelnet.reproduction", "unravelnet.cli.lesion"]
+_IMPORTED_ONCE = [
+    "pytest",
+    "torch._dynamo",
+    "sklearn.datasets",
+    "unravelnet.reproduction",
+    "unravelnet.cli.lesion",
+]
 
 
 @contextlib.contextmanager

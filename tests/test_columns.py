@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import unravelnet as un
+from tests.reporting.pages import without_drawings
 from tests.shipped_networks import PLANS, shipped_place
 from unravelnet import studies, zoo
 from unravelnet.cli.inspect import describe
@@ -132,7 +133,8 @@ def of_a_network(net):
 def run(tmp_path_factory, shipped_place):
     """The directory of a reproduction with tiny networks: its tables, and the data beside the report's figures."""
     directory = tmp_path_factory.mktemp("run")
-    reproduce("digits", directory, networks=PLANS[:1], images=40, repeats=2, precision="float32", seed=3)
+    with without_drawings():
+        reproduce("digits", directory, networks=PLANS[:1], images=40, repeats=2, precision="float32", seed=3)
     return directory
 
 

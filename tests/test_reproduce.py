@@ -14,6 +14,7 @@ import torch
 
 import unravelnet
 from tests.forked import forked, was_killed
+from tests.reporting.pages import without_drawings
 from unravelnet import studies, zoo
 from unravelnet.data import ImageData, load
 from unravelnet.errors import DataError, RouteError, StoreError, TrainingError, UnknownNameError
@@ -64,6 +65,13 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drawings_elsewhere():
+    # Those of a run are drawn for tests/test_reproduce_shipped.py.
+    with without_drawings():
+        yield
 
 
 @pytest.fixture

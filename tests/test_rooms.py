@@ -4,6 +4,7 @@ Reads the imports of every file, those inside functions and for type checkers as
 """
 
 import ast
+import functools
 import inspect
 import pickle
 import subprocess
@@ -72,14 +73,17 @@ def room_of(path):
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def imports(source):
     """The full names that a source imports; `from a import b` imports a.b, which may be a room or a value."""
+    names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
 def packages_imported(source):

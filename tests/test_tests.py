@@ -28,10 +28,15 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_" and name not in PROTOCOLS
 
 
+@functools.lru_cache(maxsize=2)
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def names_made(path: Path) -> set[str]:
     """Functions, classes, constants and attributes of `self` that a file makes."""
     made = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             made.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -43,7 +48,7 @@ def names_made(path: Path) -> set[str]:
 
 def names_used(path: Path) -> Iterator[str]:
     """Names from elsewhere: attributes, imports, and paths of names in strings, as monkeypatch takes them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Attribute):
             yield node.attr
         elif isinstance(node, ast.ImportFrom):
@@ -66,7 +71,7 @@ def test_no_test_uses_a_private_name(path: Path) -> None:
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_expected_error_is_known_by_its_message(path: Path) -> None:
     unseen = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if not isinstance(node, ast.With):
             continue
         for item in node.items:

@@ -457,7 +457,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
     never_stopped, net = small(14), small(14)
     train(never_stopped, some_digits(), **settings())
     epochs_run = []
-    train(net, some_digits(), out=tmp_path / "run", on_batch=lambda s: epochs_run.append(s.epoch), **settings())
+    train(
+        net, some_digits(), out=tmp_path / "run", on_batch=lambda s: epochs_run.append(s.epoch), **settings()
+    )
     assert min(epochs_run) == 3
     assert_same_weights(weights(net), weights(never_stopped))
 

@@ -255,6 +255,7 @@ def test_a_constant_made_inside_a_module_may_be_read_elsewhere() -> None:
 
 def test_a_long_skip_around_hundreds_of_blocks_needs_no_recursion() -> None:
     n_blocks = 200
+
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -60,8 +60,9 @@ def without_drawings():
         path = Path(file)
         path.parent.mkdir(exist_ok=True)
         path.write_text('<svg viewBox="0 0 1 1"></svg>')
-        if isinstance(data, Table):
-            data.save(path.with_suffix(".csv"))
+        if data is not None:
+            table = data if isinstance(data, Table) else Table(data.to_dict("records"), list(data.columns))
+            table.save(path.with_suffix(".csv"))
         return path
 
     return mock.patch("unravelnet.reporting.pages.html.save_figure", save_nothing)

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -202,16 +203,30 @@ def test_a_shipped_network_holds_plain_files_only(name):
     assert json.loads(text)["facts"]["test"]["data_fingerprint"]
 
 
-def test_a_shipped_network_errs_as_often_as_its_card_says():
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory):
     if not CIFAR10.is_dir():
         pytest.skip("CIFAR-10 is not beside the repository, at ../shared/data/cifar10")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+        return load(str(CIFAR10), "test")
+
+
+def test_their_data_has_the_statistics_that_everybody_uses(cifar10):
+    assert cifar10.classes[0] == "airplane"
+    assert cifar10.image_shape == (3, 32, 32)
+    np.testing.assert_allclose(cifar10.mean, [0.4914, 0.4822, 0.4465], atol=6e-5)
+    np.testing.assert_allclose(cifar10.std, [0.2470, 0.2435, 0.2616], atol=6e-5)
+
+
+def test_a_shipped_network_errs_as_often_as_its_card_says(cifar10):
     if "resnet20-cifar10" not in zoo.pretrained_names():
         pytest.skip("resnet20-cifar10 is not shipped yet")
-    test = load(str(CIFAR10), "test")
     said = zoo.read_description(zoo.pretrained_directory("resnet20-cifar10")).facts["test"]
-    assert "resnet20-cifar10" in zoo.pretrained_for(test.fingerprint())
+    assert "resnet20-cifar10" in zoo.pretrained_for(cifar10.fingerprint())
     net = zoo.pretrained("resnet20-cifar10")
-    row = evaluate(net, [net.full_route], test.take(torch.arange(1000)))[0]
+    row = evaluate(net, [net.full_route], cifar10.take(torch.arange(1000)))[0]
     # Of the first 1,000 images; the card is of all 10,000, so their error is a draw around it.
     low, high = rate_interval(row["error_rate"] * 1000, 1000, confidence=0.999)
     assert low < said["error_rate"] < high
