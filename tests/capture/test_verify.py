@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import unravelnet as un
 from tests.capture.test_capture import snapshot
-from unravelnet.capture.trial import awake, drawn_like
+from unravelnet.capture.trial import awake, drawn_like, run_awake
 from unravelnet.capture.verify import relative_difference
 from unravelnet.errors import CaptureError
 from unravelnet.network import ResidualModule
@@ -95,7 +95,7 @@ def test_weights_are_given_back_untouched(make: Callable[[], nn.Module]) -> None
     before, memory = snapshot(model), [p.data_ptr() for p in model.parameters()]
     net = un.unravel(model, torch.zeros(2, 4, 8, 8))
     assert snapshot(model) == before
-    with contextlib.suppress(ZeroDivisionError), awake(net, torch.ones(2, 4, 8, 8)):
+    with contextlib.suppress(ZeroDivisionError), awake(net):
         assert snapshot(model) != before
         raise ZeroDivisionError
     assert snapshot(model) == before
@@ -116,7 +116,8 @@ def test_branches_inside_are_awake_too() -> None:
     model[0].inside.norm.running_var.fill_(1e12)
     net, x, route = un.unravel(model, torch.ones(2, 4, 8, 8)), torch.randn(2, 4, 8, 8), Route.parse("0[0s]")
     assert relative_difference(net(x, route), net(x)) < 1e-5
-    with awake(net, x):
+    with awake(net) as redraw:
+        run_awake(net, x, redraw)
         assert relative_difference(net(x, route), net(x)) > 1e-3
 
 
@@ -210,3 +211,37 @@ def test_a_model_that_takes_only_some_values_is_tried_with_its_own() -> None:
             return x + self.layer(x)
 
     assert len(un.unravel(Sorted(), torch.arange(8).repeat(2, 1)).residual_modules) == 1
+
+
+class Counted(nn.Module):
+    """It notes the size of every batch of numbers that it is run on, and its mode."""
+
+    def __init__(self, *blocks: nn.Module, n_least: int = 1) -> None:
+        super().__init__()
+        self.model, self.n_least = with_classifier(*blocks), n_least
+        self.runs: list[tuple[int, bool]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if type(x) is Tensor and not torch.compiler.is_compiling():
+            self.runs.append((len(x), self.training))
+            assert len(x) >= self.n_least, "it takes no batch as small as that"
+        return self.model(x)
+
+
+@pytest.mark.parametrize(
+    ("block", "n_least", "runs"),
+    [
+        # Without anything that differs in training mode, that is compared on one input.
+        (Scaled, 1, [(2, False), (1, False), (1, True)]),
+        # One input has no statistics.
+        (Block, 1, [(2, False), (1, False), (2, True)]),
+        # What does not take one input, drawn or the example's own, is run on three.
+        (Scaled, 2, [(2, False), (1, False), (1, False), (3, False), (3, True)]),
+    ],
+)
+def test_a_capture_runs_the_model_on_two_inputs_on_one_and_in_training_mode(
+    block: type[Block], n_least: int, runs: list[tuple[int, bool]]
+) -> None:
+    model = Counted(block(), block(), n_least=n_least)
+    un.unravel(model, torch.ones(2, 4, 8, 8))
+    assert model.runs == runs

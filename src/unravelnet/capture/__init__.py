@@ -2,9 +2,8 @@
 
 Four steps, a file each: `export` (a flat graph of operators), `stream` (what depends on the input, and its
 dominators), `structure` (the residual modules), `assemble` (callables). `verify` holds the result against the
-model, and `modes` lets it follow training mode. On one core (AMD EPYC, 224 pixels) that takes
-2 s for ResNet-18 and ViT-Ti, 4 s for ResNet-50 and 10 s for ResNet-152: a quarter in `torch.export`, most of the rest
-in the ten forward passes of the comparison. Much branched networks take up to a minute.
+model, and `modes` lets it follow training mode. For a large model a third to a half of the time is `torch.export`,
+and most of the rest are four or five forward passes of two inputs; `docs/architectures.md` has the seconds.
 """
 
 from __future__ import annotations

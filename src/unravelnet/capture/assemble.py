@@ -209,6 +209,8 @@ class _Assembly:
             example=self.exported.example,
             name=name,
             unexplained=unexplained,
+            # The comparison with the model does so.
+            measured=False,
         )
 
     def row(self) -> Row:

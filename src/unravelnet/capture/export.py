@@ -17,9 +17,10 @@ from torch.utils import _pytree as pytree
 
 from unravelnet.capture.call import Call, arguments, check_example, with_batch
 from unravelnet.capture.hidden_blocks import put_in_line
-from unravelnet.capture.modes import mark, modules_that_pass_on, note_modes
+from unravelnet.capture.modes import mark, note_modes, watched
 from unravelnet.capture.operations import RESHAPES, argument_of, operation
 from unravelnet.capture.refusals import check_runs, fixed_batch_size, not_exported
+from unravelnet.capture.trial import Trial, awake, tried
 from unravelnet.capture.untouched import left_as_it_was, quiet
 from unravelnet.network import Inputs, first_tensor
 
@@ -29,11 +30,12 @@ _HAND_ON = {"clone", "cat", "stack", "dropout", "feature_dropout", "_to_copy"}
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A flat graph with its parameters, the way to call it, and an example of its inputs."""
+    """A flat graph with its parameters, the way to call it, an example of its inputs, and a trial of the model."""
 
     graph_module: fx.GraphModule
     call: Call
     example: Inputs
+    trial: Trial
 
     @property
     def logits_place(self) -> int | None:
@@ -55,8 +57,8 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     constants = _constants(model, kwargs)
     names, kwargs = tuple(kwargs), {**kwargs, **constants}
     leaves, spec = pytree.tree_flatten((args, kwargs))
-    check_runs(model, arguments(given), (args, kwargs))
-    passing = modules_that_pass_on(model, args, kwargs)
+    with watched(model) as passing:
+        trial = _first_trial(model, given, example, constants)
     # Under torch.no_grad around the call, the graph would not show the model's own.
     with left_as_it_was(model), quiet(), torch.enable_grad():
         model.eval()
@@ -70,7 +72,18 @@ def export_model(model: nn.Module, example: Inputs) -> ExportedModel:
     note_modes(graph_module.graph, model, passing)
     fixed = {place: leaf for place, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)}
     call = Call(names, constants, spec, program.call_spec.out_spec, fixed, guards)
-    return ExportedModel(graph_module, call, example)
+    return ExportedModel(graph_module, call, example, trial)
+
+
+def _first_trial(model: nn.Module, given: Inputs, example: Inputs, constants: Mapping[str, Any]) -> Trial:
+    """Run a model before anything else: what does not run cannot be read."""
+    try:
+        with quiet(), awake(model):
+            return tried(model, example, constants, [0, 1], seed=0)
+    except Exception:
+        args, kwargs = arguments(example)
+        check_runs(model, arguments(given), (args, {**kwargs, **constants}))
+        raise
 
 
 def _constants(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,12 @@ module itself stands in its place. Whatever else a model does in training mode i
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -40,12 +40,12 @@ class Followed:
     flag: str = ""
 
 
-def modules_that_pass_on(
-    model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, nn.Module]:
-    """Find the modules that hand their input on in evaluation mode and change it in training mode.
+@contextlib.contextmanager
+def watched(model: nn.Module) -> Iterator[dict[str, nn.Module]]:
+    """Find, while a model runs in evaluation mode, the modules that hand their input on and change it in training mode.
 
-    Only those without weights, parts and hooks count, and none of torch, whose operators have flags.
+    They are in what it gives, by name, afterwards. Only those without weights, parts and hooks count, and none of
+    torch, whose operators have flags.
     """
     functions = {name: module for name, module in _named_modules(model).items() if _is_plain_function(module)}
     changing: set[nn.Module] = set()
@@ -54,13 +54,14 @@ def modules_that_pass_on(
         if len(inputs) == 1 and output is inputs[0] and _changes_in_training(module, output):
             changing.add(module)
 
-    if functions:
-        with left_as_it_was(model), torch.no_grad():
-            model.eval()
-            for module in set(functions.values()):
-                module.register_forward_hook(watch)
-            model(*args, **kwargs)
-    return {name: module for name, module in functions.items() if module in changing}
+    hooks = [module.register_forward_hook(watch) for module in set(functions.values())]
+    found: dict[str, nn.Module] = {}
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found.update((name, module) for name, module in functions.items() if module in changing)
 
 
 def _named_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -98,7 +99,8 @@ def note_modes(graph: fx.Graph, model: nn.Module, passing: Mapping[str, nn.Modul
         if path in passing and operation(node) == "clone":
             node.meta[_FOLLOWS] = Followed(path, passing[path])
         flag = _FLAGS.get(operation(node))  # type: ignore[call-overload]  # operators of Python have no flag
-        if flag and path in trained and argument_of(node, flag) is False:
+        # Dropout at rate 0 hands its input on in both modes.
+        if flag and path in trained and argument_of(node, flag) is False and argument_of(node, "p") != 0:
             node.meta[_FOLLOWS] = Followed(path, modules[path], flag)
 
 
@@ -152,6 +154,7 @@ def _follow_flag(node: fx.Node, followed: Followed) -> dict[str, nn.Module | Ten
 def momentum_of_batch(n_batches: Tensor, training: bool, momentum: float | None) -> float:
     """Count a batch in training mode, and give the weight of its statistics in the running ones.
 
+    >>> import torch
     >>> n_batches = torch.tensor(3)
     >>> momentum_of_batch(n_batches, True, None), n_batches
     (0.25, tensor(4))

@@ -56,6 +56,22 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
 
 
+def random_states() -> tuple[object, ...]:
+    """Note where every generator that a model may draw from stands, to tell later whether it drew.
+
+    >>> before = random_states()
+    >>> drawn = torch.rand(1)
+    >>> random_states() == before
+    False
+    """
+    of_torch = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():
+        of_torch += torch.cuda.get_rng_state_all()
+    of_numpy = np.random.get_state(legacy=False)["state"]
+    states = [of_numpy["key"].tobytes(), *(state.numpy().tobytes() for state in of_torch)]
+    return (random.getstate(), of_numpy["pos"], *states)
+
+
 def _snapshot(attributes: dict[str, Any]) -> dict[str, tuple[Any, dict[Any, Any] | None]]:
     """Note the attributes of a module, and what stands in those that are dicts (its parameters and buffers)."""
     return {

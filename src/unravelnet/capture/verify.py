@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from unravelnet.capture.call import arguments, each_with_batch, with_batch
+from unravelnet.capture.call import arguments
 from unravelnet.capture.export import ExportedModel
 from unravelnet.capture.modes import followed_parts
 from unravelnet.capture.operations import argument_of, operation
 from unravelnet.capture.refusals import fixed_batch_size
 from unravelnet.capture.stream import module_path
 from unravelnet.capture.training_mode import TrainingComparison
-from unravelnet.capture.trial import awake, drawn_like
-from unravelnet.capture.untouched import left_as_it_was, seed_everything
+from unravelnet.capture.trial import Trial, awake, copied, output_of, run_awake, tried
+from unravelnet.capture.untouched import seed_everything
 from unravelnet.errors import CaptureError, first_line
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.network import UnraveledNetwork, first_tensor
 from unravelnet.routes.move import Move
 
 # Kernels may choose another order of summation; float32 keeps about seven digits.
 TOLERANCE = 1e-5
-# Statistics of three images amplify that.
+# Statistics of two images amplify that.
 TOLERANCE_IN_TRAINING = 1e-4
+# The model draws with others.
+_SEED_OF_NETWORK = 3
 
 
 @torch.no_grad()
@@ -34,91 +38,83 @@ def verify(
 ) -> None:
     """Check that a network gives the model's own output: two batch sizes, drawn inputs, every branch awake.
 
-    What it does not follow in training mode is noted in the network. `output_names`: the value of the graph that
-    each residual module hands on. Raises CaptureError where an output differs by more than 1e-5 of the largest one,
-    with the first residual module that differs, and where the model draws its output at random.
+    The model draws with one seed for each batch, and the network with another one, so that a model that computes at
+    random shows. What the network does not follow in training mode is noted in it. `output_names`: the value of the
+    graph that each residual module hands on. Raises CaptureError where an output differs by more than 1e-5 of the
+    largest one, with the first residual module that differs, and where the model draws its output at random.
     """
+    check = partial(_check_same, model, exported, net, output_names)
     net.eval()
-    inputs, _ = _compare(model, exported, net, [0, 1], output_names)
-    with awake(net, inputs):
-        inputs, output = _compare(model, exported, net, [1, 0, 1], output_names)
-        _check_repeats(model, exported, inputs, output)
-        net.training_obstacle = _training_obstacle(model, exported, net, inputs)
+    seed_everything(_SEED_OF_NETWORK)
+    with awake(model) as redraw:
+        first = exported.trial
+        found, is_woken = run_awake(net, copied(first.inputs), redraw)
+        if is_woken:
+            first = Trial(first.inputs, output_of(model, first.inputs, exported.call.constants, seed=0))
+        check(first, found)
+        second, found = _other_size(model, exported, net)
+        check(second, found)
+        net.training_obstacle = _training_obstacle(model, exported, net, first, second, found)
+
+
+def _other_size(model: nn.Module, exported: ExportedModel, net: UnraveledNetwork) -> tuple[Trial, Any]:
+    """Run model and network on one input; on three where one of them does not take that."""
+    example, constants = exported.example, exported.call.constants
+    with contextlib.suppress(Exception):
+        one = tried(model, example, constants, [1], seed=1)
+        if not one.has_nan:
+            return one, net(copied(one.inputs))
+    try:
+        three = tried(model, example, constants, [1, 0, 1], seed=1)
+    except Exception as error:
+        raise fixed_batch_size(3, first_line(error)) from error
+    return three, net(copied(three.inputs))
 
 
 def _training_obstacle(
-    model: nn.Module, exported: ExportedModel, net: UnraveledNetwork, inputs: Inputs
+    model: nn.Module, exported: ExportedModel, net: UnraveledNetwork, first: Trial, second: Trial, found: Any
 ) -> str:
+    """Say what the network does not follow in training mode. `found`: what it gave for the second batch."""
+    graph = exported.graph_module.graph
+    followed = followed_parts(graph)
+    # One input has no statistics.
+    inputs = first.inputs if followed else second.inputs
+
     def run(which: nn.Module) -> Any:
         if which is net:
-            return net(_copied(inputs))
-        args, kwargs = arguments(_copied(inputs))
+            # Where nothing in it follows the mode, it computes the same in both.
+            return net(copied(inputs)) if followed else found
+        args, kwargs = arguments(copied(inputs))
         return model(*args, **kwargs, **exported.call.constants)
 
     def differ(first: Any, second: Any) -> bool:
         return not relative_difference(first, second) <= TOLERANCE_IN_TRAINING
 
-    graph = exported.graph_module.graph
     has_control_flow = any(isinstance(node.target, torch._ops.HigherOrderOperator) for node in graph.nodes)
-    followed = followed_parts(graph)
     return TrainingComparison(model, net, run, differ, followed, not has_control_flow).obstacle()
 
 
-def _compare(
+def _check_same(
     model: nn.Module,
     exported: ExportedModel,
     net: UnraveledNetwork,
-    rows: list[int],
     output_names: Sequence[str],
-) -> tuple[Inputs, Any]:
-    """Compare network and model on one batch; return it with the model's output."""
-    inputs, expected = _tried(model, exported, rows)
-    _check_finite(model, expected)
-    difference = relative_difference(net(_copied(inputs)), expected)
-    if not difference <= TOLERANCE:
-        _check_repeats(model, exported, inputs, expected)
-        raise CaptureError(
-            f"The captured network differs from {type(model).__name__} by {difference:.1e} (relative) on a batch of "
-            f"{len(rows)}; {_first_difference(exported, net, inputs, output_names)}. The model may compute "
-            "something from the batch as a whole, or change from one call to the next."
-        )
-    return inputs, expected
-
-
-def _check_repeats(model: nn.Module, exported: ExportedModel, inputs: Inputs, output: Any) -> None:
-    """Raise where a model gives another output in another random state."""
-    again = _output(model, exported, inputs, seed=1)
-    if not relative_difference(again, output) <= TOLERANCE:
+    trial: Trial,
+    found: Any,
+) -> None:
+    """Raise where what the network gave for a batch is not the model's output."""
+    _check_finite(model, trial.output)
+    difference = relative_difference(found, trial.output)
+    if difference <= TOLERANCE:
+        return
+    again = output_of(model, trial.inputs, exported.call.constants, seed=2)
+    if not relative_difference(again, trial.output) <= TOLERANCE:
         raise _random_model(model, exported.graph_module)
-
-
-def _tried(model: nn.Module, exported: ExportedModel, rows: list[int]) -> tuple[Inputs, Any]:
-    """Find a batch that the model takes, drawn or else the example's own, and the model's output for it."""
-    drawn = drawn_like(exported.example, rows)
-    try:
-        output = _output(model, exported, drawn)
-        if not any(bool(leaf.isnan().any()) for leaf in _tensors(output)):
-            return drawn, output
-    except Exception:  # not every value is an input: the example's own are
-        pass
-    own = with_batch(exported.example, rows)
-    try:
-        return own, _output(model, exported, own)
-    except Exception as error:
-        raise fixed_batch_size(len(rows), first_line(error)) from error
-
-
-def _output(model: nn.Module, exported: ExportedModel, inputs: Inputs, seed: int = 0) -> Any:
-    args, kwargs = arguments(_copied(inputs))
-    with left_as_it_was(model):
-        seed_everything(seed)
-        model.eval()
-        return model(*args, **kwargs, **exported.call.constants)
-
-
-def _copied(inputs: Inputs) -> Inputs:
-    # A model may change its inputs in place.
-    return each_with_batch(inputs, torch.clone)
+    raise CaptureError(
+        f"The captured network differs from {type(model).__name__} by {difference:.1e} (relative) on a batch of "
+        f"{len(first_tensor(trial.inputs))}; {_first_difference(exported, net, trial.inputs, output_names)}. The model "
+        "may compute something from the batch as a whole, or change from one call to the next."
+    )
 
 
 def _check_finite(model: nn.Module, output: Any) -> None:
@@ -167,6 +163,8 @@ def relative_difference(first: Any, second: Any) -> float:
 def _distance(a: Tensor, b: Tensor) -> float:
     if a.shape != b.shape:
         return float("inf")
+    if torch.equal(a, b):
+        return 0.0
     if a.is_complex() or b.is_complex():
         a, b = torch.view_as_real(a.to(torch.complex64)), torch.view_as_real(b.to(torch.complex64))
     a, b = a.float(), b.float()
@@ -188,8 +186,8 @@ def _first_difference(
 ) -> str:
     """Name the first residual module whose output is not that of the exported graph."""
     recorder = _Recorder(exported.graph_module)
-    recorder.run(*exported.call.leaves(_copied(inputs)), enable_io_processing=False)
-    state = net.enter(_copied(inputs))
+    recorder.run(*exported.call.leaves(copied(inputs)), enable_io_processing=False)
+    state = net.enter(copied(inputs))
     for module, name in zip(net.residual_modules, output_names, strict=True):
         state = net.advance(state, Move(module.index))
         if not relative_difference(state.x, recorder.values[name]) <= TOLERANCE:

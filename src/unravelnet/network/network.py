@@ -19,7 +19,7 @@ from unravelnet.network.misfit import MISFITS, misfit
 from unravelnet.network.module import NOTHING_HELD, Held, Inside, ResidualModule, Segment, State
 from unravelnet.network.origin import Origin
 from unravelnet.network.output import tensors_of
-from unravelnet.network.row import Row
+from unravelnet.network.row import Row, Run, run_whole
 from unravelnet.network.transform import Transform
 from unravelnet.routes.route import Route
 from unravelnet.wording import counted
@@ -38,12 +38,13 @@ class UnraveledNetwork(Row):
     (1.0, 1.0)
 
     `transitions[c]` leads from chain c to chain c + 1. `example`: one batch of inputs, to measure shapes and
-    multiply-accumulate operations with. `unexplained` lists what looks like a skip and was not understood, and what a
-    row of plain layers leaves out. `name` says what the network is, for tables and reports. `inputs` and `outputs`
-    are the tensors that the network takes and returns, by name: their shapes on the example and types, without
-    values. `input_origin` says where the shape of its input was taken from. `training_obstacle` says why a captured
-    network cannot be put into training mode, where it cannot. `origin` is the model that it was captured from; None
-    where it was built from its parts. `image_transform` says how images are prepared for it, where that is known.
+    multiply-accumulate operations with; where they are not `measured` now, `measure_on` does so later. `unexplained`
+    lists what looks like a skip and was not understood, and what a row of plain layers leaves out. `name` says what
+    the network is, for tables and reports. `inputs` and `outputs` are the tensors that the network takes and returns,
+    by name: their shapes on the example and types, without values. `input_origin` says where the shape of its input
+    was taken from. `training_obstacle` says why a captured network cannot be put into training mode, where it cannot.
+    `origin` is the model that it was captured from; None where it was built from its parts. `image_transform` says how
+    images are prepared for it, where that is known.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class UnraveledNetwork(Row):
         transitions: Iterable[nn.Module] = (),
         name: str = "",
         unexplained: Sequence[str] = (),
+        measured: bool = True,
     ) -> None:
         super().__init__(stem, residual_modules, head, transitions=transitions)
         self.name = name
@@ -68,7 +70,8 @@ class UnraveledNetwork(Row):
         self.total_macs = 0
         self.inputs: Mapping[str, Tensor] = _forms(example)
         self.outputs: Mapping[str, Tensor] = {}
-        self._measure(example)
+        if measured:
+            self.measure_on(example)
 
     def forward(self, x: Inputs, route: Route | None = None) -> Any:  # type: ignore[override]  # a row takes what is held
         """Run one route; the full one if none is given.
@@ -241,20 +244,21 @@ class UnraveledNetwork(Row):
         return "\n".join(map(for_terminal, "\n".join(lines).split("\n")))
 
     @torch.no_grad()
-    def _measure(self, example: Inputs) -> None:
-        """Run the full route once to fill in shapes and MACs."""
+    def measure_on(self, example: Inputs, run: Run = run_whole) -> Any:
+        """Run the full route once to fill in shapes and MACs; return the output. `run` computes one module."""
         with in_evaluation_mode(self):
-            self._run_measured(example)
+            return self._run_measured(example, run)
 
-    def _run_measured(self, example: Inputs) -> None:
+    def _run_measured(self, example: Inputs, run: Run) -> Any:
         with Macs() as stem_macs:
             state = self.enter(example)
         n_examples = max(1, first_tensor(example).shape[0])
-        state, macs = self.measure(state, n_examples)
+        state, macs = self.measure(state, n_examples, run)
         with Macs() as head_macs:
             returned = self.leave(state)
         self.outputs = _forms(returned)
         self.total_macs = (stem_macs.count + macs + head_macs.count) // n_examples
+        return returned
 
 
 @contextlib.contextmanager

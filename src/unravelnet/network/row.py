@@ -5,7 +5,7 @@ A row can be run as a whole, or move by move along a route, as the engine does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,13 @@ from unravelnet.network.module import (
 from unravelnet.network.position import Position, module_at
 from unravelnet.routes.move import Move
 from unravelnet.routes.route import Route, as_route
+
+Run = Callable[[ResidualModule, State], Tensor]
+
+
+def run_whole(module: ResidualModule, state: State) -> Tensor:
+    """Compute skip and branch of a module."""
+    return module(state.x, "both", state.held)
 
 
 class Row(Inside):
@@ -139,10 +146,11 @@ class Row(Inside):
         assert isinstance(inside, Row)
         return inside
 
-    def measure(self, state: State, n_examples: int) -> tuple[State, int]:
+    def measure(self, state: State, n_examples: int, run: Run) -> tuple[State, int]:
         """Run the modules to fill in their shapes and MACs, of those inside as well.
 
-        `state`: where the stem has led. Gives the state behind the last module, and the MACs on the way there.
+        `state`: where the stem has led. `run` computes one module. Gives the state behind the last module, and the
+        MACs on the way there.
         """
         macs = 0
         for module in self.residual_modules:
@@ -150,9 +158,9 @@ class Row(Inside):
                 state = self.move_to_chain(state, module.chain)
             module.input_shape = tuple(state.x.shape[1:])
             if isinstance(module.branch, Row):
-                module.branch.measure(module.branch.enter(state.x, state.held), n_examples)
+                module.branch.measure(module.branch.enter(state.x, state.held), n_examples, run)
             with Macs() as module_macs:
-                x = module(state.x, "both", state.held)
+                x = run(module, state)
             state = module.state_behind(state, x)
             module.output_shape = tuple(state.x.shape[1:])
             module.macs = module_macs.count // n_examples
