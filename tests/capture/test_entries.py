@@ -136,3 +136,24 @@ def test_a_second_tower_that_is_added_at_the_end_is_no_module() -> None:
 
     net = un.unravel(Fused(), tuple(torch.randn(2, 3, WIDTH)))
     assert [module.name for module in net.residual_modules] == ["layers.0"]
+
+
+def test_functions_of_two_values_are_no_module_where_layers_work_in_place() -> None:
+    class Cell(nn.Module):
+        """A sum in a cell of NASNet joins a function of one value with a function of another (Zoph et al. 2017)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.block, self.classify = Mlp(), nn.Linear(3 * WIDTH, 2)
+            self.layers = nn.ModuleList(
+                nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH)) for _ in range(4)
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.block(x)
+            left, right = self.layers[0](x), self.layers[1](x)
+            x = self.layers[2](left.relu()) + self.layers[3](right.clone().relu_())
+            return self.classify(torch.cat([left, right, x], dim=1))
+
+    net = un.unravel(Cell().eval(), torch.randn(3, WIDTH))
+    assert [module.name for module in net.residual_modules] == ["block"]

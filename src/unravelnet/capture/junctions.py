@@ -24,7 +24,7 @@ from torch import fx
 
 from unravelnet.capture.kinds import KINDS
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
-from unravelnet.capture.operations import SLICES, is_sum, operation
+from unravelnet.capture.operations import is_slice, is_sum, operation
 from unravelnet.capture.stream import Stream, common_path, descendants, module_path, shape_of
 
 
@@ -164,9 +164,17 @@ def _from_another_stream(stream: Stream, node: fx.Node, found: Found) -> Iterato
         (source,) = sources
         # Both are streams: pieces of one value, or what a residual module hands on. An entry made of the source would
         # be one of two functions of it, and no skip.
-        are_streams = source in found or (operation(source) in SLICES and operation(entry) in SLICES)
+        are_pieces = is_slice(source) and is_slice(entry)
+        are_streams = _undetached(source) in found or are_pieces
         if shape_of(source) == shape_of(entry) and are_streams and not stream.through(source, entry):
             yield Site(stream, entry, node, found, frozenset(made))
+
+
+def _undetached(node: fx.Node) -> fx.Node:
+    """Find the value that a detached one is: under `torch.no_grad` modules hand on detached streams."""
+    while operation(node) == "detach":
+        (node,) = node.all_input_nodes
+    return node
 
 
 def _made_alone(stream: Stream, value: fx.Node, reader: fx.Node) -> tuple[set[fx.Node], set[fx.Node]]:

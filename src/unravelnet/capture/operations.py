@@ -105,6 +105,18 @@ def operation(node: fx.Node) -> object:
     return node.target
 
 
+def is_slice(node: fx.Node) -> bool:
+    """Whether a node takes a part of a value; what is taken of the several results of an operator is none.
+
+    >>> graph = fx.Graph()
+    >>> pieces = graph.call_function(torch.ops.aten.chunk.default, (graph.placeholder("x"), 2))
+    >>> is_slice(graph.call_function(operator.getitem, (pieces, 0)))
+    True
+    """
+    of_results = operation(node) is operator.getitem and operation(node.all_input_nodes[0]) not in SLICES
+    return operation(node) in SLICES and not of_results
+
+
 def is_sum(node: fx.Node) -> bool:
     """Whether a node adds two values without scaling either."""
     is_scaled = node.kwargs.get("alpha", 1) != 1

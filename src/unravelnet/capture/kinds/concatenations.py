@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import fx
 
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Side, Site
-from unravelnet.capture.operations import SELECTING_POOLINGS, SLICES, operation
+from unravelnet.capture.operations import SELECTING_POOLINGS, is_slice, operation
 from unravelnet.capture.side_by_side import Row, row_of, size_along
 from unravelnet.capture.stream import Stream
 from unravelnet.network import Concatenate
@@ -53,7 +53,7 @@ def _passes_whole(site: Site, value: fx.Node, row: Row) -> bool:
 
 def _drops(stream: Stream, node: fx.Node, dim: int) -> bool:
     """Whether a node keeps some of the channels only."""
-    return operation(node) in SLICES and any(
+    return is_slice(node) and any(
         size_along(node, dim) != size_along(operand, dim) for operand in stream.operands(node)
     )
 
