@@ -216,3 +216,27 @@ def test_a_sum_without_the_skip_is_one_value_of_the_branch() -> None:
     entered = model.enter(x)
     deleted = net(x, net.full_route.delete(0))
     torch.testing.assert_close(deleted[:, :4], entered)
+
+
+class Divided(nn.Module):
+    """Attention over time leaves the class token out; what is over space reads both, apart (Bertasius et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter, self.over_time, self.over_space, self.classify = (nn.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x: Tensor, keeps: tuple[int, int] = (1, 1)) -> Tensor:
+        x = self.enter(x)
+        token, others = x[:, 0].unsqueeze(1), x[:, 1:] + keeps[0] * self.over_time(x[:, 1:]).relu()
+        change = self.over_space(torch.cat([others, 2 * token], dim=1)).relu()
+        return self.classify(torch.cat([token, others], dim=1) + keeps[1] * change)
+
+
+def test_values_that_are_read_before_they_are_concatenated_are_one_stream() -> None:
+    model, x = Divided().eval(), torch.randn(3, 5, 4)
+    net = un.unravel(model, x)
+    assert [module.name for module in net.residual_modules] == ["over_time", "over_space"]
+    assert net.residual_modules[0].junction == Partial((("skip", 1), ("both", 4)))
+    for text, keeps in (("0,1", (1, 1)), ("0s,1", (0, 1)), ("0,1s", (1, 0))):
+        torch.testing.assert_close(net(x, Route.parse(text)), model(x, keeps))

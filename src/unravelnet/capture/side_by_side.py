@@ -62,7 +62,8 @@ class Part:
 def part_of(node: fx.Node, dim: int) -> Part:
     """Say of which value a node is a part along a dimension; of itself where it is no slice."""
     size = size_along(node, dim)
-    found = _sliced_from(node, dim) if operation(node) in {"slice", "narrow"} else _split_from(node, dim)
+    found = (_sliced_from if operation(node) in {"slice", "narrow"} else _split_from)(node, dim)
+    found = found or _selected_from(node, dim)
     return Part(node, 0, size) if found is None else Part(found[0], found[1], found[1] + size)
 
 
@@ -77,6 +78,18 @@ def _sliced_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
     ):
         return None
     return source, (start or 0) % max(1, size_along(source, dim))
+
+
+def _selected_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
+    """Find what one place of a value comes from, and where it is, if its dimension is kept: `x[:, 0].unsqueeze(1)`."""
+    selected = node.args[0] if operation(node) == "unsqueeze" else None
+    if not isinstance(selected, fx.Node) or operation(selected) != "select":
+        return None
+    source, place = selected.args[0], argument_of(selected, "index")
+    is_same = _is_along(selected, dim) and node.args[1] in (dim, dim - node.meta["val"].dim())
+    if not is_same or not isinstance(source, fx.Node) or not isinstance(place, int):
+        return None
+    return source, place % max(1, size_along(source, dim))
 
 
 def _split_from(node: fx.Node, dim: int) -> tuple[fx.Node, int] | None:
@@ -99,17 +112,23 @@ def _is_along(node: fx.Node, dim: int) -> bool:
 
 
 def read_off_rows(graph: fx.Graph, on_stream: Iterable[fx.Node]) -> int:
-    """Read the values of a concatenation off it from there on, where all of them are read again; count them."""
+    """Read the values of a concatenation off it, where all of them are read beside it, too; count them.
+
+    It moves to where the last of its values is there. What reads them from there on reads the concatenation.
+    """
     n_rewritten, nodes = 0, set(on_stream)
     for node in list(graph.nodes):
         row = row_of(node) if node in nodes else None
         if row is None or len(set(row.values)) < max(2, len(row.values)):
             continue
+        last = max(row.values)
         later = {
-            value: [user for user in value.users if user in nodes and node < user] for value in row.values
+            value: [user for user in value.users if user in nodes and last < user and user is not node]
+            for value in row.values
         }
         if not all(later.values()):
             continue
+        last.append(node)
         start = 0
         for value, users in later.items():
             size = size_along(value, row.dim)
