@@ -21,7 +21,7 @@ from unravelnet.capture.operations import (
     CONCATENATIONS,
     MULTIPLICATIONS,
     RECURRENT,
-    SLICES,
+    is_slice,
     is_sum,
     operation,
 )
@@ -70,9 +70,10 @@ class Finding:
 
 def unexplained(stream: Stream, regions: Sequence[Region], elsewhere: Iterable[fx.Node]) -> list[str]:
     """Describe what has the look of a skip and is no junction. `elsewhere`: junctions behind other inputs."""
-    sums = [finding for finding in _sums(stream, regions) if finding.is_like_skip]
+    findings = [*_sums(stream, regions), *_unjoined(stream, regions)]
     others = [Finding(node, _OTHER_INPUT) for node in elsewhere]
-    return _lines([*sums, *_hidden(stream), *others], N_LINES)
+    like_skips = [finding for finding in findings if finding.is_like_skip]
+    return _lines([*like_skips, *_hidden(stream), *others], N_LINES)
 
 
 def left_out(stream: Stream, regions: Sequence[Region], elsewhere: Iterable[fx.Node]) -> list[str]:
@@ -122,7 +123,11 @@ def _sums(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
     understood = explained_by(regions)
     told = told_of(stream, regions)
     sums = [node for node in stream.graph.nodes if node in stream and is_sum(node) and node not in understood]
-    findings = [_sum(stream, node) for node in sums]
+    return _told([_sum(stream, node) for node in sums], told)
+
+
+def _told(findings: Iterable[Finding], told: Collection[fx.Node]) -> list[Finding]:
+    """Give what stands in front of an output beside the logits that as its reason."""
     return [replace(f, kind=_TOLD, detail="") if f.is_like_skip and f.node in told else f for f in findings]
 
 
@@ -181,12 +186,12 @@ def _behind_entry(stream: Stream, node: fx.Node, entry: fx.Node) -> Finding:
 def _reads_whole(stream: Stream, entry: fx.Node, value: fx.Node) -> bool:
     """Whether a value is computed from another one as a whole, and not from slices of it only."""
     readers = [node for node in stream.between(entry, value) if entry in node.all_input_nodes]
-    return value is entry or any(operation(node) not in SLICES for node in readers)
+    return value is entry or not all(map(is_slice, readers))
 
 
 def _sliced(stream: Stream, entry: fx.Node, skip: fx.Node) -> fx.Node | None:
     """Find the value of which a skip is a slice."""
-    slices = [node for node in stream.between(entry, skip) if operation(node) in SLICES]
+    slices = [node for node in stream.between(entry, skip) if is_slice(node)]
     whole = [operand for node in slices for operand in stream.operands(node) if shape_of(operand)]
     return whole[-1] if whole and shape_of(whole[-1]) != shape_of(skip) else None
 
@@ -223,6 +228,26 @@ def _concatenations(stream: Stream) -> list[Finding]:
         if not isinstance(entry := stream.dominator.get(node), fx.Node)
         or learns(stream, stream.between(entry, node))
     ]
+
+
+def _unjoined(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
+    """Say of the concatenations beside the modules why they are none; those around modules are left by design."""
+    understood = explained_by(regions)
+    findings = [
+        finding
+        for finding in _concatenations(stream)
+        if finding.node not in understood and finding.kind != _HOLDS_SUMS and _is_around(stream, finding.node)
+    ]
+    return _told(findings, told_of(stream, regions))
+
+
+def _is_around(stream: Stream, node: fx.Node) -> bool:
+    """Whether the first or the last of what stands side by side goes around all others, which are made of it."""
+    first, *_, last = stream.operands(node)
+    return any(
+        all(stream.through(skip, other) for other in stream.operands(node) if other is not skip)
+        for skip in (first, last)
+    )
 
 
 def _concatenation(stream: Stream, node: fx.Node) -> Finding:
