@@ -134,19 +134,6 @@ class Euler(Layers):
         return self.head(x)
 
 
-class WaveNet(Layers):
-    """Two blocks; what leads into the stream is also summed up beside it (van den Oord et al. 2016)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Predict from x."""
-        beside = torch.zeros_like(x)
-        for first, second, into, aside in (self.layers[:4], self.layers[4:]):
-            z = first(x).tanh() * second(x).sigmoid()
-            x = x + into(z)
-            beside = beside + aside(z)
-        return self.head(beside + x)
-
-
 class SumOfAll(Layers):
     """Every layer reads the sum of all values before it."""
 

@@ -18,6 +18,7 @@ from unravelnet.capture.normal_form import in_normal_form
 from unravelnet.capture.refusals import in_sentences
 from unravelnet.capture.stream import Stream
 from unravelnet.capture.structure import find_structure
+from unravelnet.capture.two_outputs import join_two_outputs
 from unravelnet.capture.untouched import random_state_kept
 from unravelnet.capture.verify import verify
 from unravelnet.errors import CaptureError
@@ -60,7 +61,7 @@ def unravel(model: nn.Module, example: Inputs, *, name: str | None = None) -> Un
     model = bare_model(model)
     exported = export_model(model, example)
     stream = in_normal_form(Stream(exported.graph_module.graph, logits_place=exported.logits_place))
-    structure = find_structure([stream, *stream.others()])
+    structure = find_structure(join_two_outputs([stream, *stream.others()]))
     label = name or type(model).__name__
     if not structure.regions:
         raise CaptureError(refusal(label, structure.stream))

@@ -28,6 +28,7 @@ _STEPS = {
     "export": "its graph was read",
     "stream": "its stream was followed",
     "normal_form": "its sums were rewritten",
+    "two_outputs": "its sums were put side by side",
     "junctions": "its residual modules were looked for",
     "structure": "its residual modules were looked for",
     "account": "what is no residual module was listed",

@@ -1,0 +1,138 @@
+"""Blocks that add to the stream and to a sum beside it, as others write them, and lesions edited in by hand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import unravelnet as un
+from survey.by_hand_audio import BESIDE, CHANNELS, DiffWave, ScaledWaveNet, WaveNet
+from unravelnet.network import Add, Partial
+from unravelnet.routes.route import Route
+
+SOUND = torch.randn(3, 1, 16, generator=torch.Generator().manual_seed(0))
+FIRST = Partial((("both", CHANNELS), ("branch", BESIDE)))
+
+
+def made(kind: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    return kind().eval()
+
+
+def by_hand(model: WaveNet, x: Tensor, edits: Mapping[int, str]) -> Tensor:
+    """`edits`: what a block leaves: what came in ("skip"), what it computes ("branch")."""
+    x = model.enter(x)
+    beside = torch.zeros(len(x), BESIDE, x.shape[2])
+    for number, block in enumerate(model.blocks):
+        into, aside = block(x)
+        if edits.get(number) == "skip":
+            into, aside = 0 * into, 0 * aside
+        if edits.get(number) == "branch":
+            x, beside = 0 * x, 0 * beside
+        x, beside = x + into, beside + aside
+    return model.head(beside)
+
+
+ROUTES: dict[str, dict[int, str]] = {
+    "0-3": {},
+    "0s,1-3": {0: "skip"},
+    "0,1s,2-3": {1: "skip"},
+    "0-2,3s": {3: "skip"},
+    "0,1s,2s,3": {1: "skip", 2: "skip"},
+    "0,1b,2-3": {1: "branch"},
+    "0s,1,2b,3": {0: "skip", 2: "branch"},
+    "0-2,3b": {3: "branch"},
+}
+
+
+def test_a_wavenet_is_a_row_of_blocks_that_add_to_stream_and_sum() -> None:
+    model = made(WaveNet)
+    net = un.unravel(model, SOUND)
+    assert [module.name for module in net.residual_modules] == [f"blocks.{number}" for number in range(4)]
+    assert [module.junction for module in net.residual_modules] == [FIRST, Add(), Add(), Add()]
+    # Nothing reads the stream behind the last block, which adds to the sum only.
+    assert [module.kind for module in net.residual_modules] == ["identity"] * 3 + ["projection"]
+    assert ({module.chain for module in net.residual_modules}, net.unexplained) == ({0}, ())
+    assert torch.equal(net(SOUND), model(SOUND))
+    for text, edits in ROUTES.items():
+        torch.testing.assert_close(net(SOUND, Route.parse(text)), by_hand(model, SOUND, edits))
+
+
+def test_blocks_of_a_wavenet_are_reordered() -> None:
+    model = made(WaveNet)
+    net = un.unravel(model, SOUND)
+    swapped = copy.deepcopy(model)
+    swapped.blocks[1], swapped.blocks[2] = swapped.blocks[2], swapped.blocks[1]
+    torch.testing.assert_close(net(SOUND, Route.parse("0,2,1,3")), swapped(SOUND))
+
+
+class Classified(WaveNet):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).mean(2)
+
+
+def test_gradients_by_length_add_up_to_autograds() -> None:
+    model, x, targets = made(Classified), SOUND.clone().requires_grad_(), torch.tensor([0, 1, 2])
+    rows = un.path_gradients(un.unravel(model, SOUND), (SOUND, targets), at="input").to_pandas()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), targets, reduction="sum"), x)
+    assert rows["path_count"].tolist() == [1, 4, 6, 4, 1]
+    assert rows["gradient_norm"].iloc[0] == pytest.approx(
+        gradient.flatten(1).norm(dim=1).mean().item(), rel=1e-5
+    )
+    assert rows["gradient_error"].max() < 1e-5
+
+
+def silenced(model: nn.Module, number: int, *layers: str) -> nn.Module:
+    """Let a block add zeros in both places."""
+    by_hand = copy.deepcopy(model)
+    for name in layers:
+        for parameter in by_hand.blocks[number].get_submodule(name).parameters():
+            nn.init.zeros_(parameter)
+    return by_hand
+
+
+def test_what_is_summed_in_the_end_is_deleted_with_its_block() -> None:
+    model = made(ScaledWaveNet)
+    net = un.unravel(model, SOUND)
+    assert [module.junction for module in net.residual_modules] == [FIRST, Add(), Add(), Add()]
+    assert torch.equal(net(SOUND), model(SOUND))
+    for number in range(4):
+        expected = silenced(model, number, "into", "aside")(SOUND)
+        torch.testing.assert_close(net(SOUND, net.full_route.delete(number)), expected)
+
+
+def test_one_value_that_is_split_for_two_sums() -> None:
+    model, inputs = made(DiffWave), (SOUND, torch.rand(3, 2))
+    net = un.unravel(model, inputs)
+    assert [module.name for module in net.residual_modules] == ["blocks.0", "blocks.1", "blocks.2"]
+    assert (torch.equal(net(inputs), model(*inputs)), net.unexplained) == (True, ())
+    for number in range(3):
+        expected = silenced(model, number, "leave")(*inputs)
+        torch.testing.assert_close(net(inputs, net.full_route.delete(number)), expected)
+
+
+class Beside(nn.Module):
+    """A sum whose branch is also read by what is no summand, or by two sums."""
+
+    def __init__(self, *, twice: bool) -> None:
+        super().__init__()
+        self.twice = twice
+        self.f, self.g, self.h, self.last = (nn.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.f(x).relu()
+        y = x + self.g(z)
+        y = y + self.h(y).relu()
+        return self.last((y + z.sin()) * (y + z.cos()) if self.twice else y * self.h(z))
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_branch_that_is_read_by_more_than_one_sum_beside_is_no_module(twice: bool) -> None:
+    net = un.unravel(Beside(twice=twice).eval(), torch.randn(3, 4))
+    assert [module.name for module in net.residual_modules] == ["h"]
+    assert any("is read elsewhere" in line for line in net.unexplained)
