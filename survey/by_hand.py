@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from survey import by_hand_audio as audio
 from survey import by_hand_networks as networks
+from survey import by_hand_segmentation as maps
 from survey.by_hand_steps import FORMS, WIDTH, Block, Form, tokens, vectors
 from survey.member import Member
 
@@ -45,6 +47,14 @@ def _whole(
 
 def _pictures() -> torch.Tensor:
     return torch.randn(2, 3, 8, 8)
+
+
+def _large_pictures() -> torch.Tensor:
+    return torch.randn(2, 3, 32, 32)
+
+
+def _sounds() -> torch.Tensor:
+    return torch.randn(2, 1, 16)
 
 
 def _two_vectors() -> tuple[torch.Tensor, ...]:
@@ -98,15 +108,6 @@ NETWORKS = [
         "Two blocks of graph convolution, each with a skip.",
     ),
     _whole("shared layer", networks.Euler, vectors, 4, "Four steps x + h f(x) with one layer."),
-    _whole(
-        "two sums of one branch",
-        networks.WaveNet,
-        vectors,
-        0,
-        "What each branch computes is added twice, to the stream and to a sum beside it, so that no branch can be "
-        "deleted by itself (van den Oord et al. 2016).",
-        refused="read elsewhere",
-    ),
     _whole("sum of all", networks.SumOfAll, vectors, 3, "Three layers, each added to all values before it."),
     _whole(
         "long skip", networks.LongSkip, vectors, 1, "One skip around two blocks (Lim et al. 2017).", nested=2
@@ -195,4 +196,114 @@ NETWORKS = [
     ),
 ]
 
-MEMBERS: list[Member] = [*map(_of_step, FORMS), *NETWORKS]
+MAPS = [
+    _whole(
+        "U-Net with attention gates",
+        maps.AttentionUNet,
+        _large_pictures,
+        4,
+        "At each of four levels all of the decoder's signal stands beside what a gate lets pass of a long skip. The "
+        "gate reads the signal: the signal goes around the gate, and the long skip around nothing (Oktay et al. 2018).",
+        kinds=(("concatenate", 4),),
+    ),
+    _whole(
+        "U-Net with attention on a coarser grid",
+        maps.GridAttentionUNet,
+        _large_pictures,
+        1,
+        "The long skip of the flattest level, around all that is deeper. Of the three others nothing passes whole: "
+        "they are multiplied by what a deeper level computes, and projected (Oktay et al. 2018).",
+        kinds=(("concatenate", 1),),
+    ),
+    _whole(
+        "UNet++",
+        maps.NestedUNet,
+        _large_pictures,
+        1,
+        "The first value of the flattest level stands beside all that is made of it; inside of that, the value of the "
+        "last level but one stands beside the last one's. What is inside the eight other concatenations is read by "
+        "several (Zhou et al. 2018).",
+        nested=1,
+        kinds=(("concatenate", 2),),
+    ),
+    _whole(
+        "UNet++, deep supervision",
+        maps.SupervisedNestedUNet,
+        _large_pictures,
+        1,
+        "The first output is measured, and one concatenation is in front of it: the flattest level beside what is made "
+        "of it (Zhou et al. 2018).",
+        kinds=(("concatenate", 1),),
+    ),
+    _whole(
+        "UNet++, mean of heads",
+        maps.AveragedNestedUNet,
+        _large_pictures,
+        1,
+        "The value of the last level but one stands beside the last one's. What is inside the nine other "
+        "concatenations is read by several, or by a head (Zhou et al. 2018).",
+        kinds=(("concatenate", 1),),
+    ),
+    _whole(
+        "U-Net on a ResNet",
+        maps.ResNetUNet,
+        _large_pictures,
+        8,
+        "The encoder has 4 stages of 2 blocks; the long skips go around these sums and are left as they are.",
+    ),
+    _whole(
+        "LinkNet",
+        maps.LinkNet,
+        _large_pictures,
+        3,
+        "2 blocks, and a long skip around 2 blocks and a long skip, which goes around 2 blocks and one more long skip, "
+        "which goes around 2 blocks (Chaurasia and Culurciello 2017).",
+        nested=2 + 1 + 2 + 1 + 2,
+    ),
+    _whole(
+        "feature pyramid",
+        maps.FeaturePyramid,
+        _large_pictures,
+        8,
+        "The encoder has 4 stages of 2 blocks. Each level of the pyramid is read by a head of its own, so that no sum "
+        "of it keeps its branch to itself (Lin et al. 2017).",
+    ),
+    _whole(
+        "V-Net",
+        maps.VNet,
+        lambda: torch.randn(2, 1, 16, 16, 16),
+        9,
+        "A sum around the convolutions of the first level, of four on the way down and of four on the way up; the "
+        "concatenations go around these sums (Milletari et al. 2016).",
+    ),
+]
+
+SOUNDS = [
+    _whole(
+        "WaveNet",
+        audio.WaveNet,
+        _sounds,
+        4,
+        "Four blocks, each of which adds to the stream and to a sum beside it. The first one begins that sum, and the "
+        "last one adds to nothing else (van den Oord et al. 2016).",
+        kinds=(("partial", 1), ("add", 3)),
+    ),
+    _whole(
+        "WaveNet, scaled",
+        audio.ScaledWaveNet,
+        _sounds,
+        4,
+        "Four blocks as in WaveNet; the stream is scaled behind each, and the sum beside it is made in the end.",
+        kinds=(("partial", 1), ("add", 3)),
+    ),
+    _whole(
+        "DiffWave",
+        audio.DiffWave,
+        lambda: (_sounds(), torch.randn(2, 2)),
+        3,
+        "Three blocks as in WaveNet, which split one value into what they add in two places (Kong et al. 2021).",
+        kinds=(("partial", 1), ("add", 2)),
+    ),
+]
+
+MEMBERS: list[Member] = [*map(_of_step, FORMS), *NETWORKS, *MAPS, *SOUNDS]

@@ -36,6 +36,7 @@ def member(
     example: Callable[[], dict[str, Tensor]],
     *,
     nested: int = 0,
+    kinds: tuple[tuple[str, int], ...] = (),
     refused: str = "",
 ) -> Member:
     """Describe a model of `transformers` by its class and the options of its configuration.
@@ -44,7 +45,10 @@ def member(
     """
     make = partial(_make, model, options)
     return Member(
-        "transformers", family, model, make, example, modules, truth, nested=nested, refused=refused
+        *("transformers", family, model, make, example, modules, truth),
+        nested=nested,
+        kinds=kinds,
+        refused=refused,
     )
 
 

@@ -224,7 +224,8 @@ HYBRIDS: list[tuple[str, str, int, str, dict[str, Any]]] = [
         "xLSTMForCausalLM",
         4,
         "Two a block, the matrix memory and the MLP; 2 blocks (Beck et al. 2024).",
-        {**SPECIAL, "hidden_size": 32, "num_hidden_layers": 2, "num_heads": 4, "vocab_size": 99},
+        # The cache has heads for multiples of 64 channels, whatever the layers have.
+        {**SPECIAL, "hidden_size": 128, "num_hidden_layers": 2, "num_heads": 4, "vocab_size": 99},
     ),
 ]
 

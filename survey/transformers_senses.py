@@ -237,12 +237,11 @@ TIME: list[Member] = [
         lambda: {"pixel_values": torch.randn(2, 4, 3, 32, 32)},
     ),
     member(
-        "timesformer",
-        "TimesformerForVideoClassification",
-        6,
-        "Three a block, attention over time, attention over space, and MLP; 2 blocks (Bertasius et al. 2021).",
+        *("timesformer", "TimesformerForVideoClassification", 6),
+        "Attention over time (without the class token) and over space, and MLP; 2 blocks (Bertasius et al. 2021).",
         {**IMAGES, "num_frames": 2},
         lambda: {"pixel_values": torch.randn(2, 2, 3, 32, 32)},
+        kinds=(("add", 4), ("partial", 2)),
     ),
     *(
         member(family, model, 5, _of_waves(paper), OF_WAVES, waves)
