@@ -102,12 +102,18 @@ def _root(
     """
 
 
+@functools.cache
+def _command() -> Callable[..., object]:
+    # Called by itself, the app reads the signatures of all commands anew.
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors have become sentences on standard error."""
     words, with_traceback = without_traceback(sys.argv[1:] if arguments is None else arguments)
     with libraries_quiet():
         return run_guarded(
-            lambda: app(args=words, prog_name="unravelnet", standalone_mode=False),
+            lambda: _command()(args=words, prog_name="unravelnet", standalone_mode=False),
             words,
             with_traceback=with_traceback,
         )
