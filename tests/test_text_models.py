@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 POEM = "Am Brunnen vor dem Tore, da steht ein Lindenbaum.\n" * 60
 IDS = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 SMALL_BERT = {
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "hidden_size": 32,
     "num_attention_heads": 2,
     "intermediate_size": 64,
@@ -114,7 +114,7 @@ def file(tmp_path: Path) -> Path:
 
 def save_gpt2(directory: Path, **options) -> Path:
     transformers = require("transformers", "this test")
-    sizes = {"vocab_size": 300, "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 40}
+    sizes = {"vocab_size": 300, "n_layer": 1, "n_embd": 32, "n_head": 2, "n_positions": 40}
     config = transformers.GPT2Config(**{**sizes, **options}, **IDS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

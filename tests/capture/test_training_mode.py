@@ -335,7 +335,7 @@ def test_the_verdict_does_not_depend_on_whether_a_buffer_has_converged(name: str
     fresh = un.unravel(model, IMAGES).training_obstacle
     model.train()
     with torch.no_grad():
-        for _ in range(300):
+        for _ in range(100):
             model(IMAGES)
     assert un.unravel(model.eval(), IMAGES).training_obstacle == fresh
     assert (fresh == "") == is_followed
