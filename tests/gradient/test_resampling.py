@@ -68,7 +68,7 @@ def test_the_interval_of_a_share_is_that_of_the_delta_method_and_of_scipy():
         vectorized=True,
         method="percentile",
         n_resamples=2000,
-        rng=np.random.default_rng(1),
+        random_state=np.random.default_rng(1),
     ).confidence_interval
     assert row["cumulative_share_low"] == pytest.approx(ratio.low, abs=0.1 * width)
     assert row["cumulative_share_high"] == pytest.approx(ratio.high, abs=0.1 * width)

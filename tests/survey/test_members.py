@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +14,20 @@ from survey.members import MEMBERS, find
 from unravelnet._extras import require
 from unravelnet.errors import MissingExtraError
 
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+
 
 def library(package: str):
+    """Import a package of the version that the survey is of; others have other files."""
+    name = package.split(".")[0]
+    pinned = re.search(rf"^{name}==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)[1]
     try:
-        return require(package, "This test")
+        module = require(package, "This test")
     except MissingExtraError as error:
         pytest.skip(str(error))
+    if (installed := metadata.version(name).split("+")[0]) != pinned:
+        pytest.skip(f"The survey is of {name} {pinned}, and {installed} is installed.")
+    return module
 
 
 def families_of(name: str) -> set[str]:
@@ -36,8 +47,8 @@ def test_every_file_of_torchvision_that_builds_models_is_there():
 
 
 def test_every_family_of_torchvision_and_timm_is_a_file_that_there_is():
-    library("timm")
     for name in ("torchvision", "timm"):
+        library(name)
         for family in families_of(name):
             assert importlib.util.find_spec(f"{name}.models.{family}"), family
 
