@@ -71,7 +71,8 @@ _NAMES = ("costs less than the sum", "costs more than the sum")
 def _label(metric: str) -> str:
     if metric == "error_rate":
         return columns.label("interaction")
-    return f"Interaction, {columns.label(f'{metric}_difference')}"
+    change = columns.label(f"{metric}_difference")
+    return f"Interaction: {change[0].lower()}{change[1:]}"
 
 
 def _draw(table: Table, *, title: str, n_classes: int | None = None) -> Figure:
