@@ -30,7 +30,10 @@ _HAND_ON = {"clone", "cat", "stack", "dropout", "feature_dropout", "_to_copy"}
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A flat graph with its parameters, the way to call it, an example of its inputs, and a trial of the model."""
+    """A flat graph with its parameters, the way to call it, an example of its inputs, and a trial of the model.
+
+    The graph is read and never run, so no code is made of it.
+    """
 
     graph_module: fx.GraphModule
     call: Call
@@ -168,7 +171,6 @@ def _functional(program: torch.export.ExportedProgram) -> tuple[fx.GraphModule, 
     graph_module.graph.eliminate_dead_code()
     _sizes_from_inputs(graph_module.graph)
     _constants_from_inputs(graph_module.graph)
-    graph_module.recompile()
     return graph_module, guards
 
 
