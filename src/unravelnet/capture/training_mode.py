@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unravelnet.capture.untouched import left_as_it_was, random_states, seed_everything
+from unravelnet.capture.untouched import left_as_it_was, random_states, seed_everything, seed_torch
 from unravelnet.errors import one_line
 from unravelnet.network import UnraveledNetwork
 
@@ -37,7 +37,7 @@ class SameDraws(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
-            torch.manual_seed(self.seed)
+            seed_torch(self.seed)
             self.has_drawn = True
         if isinstance(func, torch._ops.OpOverload):
             self.written |= set(map(_memory, _written_by(func, args, kwargs or {})))
