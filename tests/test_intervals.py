@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from unravelnet.mathematics.intervals import (
     Interval,
@@ -21,6 +24,18 @@ def test_wilson_against_the_formula() -> None:
     assert rate_interval(10, 100) == pytest.approx((centre - margin, centre + margin))
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_wilson_and_student_are_scipys_bit_for_bit(confidence: float) -> None:
+    for n in (2, 7, 100, 10_000):
+        for k in {0, 1, n // 3, n - 1, n}:
+            expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+            assert rate_interval(k, n, confidence) == (expected.low, expected.high)
+        # Half of the values are 0 and half of them 1.
+        high = mean_interval(n / 2, n / 2, n, confidence).high
+        error = math.sqrt((n / 2 - n * 0.5**2) / (n - 1) / n)
+        assert high == 0.5 + float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+
+
 def test_paired_interval_against_agresti_and_min() -> None:
     # Agresti and Min (2005), table of Bowker: cells 212, 144, 33, 707 of 1096... here by their formula, by hand.
     b, c, n = 144, 33, 1096
@@ -31,8 +46,6 @@ def test_paired_interval_against_agresti_and_min() -> None:
 
 
 def test_mean_interval_against_scipy() -> None:
-    from scipy import stats
-
     values = np.random.default_rng(0).normal(3.0, 2.0, size=20)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.9)
     found = mean_interval(values.sum(), (values**2).sum(), 20, confidence=0.9)

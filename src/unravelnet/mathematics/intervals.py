@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy import stats
+from scipy import special
 
 
 class Interval(NamedTuple):
@@ -31,8 +31,15 @@ def rate_interval(count: float, n: int, confidence: float = 0.95) -> Interval:
     >>> round(low, 4), round(high, 4)
     (0.0552, 0.1744)
     """
-    bounds = stats.binomtest(round(count), n).proportion_ci(confidence, method="wilson")
-    return Interval(float(bounds.low), float(bounds.high))
+    happened, z = round(count), _z(confidence)
+    assert 0 <= happened <= n > 0
+    rate, squared = happened / n, z * z
+    denominator = 2 * (n + squared)
+    centre = (2 * n * rate + squared) / denominator
+    margin = z / denominator * math.sqrt(4 * n * rate * (1 - rate) + squared)
+    low = 0.0 if happened == 0 else centre - margin
+    high = 1.0 if happened == n else centre + margin
+    return Interval(float(low), float(high))
 
 
 def paired_rate_interval(difference: float, discordant: float, n: int, confidence: float = 0.95) -> Interval:
@@ -66,7 +73,7 @@ def mean_interval(total: float, total_of_squares: float, n: int, confidence: flo
         return Interval(-math.inf, math.inf)
     mean = total / n
     variance = max(0.0, total_of_squares - n * mean**2) / (n - 1)
-    margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * math.sqrt(variance / n)
+    margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * math.sqrt(variance / n)
     return Interval(mean - margin, mean + margin)
 
 
@@ -134,4 +141,4 @@ def joined_interval(value: float, parts: Sequence[Interval]) -> Interval:
 
 
 def _z(confidence: float) -> float:
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
