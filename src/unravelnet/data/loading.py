@@ -6,6 +6,7 @@ divided: a quarter of every class is held out for testing, always the same one.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import reprlib
@@ -85,16 +86,22 @@ def check_split(split: str) -> None:
 
 
 def _digits(split: str) -> ImageData:
+    images, targets = _all_digits()
+    train, test = divide(targets)
+    mean, std = channel_statistics(images[train])
+    chosen = train if split == "train" else test
+    return ImageData(images[chosen], targets[chosen], tuple(map(str, range(10))), DIGITS, mean, std)
+
+
+@functools.cache
+def _all_digits() -> tuple[Tensor, Tensor]:
+    """Read the digits once a process: they are kept as text. What is selected of them is a copy."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     # Pixels are counts from 0 to 16.
     images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
-    targets = torch.from_numpy(bunch.target.astype(np.int64))
-    train, test = divide(targets)
-    mean, std = channel_statistics(images[train])
-    chosen = train if split == "train" else test
-    return ImageData(images[chosen], targets[chosen], tuple(map(str, range(10))), DIGITS, mean, std)
+    return images, torch.from_numpy(bunch.target.astype(np.int64))
 
 
 def divide(targets: Tensor) -> tuple[Tensor, Tensor]:
