@@ -64,6 +64,24 @@ class InPlace(Block):
         return y
 
 
+class ReadLater(Block):
+    """A view that is made after a write shows what was written."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.cat([x, self.branch(x)], 1).relu_()
+        return x + y[:, 4:]
+
+
+class ReadBefore(Block):
+    """So does one that was made before."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.branch(x)
+        half = y[:, :2]
+        y.relu_()
+        return x + torch.cat([half, y[:, 2:]], 1)
+
+
 class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -113,6 +131,8 @@ FOLLOWED: dict[str, Callable[[], nn.Module]] = {
     "shared": with_shared_norm,
     "slice": lambda: network(IntoSlice(drop=DropPath(0.5)), Block())[:-2].append(nn.Linear(4, 2)),
     "added in place": lambda: network(InPlace(drop=DropPath(0.5)), InPlace(drop=nn.Dropout(0.3))),
+    "read later": lambda: network(ReadLater(), Block()),
+    "read before": lambda: network(ReadBefore(), Block())[:-2].append(nn.Linear(4, 2)),
 }
 
 

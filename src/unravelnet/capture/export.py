@@ -25,7 +25,8 @@ from unravelnet.capture.untouched import left_as_it_was, quiet
 from unravelnet.network import Inputs, first_tensor
 
 # Reshapes that make no view: they copy, or hand their input on as a whole.
-_HAND_ON = {"clone", "cat", "stack", "dropout", "feature_dropout", "_to_copy"}
+_COPY = {"clone", "cat", "stack", "_to_copy"}
+_HAND_ON = _COPY | {"dropout", "feature_dropout"}
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _without_inplace(graph_module: fx.GraphModule) -> bool:
         if functional is None or not isinstance(target, fx.Node):
             return False
         # Dropout in place writes nothing in evaluation mode.
-        if _shares_memory(target) and argument_of(node, "train") is not False:
+        if _shares_memory(target, node) and argument_of(node, "train") is not False:
             return False
         node.target = functional
         later = {user for user in target.users if user is not node and _stands_after(user, node)}
@@ -208,13 +209,15 @@ def _functional_form(node: fx.Node) -> Any:
     return getattr(packet, node.target._overloadname, None)
 
 
-def _shares_memory(node: fx.Node) -> bool:
-    """Whether a value that is read elsewhere is a view of this one, or this one a view of such."""
+def _shares_memory(node: fx.Node, write: fx.Node) -> bool:
+    """Whether a value that is read elsewhere is a view of this one when that is written, or this one a view of such.
+
+    A view that is made later shows the new value, as that of the functional operator does.
+    """
     hands_on = operation(node) in _HAND_ON and len(node.all_input_nodes[0].users) == 1
-    is_view = operation(node) in RESHAPES and not hands_on
-    return (
-        is_view or node.op == "get_attr" or any(operation(user) in RESHAPES - _HAND_ON for user in node.users)
-    )
+    is_view = operation(node) in RESHAPES - _COPY and not hands_on
+    views = [user for user in node.users if operation(user) in RESHAPES - _HAND_ON]
+    return is_view or node.op == "get_attr" or not all(_stands_after(view, write) for view in views)
 
 
 def _stands_after(node: fx.Node, other: fx.Node) -> bool:

@@ -29,6 +29,9 @@ class Stream:
     `mains`: the inputs that the stream begins with; by default the one with most learned layers behind it.
     `logits_place`: which of the outputs are the logits. Of a value that leads to them, its ways to other outputs do
     not count; None: all outputs count alike. `leads_to_logits`: the values that do.
+
+    Its graph stays as it is, so that what was looked up in it once is kept: the ways in a network of many branches are
+    long, and asked for again and again.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Stream:
     ) -> None:
         self.graph = graph
         self.logits_place = logits_place
+        self._operands: dict[fx.Node, list[fx.Node]] = {}
+        self._ways: dict[tuple[fx.Node, fx.Node, fx.Node | None], tuple[fx.Node, ...]] = {}
         self.position = {node: place for place, node in enumerate(graph.nodes)}
         self.with_parameters = descendants(n for n in graph.nodes if n.op == "get_attr" and _is_float(n))
         self.on_input = descendants(n for n in graph.nodes if n.op == "placeholder")
@@ -62,13 +67,21 @@ class Stream:
 
     def operands(self, node: fx.Node) -> list[fx.Node]:
         """The inputs of a node that are on the stream."""
-        return [operand for operand in node.all_input_nodes if operand in self.nodes]
+        if node not in self._operands:
+            self._operands[node] = [operand for operand in node.all_input_nodes if operand in self.nodes]
+        return self._operands[node]
 
-    def between(self, entry: fx.Node, end: fx.Node, *, after: fx.Node | None = None) -> list[fx.Node]:
+    def between(self, entry: fx.Node, end: fx.Node, *, after: fx.Node | None = None) -> tuple[fx.Node, ...]:
         """The nodes on the way from `entry` (left out) to `end` (included), in graph order.
 
         `after`: leave out what stands before this node.
         """
+        way = (entry, end, after)
+        if way not in self._ways:
+            self._ways[way] = self._between(*way)
+        return self._ways[way]
+
+    def _between(self, entry: fx.Node, end: fx.Node, after: fx.Node | None) -> tuple[fx.Node, ...]:
         first = 0 if after is None else self.position[after]
         found: set[fx.Node] = set()
         waiting = [] if end is entry else [end]
@@ -78,7 +91,7 @@ class Stream:
                 found.add(node)
                 operands = [operand for operand in self.operands(node) if operand is not entry]
                 waiting += [operand for operand in operands if self.position[operand] >= first]
-        return sorted(found, key=self.position.__getitem__)
+        return tuple(sorted(found, key=self.position.__getitem__))
 
     def through(self, early: fx.Node, late: fx.Node) -> list[fx.Node]:
         """The nodes on some way from one value (left out) to a later one (included), in graph order."""

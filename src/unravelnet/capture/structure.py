@@ -122,9 +122,9 @@ def _attach_after(stream: Stream, regions: Sequence[Region]) -> None:
             region.after = tuple(node for nodes, _ in run[: len(common)] for node in nodes)
 
 
-def _run_behind(stream: Stream, region: Region) -> list[tuple[list[fx.Node], tuple[object, ...]]]:
+def _run_behind(stream: Stream, region: Region) -> list[tuple[Sequence[fx.Node], tuple[object, ...]]]:
     """Follow the stream behind a junction through pieces that keep its shape and hold no layer."""
-    run: list[tuple[list[fx.Node], tuple[object, ...]]] = []
+    run: list[tuple[Sequence[fx.Node], tuple[object, ...]]] = []
     start = region.junction
     end = stream.post_dominator.get(start)
     while isinstance(end, fx.Node):
