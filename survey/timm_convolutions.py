@@ -90,8 +90,9 @@ MEMBERS: tuple[Member, ...] = (
            "two functions or two inputs (Zoph et al. 2017).",
            size=96),
     member("nfnet", "test_nfnet", 4, "4 stages of 1 block (Brock et al. 2021)."),
-    member("pnasnet", "pnasnet5large", 42,
-           "14 cells; in each, three sums add a function of an input to its maxima over positions (Liu et al. 2017).",
+    member("pnasnet", "pnasnet5large", 28,
+           "14 cells; in each, two sums add a function of an input to its maxima over positions; a third one adds a "
+           "function of a sum that the cell gives, too (Liu et al. 2017).",
            size=96),
     member("rdnet", "rdnet_tiny", 14,
            "7 stages of 2 layers, each concatenated with all before it (Kim et al. 2024).",

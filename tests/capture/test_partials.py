@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import unravelnet as un
-from unravelnet.network import Partial
+from unravelnet.network import Add, Partial
 from unravelnet.routes.route import Route
 
 WIDTH, GROWTH = 4, 2
@@ -238,5 +238,31 @@ def test_values_that_are_read_before_they_are_concatenated_are_one_stream() -> N
     net = un.unravel(model, x)
     assert [module.name for module in net.residual_modules] == ["over_time", "over_space"]
     assert net.residual_modules[0].junction == Partial((("skip", 1), ("both", 4)))
+    for text, keeps in (("0,1", (1, 1)), ("0s,1", (0, 1)), ("0,1s", (1, 0))):
+        torch.testing.assert_close(net(x, Route.parse(text)), model(x, keeps))
+
+
+class Cell(nn.Module):
+    """Two sums of a function and maxima, each of a value of its own, side by side (Liu et al. 2018, PNASNet)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.enter, self.f, self.g, self.between = (nn.Linear(4, 4) for _ in range(4))
+        self.classify = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, keeps: tuple[int, int] = (1, 1)) -> Tensor:
+        x = self.enter(x)
+        y = self.between(x.relu())
+        first = F.max_pool1d(x, 3, 1, 1) + keeps[0] * self.f(x.relu())
+        second = F.max_pool1d(y, 3, 1, 1) + keeps[1] * self.g(y.relu())
+        return self.classify(torch.cat([first, second], dim=-1))
+
+
+def test_residual_sums_side_by_side_are_modules_by_themselves() -> None:
+    model, x = Cell().eval(), torch.randn(3, 5, 4)
+    net = un.unravel(model, x)
+    assert [module.name for module in net.residual_modules] == ["f", "g"]
+    assert [module.junction for module in net.residual_modules] == [Add(), Add()]
     for text, keeps in (("0,1", (1, 1)), ("0s,1", (0, 1)), ("0,1s", (1, 0))):
         torch.testing.assert_close(net(x, Route.parse(text)), model(x, keeps))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import fx
 
+from unravelnet.capture.affine import is_affine
 from unravelnet.capture.kinds.kind import ADD, AbstractKind, Operands, Side, Site
 from unravelnet.capture.operations import is_sum
 from unravelnet.capture.side_by_side import Part, Row, part_of, row_of, size_along
@@ -23,7 +24,8 @@ class Partials(AbstractKind):
 
     Each of its values is some of the skip, of the branch, or the sum of both. The skip is at most affine in what came
     in, or, in front of a longer branch, one layer behind a normalisation and a non-linearity, as the projections of
-    dual path networks are.
+    dual path networks are. Where residual sums stand side by side, as in cells of PNASNet, they are the
+    modules.
     """
 
     def may_be(self, stream: Stream, node: fx.Node) -> bool:
@@ -42,9 +44,18 @@ class Partials(AbstractKind):
             split = _split(values, pieces, skip, row.dim)
             if split is not None and _goes_around(site, skip, split[1]):
                 runs, branch = split
+                if any(_is_residual(site, value) for value in branch if value in values):
+                    return None
                 junction = ADD if len(runs) == 1 else Partial(runs, row.dim)
                 return Operands(skip, branch, junction, Side(row.dim), frozenset(sums))
         return None
+
+
+def _is_residual(site: Site, value: fx.Node) -> bool:
+    """Whether a value is itself a sum of something inside and a function of that."""
+    entry, operands = site.stream.dominator.get(value), site.stream.operands(value)
+    is_inside = is_sum(value) and isinstance(entry, fx.Node) and entry in site.inside
+    return is_inside and any(is_affine(site.stream, operand, entry) for operand in operands)
 
 
 def _flat(row: Row) -> list[fx.Node]:
