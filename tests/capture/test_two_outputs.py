@@ -116,6 +116,27 @@ def test_one_value_that_is_split_for_two_sums() -> None:
         torch.testing.assert_close(net(inputs, net.full_route.delete(number)), expected)
 
 
+class Shortening(WaveNet):
+    """Convolutions without padding: stream and sum are cut to what is left."""
+
+    def forward(self, x: Tensor, keeps: tuple[int, int, int, int] = (1, 1, 1, 1)) -> Tensor:
+        x, beside = self.enter(x), None
+        for number, (block, keep) in enumerate(zip(self.blocks, keeps, strict=True)):
+            a, b = block.conv(x)[:, :, 2**number : x.shape[2]].chunk(2, dim=1)
+            z = a.tanh() * b.sigmoid()
+            x, aside = keep * block.into(z) + x[:, :, 2**number :], keep * block.aside(z)
+            beside = aside if beside is None else aside + beside[:, :, -aside.shape[2] :]
+        return self.head(beside)
+
+
+def test_streams_and_sums_that_are_cut_are_put_side_by_side() -> None:
+    model = made(Shortening)
+    net = un.unravel(model, SOUND)
+    assert [module.junction for module in net.residual_modules] == [FIRST, Add(), Add(), Add()]
+    for text, keeps in (("0-3", (1, 1, 1, 1)), ("0s,1-3", (0, 1, 1, 1)), ("0-1,2s,3s", (1, 1, 0, 0))):
+        torch.testing.assert_close(net(SOUND, Route.parse(text)), model(SOUND, keeps))
+
+
 class Beside(nn.Module):
     """A sum whose branch is also read by what is no summand, or by two sums."""
 

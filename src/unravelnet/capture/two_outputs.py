@@ -16,7 +16,7 @@ import torch
 from torch import fx
 
 from unravelnet.capture.junctions import explained_by, junction_regions, leaks, learns
-from unravelnet.capture.operations import is_sum
+from unravelnet.capture.operations import argument_of, is_sum, operation
 from unravelnet.capture.side_by_side import Part, part_of, size_along
 from unravelnet.capture.stream import Stream, descendants, shape_of
 
@@ -74,24 +74,37 @@ def _pairs(stream: Stream) -> Iterator[_Pair]:
 
 
 def _pair(stream: Stream, node: fx.Node, x: fx.Node, change: fx.Node) -> _Pair | None:
-    inside = set(stream.through(x, change))
+    start = _uncropped(x)
+    inside = set(stream.through(start, change)) - {x}
     if not learns(stream, inside) or not leaks(stream, inside, node):
         return None
     # What is computed beside the sum from values of the block only.
     for other in sorted(descendants(inside) & stream.leads_to_logits, key=stream.position.__getitem__):
-        if other is not node and inside.issuperset(set(stream.operands(other)) - {x}):
+        if other is not node and inside.issuperset(set(stream.operands(other)) - {x, start}):
             inside.add(other)
     ends = leaks(stream, inside, node)
     if len(ends) != 1:
         return None
-    ((second, reader),) = ends
-    beside = [operand for operand in stream.operands(reader) if operand is not second]
-    if not is_sum(reader) or len(beside) != 1 or shape_of(second) != shape_of(reader):
+    ((summand, reader),) = ends
+    beside = [operand for operand in stream.operands(reader) if operand is not summand]
+    if not is_sum(reader) or len(beside) != 1 or shape_of(summand) != shape_of(reader):
         return None
-    if not learns(stream, stream.through(x, second)) or _dim_of(node, second) is None:
+    second = _uncropped(summand)
+    if not learns(stream, stream.through(start, second)) or _dim_of(node, second) is None:
         return None
     is_first = beside[0] in descendants(inside)
-    return _Pair(node, change, frozenset(inside), second, reader, is_first)
+    if second is not summand and not is_first:
+        return None
+    return _Pair(
+        node, change, frozenset(inside - set(stream.through(second, summand))), second, reader, is_first
+    )
+
+
+def _uncropped(value: fx.Node) -> fx.Node:
+    """Find what a value is cut out of, behind its channels: convolutions without padding shorten a sound."""
+    while operation(value) == "slice" and argument_of(value, "dim") not in (0, 1):
+        value = value.all_input_nodes[0]
+    return value
 
 
 def _dim_of(*nodes: fx.Node) -> int | None:
@@ -109,7 +122,7 @@ def _join(pair: _Pair) -> None:
     dim = _dim_of(pair.sum, pair.second)
     assert dim is not None, "_pair has looked"
     if pair.is_first:
-        _put_side_by_side([pair.sum, pair.second], dim, {pair.reader, *pair.sum.users})
+        _put_side_by_side([pair.sum, pair.second], dim, {*pair.second.users, *pair.sum.users} - pair.inside)
         return
     x = _other_operand(pair.sum, pair.change)
     beside = _other_operand(pair.reader, pair.second)
