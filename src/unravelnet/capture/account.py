@@ -123,11 +123,7 @@ def _sums(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
     understood = explained_by(regions)
     told = told_of(stream, regions)
     sums = [node for node in stream.graph.nodes if node in stream and is_sum(node) and node not in understood]
-    return _told([_sum(stream, node) for node in sums], told)
-
-
-def _told(findings: Iterable[Finding], told: Collection[fx.Node]) -> list[Finding]:
-    """Give what stands in front of an output beside the logits that as its reason."""
+    findings = [_sum(stream, node) for node in sums]
     return [replace(f, kind=_TOLD, detail="") if f.is_like_skip and f.node in told else f for f in findings]
 
 
@@ -231,14 +227,16 @@ def _concatenations(stream: Stream) -> list[Finding]:
 
 
 def _unjoined(stream: Stream, regions: Sequence[Region]) -> list[Finding]:
-    """Say of the concatenations beside the modules why they are none; those around modules are left by design."""
-    understood = explained_by(regions)
-    findings = [
+    """Say of the concatenations beside the modules why they are none; those around modules are left by design.
+
+    What is put together for an output beside the logits has not the look of a skip.
+    """
+    of_no_skip = explained_by(regions) | set(told_of(stream, regions))
+    return [
         finding
         for finding in _concatenations(stream)
-        if finding.node not in understood and finding.kind != _HOLDS_SUMS and _is_around(stream, finding.node)
+        if finding.node not in of_no_skip and finding.kind != _HOLDS_SUMS and _is_around(stream, finding.node)
     ]
-    return _told(findings, told_of(stream, regions))
 
 
 def _is_around(stream: Stream, node: fx.Node) -> bool:
