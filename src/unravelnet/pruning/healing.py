@@ -61,8 +61,7 @@ def heal(
     rate is 0.01 and follows a cosine unless they say otherwise. `data`, `validation`, `out`, `progress`, `on_batch`: as
     of `train`.
 
-    Raises RouteError where the route does not fit, and TrainingError where the network cannot be trained, or the route
-    holds more than single visits.
+    Raises RouteError where the route does not fit, and TrainingError where the network cannot be trained.
     """
     if "routes" in options:
         raise TrainingError("The routes of a healing are one, the route that is given. Leave routes out.")

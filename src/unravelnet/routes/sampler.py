@@ -194,16 +194,10 @@ class OneRoute(RouteSampler):
     >>> OneRoute(Route.parse("0,1s,2")).survival(3)
     (1.0, 0.0, 1.0)
 
-    The network is tested on it as well. Raises TrainingError for a route that is no list of single visits.
+    The network is tested on it as well, and says whether it fits.
     """
 
     route: Route
-
-    def __post_init__(self) -> None:
-        if len(self.route.visits) != len(self.route) or any(step.inside for step in self.route.visits):
-            raise TrainingError(
-                f"The route {self.route} leads side by side or into modules, and a training takes single visits only."
-            )
 
     def __str__(self) -> str:
         return f"route:{self.route}"
@@ -221,17 +215,6 @@ class OneRoute(RouteSampler):
     def _survival(self, n_modules: int, n_always: int) -> tuple[float, ...]:
         kept = {step.module for step in self.route.visits if step.mode != "skip"}
         return tuple(float(module in kept) for module in range(n_modules))
-
-    def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
-        deleted = {step.module for step in self.route.visits if step.mode == "skip"}
-        wrong = sorted(
-            {module for module in self.route.modules if module >= n_modules} | (deleted & set(always))
-        )
-        if wrong:
-            raise TrainingError(
-                f"The route {self.route} does not fit: the network has {n_modules} residual modules, and module "
-                f"{wrong[0]} is none of those that can be passed so."
-            )
 
 
 def parse_route_sampler(text: str) -> RouteSampler:

@@ -51,12 +51,14 @@ def prepare_replay(
 
     `inputs`: a few, for their form. Raises TrainingError where replaying was asked for and cannot be.
     """
-    fits = device.type == "cuda" and plan.optimiser == "sgd" and can_be_replayed(net, inputs)
+    tested = plan.sampler.tested
+    is_simple = tested is None or all(move.kind == "visit" for move in tested.moves)
+    fits = device.type == "cuda" and plan.optimiser == "sgd" and is_simple and can_be_replayed(net, inputs)
     if plan.replayed and not fits:
         raise TrainingError(
             f"The training setting replayed is True, and {net.name or 'the network'} on {device} cannot be replayed: "
-            "that needs a CUDA device, the optimiser sgd, and a network that reads one tensor and hands nothing past "
-            "its modules. Leave the setting out."
+            "that needs a CUDA device, the optimiser sgd, routes of single visits, and a network that reads one tensor "
+            "and hands nothing past its modules. Leave the setting out."
         )
     # Of captured networks it is not known whether they look at values while they run, which no graph can.
     if not fits or plan.replayed is False or not (plan.replayed or recipe_or_none(net)):

@@ -134,6 +134,8 @@ class Training:
         self.sampler = plan.sampler
         self.always = [m.index for m in self.modules if not m.is_deletable]
         self.sampler.check(len(self.modules), always=self.always)
+        if self.sampler.tested is not None:
+            net.check(self.sampler.tested)
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)
         self.title = net.name or "the network"

@@ -261,7 +261,7 @@ class _Recording:
         chain = 0
         visits: Counter[int] = Counter()
         for move in route.moves:
-            assert move.kind == "visit", "the routes that a training draws hold single visits"
+            assert move.kind == "visit", "only routes of single visits are replayed"
             module = self.net.residual_modules[move.module]
             yield from self._transitions(chain, module.chain)
             chain = module.chain
