@@ -157,3 +157,33 @@ def test_a_branch_that_is_read_by_more_than_one_sum_beside_is_no_module(twice: b
     net = un.unravel(Beside(twice=twice).eval(), torch.randn(3, 4))
     assert [module.name for module in net.residual_modules] == ["h"]
     assert any("is read elsewhere" in line for line in net.unexplained)
+
+
+class SideBySide(nn.Module):
+    """Blocks of attention and MLP on one normalised value, as of Cohere; a mask is a second input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(4, 8)
+        self.norms = nn.ModuleList(nn.LayerNorm(8) for _ in range(2))
+        self.values, self.mlps = (nn.ModuleList(nn.Linear(8, 8) for _ in range(2)) for _ in range(2))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.enter(x)
+        for norm, value, mlp in zip(self.norms, self.values, self.mlps, strict=True):
+            normalised = norm(x)
+            weights = (normalised @ normalised.mT + mask[:, None]).softmax(-1)
+            x = x + weights @ value(normalised) + mlp(normalised).relu()
+        return self.head(x)
+
+
+def test_a_sum_of_three_is_one_junction_and_no_sum_beside_another() -> None:
+    model, generator = made(SideBySide), torch.Generator().manual_seed(0)
+    x, mask = torch.randn(2, 5, 4, generator=generator), torch.randn(2, 5, generator=generator)
+    net = un.unravel(model, {"x": x, "mask": mask})
+    assert [module.junction for module in net.residual_modules] == [Add(), Add()]
+    assert [(module.kind, module.macs) for module in net.residual_modules] == [
+        ("identity", 5 * 8 * (16 + 10))
+    ] * 2
+    assert net.unexplained == ()

@@ -44,7 +44,7 @@ def join_two_outputs(streams: Sequence[Stream]) -> Sequence[Stream]:
 
     `streams`: those of one graph, the main one first. The blocks are looked for on the one that has most of them.
     """
-    pairs = max((_open_pairs(stream) for stream in streams), key=len)
+    pairs = max(_open_pairs(streams), key=len)
     if not pairs:
         return streams
     for pair in pairs:
@@ -59,11 +59,15 @@ def join_two_outputs(streams: Sequence[Stream]) -> Sequence[Stream]:
 # -- what is looked for --
 
 
-def _open_pairs(stream: Stream) -> list[_Pair]:
-    """List the pairs of sums that are no modules as they are."""
-    pairs = list(_pairs(stream))
-    found = explained_by(junction_regions(stream)) if pairs else ()
-    return [pair for pair in pairs if pair.sum not in found and pair.reader not in found]
+def _open_pairs(streams: Sequence[Stream]) -> list[list[_Pair]]:
+    """List the pairs of sums on each stream that are no modules as they are, on whatever stream."""
+    listed = [list(_pairs(stream)) for stream in streams]
+    found = (
+        {node for stream in streams for node in explained_by(junction_regions(stream))} if any(listed) else ()
+    )
+    return [
+        [pair for pair in pairs if pair.sum not in found and pair.reader not in found] for pairs in listed
+    ]
 
 
 def _pairs(stream: Stream) -> Iterator[_Pair]:
@@ -87,7 +91,8 @@ def _pair(stream: Stream, node: fx.Node, x: fx.Node, change: fx.Node) -> _Pair |
         return None
     ((summand, reader),) = ends
     beside = [operand for operand in stream.operands(reader) if operand is not summand]
-    if not is_sum(reader) or len(beside) != 1 or shape_of(summand) != shape_of(reader):
+    # One that adds to the sum itself makes one sum of three.
+    if not is_sum(reader) or len(beside) != 1 or beside[0] is node or shape_of(summand) != shape_of(reader):
         return None
     second = _uncropped(summand)
     if not learns(stream, stream.through(start, second)) or _dim_of(node, second) is None:
