@@ -167,7 +167,9 @@ def _share_of_time(runners: list[Callable[[], Any]]) -> float:
 
 def _tested(net: un.UnraveledNetwork, route: un.Route, data: str) -> dict[str, Any]:
     [row] = un.evaluate(net, [route], _parts(data).report, metrics=("error_rate", "loss"))
-    return {name: value for name, value in row.items() if name.startswith(("error_rate", "loss", "n_images"))}
+    # The difference is to all modules of the same network, which mean nothing once it was trained without some.
+    kept = (name for name in row if name.startswith(("error_rate", "loss", "n_images")))
+    return {name: row[name] for name in kept if "_difference" not in name}
 
 
 def _batches(data: str, n_images: int, batch_size: int) -> Any:
