@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,17 +94,21 @@ def train_long(
 
     `images` are learnt, and `test_images` tested every tenth epoch. `out`: one directory a network. `at_once`: networks
     that are trained side by side, which a GPU gains from. Raises TrainingError where a directory holds another
-    training.
+    training; none of those behind it begins then.
     """
     todo = [training for training in trainings if not _is_finished(out / training.name, training.plan.epochs)]
     # All of them before the first training: initial weights are drawn from the one generator of the process.
     networks = [_network(training, images) for training in todo]
+    running: set[Future[None]] = set()
     with ThreadPoolExecutor(at_once) as pool:
-        jobs = [
-            pool.submit(_train_one, net, training, images, test_images, out)
-            for net, training in zip(networks, todo, strict=True)
-        ]
-        for job in jobs:
+        for net, training in zip(networks, todo, strict=True):
+            # None begins before there is room for it, so that none begins after one that has failed.
+            if len(running) == at_once:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+            running.add(pool.submit(_train_one, net, training, images, test_images, out))
+        for job in running:
             job.result()
 
 

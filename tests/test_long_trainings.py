@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
 from unravelnet.data import load
+from unravelnet.errors import TrainingError
 from unravelnet.records.record import load_table
 from unravelnet.training_plan import TrainingPlan
 
@@ -52,6 +53,14 @@ def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
     assert {line["torch"] for line in lines} == {torch.__version__}
     assert (tmp_path / "a" / "history.csv").read_bytes() == first
     assert len(load_table(tmp_path / "b" / "history.csv")) == 3
+
+
+def test_none_begins_after_one_that_fails(small, tmp_path):
+    room.train_long([LongTraining("a", QUICK)], small[0], small[1], tmp_path)
+    other = LongTraining("a", QUICK.changed({"epochs": 4}))
+    with pytest.raises(TrainingError, match="holds another training, with epochs = 3"):
+        room.train_long([other, LongTraining("b", QUICK)], small[0], small[1], tmp_path)
+    assert not (tmp_path / "b").exists()
 
 
 def test_side_by_side_is_one_after_the_other(small, tmp_path):
