@@ -257,3 +257,70 @@ def test_shapes_that_are_none_are_refused(tmp_path, shape):
     path.write_text(IMAGES)
     with pytest.raises(UnravelError, match=r"shape|values|does not run"):
         un.load(f"{path}:Net", input_shape=shape)
+
+
+# -- a factory with arguments --
+
+DEEP = """
+import torch
+from torch import nn
+
+
+class Deep(nn.Module):
+    def __init__(self, depth, width=8, *, kinds=("a:b",)):
+        super().__init__()
+        torch.manual_seed(depth)
+        self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(depth * len(kinds)))
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "n_modules", "width"),
+    [
+        ("Deep(3)", 3, 8),
+        ("Deep(depth=4, width=6)", 4, 6),
+        ("Deep(2, kinds=['x:y', 'a.py:b', '('])", 6, 8),
+        ("Deep( 2,\n 5 )", 2, 5),
+    ],
+)
+def test_a_factory_is_called_with_what_stands_behind_its_name(tmp_path, call, n_modules, width):
+    folder = write(tmp_path, net=DEEP)
+    net = un.load(f"{folder / 'net.py'}:{call}", input_shape=(width,))
+    assert len(net.residual_modules) == n_modules
+    assert net.name == f"net.py:{call}"
+    names: dict[str, object] = {}
+    exec(DEEP, names)
+    x = torch.randn(2, width)
+    assert torch.allclose(net(x), eval(call, names)(x))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("Deep(depth=n)", r"'Deep\(depth=n\)' is not a call with plain values"),
+        ("Deep(3", "is not a call with plain values"),
+        ("Deep(3)(4)", "is not a call with plain values"),
+        ("Deep(**{'depth': 3})", "is not a call with plain values"),
+        ("os.system('true')", "is not a call with plain values"),
+        ("Deep(__import__('os'))", "is not a call with plain values"),
+        ("Deep" + "(" * 5000, "is not a call with plain values"),
+        (
+            "Deep(3, depths=2)",
+            r"Deep\(3, depths=2\) of .* failed: TypeError: .*unexpected keyword argument 'depths'",
+        ),
+        (
+            "Deep",
+            r"Deep\(\) of .* failed: .*It is called without arguments: give them as in make\(depth=20\)",
+        ),
+        ("Dep(3)", "Did you mean 'Deep'"),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_a_sentence(tmp_path, call, sentence):
+    folder = write(tmp_path, net=DEEP)
+    with pytest.raises(UnravelError, match=sentence):
+        un.load(f"{folder / 'net.py'}:{call}", input_shape=(8,))

@@ -1,4 +1,4 @@
-"""A model from a Python file of the user: `path/to/file.py:factory`.
+"""A model from a Python file of the user: `path/to/file.py:factory` or `path/to/file.py:factory(depth=20)`.
 
 The file is run, as `python file.py` would: give only files that you trust.
 """
@@ -28,6 +28,7 @@ from unravelnet._extras import repair_torchvision
 from unravelnet.errors import ModelError, unknown_name
 from unravelnet.lending import lent_streams
 from unravelnet.models.examples import examples_for
+from unravelnet.models.factory import Factory, factory_of
 from unravelnet.models.found import Found, Wish, reason_of
 from unravelnet.records.files import usable_path
 
@@ -36,23 +37,24 @@ _OWN_NAME = re.compile(r"\b_unravelnet_user_\w+(?=\.)")
 
 
 def from_file(specification: str, wish: Wish) -> Found:
-    """Make a model by calling a function without arguments (or a class) of a Python file.
+    """Make a model by calling a function (or a class) of a Python file.
 
-    Raises ModelError where the file, the factory or the model is not as expected, with the line of the file
-    where it went wrong.
+    Raises ModelError where the file, the factory, what it is called with, or the model is not as expected, with the
+    line of the file where it went wrong.
     """
-    path_text, _, factory_name = specification.rpartition(":")
-    path = usable_path(path_text if path_text.endswith(".py") else specification)
+    path_text, colon, called = specification.partition(".py:")
+    path = usable_path(f"{path_text}.py" if colon else specification)
     if not path.is_file():
         raise ModelError(f"There is no file {path}. Give PATH/TO/FILE.py:FACTORY.")
-    if not path_text.endswith(".py"):
+    if not colon:
         raise ModelError(
             f"{specification} does not say what makes the model. Give {specification}:FACTORY; the file defines: "
             f"{', '.join(_defined(path)) or 'nothing'}."
         )
+    factory = factory_of(called)
     with _settings_left_alone(), _importing(path):
-        model = _made(_imported(path), factory_name, path)
-    return Found(model, f"{path.name}:{factory_name}", examples_for(model, wish))
+        model = _made(_imported(path), factory, path)
+    return Found(model, f"{path.name}:{called}", examples_for(model, wish))
 
 
 def _imported(path: Path) -> ModuleType:
@@ -132,29 +134,32 @@ def _forget(name: str) -> None:
         del sys.modules[known]
 
 
-def _made(module: ModuleType, factory_name: str, path: Path) -> nn.Module:
-    found: Any = getattr(module, factory_name, None)
+def _made(module: ModuleType, factory: Factory, path: Path) -> nn.Module:
+    found: Any = getattr(module, factory.name, None)
     if found is None:
-        raise unknown_name(f"model factory in {path}:", factory_name, _defined(path))
-    if isinstance(found, nn.Module):
+        raise unknown_name(f"model factory in {path}:", factory.name, _defined(path))
+    if isinstance(found, nn.Module) and factory.takes_nothing:
         return found
-    if not callable(found):
+    if isinstance(found, nn.Module) or not callable(found):
         raise ModelError(
-            f"{path}:{factory_name} is a {type(found).__name__}; expected a function without arguments that returns "
-            "a torch.nn.Module."
+            f"{path}:{factory.name} is a {type(found).__name__}; expected a function that returns a torch.nn.Module."
         )
     try:
-        model = found()
+        model = found(*factory.arguments, **factory.options)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        called = (
+            " It is called without arguments: give them as in make(depth=20)."
+            if factory.takes_nothing
+            else ""
+        )
         raise ModelError(
-            f"{factory_name}() of {path} failed: {_what_happened(error, path)} It is called without arguments and "
-            "must return a torch.nn.Module."
+            f"{factory.written} of {path} failed: {_what_happened(error, path)}{called}"
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
-            f"{factory_name}() of {path} returned a {type(model).__name__}; expected a torch.nn.Module."
+            f"{factory.written} of {path} returned a {type(model).__name__}; expected a torch.nn.Module."
         )
     return model
 
