@@ -84,8 +84,8 @@ def load(
     `data`: where sizes and the number of classes come from, if the model leaves them open; loaded data, or its name as
     on the command line. `input_shape`: of one input, without the batch, such as (3, 224, 224); for text its length.
     `weights`: a file of safetensors or of `torch.save` to load before the network is taken apart; `weights_key`: which
-    of several sets of weights in it, such as "teacher". `allow_missing`: go on without tensors that the weights lack, and say so in the
-    name. `seed`: of weights that are drawn. What a Python file prints goes to standard error.
+    of several sets of weights in it, such as "teacher". `allow_missing`: go on without tensors that the weights lack,
+    and say so in the name. `seed`: of weights that are drawn. What a Python file prints goes to standard error.
 
     Raises ModelError, UnknownNameError or MissingExtraError where there is no such model, CheckpointError where
     weights do not fit, CaptureError where the model cannot be taken apart, DataError where it takes images and the
