@@ -209,4 +209,13 @@ def test_the_command_line_prunes_blocks(tmp_path, capsys):
     (tmp_path / "song.txt").write_text("la la " * 300)
     arguments = [f"hf:{tmp_path / 'gpt2'}", "--data", str(tmp_path / "song.txt"), "--unit", "block"]
     assert run(["prune", *arguments, "--n-deleted", "2", "--draws", "0", "--limit", "8"]) == 0
-    assert "2 modules of 6 deleted" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 modules of 6 deleted" in printed
+    assert "On 4 other sequences: error" in printed
+    assert "images" not in printed
+
+
+def test_questions_are_called_so(net, questions):
+    text = str(un.prune(net, questions, n_deleted=1, n_draws=0))
+    assert "chosen on 12 questions by loss" in text
+    assert "On 12 other questions: error" in text

@@ -26,11 +26,12 @@ def show(result: PruningResult, form: str, out: Path | None) -> None:
         columns = [
             name for name in (*_NUMBERS, *_SHARES) if any(_is_known(row.get(name)) for row in result.steps)
         ]
-        headings = [heading("step"), heading("label"), *map(heading, columns), heading("is_chosen")]
+        headings = [heading(name) for name in ("step", "label", *columns, "is_chosen")]
         about = (
             f"Steps of {result.strategy.name}. The estimate is {result.strategy.estimate}. Error without further words "
             f"is that on {result.steps[0]['n_images']:,} images that were not chosen on"
         )
+        about, *headings = (text.replace("images", result.examples) for text in (about, *headings))
         print_table(about, headings, [_cells(row, columns) for row in result.steps])
         print_line()
         for line in str(result).split("\n"):

@@ -32,7 +32,8 @@ class PruningResult:
     intact network and one of each step: the module, the number that it was chosen by (`estimate`), the truth on the
     images to choose on (`selection_difference`), and errors with intervals on the images to report on. `curve`: error
     over size on the images to report on, of this search, of random orders, and of other strategies. `shortfall`: what
-    of the budget could not be reached, and why; empty where all was. `spent`: what the search took.
+    of the budget could not be reached, and why; empty where all was. `spent`: what the search took. `examples`: what
+    the data is counted in: images, sequences or questions.
     """
 
     net: UnraveledNetwork
@@ -43,6 +44,7 @@ class PruningResult:
     budget: Budget
     shortfall: str
     spent: Spent
+    examples: str = "images"
 
     @property
     def chosen(self) -> Row:
@@ -55,7 +57,7 @@ class PruningResult:
         shares = [f"{_percent(share)} of the {what}" for what, share in left.items() if share is not None]
         lines = [
             f"{self.strategy.title} pruning of {row['network_name'] or 'the network'}, chosen on "
-            f"{row['n_selection_images']:,} images by {row['selected_by']}. Budget: {self.budget}.",
+            f"{row['n_selection_images']:,} {self.examples} by {row['selected_by']}. Budget: {self.budget}.",
             f"route: {self.route}",
             f"{counted(int(str(row['n_deleted'])), 'module')} of {row['n_modules']} deleted; "
             f"{', '.join(shares)} are left.",
@@ -64,7 +66,7 @@ class PruningResult:
             low, high = (100 * float(str(row[f"error_rate_difference_{end}"])) for end in ("low", "high"))
             change = 100 * float(str(row["error_rate_difference"]))
             lines.append(
-                f"On {row['n_images']:,} other images: error {_percent(intact['error_rate'])} before and "
+                f"On {row['n_images']:,} other {self.examples}: error {_percent(intact['error_rate'])} before and "
                 f"{_percent(row['error_rate'])} after, {change:+.2f} points [{low:+.2f}, {high:+.2f}]."
             )
         return "\n".join([*lines, *filter(None, [self.shortfall])])

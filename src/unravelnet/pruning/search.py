@@ -113,6 +113,7 @@ def prune(
         problem.budget,
         course.shortfall,
         spent,
+        parts.report.unit,
     )
 
 
