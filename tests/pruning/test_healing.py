@@ -14,7 +14,8 @@ import unravelnet as un
 from tests.nested import nested_network, read_plainly
 from tests.pruning.networks import images, trained
 from unravelnet.errors import RouteError, TrainingError
-from unravelnet.pruning.healing import heal
+from unravelnet.mathematics.intervals import paired_rate_interval
+from unravelnet.pruning.healing import before_and_after, heal
 from unravelnet.routes.route import Route
 from unravelnet.routes.sampler import OneRoute, parse_route_sampler
 from unravelnet.training.objective import Objective, Teacher
@@ -85,6 +86,37 @@ def test_a_teacher_alone_is_followed_without_labels_that_mean_anything():
     assert losses == pytest.approx(other.history["train_loss"])
 
 
+def test_a_healing_that_learns_nothing_moves_the_statistics_only():
+    net, (inputs, targets) = trained(), images(30)
+    healed = heal(net, ROUTE, (inputs, targets), epochs=1, learning_rate=1e-50, **SETTINGS)
+    for name, parameter in net.named_parameters():
+        assert torch.equal(healed.net.get_parameter(name), parameter), name
+    seen = copy.deepcopy(net).train()
+    seen(inputs, ROUTE)
+    for name, buffer in seen.named_buffers():
+        assert torch.allclose(healed.net.get_buffer(name).double(), buffer.double(), atol=1e-5), name
+
+
+def test_before_and_after_are_compared_image_by_image():
+    net, (inputs, targets) = trained(), images(90)
+    healed = heal(net, ROUTE, images(60), epochs=2, **SETTINGS)
+    table = before_and_after(net, healed, (inputs, targets), batch_size=40)
+    with torch.no_grad():
+        logits = (net(inputs), net(inputs, ROUTE), healed.net(inputs, ROUTE))
+    wrong = [(one.argmax(1) != targets).double() for one in logits]
+    for row, own in zip(table, wrong, strict=True):
+        more = own - wrong[0]
+        ends = paired_rate_interval(float(more.sum()), float(more.abs().sum()), 90)
+        assert row["error_rate"] == pytest.approx(float(own.mean()))
+        assert row["error_rate_difference"] == pytest.approx(float(more.mean()))
+        assert row["error_rate_difference_low"] == pytest.approx(ends.low)
+        assert row["error_rate_difference_high"] == pytest.approx(ends.high)
+        assert row["n_images"] == 90
+    losses = [F.cross_entropy(one, targets) for one in logits]
+    assert table["loss_difference"] == pytest.approx([float(one - losses[0]) for one in losses], abs=1e-5)
+    assert table["network_name"][2] == f"{net.name}, healed".removeprefix(", ")
+
+
 class Block(nn.Module):
     def __init__(self):
         super().__init__()
@@ -107,6 +139,17 @@ def test_a_captured_network_is_healed_in_training_mode():
         if "running_mean" in name and buffer.abs().sum() > 0
     }
     assert len(names) == 2  # the statistics of the deleted module did not move
+
+
+def test_a_network_that_was_exported_is_trained_as_the_one_that_it_came_from(tmp_path):
+    net, data = trained(), images(60)
+    small = un.load(str(un.export(net, ROUTE, tmp_path / "small")))
+    healed, again = (
+        heal(one, route, data, epochs=2, **SETTINGS)
+        for one, route in ((net, ROUTE), (small, small.full_route))
+    )
+    assert not torch.allclose(healed.net(data[0], ROUTE), net(data[0], ROUTE), atol=1e-2)
+    torch.testing.assert_close(again.net(data[0]), healed.net(data[0], ROUTE), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

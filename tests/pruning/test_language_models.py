@@ -215,6 +215,29 @@ def test_the_command_line_prunes_blocks(tmp_path, capsys):
     assert "images" not in printed
 
 
+def test_the_command_line_heals_blocks_for_transformers(tmp_path, capsys):
+    transformers = require("transformers", "this test")
+    sizes = {"vocab_size": 256, "n_layer": 3, "n_embd": 16, "n_head": 2, "n_positions": 16}
+    config = transformers.GPT2Config(**sizes, attn_pdrop=0, bos_token_id=0, eos_token_id=0)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    letters = torch.randint(97, 123, (4000,), generator=torch.Generator().manual_seed(0)).tolist()
+    (tmp_path / "noise.txt").write_text("".join(map(chr, letters)))
+    words = ["heal", f"hf:{tmp_path / 'gpt2'}", "--data", str(tmp_path / "noise.txt")]
+    words += ["--route", "0-1,2-3s,4-5", "--form", "original", "--out", str(tmp_path / "healed"), "--distil"]
+    words += ["--epochs", "1", "--optimiser", "adamw", "--batch-size", "32", "--train-limit", "64"]
+    assert run([*words, "--limit", "8"]) == 0
+    assert "It was tested on 8 other sequences of noise.txt" in capsys.readouterr().out
+    small, whole = (
+        transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("healed", "gpt2")
+    )
+    assert small.config.n_layer == 2
+    moved = small.transformer.h[1].mlp.c_fc.weight - whole.transformer.h[2].mlp.c_fc.weight
+    # Adam moves every weight by the learning rate at most, in each of its two steps.
+    assert 0 < moved.abs().max() < 2e-4
+    assert run([*words[:5], "0-1,2s,3-5", *words[6:]]) == 2
+    assert "block" in capsys.readouterr().err
+
+
 def test_questions_are_called_so(net, questions):
     text = str(un.prune(net, questions, n_deleted=1, n_draws=0))
     assert "chosen on 12 questions by loss" in text

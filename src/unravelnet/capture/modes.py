@@ -132,6 +132,15 @@ def follow_modes(graph: fx.Graph) -> dict[str, nn.Module | Tensor]:
     return held
 
 
+def follow_every_flag(graph: fx.Graph) -> None:
+    """Let normalisation and dropout follow `self.training` in a stored graph, which tells of no modules any more."""
+    for node in list(graph.nodes):
+        flag = _FLAGS.get(operation(node))  # type: ignore[call-overload]  # operators of Python have no flag
+        if flag and argument_of(node, flag) is False and argument_of(node, "p") != 0:
+            with graph.inserting_before(node):
+                set_argument(node, flag, graph.create_node("get_attr", "training"))
+
+
 def _call_instead(node: fx.Node, followed: Followed) -> dict[str, nn.Module | Tensor]:
     node.replace_all_uses_with(node.graph.call_module(followed.path, node.args[:1]))
     node.graph.erase_node(node)

@@ -11,6 +11,7 @@ import typer
 
 from unravelnet.cli.export import export
 from unravelnet.cli.guard import run_guarded, without_traceback
+from unravelnet.cli.heal import heal
 from unravelnet.cli.importance import importance
 from unravelnet.cli.inspect import inspect
 from unravelnet.cli.lesion import lesion
@@ -56,6 +57,7 @@ for command, short_help in (
     (paths, "Split the gradient by path length."),
     (importance, "Score how much each module matters."),
     (prune, "Find the modules that can be deleted."),
+    (heal, "Train what pruning has left of a model."),
     (train, "Train a zoo network, as a whole or on random routes."),
     (export, "Write a model without some of its modules, for others to use."),
     (report, "Write the report of a run again."),
@@ -94,6 +96,7 @@ def _root(
     unravelnet lesion runs/net --data digits           the error without each module
     unravelnet paths runs/net --data digits            the gradient by path length
     unravelnet prune runs/net --data digits            the modules that can go
+    unravelnet heal runs/net --data digits --route runs/pruned --out runs/healed
     unravelnet train resnet20 --data digits --out runs/net
     unravelnet export runs/net --route 0-2,3s,4-8 --out small    a smaller model
     unravelnet report runs/digits                      the report of a run, written again

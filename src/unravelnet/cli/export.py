@@ -26,6 +26,7 @@ from unravelnet.cli.options import (
 )
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import working
+from unravelnet.cli.routes import ROUTE_HELP, AskedRoute
 from unravelnet.records.files import usable_path
 
 
@@ -40,17 +41,19 @@ class FormName(StrEnum):
 
 def export(
     model: ModelArgument,
-    route: Annotated[
-        str,
-        typer.Option(
-            metavar="ROUTE",
-            help="What is left: 0-2,3s,4-8 deletes module 3. unravelnet inspect MODEL lists the modules.",
-        ),
-    ],
     out: Annotated[
         Path,
         typer.Option(metavar="PATH", parser=usable_path, help="File or directory to write."),
     ],
+    route: Annotated[
+        AskedRoute | None,
+        typer.Option(
+            metavar="ROUTE",
+            parser=AskedRoute.read,
+            help=f"{ROUTE_HELP} [default: all modules]",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[
         FormName | None,
         typer.Option(
@@ -80,7 +83,8 @@ def export(
 
     \b
     unravelnet export runs/net --route 0-2,3s,4-8 --out pruned.pt2
-    unravelnet export runs/net --route 0-2,3s,4-8 --out runs/pruned --data digits
+    unravelnet export runs/net --route 0-2,3s,4-8 --out runs/small --data digits
+    unravelnet export runs/net --route runs/pruned --out pruned.onnx
     unravelnet export timm:resnet18 --weights mine.pt --route 0-2,3s,4-7 --form original --out resnet16
     unravelnet export hf:path/to/gpt2 --route 0-5,6-7s,8-23 --form original --out gpt2-11
     unravelnet export torchvision:resnet50 --route 0-4,5s,6-15 --out pruned.onnx
@@ -90,9 +94,7 @@ def export(
     from unravelnet.exporting import export as write
     from unravelnet.exporting.receipt import read_receipt
     from unravelnet.models import load, load_subject
-    from unravelnet.routes.route import Route
 
-    asked = Route.parse(route)
     stored: dict[str, Any] = {
         "weights": weights,
         "weights_key": weights_key,
@@ -105,6 +107,7 @@ def export(
             else:
                 net, measured = load_subject(model, data, transform=transform.value, **stored)
         with working(f"writing {out}"):
+            asked = net.full_route if route is None else route.of(net)[0]
             path = write(net, asked, out, None if form is None else form.value, data=measured, limit=limit)
     receipt = read_receipt(path)
     if as_json:

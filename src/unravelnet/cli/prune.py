@@ -168,7 +168,10 @@ def prune(
             "output": output,
         }
         net, data_set = load_subject(model, data, needs_classes=found_metric.needs_targets, **options)
-        report = None if report_data is None else load_beside(model, report_data, data_set)
+        images_for = net if transform == TransformName.model else None
+        report = (
+            None if report_data is None else load_beside(model, report_data, data_set, images_for=images_for)
+        )
         results = None
         if out is not None:
             results = ResultsDirectory(

@@ -56,6 +56,7 @@ def receipt_of(result: PruningResult) -> dict[str, Any]:
         "shortfall": result.shortfall,
         **{name: row[name] for name in kept},
         "data": row["data_name"],
+        "selection_data": result.selection_name,
         "n_selection_images": row["n_selection_images"],
         "n_images": row["n_images"],
         "before": {name: intact[name] for name in measured},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,15 @@ from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import DATA_FORMS, JsonOption, PrecisionName, PrecisionOption, SeedOption
 from unravelnet.cli.output import print_json, print_line
 from unravelnet.cli.progress import training_bar, working
+from unravelnet.cli.training_options import (
+    AugmentOption,
+    DeviceOption,
+    EpochsOption,
+    MiniBatchOption,
+    ScheduleName,
+    ScheduleOption,
+    WeightDecayOption,
+)
 from unravelnet.errors import ModelError
 from unravelnet.records.files import writable_directory
 from unravelnet.training_plan import TrainingPlan
@@ -21,14 +29,6 @@ from unravelnet.wording import counted
 if TYPE_CHECKING:
     from unravelnet.data import ImageData
     from unravelnet.network import UnraveledNetwork
-
-
-class ScheduleName(StrEnum):
-    """Schedules that can be asked for."""
-
-    step = "step"
-    cosine = "cosine"
-    one_cycle = "one-cycle"
 
 
 _PLAN = TrainingPlan()
@@ -60,9 +60,7 @@ def train(
             help="Directory for checkpoints, history and the trained network.",
         ),
     ],
-    epochs: Annotated[
-        int, typer.Option(metavar="N", help="Number of passes over the training data.", min=1)
-    ] = _PLAN.epochs,
+    epochs: EpochsOption = _PLAN.epochs,
     routes: Annotated[
         str,
         typer.Option(
@@ -71,7 +69,7 @@ def train(
             "route:0-2,3s,4.",
         ),
     ] = _PLAN.routes,
-    schedule: Annotated[ScheduleName, typer.Option(help="Schedule of the learning rate.")] = _SCHEDULE,
+    schedule: ScheduleOption = _SCHEDULE,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -79,23 +77,14 @@ def train(
             help="Largest learning rate. [default: 0.1, or 0.01 for a network without normalisation]",
         ),
     ] = _PLAN.learning_rate,
-    batch_size: Annotated[
-        int, typer.Option(metavar="N", help="Number of images in a mini-batch.")
-    ] = _PLAN.batch_size,
+    batch_size: MiniBatchOption = _PLAN.batch_size,
     momentum: Annotated[float, typer.Option(metavar="X", help="Nesterov momentum.")] = _PLAN.momentum,
-    weight_decay: Annotated[
-        float, typer.Option(metavar="X", help="Weight decay of all parameters.")
-    ] = _PLAN.weight_decay,
+    weight_decay: WeightDecayOption = _PLAN.weight_decay,
     label_smoothing: Annotated[
         float, typer.Option(metavar="X", help="Label smoothing, from 0 to below 1.")
     ] = _PLAN.label_smoothing,
     precision: PrecisionOption = _PRECISION,
-    augment: Annotated[
-        bool,
-        typer.Option(
-            "--augment/--no-augment", help="Augment the images by random crops, and colour images by flips."
-        ),
-    ] = _PLAN.augment,
+    augment: AugmentOption = _PLAN.augment,
     image_sizes: Annotated[
         str,
         typer.Option(
@@ -129,9 +118,7 @@ def train(
         ),
     ] = _PLAN.replayed,
     seed: SeedOption = _PLAN.seed,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Device to train on: auto, cpu or cuda.")
-    ] = _PLAN.device,
+    device: DeviceOption = _PLAN.device,
     keep_epochs: Annotated[
         str,
         typer.Option(

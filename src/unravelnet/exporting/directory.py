@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from unravelnet.capture.modes import follow_every_flag
 from unravelnet.errors import CaptureError, CheckpointError, UnravelError
 from unravelnet.exporting import graph_text
 from unravelnet.exporting.huggingface import write_companions
@@ -127,6 +128,8 @@ def read_directory(directory: Path, device: torch.device = graph_text.CPU) -> St
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UnravelError) as error:
         raise CheckpointError(f"{path} is not the graph of a network ({error!r}). Export again.") from error
     graph = graph_text.read(content, values, str(path), device)
+    follow_every_flag(graph.graph)
+    graph.recompile()
     inputs: Any = dict(zip(names, example, strict=True)) if names else tuple(example)
     first = example[0] if len(example) == 1 and not names else inputs
     takes_text = bool(example) and not example[0].is_floating_point()

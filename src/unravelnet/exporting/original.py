@@ -17,7 +17,7 @@ from unravelnet.exporting.huggingface import remade_of_transformers
 from unravelnet.exporting.libraries import remade_of_timm, remade_of_torchvision
 from unravelnet.exporting.program import RECEIPT
 from unravelnet.exporting.subject import FROM_DISK, IN_MEMORY, Subject
-from unravelnet.network import Origin, ResidualModule
+from unravelnet.network import Origin, ResidualModule, UnraveledNetwork
 from unravelnet.records.record import whole_directory
 from unravelnet.routes.route import Route
 from unravelnet.zoo.store import WEIGHTS_FILE, read_weights, write_weights
@@ -43,18 +43,7 @@ def write_original(subject: Subject, path: Path, make: Callable[[], nn.Module] |
     `make`: makes the smaller model, where no library is known that does. Raises ModelError where nobody can make it,
     and RouteError where it cannot do what the route does.
     """
-    origin = subject.net.origin
-    if origin is None:
-        raise ModelError(
-            f"{subject.net.title} was built by unravelnet from its parts and has no original class. Export as "
-            'form="directory", "pt2" or "onnx".'
-        )
-    if origin.replaced:
-        raise ModelError(
-            f"{subject.net.title} holds a {origin.replaced}, which its original class does not have. Export as "
-            'form="directory", "pt2" or "onnx".'
-        )
-    containers = containers_of(subject.net, origin.model, subject.route)
+    origin, containers = blocks_left(subject.net, subject.route)
     weights = origin.weights(subject.net)
     for container in containers:
         weights = container.renamed(weights)
@@ -68,6 +57,22 @@ def write_original(subject: Subject, path: Path, make: Callable[[], nn.Module] |
             subject.check_runs_same(FROM_DISK, again, origin.constants)
             receipt = subject.receipt("original", remade.model, remade.loading)
             (directory / RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+
+
+def blocks_left(net: UnraveledNetwork, route: Route) -> tuple[Origin, list[Container]]:
+    """Say which blocks of its original class a route leaves. Raises ModelError and RouteError as `write_original`."""
+    origin = net.origin
+    if origin is None:
+        raise ModelError(
+            f"{net.title} was built by unravelnet from its parts and has no original class. Export as "
+            'form="directory", "pt2" or "onnx".'
+        )
+    if origin.replaced:
+        raise ModelError(
+            f"{net.title} holds a {origin.replaced}, which its original class does not have. Export as "
+            'form="directory", "pt2" or "onnx".'
+        )
+    return origin, containers_of(net, origin.model, route)
 
 
 def _remade(

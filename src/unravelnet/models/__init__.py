@@ -24,7 +24,7 @@ from unravelnet.data import ChoiceData, ImageData, Loaded, TextData, Transform, 
 from unravelnet.data.choice_loading import is_choice_file
 from unravelnet.data.encoder import BYTES
 from unravelnet.data.text_source import is_text
-from unravelnet.errors import CheckpointError, ModelError, unknown_name
+from unravelnet.errors import CheckpointError, DataError, ModelError, unknown_name
 from unravelnet.measuring.sample import network_for
 from unravelnet.models.examples import examples_for, image_batch
 from unravelnet.models.fit import check_fits, n_predicted_positions
@@ -178,16 +178,20 @@ def load_images_for(
     return replace(images, classes=numbers) if is_numbered else images
 
 
-def load_data(model: str, data: str) -> Loaded:
-    """Load the test split of data for a model, both as specified on the command line.
+def load_data(model: str, data: str, split: loading.Split = "test") -> Loaded:
+    """Load a split of data for a model, both as specified on the command line.
 
     A file of JSON lines holds pairs or questions; any other file is a text, and so are "-" (standard input) and
     text:NAME-OR-DIR. They are read as the model reads: `model` says by which tokenizer. Raises as `load`, `load_text`
-    and `load_choices`.
+    and `load_choices`, and DataError for questions to train on.
     """
+    if is_choice_file(data) and split == "train":
+        raise DataError(
+            f"{data} holds questions, which a network is tested on and not trained on. Give a text to train on."
+        )
     if is_choice_file(data):
         return load_choices_for(model, data)
-    return load_text_for(model, data) if is_text(data) else loading.load(data)
+    return load_text_for(model, data, split) if is_text(data) else loading.load(data, split)
 
 
 def load_subject(
@@ -224,9 +228,21 @@ def load_subject(
     return network_for(net, loaded), loaded
 
 
-def load_beside(model: str, data: str, first: Loaded) -> Loaded:
-    """Load further data for a model: a text has targets where the first text has them. Raises as `load_data`."""
-    loaded = load_data(model, data)
+def load_beside(
+    model: str,
+    data: str,
+    first: Loaded,
+    *,
+    split: loading.Split = "test",
+    images_for: UnraveledNetwork | None = None,
+) -> Loaded:
+    """Load further data for a model: a text has targets where the first text has them.
+
+    `images_for`: prepare images as this network was trained for. Raises as `load_data` and `load_images_for`.
+    """
+    if images_for is not None and isinstance(first, ImageData):
+        return load_images_for(images_for, data, split)
+    loaded = load_data(model, data, split)
     if not isinstance(loaded, TextData) or not isinstance(first, TextData):
         return loaded
     if first.targets is None:

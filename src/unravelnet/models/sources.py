@@ -26,7 +26,7 @@ from unravelnet.records.files import usable_path
 FORMS = (
     "zoo:preact-resnet110, zoo:preact-resnet110-cifar10 (trained), torchvision:resnet50, timm:vit_tiny_patch16_224, "
     "hf:NAME-OR-DIR, hf:DIR?gguf=FILE, package:NAME, FILE.py:FACTORY, FILE.py:FACTORY(depth=20), or a directory that "
-    "`train` or `export` wrote"
+    "`train`, `heal` or `export` wrote"
 )
 _AS_TRAINED = "as it was trained"
 

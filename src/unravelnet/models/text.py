@@ -8,6 +8,7 @@ from pathlib import Path
 from unravelnet._extras import require
 from unravelnet.data import ChoiceData, TextData, load_choices, load_text
 from unravelnet.data.encoder import N_BYTES, TextEncoder
+from unravelnet.data.loading import Split
 from unravelnet.data.text_loading import DEFAULT_LENGTH
 from unravelnet.errors import DataError, ModelError
 from unravelnet.exporting.directory import GRAPH_FILE, text_limits
@@ -37,15 +38,15 @@ class Reader:
     start: tuple[int, ...] = ()
 
 
-def load_text_for(specification: str, path: str) -> TextData:
-    """Load the test split of a text file as the model of a specification reads it.
+def load_text_for(specification: str, path: str, split: Split = "test") -> TextData:
+    """Load a split of a text file as the model of a specification reads it.
 
     A model without a tokenizer is given bytes. Raises DataError where its vocabulary has no
     room for bytes, and as `load_text`; ModelError where the tokenizer is of an older kind.
     """
     reader = reader_for(specification, path)
     length = min(DEFAULT_LENGTH, reader.longest or DEFAULT_LENGTH)
-    text = load_text(path, length=length, tokenizer=reader.encoder)
+    text = load_text(path, split, length=length, tokenizer=reader.encoder)
     _check_known(text, reader, specification)
     return text
 

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unravelnet.data import as_batches
 from unravelnet.data.source import PartSource, n_examples
 from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, values_of
 from unravelnet.measuring.misfit import taking
+from unravelnet.measuring.sample import Sample, forward_batch_size
 from unravelnet.measuring.walk import walk
 from unravelnet.network import Inputs, UnraveledNetwork
 from unravelnet.network.output import Output
@@ -71,6 +73,22 @@ class Evidence:
         other.bench = Bench(net, precision=self.bench.precision, device=self.bench.device)
         other._sums = {}
         return other
+
+    @classmethod
+    def on(
+        cls,
+        net: UnraveledNetwork,
+        part: PartSource,
+        metrics: Sequence[Metric],
+        output: Output,
+        sample: Sample,
+    ) -> Evidence:
+        """Begin to collect evidence of a network on a part of a sample, run as the sample says."""
+        bench = Bench(net, device=sample.device, compile=sample.compile)
+        usual = forward_batch_size(bench.device, net.n_output_values)
+        size = usual if sample.batch_size is None else sample.batch_size
+        bench.choose_precision(sample.precision, as_batches(part, batch_size=size))
+        return cls(bench, part, metrics, output, batch_size=size)
 
     def n_known(self, route: Route) -> int:
         """How many images a route has been measured on: the first ones."""

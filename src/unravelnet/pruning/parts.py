@@ -53,18 +53,19 @@ def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5
     Raises DataError for a stream of batches, for a share that leaves one part empty, and where other data holds
     examples of the sample.
     """
-    source = _opened(sample.data, "data", sample.limit, sample.seed)
-    order = _order(len(source), sample.limit, sample.seed, source)
+    chosen = drawn(sample)
+    source, order = chosen.source, chosen.order
     if report_data is not None:
-        other = Sample.of(report_data)
-        reported = _opened(other.data, "report_data", other.limit, other.seed)
+        reported = drawn(Sample.of(report_data), "report_data")
         _check_alike(source, reported)
-        parts = Parts(
-            PartSource(source, order),
-            PartSource(reported, _order(len(reported), other.limit, other.seed, reported)),
+        check_apart(
+            chosen,
+            reported,
+            "of report_data",
+            "those that modules are chosen on. What a choice costs shows on others only: give other report_data, or "
+            "leave it out, and the data is divided",
         )
-        _check_apart(parts)
-        return parts
+        return Parts(chosen, reported)
     if not 0 < report_share < 1:
         raise DataError(
             f"The report_share is {report_share}; give a share between 0 and 1 of the data to report on."
@@ -76,6 +77,16 @@ def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5
             f"report on others with report_share={report_share}. Give more, or report_data=..."
         )
     return Parts(PartSource(source, order[:n_selected]), PartSource(source, order[n_selected:]))
+
+
+def drawn(sample: Sample, argument: str = "data") -> PartSource:
+    """Open a sample, in the order of its seed. Raises DataError for a stream of batches.
+
+    >>> len(drawn(Sample(data=(torch.zeros(10, 1), torch.arange(10)), limit=4)))
+    4
+    """
+    source = _opened(sample.data, argument, sample.limit, sample.seed)
+    return PartSource(source, _order(len(source), sample.limit, sample.seed, source))
 
 
 def _check_alike(source: Source, reported: Source) -> None:
@@ -103,23 +114,25 @@ def _order(n: int, limit: int | None, seed: int, source: Source) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(int(seed)))[:limit]
 
 
-def _check_apart(parts: Parts) -> None:
-    """Raise DataError where both parts hold the same examples; a few may stand in a data set twice."""
-    selected, reported = set(_digests(parts.selection)), _digests(parts.report)
-    shared = sum(digest in selected for digest in reported)
-    if shared > _MOST_SHARED * len(reported):
-        raise DataError(
-            f"{shared:,} of the {len(reported):,} {parts.report.unit} of report_data are among those that modules are "
-            "chosen on. What a choice costs shows on others only: give other data, or leave report_data out, and the "
-            "data is divided."
-        )
+def check_apart(used: Source, reported: Source, which: str, of: str) -> None:
+    """Raise DataError where two sources hold the same examples; a few may stand in a data set twice.
+
+    `which`: says in the message which examples of `reported` are meant, and `of` which ones of `used`.
+    """
+    seen, found = set(_digests(used)), _digests(reported)
+    shared = sum(digest in seen for digest in found)
+    if shared > _MOST_SHARED * len(found):
+        raise DataError(f"{shared:,} of the {len(found):,} {reported.unit} {which} are among {of}.")
     if shared:
         _log.warning(
-            f"{counted(shared, parts.report.unit.removesuffix('s'))} of report_data stand in data, too."
+            "%s of %s stand in %s, too.",
+            counted(shared, reported.unit.removesuffix("s")),
+            reported.name,
+            used.name,
         )
 
 
-def _digests(part: PartSource) -> list[bytes]:
+def _digests(part: Source) -> list[bytes]:
     """Hash the inputs of each example."""
     found = []
     for positions in torch.arange(len(part)).split(_AT_ONCE):

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from unravelnet.mathematics.intervals import mean_interval, paired_rate_interval
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.measuring.sample import Sample
 from unravelnet.pruning.budget import Budget
+from unravelnet.pruning.compared import compared_row
 from unravelnet.pruning.course import Course, Step, follow, thinned
 from unravelnet.pruning.evidence import Evidence
 from unravelnet.pruning.sizes import deleted_of
@@ -105,24 +105,12 @@ class Reporter:
 
     def _patched_row(self, trial: Trial, step: Step) -> Row:
         """Measure a network with a patch, and compare it with the intact one image by image."""
-        patched = step.cut.patched
+        patched, known = step.cut.patched, self.problem.evidence
         assert patched is not None
-        output, problem = self.problem.evidence.output, self.problem
-        [row] = evaluate(patched.net, [trial], self.sample, metrics=self.metrics, output=output)
         whole = Evidence(
-            problem.evidence.bench, self.sample.data, problem.evidence.metrics, output,
-            batch_size=problem.evidence.batch_size,
-        )  # fmt: skip
-        other = whole.of(patched.net)
-        other.measure([trial.route], whole.n_images)
-        for place, metric in enumerate(whole.metrics):
-            changed = other.values(trial.route, place) - whole.values(problem.full, place)
-            changed = -changed if metric.more_is_better else changed
-            bound = paired_rate_interval if metric.is_rate else mean_interval
-            ends = bound(float(changed.sum()), float((changed**2).sum()), len(changed))
-            name = f"{metric.name}_difference"
-            row |= {name: float(changed.mean()), f"{name}_low": ends.low, f"{name}_high": ends.high}
-        return row
+            known.bench, self.sample.data, known.metrics, known.output, batch_size=known.batch_size
+        )
+        return compared_row(patched.net, trial, self.sample, whole)
 
 
 def _label(step: Step) -> str:

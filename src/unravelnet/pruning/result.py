@@ -33,7 +33,7 @@ class PruningResult:
     images to choose on (`selection_difference`), and errors with intervals on the images to report on. `curve`: error
     over size on the images to report on, of this search, of random orders, and of other strategies. `shortfall`: what
     of the budget could not be reached, and why; empty where all was. `spent`: what the search took. `examples`: what
-    the data is counted in: images, sequences or questions.
+    the data is counted in: images, sequences or questions. `selection_name`: the data that modules were chosen on.
     """
 
     net: UnraveledNetwork
@@ -45,6 +45,7 @@ class PruningResult:
     shortfall: str
     spent: Spent
     examples: str = "images"
+    selection_name: str = ""
 
     @property
     def chosen(self) -> Row:

@@ -8,12 +8,10 @@ from typing import Any
 
 import torch
 
-from unravelnet.data import as_batches
 from unravelnet.errors import ArgumentError, EvaluationError, RouteError
-from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.metrics import Metric, check_outputs, find_metrics
 from unravelnet.measuring.runner import Progress
-from unravelnet.measuring.sample import Sample, forward_batch_size, network_for
+from unravelnet.measuring.sample import Sample, network_for
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import Output, OutputName
 from unravelnet.options import also_by_name
@@ -114,6 +112,7 @@ def prune(
         course.shortfall,
         spent,
         parts.report.unit,
+        parts.selection.name,
     )
 
 
@@ -138,12 +137,8 @@ def _problem(
             f"{parts.selection.name} and the output {str(measured)!r} give no errors, so error_increase cannot end the "
             "search. Say how far to go: n_deleted, macs, parameters or latency."
         )
-    bench = Bench(net, device=sample.device, compile=sample.compile)
-    usual = forward_batch_size(bench.device, net.n_output_values)
-    size = usual if sample.batch_size is None else sample.batch_size
-    bench.choose_precision(sample.precision, as_batches(parts.selection, batch_size=size))
-    evidence = Evidence(bench, parts.selection, metrics, measured, batch_size=size)
-    example = evidence.one_example()
+    evidence = Evidence.on(net, parts.selection, metrics, measured, sample)
+    bench, example = evidence.bench, evidence.one_example()
     sizes = Sizes(bench.net, example)
     latency_of = None
     if budget.latency is not None:

@@ -192,13 +192,7 @@ def whole_directory(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     directory that holds others, and where the system refuses to write.
     """
     target = Path(path)
-    if target.exists() and not target.is_dir():
-        raise StoreError(f"{target} is a file, and a directory is to be written. Give another name.")
-    if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
-        raise StoreError(
-            f"The directory {target} holds files and no {mark}, so it was not written here before. Give a new "
-            "directory, so that nothing is lost."
-        )
+    check_replaceable(target, mark)
     try:
         with replacing_directory(target) as temporary:
             yield temporary
@@ -206,6 +200,17 @@ def whole_directory(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
         raise StoreError(
             f"{target} cannot be written: {reason(error)} Nothing half-written was left behind."
         ) from error
+
+
+def check_replaceable(target: Path, mark: str) -> None:
+    """Raise StoreError where `whole_directory` would."""
+    if target.exists() and not target.is_dir():
+        raise StoreError(f"{target} is a file, and a directory is to be written. Give another name.")
+    if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
+        raise StoreError(
+            f"The directory {target} holds files and no {mark}, so it was not written here before. Give a new "
+            "directory, so that nothing is lost."
+        )
 
 
 def read_json(path: Path) -> Any:
