@@ -80,7 +80,7 @@ def of_a_training(directory):
 
 def of_a_search(net, data):
     found = un.prune(net, data, n_deleted=1, n_draws=1)
-    shared = overlap({"a": found.route, "b": found.route}, 3)
+    shared = overlap({"a": found.route, "b": found.route}, [(0,), (1,), (2,)])
     return {"pruning": found.steps, "pruning_curve": found.curve, "overlap": shared}
 
 

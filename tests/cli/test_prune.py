@@ -7,6 +7,7 @@ import io
 import json
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import assert_one_sentence
 from unravelnet import zoo
@@ -60,12 +61,43 @@ def test_a_directory_has_tables_figure_and_receipt_and_the_report_tells_of_them(
     assert "in the median, and" in page
 
 
+def test_the_same_search_on_another_set_is_compared_with_the_first(call, trained, tmp_path):
+    images = load("digits", "train")
+    for number in range(120):
+        folder = tmp_path / "others" / str(int(images.targets[number]))
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images.images[number, 0].numpy()).save(folder / f"{number}.png")
+    options = ("--compare-data", "others", "--n-deleted", 3, "--draws", 1, "--precision", "float32")
+    words = ("prune", trained, "--data", "digits", *options)
+    given = json.loads(call(*words, "--json").out)
+    net = zoo.load(trained)
+    first, other = (
+        prune(net, load(name, "test"), n_deleted=3, n_draws=0).route
+        for name in ("digits", str(tmp_path / "others"))
+    )
+    assert (given["route"], given["compare_data"]) == (str(first), {"others": str(other)})
+    gone = [{step.module for step in route.visits if step.mode == "skip"} for route in (first, other)]
+    [row] = given["overlap"]
+    assert (row["first_set"], row["second_set"], row["n_deleted"]) == ("digits", "others", 3)
+    assert row["n_shared"] == len(gone[0] & gone[1])
+    assert row["jaccard"] == pytest.approx(len(gone[0] & gone[1]) / len(gone[0] | gone[1]))
+    # Six modules, three of them twice: 1, 9, 9 and 1 of 20 choices share 0, 1, 2 and 3.
+    assert row["jaccard_by_chance"] == pytest.approx((9 / 5 + 9 / 2 + 1) / 20)
+
+    ran = call(*words, "--out", "out")
+    assert f"route on others: {other}" in ran.out
+    assert load_table(tmp_path / "out" / "tables" / "net" / "pruning_overlap.csv")[0] == row
+    assert call("report", "out").status == 0
+    assert f"3 on others, {row['n_shared']} are the same" in (tmp_path / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--macs", 2), "macs is 2.0; give the share that may be left"),
         (("--strategy", "gredy"), "gredy"),
         (("--report-data", "digits"), "are among those that modules are chosen on"),
+        (("--compare-data", "digits"), "The calibration set digits is given twice"),
         (("--strategy", "evolutionary"), "searches among sets of one size"),
         (("--compare", "beam:x"), "takes a whole number of 1 or more"),
     ],

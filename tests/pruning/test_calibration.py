@@ -20,9 +20,20 @@ def test_the_jaccard_index_by_chance_is_the_mean_over_all_pairs_of_sets(n, a, b)
     assert jaccard_by_chance(n, a, b) == pytest.approx(mean)
     first = set(range(a))
     routes = {"one": Route.full(n).delete(*first), "other": Route.full(n).delete(*range(b))}
-    [row] = overlap(routes, n)
+    [row] = overlap(routes, [(module,) for module in range(n)])
     as_many = sum(len(x & y) >= row["n_shared"] for x, y in pairs) / len(pairs)
     assert row["chance_of_overlap"] == pytest.approx(as_many)
+
+
+def test_blocks_are_drawn_as_wholes():
+    blocks = [(2 * block, 2 * block + 1) for block in range(5)]
+    full = Route.full(10)
+    [row] = overlap({"one": full.delete(0, 1, 4, 5), "other": full.delete(4, 5, 8, 9)}, blocks)
+    pairs = [({0, 2}, set(other)) for other in combinations(range(5), 2)]
+    assert (row["n_deleted"], row["n_shared"], row["jaccard"]) == (4, 2, pytest.approx(1 / 3))
+    mean = sum(len(x & y) / len(x | y) for x, y in pairs) / len(pairs)
+    assert row["jaccard_by_chance"] == pytest.approx(mean)
+    assert row["chance_of_overlap"] == pytest.approx(sum(bool(x & y) for x, y in pairs) / len(pairs))
 
 
 def test_the_same_search_on_two_sets_is_compared():

@@ -31,14 +31,20 @@ from unravelnet.cli.options import (
 from unravelnet.cli.progress import batch_bar, working
 from unravelnet.cli.prune_results import receipt_of, show
 from unravelnet.cli.results_directory import ResultsDirectory
+from unravelnet.errors import DataError
 from unravelnet.records.files import writable_directory
 from unravelnet.registry import METRICS, STRATEGIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unravelnet.data import Loaded
+    from unravelnet.network import UnraveledNetwork
     from unravelnet.pruning.result import PruningResult
+    from unravelnet.records.record import Table
     from unravelnet.studies import Unit
 
-STEPS, CURVE = "pruning", "pruning_curve"
+STEPS, CURVE, OVERLAP = "pruning", "pruning_curve", "pruning_overlap"
 
 
 def prune(
@@ -108,6 +114,15 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    compare_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATA",
+            autocompletion=complete_data,
+            help="Also search on this calibration set, and compare what is deleted. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option(metavar="N", help="Number of random orders to compare the result with.", min=0)
     ] = 10,
@@ -145,6 +160,7 @@ def prune(
     unravelnet prune runs/net --data digits
     unravelnet prune runs/net --data digits --n-deleted 10 --compare one_shot,one_shot:block_influence
     unravelnet prune runs/net --data path/to/cifar10 --macs 0.5 --error-increase 2 --out runs/pruned
+    unravelnet prune runs/net --data path/to/cifar10 --compare-data path/to/photographs --n-deleted 6
     unravelnet prune timm:vit_tiny_patch16_224 --data path/to/images --strategy span --n-deleted 4
     unravelnet prune hf:path/to/gpt2 --data book.txt --limit 200 --strategy evolutionary --n-deleted 6
     unravelnet prune hf:path/to/gpt2 --data pairs.jsonl --unit block --n-deleted 6 --batch-size 8
@@ -157,6 +173,7 @@ def prune(
     found_metric = METRICS.find(metric)
     with interruptible("Nothing had been measured yet."), working(f"opening {model} and {data}"):
         from unravelnet.models import load_beside, load_subject
+        from unravelnet.pruning.parts import check_alike
         from unravelnet.pruning.strategy import find_strategy
 
         chosen = find_strategy(strategy)
@@ -169,52 +186,82 @@ def prune(
         }
         net, data_set = load_subject(model, data, needs_classes=found_metric.needs_targets, **options)
         images_for = net if transform == TransformName.model else None
-        report = (
-            None if report_data is None else load_beside(model, report_data, data_set, images_for=images_for)
-        )
+        sets = {data: data_set}
+        for name in compare_data or ():
+            if name in sets:
+                raise DataError(f"The calibration set {name} is given twice. Give each set once.")
+            sets[name] = load_beside(model, name, data_set, images_for=images_for)
+            check_alike(data_set, sets[name], "compare_data")
+        report = None
+        if report_data is not None:
+            report = load_beside(model, report_data, data_set, images_for=images_for)
         results = None
         if out is not None:
             results = ResultsDirectory(
                 out, net, command="prune", specification=model, n_classes=data_set.n_classes
             )
     with interruptible("The search is not finished, so nothing is saved."):
-        from unravelnet.pruning.search import prune as search
+        from unravelnet.pruning.angles import parts_of
+        from unravelnet.pruning.calibration import overlap
 
-        with batch_bar(f"{net.name}: {chosen.title.lower()} pruning", unit="step") as bar:
-            result = search(
-                net,
-                data_set,
-                strategy=chosen,
-                n_deleted=n_deleted,
-                macs=macs,
-                parameters=parameters,
-                latency=latency,
-                error_increase=error_increase,
-                metric=metric,
-                unit=cast("Unit", unit),
-                report_data=report,
-                n_draws=draws,
-                compare=names(compare),
-                output=output,
-                limit=None if limit == len(data_set) else limit,
-                seed=seed,
-                batch_size=batch_size,
-                precision=precision.value,
-                progress=bar,
-            )
+        asked: dict[str, Any] = {
+            "strategy": chosen,
+            "n_deleted": n_deleted,
+            "macs": macs,
+            "parameters": parameters,
+            "latency": latency,
+            "error_increase": error_increase,
+            "metric": metric,
+            "unit": unit,
+            "report_data": report,
+            "n_draws": draws,
+            "compare": names(compare),
+            "output": output,
+            "seed": seed,
+            "batch_size": batch_size,
+            "precision": precision.value,
+        }
+        found = _search_on_each(net, sets, limit, asked)
+        shared = None
+        if len(found) > 1:
+            routes = {name: result.route for name, result in found.items()}
+            shared = overlap(routes, parts_of(net, cast("Unit", unit)))
         if results is not None and out is not None:
-            _save(result, results, out)
-    show(result, form, out)
+            _save(found, shared, results, out)
+    show(found, shared, form, out)
 
 
-def _save(result: PruningResult, results: ResultsDirectory, out: Path) -> None:
+def _search_on_each(
+    net: UnraveledNetwork, sets: Mapping[str, Loaded], limit: int | None, asked: dict[str, Any]
+) -> dict[str, PruningResult]:
+    """Search on each calibration set; only the first result is compared with random orders and other strategies."""
+    from unravelnet.pruning.search import prune as search
+
+    found: dict[str, PruningResult] = {}
+    for name, data in sets.items():
+        about = (
+            f"{net.name}: {asked['strategy'].title.lower()} pruning{f' on {name}' if len(sets) > 1 else ''}"
+        )
+        with batch_bar(about, unit="step") as bar:
+            most = None if limit == len(data) else limit
+            found[name] = search(net, data, limit=most, progress=bar, **asked)
+        asked = {**asked, "n_draws": 0, "compare": ()}
+    return found
+
+
+def _save(
+    found: Mapping[str, PruningResult], shared: Table | None, results: ResultsDirectory, out: Path
+) -> None:
     """Write tables, figure and receipt."""
     from unravelnet.figures import figure_pruning, save_figure
     from unravelnet.records.record import whole_file
 
+    result = next(iter(found.values()))
     results.save(result.steps, STEPS)
     results.save(result.curve, CURVE)
+    if shared is not None:
+        results.save(shared, OVERLAP)
     with whole_file(out / f"pruned-{results.name}.json") as path:
-        path.write_text(json.dumps(receipt_of(result), indent=2), encoding="utf-8")
+        path.write_text(json.dumps(receipt_of(found), indent=2), encoding="utf-8")
     if "error_rate" in result.curve.columns and len(result.curve) > 1:
         save_figure(figure_pruning(result.curve), out / f"pruned-{results.name}.svg", data=result.curve)

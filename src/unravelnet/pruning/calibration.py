@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,6 +11,7 @@ from scipy.stats import hypergeom
 
 from unravelnet.errors import ArgumentError
 from unravelnet.network import UnraveledNetwork
+from unravelnet.pruning.angles import Span, parts_of
 from unravelnet.pruning.result import PruningResult
 from unravelnet.pruning.search import prune
 from unravelnet.pruning.sizes import deleted_of
@@ -50,27 +51,29 @@ def prune_on_each(net: UnraveledNetwork, data: Mapping[str, Any], **options: Any
             "What calibration sets have in common needs two of them. Give a dict of names and data."
         )
     results = {name: prune(net, part, **options) for name, part in data.items()}
-    n_candidates = sum(module.is_deletable for module in net.residual_modules)
-    return Calibrations(
-        results, overlap({name: found.route for name, found in results.items()}, n_candidates)
-    )
+    routes = {name: found.route for name, found in results.items()}
+    return Calibrations(results, overlap(routes, parts_of(net, options.get("unit", "module"))))
 
 
-def overlap(routes: Mapping[str, Route], n_candidates: int) -> Table:
+def overlap(routes: Mapping[str, Route], parts: Sequence[Span]) -> Table:
     """Compare the modules that routes delete, pair by pair.
 
-    >>> full = Route.full(10)
-    >>> [row] = overlap({"a": full.delete(0, 1, 2), "b": full.delete(1, 2, 3)}, 10)
+    >>> full, parts = Route.full(10), [(module,) for module in range(10)]
+    >>> [row] = overlap({"a": full.delete(0, 1, 2), "b": full.delete(1, 2, 3)}, parts)
     >>> row["n_shared"], row["jaccard"], round(row["jaccard_by_chance"], 3)
     (2, 0.5, 0.201)
 
     The Jaccard index is the share of the modules that both delete, of those that any does. By chance: its mean where
-    both sets are drawn at random from the modules that can be deleted, as many as they are.
+    both sets are drawn at random from what can be deleted, as many as they are. `parts`: what can be deleted, as
+    modules that go together (`angles.parts_of`).
     """
     rows = []
     for (first, one), (second, other) in combinations(routes.items(), 2):
         a, b = deleted_of(one), deleted_of(other)
         n_shared, n_any = len(a & b), len(a | b)
+        drawn, drawn_second, drawn_both = (
+            sum(gone.issuperset(part) for part in parts) for gone in (a, b, a & b)
+        )
         rows.append(
             {
                 "first_set": first,
@@ -79,8 +82,8 @@ def overlap(routes: Mapping[str, Route], n_candidates: int) -> Table:
                 "n_deleted_second": len(b),
                 "n_shared": n_shared,
                 "jaccard": n_shared / n_any if n_any else 1.0,
-                "jaccard_by_chance": jaccard_by_chance(n_candidates, len(a), len(b)),
-                "chance_of_overlap": float(hypergeom(n_candidates, len(a), len(b)).sf(n_shared - 1)),
+                "jaccard_by_chance": jaccard_by_chance(len(parts), drawn, drawn_second),
+                "chance_of_overlap": float(hypergeom(len(parts), drawn, drawn_second).sf(drawn_both - 1)),
             }
         )
     return Table(rows)

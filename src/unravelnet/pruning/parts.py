@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unravelnet.data import ChoiceData, load
-from unravelnet.data.source import PartSource, Source, open_source
+from unravelnet.data.source import Loaded, PartSource, Source, open_source
 from unravelnet.errors import DataError
 from unravelnet.measuring.sample import Sample
 from unravelnet.network.output import tensors_of
@@ -57,7 +57,7 @@ def divide(sample: Sample, *, report_data: Any = None, report_share: float = 0.5
     source, order = chosen.source, chosen.order
     if report_data is not None:
         reported = drawn(Sample.of(report_data), "report_data")
-        _check_alike(source, reported)
+        check_alike(source, reported, "report_data")
         check_apart(
             chosen,
             reported,
@@ -89,12 +89,12 @@ def drawn(sample: Sample, argument: str = "data") -> PartSource:
     return PartSource(source, _order(len(source), sample.limit, sample.seed, source))
 
 
-def _check_alike(source: Source, reported: Source) -> None:
+def check_alike(first: Source | Loaded, other: Source | Loaded, argument: str) -> None:
     """Raise DataError where one of two has questions with options, and the other has not."""
-    if (ChoiceData.unit == source.unit) != (ChoiceData.unit == reported.unit):
+    if (ChoiceData.unit == first.unit) != (ChoiceData.unit == other.unit):
         raise DataError(
-            f"{source.name} has {source.unit}, and {reported.name}, the report_data, has {reported.unit}. What "
-            "modules are chosen on and what is reported are measured alike: give both of one kind."
+            f"{first.name} has {first.unit}, and {other.name}, the {argument}, has {other.unit}. Both are measured "
+            "alike: give both of one kind."
         )
 
 

@@ -8,10 +8,10 @@ from unravelnet import columns, figures
 from unravelnet.records.record import Row
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, ShownTable
-from unravelnet.reporting.topics.pruning.findings import beside_random, on_pruning
+from unravelnet.reporting.topics.pruning.findings import beside_random, on_overlap, on_pruning
 from unravelnet.wording import percent
 
-STEPS, CURVE = "pruning", "pruning_curve"
+STEPS, CURVE, OVERLAP = "pruning", "pruning_curve", "pruning_overlap"
 _SHARES = ("error_rate", "macs_left", "parameters_left")
 
 
@@ -24,6 +24,8 @@ def pruning(run: Run) -> Chapter:
         table = network.tables[STEPS]
         chapter.find(on_pruning, network, table)
         chapter.tables.append(_steps(network))
+        if OVERLAP in network.tables:
+            chapter.find(on_overlap, network, network.tables[OVERLAP])
         if CURVE in network.tables and "error_rate" in network.tables[CURVE].columns:
             curve = network.tables[CURVE]
             chapter.find(beside_random, network, curve)

@@ -47,6 +47,16 @@ def beside_random(network: StudiedNetwork, curve: Table) -> list[str]:
     ]
 
 
+def on_overlap(network: StudiedNetwork, table: Table) -> list[str]:
+    """Say how much of what is deleted is the same on other calibration sets, and how much would be by chance."""
+    return [
+        f"{network.title}: of {row['n_deleted']} modules deleted on {row['first_set']} and "
+        f"{row['n_deleted_second']} on {row['second_set']}, {row['n_shared']} are the same. The Jaccard index is "
+        f"{row['jaccard']:.2f}, and {row['jaccard_by_chance']:.2f} in the mean of random choices."
+        for row in table
+    ]
+
+
 def _error(network: StudiedNetwork, row: Row) -> str:
     import pandas as pd
 
