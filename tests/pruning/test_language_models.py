@@ -16,10 +16,14 @@ import torch
 import unravelnet as un
 from unravelnet._extras import require
 from unravelnet.cli.command_line import run
+from unravelnet.cli.prune_results import receipt_of
 from unravelnet.data import ChoiceData, TextData
 from unravelnet.data.choice_data import Option
 from unravelnet.errors import DataError, UnknownNameError
+from unravelnet.measuring.sample import network_for
+from unravelnet.pruning.healing import Healed, before_and_after
 from unravelnet.pruning.parts import divide
+from unravelnet.records.record import Table
 from unravelnet.routes.route import Route
 
 pytestmark = pytest.mark.skipif(
@@ -236,6 +240,20 @@ def test_the_command_line_heals_blocks_for_transformers(tmp_path, capsys):
     assert 0 < moved.abs().max() < 2e-4
     assert run([*words[:5], "0-1,2s,3-5", *words[6:]]) == 2
     assert "block" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["text", "questions"])
+def test_a_network_that_stayed_as_it_was_is_as_good_as_before(net, request, kind):
+    data, route = request.getfixturevalue(kind), net.full_route.delete(2, 3)
+    _, pruned, healed = before_and_after(net, Healed(net, route, Table([])), data)
+    for name in ("error_rate", "error_rate_difference", "loss", "loss_high", "loss_difference"):
+        assert healed[name] == pytest.approx(pruned[name], rel=1e-4, abs=1e-6), name
+    assert healed["n_images"] == len(data)
+
+
+def test_a_route_found_on_questions_is_one_of_the_same_network(net, questions):
+    found = un.prune(network_for(net, questions), questions, n_deleted=1, n_draws=0)
+    assert receipt_of({"quiz": found})["fingerprint"] == net.fingerprint()
 
 
 def test_questions_are_called_so(net, questions):

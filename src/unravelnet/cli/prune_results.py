@@ -64,15 +64,16 @@ def _print_overlap(found: Mapping[str, PruningResult], shared: Table) -> None:
 
 def receipt_of(found: Mapping[str, PruningResult]) -> dict[str, Any]:
     """Say what was pruned, how, and what it cost, as plain values; of further calibration sets the routes."""
+    from unravelnet.network.choosing import ChoosingNetwork
     from unravelnet.records.provenance import collect
 
     result, *_ = found.values()
-    row, intact = result.chosen, result.steps[0]
+    row, intact, net = result.chosen, result.steps[0], result.net
     kept = ("n_deleted", "n_modules", "macs_left", "parameters_left", "latency_left", "selected_by")
     measured = [name for name in ("error_rate", "loss", str(row["selected_by"])) if name in row]
     receipt = {
         "network": row["network_name"],
-        "fingerprint": row["network"],
+        "fingerprint": (net.language_model if isinstance(net, ChoosingNetwork) else net).fingerprint(),
         "route": str(result.route),
         "strategy": result.strategy.name,
         "budget": str(result.budget),

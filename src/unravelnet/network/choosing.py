@@ -36,6 +36,7 @@ class ChoosingNetwork(UnraveledNetwork):
     is_mean: bool
     logits_key: str
     _n_logits: int
+    _language_model: UnraveledNetwork
 
     @classmethod
     def of(
@@ -43,7 +44,7 @@ class ChoosingNetwork(UnraveledNetwork):
     ) -> Self:
         """Let a language model choose. `output`: the tensor of its logits, [batch, L, V]; empty: chosen as usual."""
         made = cls.__new__(cls)
-        made.__dict__.update(net.__dict__)
+        made.__dict__.update(net.__dict__, _language_model=net)  # no part of it: it has the same parts
         made.is_mean = is_mean
         made.logits_key = Output.of(output or None).chosen_from(net.outputs, net.title).key
         form = torch.zeros(2, n_options, net.input_shape[-1], dtype=torch.int64, device="meta")
@@ -51,6 +52,11 @@ class ChoosingNetwork(UnraveledNetwork):
         made.inputs = {TOKENS: form, TARGETS: form}
         made.outputs = {ALONE: torch.zeros(2, n_options, device="meta")}
         return made
+
+    @property
+    def language_model(self) -> UnraveledNetwork:
+        """The network that was let choose."""
+        return self._language_model
 
     def enter(self, inputs: Inputs, held: Held = NOTHING_HELD) -> State:
         given = cast(Mapping[str, Tensor], inputs)
