@@ -1,7 +1,7 @@
 """How well scores foresee deletions, and how many deletions a decision needs: each image measured once, then replayed.
 
 Every image is run without every module, so that the conclusions of all deletions on all images are known. The rule of
-`importance(..., until_decided=...)` then goes through the same images in several random orders.
+`importance(..., until_decided=...)` then goes through the same images, in the orders of several seeds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from unravelnet.gradient.loss import LossOfOutput
 from unravelnet.mathematics.looks import decide
 from unravelnet.mathematics.prediction_powered import powered_mean
 from unravelnet.mathematics.ranks import kendall, spearman
+from unravelnet.mathematics.strata import StratifiedOrder
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.sums import Sums
 from unravelnet.network import UnraveledNetwork
-from unravelnet.pruning.estimates import Correcting, StoppingRule, foreseen
+from unravelnet.pruning.estimates import Correcting, StoppingRule, expected_spread, foreseen
 from unravelnet.pruning.scoring import INTACT_ERROR, INTACT_LOSS, Scoring, find_scores
 
 _Array = np.ndarray[Any, Any]
@@ -77,11 +78,11 @@ def _decisions(
     n_modules, n = values[effect].shape
     seen = contradicted = left_open = 0
     for seed in range(_SEEDS):
-        order = np.random.default_rng(seed).permutation(n)
-        exact, predicted = (part[effect][:, order] for part in (values, predictions))
+        order = StratifiedOrder.of(expected_spread(effect, predictions[effect]), seed=seed)
+        exact, predicted = (part[effect][:, order.places] for part in (values, predictions))
         rule = StoppingRule(None, threshold, _CONFIDENCE)
         correcting = Correcting(
-            net, LossOfOutput.of(net, None, None), [effect], {effect: predicted}, rule, []
+            net, LossOfOutput.of(net, None, None), [effect], {effect: predicted}, order.strata, rule, []
         )
         for module in range(n_modules):
             n_seen = _images_needed(correcting, effect, exact[module], module)
@@ -89,7 +90,7 @@ def _decisions(
             is_rate = effect == "deletion_error_rate"
             found, full = (
                 powered_mean(
-                    exact[module][:m], predicted[module][:m], predicted[module][m:], level, is_rate=is_rate
+                    exact[module][:m], predicted[module], level, strata=order.strata, is_rate=is_rate
                 )
                 for m, level in ((n_seen, rule.level(n)), (n, _CONFIDENCE))
             )

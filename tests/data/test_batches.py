@@ -7,7 +7,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from unravelnet.data import ImageData, as_batches, load
+from unravelnet.data.batches import IndexedBatches
 from unravelnet.errors import DataError
+from unravelnet.network import first_tensor
 
 N = 10
 INPUTS = torch.randn(N, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -109,6 +111,17 @@ def test_the_fingerprint_sees_order_values_targets_and_types():
     ]
     prints = {as_batches(data, batch_size=4).fingerprint() for data in [(INPUTS, TARGETS), *others]}
     assert len(prints) == len(others) + 1
+
+
+def test_batches_in_another_order_hold_the_same_images():
+    batches = as_batches((torch.arange(10.0)[:, None], torch.arange(10)), batch_size=4, shuffle_seed=2)
+    assert isinstance(batches, IndexedBatches)
+    places = torch.tensor([3, 1, 2, 0, 9, 8, 7, 6, 5, 4])
+    before, after = (
+        torch.cat([first_tensor(inputs) for inputs, _ in some])
+        for some in (batches, batches.reordered(places))
+    )
+    assert torch.equal(after, before[places])
 
 
 def test_a_generator_shares_its_fingerprint_with_nothing():

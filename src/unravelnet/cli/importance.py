@@ -62,7 +62,7 @@ def importance(
             "--until-decided",
             metavar="THRESHOLD",
             help="Estimate the effects of deletions: stop a module when its first effect is surely above or below "
-            "this; 0.01 is one point of error. [default: all images]",
+            "this, or when all images would not decide it; 0.01 is one point of error. [default: all images]",
         ),
     ] = None,
     output: OutputOption = None,

@@ -92,6 +92,10 @@ class IndexedBatches(Batches):
         later._fingerprint = self._fingerprint
         return later
 
+    def reordered(self, places: Tensor) -> IndexedBatches:
+        """Give the same images in another order, which names the place of each once."""
+        return IndexedBatches(self.source, self.order[places], self.batch_size)
+
 
 class StreamedBatches(Batches):
     """Batches as an iterable gives them."""

@@ -2,7 +2,7 @@
 
 The gradient of every image foresees what it loses without a module, in one backward pass for all modules. How far it
 errs is measured on a part of the sample, batch by batch, until the interval is narrow enough or lies on one side of a
-threshold.
+threshold. Images that deletions are expected to change much are measured more often than the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from unravelnet.costs import check_half_width
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.linearised import fixed
 from unravelnet.gradient.loss import LossOfOutput
-from unravelnet.mathematics.intervals import Interval
 from unravelnet.mathematics.log_odds import carried_on, errors_carried_on
 from unravelnet.mathematics.looks import Looks, decide
 from unravelnet.mathematics.prediction_powered import PoweredMean, powered_mean
@@ -69,11 +68,19 @@ class StoppingRule:
             return self.until_ci is not None and n >= min(_FIRST_LOOK, n_sample)
         return any(n_before < size <= n for size in self._looks(n_sample).sizes)
 
-    def is_met(self, interval: Interval) -> bool:
-        """Whether an interval at a look is enough."""
-        if self.until_decided is not None and decide(interval, self.until_decided) != "open":
+    def is_met(self, found: PoweredMean) -> bool:
+        """Whether what is known at a look is enough."""
+        if self.until_decided is not None and (
+            decide(found.interval, self.until_decided) != "open" or self._stays_open(found)
+        ):
             return True
-        return self.until_ci is not None and interval.half_width <= self.until_ci
+        return self.until_ci is not None and found.interval.half_width <= self.until_ci
+
+    def _stays_open(self, found: PoweredMean) -> bool:
+        """Whether the interval of all images of the sample will hold the threshold, whatever the others are."""
+        assert self.until_decided is not None
+        off = abs(found.value - self.until_decided)
+        return self.until_ci is None and off + found.margin_of_rest < found.margin_of_all
 
     def _looks(self, n: int) -> Looks:
         return Looks.planned(n, first=min(_FIRST_LOOK, n))
@@ -97,18 +104,38 @@ def foreseen(rises: _Array, losses: _Array, errors: _Array, *, is_odds: bool) ->
     }
 
 
+def expected_spread(effect: str, predictions: _Array) -> _Array:
+    """Say how much the effects of deletions on each image may differ from their predictions: one number an image.
+
+    >>> expected_spread("deletion", np.array([[0.3, 0.0], [-0.3, 0.0]])).tolist()
+    [0.3, 0.0]
+
+    `predictions`: shape (modules, images). A rise of the loss is foreseen the worse the larger it is; an error that
+    comes with a probability of p has the variance p (1 - p).
+    """
+    if effect == "deletion_error_rate":
+        changes = np.abs(predictions).clip(0, 1)
+        squares = changes * (1 - changes)
+    else:
+        squares = np.square(predictions)
+    spread: _Array = np.sqrt(squares.mean(axis=0))
+    return spread
+
+
 @dataclass(frozen=True)
 class Correcting(Measurement):
     """Exact effects of deletions on the first images of a sample in random order, each until it is known.
 
-    `predictions`: by the name of the effect, shape (modules, images of the sample). `effects`: those that rows have;
-    the first one says when to stop. `begun`: the rows of all modules, which get further columns.
+    `predictions`: by the name of the effect, shape (modules, images of the sample). `strata`: the stratum of each of
+    these images. `effects`: those that rows have; the first one says when to stop. `begun`: the rows of all modules,
+    which get further columns.
     """
 
     net: UnraveledNetwork
     loss: LossOfOutput
     effects: Sequence[str]
     predictions: Mapping[str, _Array]
+    strata: _Array
     rule: StoppingRule
     begun: Sequence[Row]
 
@@ -138,15 +165,19 @@ class Correcting(Measurement):
         n, n_sample = int(sums.added["n_images"]), self.predictions[self.effects[0]].shape[1]
         if not self.rule.is_due(n, sums.facts["n_before"], n_sample):
             return False
-        return self.rule.is_met(self._estimate(self.effects[0], sums).interval)
+        return self.rule.is_met(self._estimate(self.effects[0], sums))
 
     def _estimate(self, effect: str, sums: Sums) -> PoweredMean:
         exact, predicted = sums.appended[effect], self.predictions[effect][sums.facts["module"]]
-        n = len(exact)
-        known = np.isfinite(exact)
-        of_both = exact[known], predicted[:n][known]
         level = self.rule.level(len(predicted))
-        return powered_mean(*of_both, predicted[n:], level, is_rate=effect == "deletion_error_rate")
+        known = np.isfinite(np.concatenate([exact, predicted[len(exact) :]]))
+        return powered_mean(
+            exact[known[: len(exact)]],
+            predicted[known],
+            level,
+            strata=self.strata[known],
+            is_rate=effect == "deletion_error_rate",
+        )
 
     def rows(self, tallies: Mapping[Route, Tally]) -> list[Row]:
         sums = {tally.sums.facts["module"]: tally.sums for tally in tallies.values() if tally.n_shards}

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from unravelnet.data.batches import Batches, IndexedBatches
 from unravelnet.errors import EvaluationError
 from unravelnet.gradient.loss import LossName, LossOfOutput
 from unravelnet.gradient.measurement import open_sample
+from unravelnet.mathematics.strata import StratifiedOrder
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.runner import Progress, identity_of, tally
 from unravelnet.measuring.sample import Sample, network_for
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.pruning.correlations import correlate
-from unravelnet.pruning.estimates import Correcting, StoppingRule, foreseen
+from unravelnet.pruning.estimates import Correcting, StoppingRule, expected_spread, foreseen
 from unravelnet.pruning.scoring import INTACT_ERROR, INTACT_LOSS, Scoring, find_scores
 from unravelnet.readers.importance import EFFECTS
 from unravelnet.records.record import Table
@@ -75,13 +78,15 @@ def importance(
     `path_gradients`, in nats for the cross entropy. `limit`, `seed`, `batch_size`, `device`: as for `Sample`, which
     `data` may be.
 
-    `until_ci`, `until_decided`: estimate the effects of deletions instead of measuring them on all images. The sample
-    is taken in the random order of `seed`, `first_order` on all of it, and the exact effect batch by batch, until half
-    the width of the interval of the first effect in `methods` is at most `until_ci`, or the interval lies on one side
-    of the threshold `until_decided` (0.01 is one point of error). What the estimate misses is corrected where both are
-    known (prediction-powered inference), so the intervals hold however wrong it is. `n_exact` says how many images
-    were run without the module, and `decision` is "above", "below" or "open". Looks at a threshold are planned
-    beforehand, each half as many images later, and intervals hold at all of them together (Bonferroni).
+    `until_ci`, `until_decided`: estimate the effects of deletions instead of measuring them on all images.
+    `first_order` is computed on the whole sample, and the exact effect batch by batch, until half the width of the
+    interval of the first effect in `methods` is at most `until_ci`, or the interval lies on one side of the threshold
+    `until_decided` (0.01 is one point of error), or the interval of all images will surely hold the threshold. Images
+    are sorted into strata by how much deletions are expected to change them; more are taken of those that they may
+    change much, in an order that `seed` draws. What the estimate misses is corrected where both are known
+    (prediction-powered inference), so the intervals hold however wrong it is. `n_exact` says how many images were run
+    without the module, and `decision` is "above", "below" or "open". Looks at a threshold are planned beforehand, each
+    half as many images later, and intervals hold at all of them together (Bonferroni).
 
     Raises UnknownNameError for an unknown method, EvaluationError where the loss is not finite or an output does not
     fit, and ExtensionError where the score of a package cannot be used.
@@ -115,13 +120,29 @@ def importance(
     tallies = tally(scoring, bench, batches, about, progress=progress)
     rows, sums = scoring.rows(tallies), tallies[net.full_route].sums
     if is_estimated:
-        predictions = foreseen(
+        foreseen_effects = foreseen(
             sums.appended["first_order"],
             sums.appended[INTACT_LOSS],
             sums.appended[INTACT_ERROR],
             is_odds=sums.facts["loss"] == "cross_entropy",
         )
-        correcting = Correcting(net, chosen, effects, predictions, rule, rows)
+        batches, predictions, strata = _sorted(batches, foreseen_effects, effects[0], sample.seed)
+        correcting = Correcting(net, chosen, effects, predictions, strata, rule, rows)
         rows = correcting.rows(tally(correcting, bench, batches, about, progress=progress))
     correlations = correlate(rows, sums, names, seed=sample.seed, confidence=confidence)
     return Importance([{**row, **about} for row in rows], Table([{**row, **about} for row in correlations]))
+
+
+def _sorted(
+    batches: Batches, predictions: Mapping[str, np.ndarray[Any, Any]], effect: str, seed: int
+) -> tuple[Batches, Mapping[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Put images and predictions into the order in which they are measured; give the stratum of each, too.
+
+    A stream stays as it comes, in one stratum.
+    """
+    n_images = predictions[effect].shape[1]
+    if not isinstance(batches, IndexedBatches):
+        return batches, predictions, np.zeros(n_images, dtype=np.int64)
+    order = StratifiedOrder.of(expected_spread(effect, predictions[effect]), seed=seed)
+    reordered = {name: values[:, order.places] for name, values in predictions.items()}
+    return batches.reordered(torch.from_numpy(order.places)), reordered, order.strata
