@@ -97,6 +97,16 @@ def test_a_healing_that_learns_nothing_moves_the_statistics_only():
         assert torch.allclose(healed.net.get_buffer(name).double(), buffer.double(), atol=1e-5), name
 
 
+def test_a_network_that_scales_its_branches_is_healed_from_where_it_is():
+    net, (inputs, targets) = copy.deepcopy(trained()), images(30)
+    for module in net.residual_modules:
+        module.branch_scale = 0.5
+    healed = heal(net, ROUTE.scale(3, 2), (inputs, targets), epochs=1, learning_rate=1e-50, **SETTINGS)
+    assert str(healed.route) == "0*0.5,1s,2*1.5,3s,4-5*0.5"
+    healed.net.load_state_dict(net.state_dict())  # the statistics had moved
+    torch.testing.assert_close(healed.net(inputs, healed.route), net(inputs, healed.pruned))
+
+
 def test_before_and_after_are_compared_image_by_image():
     net, (inputs, targets) = trained(), images(90)
     healed = heal(net, ROUTE, images(60), epochs=2, **SETTINGS)

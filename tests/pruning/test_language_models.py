@@ -245,7 +245,7 @@ def test_the_command_line_heals_blocks_for_transformers(tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["text", "questions"])
 def test_a_network_that_stayed_as_it_was_is_as_good_as_before(net, request, kind):
     data, route = request.getfixturevalue(kind), net.full_route.delete(2, 3)
-    _, pruned, healed = before_and_after(net, Healed(net, route, Table([])), data)
+    _, pruned, healed = before_and_after(net, Healed(net, route, Table([]), route), data)
     for name in ("error_rate", "error_rate_difference", "loss", "loss_high", "loss_difference"):
         assert healed[name] == pytest.approx(pruned[name], rel=1e-4, abs=1e-6), name
     assert healed["n_images"] == len(data)

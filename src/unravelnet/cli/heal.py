@@ -203,7 +203,7 @@ def heal(
                 precision=precision.value,
             )
         with working(f"writing {out}"):
-            export(healed.net, asked, out, form.value)
+            export(healed.net, healed.route, out, form.value)
             facts = facts_of(net, healed, table, training, distilled=distil)
             run_facts = collect(["unravelnet", *sys.argv[1:]])
             with whole_file(out / "healed.json") as path:

@@ -37,12 +37,12 @@ class AskedRoute:
         """Read what stands on the command line. Raises RouteError where it is neither a route nor a directory."""
         try:
             return cls(Route.parse(text))
-        except RouteError:
+        except RouteError as error:
             with contextlib.suppress(PathError):
                 directory = usable_path(text)
                 if directory.is_dir():
                     return cls(directory=directory)
-            raise
+            raise RouteError(f"{error} There is no directory of this name either.") from error
 
     def of(self, net: UnraveledNetwork) -> tuple[Route, dict[str, Any]]:
         """Give the route, and the receipt of the search that found it, if a directory was given.

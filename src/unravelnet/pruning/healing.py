@@ -35,11 +35,13 @@ class Healed:
     """A pruned network after its training.
 
     `net`: a copy, which is to be used on `route`. `history`: one row an epoch; `test_error_rate` is that on the route.
+    `pruned`: the route through the network that it was made from. The two differ where that one scales its branches.
     """
 
     net: UnraveledNetwork
     route: Route
     history: Table
+    pruned: Route
 
 
 def heal(
@@ -81,19 +83,29 @@ def heal(
     if plan.learning_rate is None:
         # The network is trained already.
         plan = replace(plan, learning_rate=plan.peak_learning_rate / 10)
+    trained = _with_branch_scales(net, net.check(route))
     history = train(
         copied,
         data,
         plan=plan,
         teacher=Teacher(net if teacher is None else teacher, weight, temperature) if distil else None,
-        routes=f"route:{net.check(route)}",
+        routes=f"route:{trained}",
         validation=validation,
         out=out,
         progress=progress,
         on_batch=on_batch,
     )
     copied.name = f"{net.name}, healed".removeprefix(", ")
-    return Healed(copied, route, history)
+    return Healed(copied, trained, history, route)
+
+
+def _with_branch_scales(net: UnraveledNetwork, route: Route) -> Route:
+    """Write the factors of branches into a route: its own hold in training mode, too, and those of modules do not."""
+    for visit in route.visits:
+        factor = net.residual_modules[visit.module].branch_scale
+        if visit.computes_branch and factor != 1:
+            route = route.scale(visit.scale * factor, visit.module)
+    return route
 
 
 def before_and_after(
@@ -126,6 +138,6 @@ def before_and_after(
     part = drawn(sample)
     intact = Evidence.on(net, part, find_metrics(_METRICS), output, sample)
     measured = replace(sample, data=part, limit=None, precision=intact.bench.precision)
-    trials = [Trial(net.full_route, "healing", INTACT), Trial(healed.route, "healing", "pruned")]
+    trials = [Trial(net.full_route, "healing", INTACT), Trial(healed.pruned, "healing", "pruned")]
     rows = evaluate(net, trials, measured, metrics=_METRICS)
     return Table([*rows, compared_row(after, Trial(healed.route, "healing", "healed"), measured, intact)])
