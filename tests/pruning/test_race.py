@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from tests.pruning.networks import losses, problem, trained
+from unravelnet.mathematics.strata import StratifiedOrder, StratifiedSample
+from unravelnet.measuring.metrics import find_metrics
 from unravelnet.pruning import race as races
+from unravelnet.pruning.evidence import Evidence
 from unravelnet.pruning.race import rounds
 from unravelnet.pruning.strategies.greedy import greedy, without_racing
 from unravelnet.routes.route import Route
@@ -24,10 +27,13 @@ Race: Any = races.Race
 class Simulated:
     """Evidence of made-up candidates: `values_by_route` holds each one's value of every image."""
 
-    def __init__(self, values_by_route):
+    def __init__(self, values_by_route, strata=None):
         self.values_by_route = values_by_route
+        self.strata = strata
         self.known = dict.fromkeys(values_by_route, 0)
         self.n_images = len(next(iter(values_by_route.values())))
+        if strata is None:
+            self.strata = np.zeros(self.n_images, dtype=np.int64)
 
     def measure(self, routes, n_images):
         for route in routes:
@@ -35,6 +41,9 @@ class Simulated:
 
     def values(self, route):
         return self.values_by_route[route][: self.known[route]]
+
+    def first(self, n_images):
+        return StratifiedSample.of(self.strata, n_images)
 
 
 def simulated(seed, means, n_images=1000):
@@ -135,6 +144,46 @@ def test_the_best_rarely_leaves_a_race_early():
         [(best, _)] = Race(evidence).best(FULL, range(6), FULL.delete)
         wrong += best != min(range(6), key=lambda module: values[FULL.delete(module)].mean())
     assert wrong <= 4
+
+
+def test_a_few_images_that_decide_are_seen_early_by_strata():
+    """Module 0 costs a little everywhere, and module 1 a lot on 2 images of 100, on which the network is unsure."""
+    wrong, images = {True: 0, False: 0}, {True: 0, False: 0}
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        unsure = random.random(1000) < 0.02
+        values = {
+            FULL.delete(0): 0.05 + random.normal(0, 0.02, 1000),
+            FULL.delete(1): np.where(unsure, 6.0 * random.random(1000), random.normal(0, 0.02, 1000)),
+        }
+        best = min(values, key=lambda route: values[route].mean())
+        for is_sorted in (True, False):
+            order = StratifiedOrder.of(unsure if is_sorted else np.zeros(1000), seed=seed)
+            sorted_values = {route: value[order.places] for route, value in values.items()}
+            evidence = Simulated({FULL: np.zeros(1000), **sorted_values}, order.strata)
+            evidence.known[FULL] = 1000
+            [(chosen, _)] = Race(evidence).best(FULL, (0, 1), FULL.delete)
+            wrong[is_sorted] += FULL.delete(chosen) != best
+            images[is_sorted] += sum(evidence.known.values())
+    assert wrong[True] <= 5 < 20 < wrong[False]
+    assert images[True] < images[False]
+
+
+def test_images_that_the_network_is_unsure_of_come_first_and_no_image_is_lost():
+    given = problem()
+    inputs, targets = given.evidence.part.gather(torch.arange(60))
+    intact = losses(trained(), inputs, targets, [])
+    assert given.evidence.values(FULL) == pytest.approx(intact.numpy(), rel=1e-4, abs=1e-5)
+    strata = [intact[given.evidence.strata == stratum] for stratum in range(5)]
+    assert all(lower.max() <= higher.min() + 1e-5 for lower, higher in pairwise(strata))
+    assert len(set(given.evidence.part.order.tolist())) == 60
+    assert given.evidence.first(60).mean(intact.numpy()) == pytest.approx(float(intact.mean()))
+
+
+def test_without_a_metric_that_says_how_unsure_it_is_the_order_is_random():
+    given = problem().evidence
+    evidence = Evidence(given.bench, given.part, find_metrics(["agreement"]), given.output, batch_size=25)
+    assert set(evidence.strata) == {0}
 
 
 def test_a_forecast_saves_images_and_does_not_change_the_choice():

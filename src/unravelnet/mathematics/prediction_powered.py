@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from unravelnet.mathematics.intervals import Interval
+from unravelnet.mathematics.strata import StratifiedSample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -65,10 +66,12 @@ def powered_mean(
     (2023), PPI++; Fisch et al. (2024), strata; Cochran (1977), double sampling.
     """
     y, f = (np.asarray(values, dtype=np.float64) for values in (exact, predicted))
-    sample = _Sample.of(np.zeros(len(f), dtype=np.int64) if strata is None else np.asarray(strata), len(y))
-    if not sample.is_enough:
+    sample = StratifiedSample.of(
+        np.zeros(len(f), dtype=np.int64) if strata is None else np.asarray(strata), len(y)
+    )
+    if len(y) < _FEWEST or not sample.has(_FEWEST):
         return PoweredMean(float(y.mean()) if len(y) else math.nan, Interval(-math.inf, math.inf), 0.0)
-    weight = sample.weight(y, f)
+    weight = _weight(sample, y, f[: len(y)])
     expected = weight * (f - f.mean())
     rest = y - expected[: len(y)]
     value = sample.mean(rest)
@@ -76,7 +79,9 @@ def powered_mean(
     squares = np.square(value + expected)
     square = sample.mean(np.square(y) - squares[: len(y)]) + float(squares.mean())
     of_all = _variance_of_all(value, square, len(f), is_rate)
-    of_rest = sample.variances(rest, n_fitted=int(weight != 0), n_added=int(is_rate))
+    of_rest = sample.variances(rest, n_added=int(is_rate)) * _lost_by_fitting(
+        weight, len(y) - len(sample.n_of)
+    )
     centre = value * len(f) / (len(f) + 2) if is_rate else value
     quantile = _quantile(confidence, is_rate, [of_all, *of_rest], [len(y) - 1, *sample.freedoms])
     margin_of_all, margin_of_rest = quantile * math.sqrt(of_all), quantile * math.sqrt(of_rest.sum())
@@ -86,63 +91,16 @@ def powered_mean(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """The first cases of all, by strata. `known`: the stratum of each; `n_known`, `n_of`: known ones, and all."""
+def _weight(sample: StratifiedSample, y: _Array, f: _Array) -> float:
+    """Give the weight of the predictions that makes the variance of the corrected mean smallest."""
+    off_y, off_f, parts = sample.off(y), sample.off(f), sample.parts[sample.known]
+    squares = float(parts @ np.square(off_f))
+    return float(parts @ (off_y * off_f)) / squares if squares > 0 else 0.0
 
-    known: _Array
-    n_known: _Array
-    n_of: _Array
 
-    @classmethod
-    def of(cls, strata: _Array, n: int) -> _Sample:
-        n_strata = int(strata.max(initial=0)) + 1
-        n_known, n_of = (np.bincount(labels, minlength=n_strata) for labels in (strata[:n], strata))
-        return cls(strata[:n], n_known, n_of)
-
-    @property
-    def is_enough(self) -> bool:
-        return len(self.known) >= _FEWEST and bool((self.n_known >= np.minimum(_FEWEST, self.n_of)).all())
-
-    @property
-    def freedoms(self) -> _Array:
-        freedoms: _Array = np.maximum(1, self.n_known - 1)
-        return freedoms
-
-    def mean(self, values: _Array) -> float:
-        """Estimate the mean of all cases, by values of the known ones."""
-        return float(self.n_of @ self._means(values)) / float(self.n_of.sum())
-
-    def weight(self, y: _Array, f: _Array) -> float:
-        """Give the weight of the predictions that makes the variance of the corrected mean smallest."""
-        off_y, off_f, parts = self._off(y), self._off(f[: len(y)]), self._parts()[self.known]
-        squares = float(parts @ np.square(off_f))
-        return float(parts @ (off_y * off_f)) / squares if squares > 0 else 0.0
-
-    def variances(self, values: _Array, *, n_fitted: int, n_added: int) -> _Array:
-        """Give what each stratum adds to the variance of the mean, since not all of its cases are known.
-
-        `n_fitted`: numbers that were fitted to the values. `n_added`: cases that are added, spread over the strata.
-        """
-        n_strata = len(self.n_of)
-        squares = np.bincount(self.known, np.square(self._off(values)), n_strata) + n_added / n_strata
-        freedom = len(values) - n_strata
-        variances: _Array = self._parts() * squares * (freedom / max(1, freedom - n_fitted))
-        return variances
-
-    def _parts(self) -> _Array:
-        """Say what each square of a stratum adds to the variance of the mean."""
-        lack = 1 / np.maximum(1, self.n_known) - 1 / np.maximum(1, self.n_of)
-        parts: _Array = np.square(self.n_of / self.n_of.sum()) * lack / self.freedoms
-        return parts
-
-    def _means(self, values: _Array) -> _Array:
-        means: _Array = np.bincount(self.known, values, len(self.n_of)) / np.maximum(1, self.n_known)
-        return means
-
-    def _off(self, values: _Array) -> _Array:
-        off: _Array = values - self._means(values)[self.known]
-        return off
+def _lost_by_fitting(weight: float, freedom: int) -> float:
+    """Say by how much the spread is larger than it seems, because the weight was fitted to the values."""
+    return freedom / (freedom - 1) if weight and freedom > 1 else 1.0
 
 
 def _variance_of_all(mean: float, square: float, n: int, is_rate: bool) -> float:

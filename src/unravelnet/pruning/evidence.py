@@ -19,6 +19,7 @@ from unravelnet.data import as_batches
 from unravelnet.data.source import PartSource, n_examples
 from unravelnet.data.targets import IGNORED_TARGET
 from unravelnet.errors import EvaluationError
+from unravelnet.mathematics.strata import StratifiedOrder, StratifiedSample
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.metrics import Metric, Outputs, as_outputs, values_of
 from unravelnet.measuring.misfit import taking
@@ -31,6 +32,8 @@ from unravelnet.studies.study import n_branches_run
 
 Values = NDArray[np.float64]
 
+# What says of each image how unsure the network is of it, the best first.
+_OF_UNSURENESS = ("loss", "nll", "perplexity", "error_rate")
 # In the place of what is not finite: worse than anything that is, and small enough to be added up.
 _BEYOND = 1e9
 
@@ -38,7 +41,8 @@ _BEYOND = 1e9
 class Evidence:
     """Metrics of routes on images, as far as they have been measured.
 
-    `part`: the images, in the order in which they are taken. `metrics`: measured together, since outputs are computed
+    `part`: the images, in the order in which they are taken: by strata, those first that deletions may change much.
+    `strata`: the stratum of each. `metrics`: measured together, since outputs are computed
     once; the first is the one to choose by. `n_evaluations`: images times routes that were run, and `n_branches`:
     images times branches, what routes share counted once.
     """
@@ -57,6 +61,7 @@ class Evidence:
         self._counts = np.zeros(0)
         self._intact_NC = torch.zeros(0)
         self.measure([bench.net.full_route], self.n_images)
+        self.strata = self._sort()
         if not self._counts.sum():
             raise EvaluationError(
                 f"No prediction of {part.name} has a target: all targets are {IGNORED_TARGET}. Give data with targets."
@@ -89,6 +94,10 @@ class Evidence:
         size = usual if sample.batch_size is None else sample.batch_size
         bench.choose_precision(sample.precision, as_batches(part, batch_size=size))
         return cls(bench, part, metrics, output, batch_size=size)
+
+    def first(self, n_images: int) -> StratifiedSample:
+        """Give the first images as a sample of all of them."""
+        return StratifiedSample.of(self.strata, n_images)
 
     def n_known(self, route: Route) -> int:
         """How many images a route has been measured on: the first ones."""
@@ -131,6 +140,24 @@ class Evidence:
     def one_example(self) -> Inputs:
         """Give the first example as a batch on the device."""
         return self.bench.place(self.part.gather(torch.arange(1))[0])
+
+    def _sort(self) -> NDArray[np.int64]:
+        """Put the images into an order by strata, by how unsure the intact network is of each; give the strata.
+
+        The loss of an image changes the more the larger it is, about as its root. Where no metric says it, the order is
+        random.
+        """
+        places = [place for name in _OF_UNSURENESS if (place := self.place_of(name)) is not None]
+        full = self.bench.net.full_route
+        values = self._sums[full][places[0]] if places else np.zeros(self.n_images)
+        order = StratifiedOrder.of(np.sqrt(np.abs(values)), seed=0)
+        ends = np.cumsum(self._counts).astype(int)
+        rows = [range(end - int(n), end) for end, n in zip(ends, self._counts, strict=True)]
+        if len(self._intact_NC):
+            self._intact_NC = self._intact_NC[[row for image in order.places for row in rows[image]]]
+        self.part = PartSource(self.part.source, self.part.order[torch.from_numpy(order.places)])
+        self._counts, self._sums[full] = self._counts[order.places], self._sums[full][:, order.places]
+        return order.strata
 
     def _measure_batch(self, routes: Sequence[Route], start: int, stop: int) -> None:
         given, targets = self.part.gather(torch.arange(start, stop))

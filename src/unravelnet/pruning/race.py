@@ -1,8 +1,10 @@
 """Finds the best of many candidates on a few of the images: who surely lost is measured no further.
 
 Candidates are compared image by image on the same images, the first ones; the number of images grows by a factor from
-round to round. Who is surely worse than the leader leaves the race. Who is left in the end is known on all images, so
-the choice is that of measuring every candidate on all of them, but for the chance of leaving too early.
+round to round. The images are sorted into strata (`evidence`), so that those which may change much are among the first:
+a few of them decide, and a random order would show them late. Who is surely worse than the leader leaves the race. Who
+is left in the end is known on all images, so the choice is that of measuring every candidate on all of them, but for
+the chance of leaving too early.
 
 What deleting a module changes is much the same from one step of a search to the next. So what is known of a candidate
 from the step before is its *forecast*, and a round only estimates by how much the forecast is off, from the images
@@ -19,6 +21,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from unravelnet.mathematics.strata import StratifiedSample
 from unravelnet.pruning.evidence import Evidence, Values
 from unravelnet.routes.route import Route
 
@@ -34,19 +37,19 @@ _TINY = 1e-12
 class Standing:
     """What a race knows of a candidate.
 
-    `change`: the estimated change of the metric, over all images. `residual`: of the images that are known, what the
-    forecast does not explain. `forecast_variance`: of the mean of the forecast. `completed`: the change of each image,
-    known or forecast.
+    `completed`: the change of each image, known or forecast. `off`: of the images that are known, what neither forecast
+    nor stratum explains. `variance`: of the mean of `completed`, but for `forecast_variance`, that of the forecast.
     """
 
-    change: float
-    residual: Values
-    forecast_variance: float
     completed: Values
+    off: Values
+    variance: float
+    forecast_variance: float
 
-    def variance(self, n_images: int) -> float:
-        """Give the variance of `change`."""
-        return _variance_of_mean(self.residual, n_images) + self.forecast_variance
+    @property
+    def change(self) -> float:
+        """The estimated change of the metric, over all images."""
+        return float(self.completed.mean())
 
 
 @dataclass
@@ -80,41 +83,33 @@ class Race(Generic[_Candidate]):
         standings: dict[_Candidate, Standing] = {}
         for n_known in rounds(n_images, first=n_images if math.isinf(self.z) else FEWEST_IMAGES):
             self.evidence.measure([route_of(candidate) for candidate in racing], n_known)
+            sample = self.evidence.first(n_known)
             for candidate in racing:
                 changed = self.evidence.values(route_of(candidate))[:n_known] - before[:n_known]
-                standings[candidate] = self._standing(self.forecasts.get(candidate), changed, before)
+                forecast = self.forecasts.get(candidate)
+                standings[candidate] = _best_standing(sample, forecast, changed, before)
             racing.sort(key=lambda candidate: (standings[candidate].change, place[candidate]))
-            racing = self._still_racing(racing, standings, n_best)
+            racing = self._still_racing(sample, racing, standings, n_best)
             if len(racing) <= n_best:
                 break
         self.forecasts = standings
         return [(candidate, standings[candidate].change) for candidate in racing[:n_best]]
 
-    def _standing(self, forecast: Standing | None, changed: Values, before: Values) -> Standing:
-        """Take the best of several estimates: plain, by the forecast, and with what regression explains of either."""
-        n_images, n_known = len(before), len(changed)
-        standings = [_estimated(changed, np.zeros(n_images), 0.0)]
-        # How wrong the network is on an image says where deletions change much; bounded, as losses have long tails.
-        covariates = [before / (1 + np.abs(before))]
-        if forecast is not None:
-            covariates.append(forecast.completed)
-            error = forecast.variance(n_images) if n_known < n_images else 0.0
-            standings.append(_estimated(changed, forecast.completed, error))
-        if _FEWEST_FOR_REGRESSION <= n_known < n_images:
-            standings.append(_regressed(standings[-1], changed, covariates))
-        return min(standings, key=lambda standing: standing.variance(n_images))
-
     def _still_racing(
-        self, ranked: Sequence[_Candidate], standings: Mapping[_Candidate, Standing], n_best: int
+        self,
+        sample: StratifiedSample,
+        ranked: Sequence[_Candidate],
+        standings: Mapping[_Candidate, Standing],
+        n_best: int,
     ) -> list[_Candidate]:
         if len(ranked) <= n_best:
             return list(ranked)
         last = standings[ranked[n_best - 1]]
-        return [*ranked[:n_best], *(c for c in ranked[n_best:] if not self._is_beaten(standings[c], last))]
+        others = [c for c in ranked[n_best:] if not self._is_beaten(sample, standings[c], last)]
+        return [*ranked[:n_best], *others]
 
-    def _is_beaten(self, standing: Standing, leader: Standing) -> bool:
-        n_images = self.evidence.n_images
-        difference = _variance_of_mean(standing.residual - leader.residual, n_images)
+    def _is_beaten(self, sample: StratifiedSample, standing: Standing, leader: Standing) -> bool:
+        difference = float(sample.variances(standing.off - leader.off).sum())
         error = math.sqrt(difference + standing.forecast_variance + leader.forecast_variance)
         # Without any error, as where all images are known, equal ones stay in.
         return standing.change - leader.change > (self.z * error if error else 0.0)
@@ -133,36 +128,58 @@ def rounds(n_images: int, *, first: int = FEWEST_IMAGES) -> list[int]:
     return [*numbers, n_images]
 
 
-def _estimated(changed: Values, expected: Values, forecast_variance: float) -> Standing:
+def _best_standing(
+    sample: StratifiedSample, forecast: Standing | None, changed: Values, before: Values
+) -> Standing:
+    """Take the best of several estimates: plain, by the forecast, and with what regression explains of either."""
+    n_images, n_known = len(before), len(changed)
+    standings = [_estimated(sample, changed, np.zeros(n_images), 0.0)]
+    # How wrong the network is on an image says where deletions change much; bounded, as losses have long tails.
+    covariates = [before / (1 + np.abs(before))]
+    if forecast is not None:
+        covariates.append(forecast.completed)
+        error = forecast.variance + forecast.forecast_variance if n_known < n_images else 0.0
+        standings.append(_estimated(sample, changed, forecast.completed, error))
+    if _FEWEST_FOR_REGRESSION <= n_known < n_images:
+        standings.append(_regressed(sample, standings[-1], covariates))
+    return min(standings, key=lambda standing: standing.variance + standing.forecast_variance)
+
+
+def _estimated(
+    sample: StratifiedSample, changed: Values, expected: Values, forecast_variance: float
+) -> Standing:
     """Estimate a mean by what was expected, and by how much it was off where the truth is known."""
-    residual = changed - expected[: len(changed)]
-    completed = np.concatenate([changed, expected[len(changed) :] + residual.mean()])
-    change = changed.mean() if len(changed) == len(expected) else expected.mean() + residual.mean()
-    return Standing(float(change), residual, forecast_variance, completed)
-
-
-def _regressed(standing: Standing, changed: Values, covariates: Sequence[Values]) -> Standing:
-    """Estimate what is off by covariates that are known on all images: a regression estimator, with a ridge."""
-    known = slice(len(changed))
-    design = np.stack(
-        [(values - values[known].mean()) / (values[known].std() + _TINY) for values in covariates]
+    n_known = len(changed)
+    residual = changed - expected[:n_known]
+    completed = np.concatenate(
+        [changed, expected[n_known:] + sample.means(residual)[sample.strata[n_known:]]]
     )
-    squares = design[:, known] @ design[:, known].T + np.eye(len(design))
-    off = standing.residual - standing.residual.mean()
-    explained = np.linalg.solve(squares, design[:, known] @ off) @ design
-    # Each coefficient takes a degree of freedom.
-    spread = math.sqrt((len(changed) - 1) / (len(changed) - 1 - len(design)))
-    completed = np.concatenate([changed, standing.completed[len(changed) :] + explained[len(changed) :]])
     return Standing(
-        standing.change + float(explained.mean()),
-        spread * (off - explained[known]),
-        standing.forecast_variance,
-        completed,
+        completed, sample.off(residual), float(sample.variances(residual).sum()), forecast_variance
     )
 
 
-def _variance_of_mean(sample: Values, n_images: int) -> float:
-    """Give the variance of the mean of a sample that is drawn from so many without replacement."""
-    if len(sample) < 2:
-        return 0.0 if len(sample) == n_images else math.inf
-    return float(sample.var(ddof=1)) * (1 / len(sample) - 1 / n_images)
+def _regressed(sample: StratifiedSample, standing: Standing, covariates: Sequence[Values]) -> Standing:
+    """Estimate what is off by covariates that are known on all images: a regression estimator, with a ridge."""
+    n_known = len(standing.off)
+    weights = sample.parts[sample.known]
+    weights = weights / weights.mean() if weights.any() else weights + 1
+    design = np.stack([_scaled(sample, values) for values in covariates])
+    known = design[:, :n_known]
+    slopes = np.linalg.solve(
+        (known * weights) @ known.T + np.eye(len(design)), (known * weights) @ standing.off
+    )
+    explained = slopes @ design
+    # Each coefficient takes a degree of freedom.
+    freedom = max(n_known - len(sample.n_of), len(design) + 1)
+    spread = math.sqrt(freedom / (freedom - len(design)))
+    off = spread * (standing.off - explained[:n_known])
+    completed = standing.completed.copy()
+    completed[n_known:] += explained[n_known:]
+    return Standing(completed, off, float(sample.variances(off).sum()), standing.forecast_variance)
+
+
+def _scaled(sample: StratifiedSample, values: Values) -> Values:
+    """Give values as they differ from the known ones of their stratum, in units of the spread of these."""
+    off: Values = values - sample.means(values[: sample.n])[sample.strata]
+    return off / (off[: sample.n].std() + _TINY)

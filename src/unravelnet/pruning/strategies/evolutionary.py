@@ -126,9 +126,8 @@ def _best_of(problem: Problem, offspring: list[_Set]) -> tuple[_Set, float]:
         n_images = min(evidence.n_images, max(FEWEST_IMAGES, math.ceil(share * evidence.n_images)))
         routes = {deleted: problem.without(*deleted) for deleted in offspring}
         evidence.measure(routes.values(), n_images)
-        means = {
-            deleted: float(evidence.values(route)[:n_images].mean()) for deleted, route in routes.items()
-        }
+        sample = evidence.first(n_images)
+        means = {deleted: sample.mean(evidence.values(route)[:n_images]) for deleted, route in routes.items()}
         offspring = sorted(offspring, key=lambda deleted: means[deleted])[:n_left]
         estimate = means[offspring[0]] if math.isnan(estimate) else estimate
     return offspring[0], estimate
