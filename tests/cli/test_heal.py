@@ -54,6 +54,7 @@ def test_what_was_pruned_is_healed_and_then_a_model_for_every_command(call, trai
     assert f"on route {route}, trained for 1 epoch" in ran.out
     assert "It was tested on 60 other images of digits" in ran.out
     assert "chosen on 30 images of digits" in ran.out
+    assert "It is saved in small. Load it by unravelnet.load(DIRECTORY)" in ran.out
     assert [line.split()[0] for line in ran.out.splitlines() if "%]" in line] == [
         "intact",
         "pruned",

@@ -15,7 +15,6 @@ from unravelnet.cli.heal_results import facts_of, show
 from unravelnet.cli.interruption import interruptible
 from unravelnet.cli.options import (
     DATA_FORMS,
-    TEXT_HELP,
     AllowMissingOption,
     JsonOption,
     LimitOption,
@@ -65,8 +64,8 @@ def heal(
         typer.Option(
             metavar="DATA",
             autocompletion=complete_data,
-            help=f"Data to train on (its training split) and to test on (its test split): {DATA_FORMS}. {TEXT_HELP} "
-            "What comes before is trained on.",
+            help=f"Data to train on (its training split) and to test on (its test split): {DATA_FORMS}. For a language "
+            "model, give a text file, whose last tenth is tested on, or text:NAME-OR-DIR for a data set of texts.",
         ),
     ],
     route: Annotated[AskedRoute, typer.Option(metavar="ROUTE", parser=AskedRoute.read, help=ROUTE_HELP)],
@@ -109,7 +108,8 @@ def heal(
         typer.Option(
             metavar="DATA",
             autocompletion=complete_data,
-            help="Other data to test on. [default: the test split]",
+            help="Other data to test on; for a language model also FILE.jsonl with minimal pairs or multiple choice. "
+            "[default: the test split]",
             show_default=False,
         ),
     ] = None,
@@ -167,6 +167,7 @@ def heal(
     with interruptible("Nothing had been trained yet."), working(f"opening {model} and {data}"):
         from unravelnet.exporting import RECEIPT, export
         from unravelnet.exporting.original import blocks_left
+        from unravelnet.exporting.receipt import read_receipt
         from unravelnet.pruning.healing import before_and_after
         from unravelnet.pruning.healing import heal as run
         from unravelnet.records.provenance import collect
@@ -203,8 +204,8 @@ def heal(
                 precision=precision.value,
             )
         with working(f"writing {out}"):
-            export(healed.net, healed.route, out, form.value)
-            facts = facts_of(net, healed, table, training, distilled=distil)
+            loading = read_receipt(export(healed.net, healed.route, out, form.value))["loading"]
+            facts = {**facts_of(net, healed, table, training, distilled=distil), "loading": loading}
             run_facts = collect(["unravelnet", *sys.argv[1:]])
             with whole_file(out / "healed.json") as path:
                 path.write_text(json.dumps({**facts, "run": run_facts}, indent=2), encoding="utf-8")

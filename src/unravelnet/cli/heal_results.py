@@ -54,7 +54,7 @@ def show(facts: dict[str, Any], unit: str, search: Mapping[str, Any], *, as_json
             f"The modules to delete were chosen on {search['n_selection_images']:,} {unit} of {rows[0]['data_name']}. "
             "So the pruned network may do better here than on others."
         )
-    print_line(f"It is saved in {facts['out']}. The receipt there says how it is loaded.")
+    print_line(f"It is saved in {facts['out']}. Load it by {facts['loading']}.")
 
 
 def _cells(row: Row) -> list[str]:
