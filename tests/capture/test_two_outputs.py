@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -135,6 +135,149 @@ def test_streams_and_sums_that_are_cut_are_put_side_by_side() -> None:
     assert [module.junction for module in net.residual_modules] == [FIRST, Add(), Add(), Add()]
     for text, keeps in (("0-3", (1, 1, 1, 1)), ("0s,1-3", (0, 1, 1, 1)), ("0-1,2s,3s", (1, 1, 0, 0))):
         torch.testing.assert_close(net(SOUND, Route.parse(text)), model(SOUND, keeps))
+
+
+class Blocks(nn.Module):
+    """Three blocks with two layers behind a hidden value each; `keeps` multiplies all that a block adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.head, self.other_head = nn.Linear(4, 8), nn.Linear(8, 3), nn.Linear(8, 3)
+        self.hidden, self.into, self.aside = (
+            nn.ModuleList(nn.Linear(8, 8) for _ in range(4)) for _ in range(3)
+        )
+
+    def hide(self, number: int, x: Tensor) -> Tensor:
+        return self.hidden[number](x).tanh()
+
+
+ALL = (1, 1, 1, 1)
+
+
+class OneValueTwice(Blocks):
+    """A temporal convolutional network: what is added to the stream is summed beside it, too."""
+
+    def forward(self, x: Tensor, keeps: Sequence[int] = ALL) -> Tensor:
+        x, beside = self.enter(x), 0.0
+        for number in range(3):
+            change = keeps[number] * self.into[number](self.hide(number, x)).relu()
+            x, beside = (x + change).relu(), beside + change
+        return self.head(beside)
+
+
+class RunningMean(Blocks):
+    """The side output is averaged with those before it; the mean begins as a layer of the stream."""
+
+    def forward(self, x: Tensor, keeps: Sequence[int] = ALL) -> Tensor:
+        x = self.enter(x)
+        mean = self.aside[3](x)
+        for number in range(3):
+            z = self.hide(number, x)
+            x = x + keeps[number] * self.into[number](z)
+            mean = mean * (number + 1) / (number + 2) + keeps[number] * self.aside[number](z) / (number + 2)
+        return self.head(mean)
+
+
+class ReadBack(Blocks):
+    """What is summed beside the stream is read by the later blocks."""
+
+    def forward(self, x: Tensor, keeps: Sequence[int] = ALL) -> Tensor:
+        x = self.enter(x)
+        beside = self.aside[3](x)
+        for number in range(3):
+            z = self.hide(number, x + beside)
+            x, beside = (
+                x + keeps[number] * self.into[number](z),
+                beside + keeps[number] * self.aside[number](z),
+            )
+        return self.head(x * beside)
+
+
+@pytest.mark.parametrize("kind", [OneValueTwice, RunningMean, ReadBack])
+def test_two_sums_of_one_value_of_a_mean_and_of_streams_that_are_read_together(kind: type[nn.Module]) -> None:
+    model, x = made(kind), torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    net = un.unravel(model, x)
+    assert (len(net.residual_modules), net.unexplained) == (3, ())
+    for number in range(3):
+        keeps = [int(other != number) for other in range(3)]
+        torch.testing.assert_close(net(x, net.full_route.delete(number)), model(x, keeps))
+
+
+class Joint(Blocks):
+    """Two streams with one attention over both, and an MLP each (MMDiT, Esser et al. 2024)."""
+
+    def forward(self, x: Tensor, keeps: Sequence[int] = (1,) * 6) -> Tensor:
+        x = self.enter(x)
+        a, b = self.hidden[3](x).relu(), self.aside[3](x).relu()
+        for number in range(2):
+            joint = torch.cat([self.hide(number, a), self.hidden[number + 2](b)], dim=1)
+            attended = (joint @ joint.mT).softmax(-1) @ joint
+            of_a, of_b = attended.chunk(2, dim=1)
+            attend, of_first, of_second = keeps[3 * number : 3 * number + 3]
+            a, b = a + attend * self.into[number](of_a), b + attend * self.aside[number](of_b)
+            a = a + of_first * self.into[number + 2](a).relu()
+            b = b + of_second * self.aside[number + 1](b).relu()
+        return self.head(a) * self.other_head(b)
+
+
+def test_a_joint_attention_adds_to_two_streams_and_each_has_an_mlp() -> None:
+    model, x = made(Joint), torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    net = un.unravel(model, x)
+    assert (len(net.residual_modules), net.unexplained) == (6, ())
+    for number in range(6):
+        keeps = [int(other != number) for other in range(6)]
+        torch.testing.assert_close(net(x, net.full_route.delete(number)), model(x, keeps))
+
+
+class Probed(Blocks):
+    """The hidden value of a block has a classifier of its own, whose logits are added to the others."""
+
+    def __init__(self, probed: int) -> None:
+        super().__init__()
+        self.probed = probed
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x)
+        for number in range(3):
+            z = self.hide(number, x)
+            x = x + self.into[number](z)
+            if number == self.probed:
+                beside = self.other_head(z)
+        return self.head(x) + beside
+
+
+@pytest.mark.parametrize("probed", [1, 2])
+def test_logits_of_a_hidden_value_make_no_module_of_the_classifier(probed: int) -> None:
+    torch.manual_seed(0)
+    net = un.unravel(Probed(probed).eval(), torch.randn(2, 4))
+    others = [f"into.{number}" for number in range(3) if number != probed]
+    assert len(net.residual_modules) == 2
+    assert [name for name, _ in net.named_parameters() if "head" in name and "branch" in name] == []
+    for module, name in zip(net.residual_modules, others, strict=True):
+        weights = {id(parameter) for parameter in module.branch.parameters()}
+        assert id(net.origin.model.get_submodule(name).weight) in weights
+    assert any("is read elsewhere" in line for line in net.unexplained)
+
+
+class Exchanging(Blocks):
+    """Two streams, each of which takes over the other one with what a block of its own hides."""
+
+    def forward(self, x: Tensor, keeps: Sequence[int] = ALL) -> Tensor:
+        x = self.enter(x)
+        a, b = self.hidden[3](x).relu(), self.aside[3](x).relu()
+        of_a, of_b = self.hide(0, a), self.hide(1, b)
+        a, b = a + keeps[0] * self.into[0](of_a), b + keeps[1] * self.into[1](of_b)
+        c = self.hide(2, b) + keeps[0] * self.aside[0](of_a)
+        d = self.into[2](a).tanh() + keeps[1] * self.aside[1](of_b)
+        return self.head(a * b) + self.other_head(c * d)
+
+
+def test_streams_that_exchange_values_inside_their_blocks_are_not_put_in_a_circle() -> None:
+    model, x = made(Exchanging), torch.randn(2, 4)
+    net = un.unravel(model, x)
+    assert torch.equal(net(x), model(x))
+    for number, keeps in enumerate(((0, 1), (1, 0))[: len(net.residual_modules)]):
+        torch.testing.assert_close(net(x, net.full_route.delete(number)), model(x, keeps))
 
 
 class Beside(nn.Module):

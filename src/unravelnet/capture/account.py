@@ -16,7 +16,7 @@ from torch import fx
 from torch._ops import HigherOrderOperator
 
 from unravelnet.capture.affine import is_affine
-from unravelnet.capture.junctions import Region, explained_by, leaks, learns, told_of
+from unravelnet.capture.junctions import Region, explained_by, learns, told_of
 from unravelnet.capture.operations import (
     CONCATENATIONS,
     MULTIPLICATIONS,
@@ -25,7 +25,8 @@ from unravelnet.capture.operations import (
     is_sum,
     operation,
 )
-from unravelnet.capture.stream import Stream, module_path, shape_of, source_line
+from unravelnet.capture.side_by_side import JOINS_STREAMS
+from unravelnet.capture.stream import Stream, leaks, module_path, shape_of, source_line
 
 N_LINES = 24
 """How many lines a network lists at most; what is alike shares a line."""
@@ -257,7 +258,8 @@ def _concatenation(stream: Stream, node: fx.Node) -> Finding:
 
 
 def _several_side_by_side(stream: Stream) -> list[fx.Node]:
-    return [node for node in _of_operations(stream, CONCATENATIONS) if len(stream.operands(node)) > 1]
+    of_model = [node for node in _of_operations(stream, CONCATENATIONS) if JOINS_STREAMS not in node.meta]
+    return [node for node in of_model if len(stream.operands(node)) > 1]
 
 
 def _recurrent(stream: Stream) -> list[Finding]:

@@ -25,7 +25,7 @@ from torch import fx
 from unravelnet.capture.kinds import KINDS
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Site
 from unravelnet.capture.operations import is_slice, is_sum, operation
-from unravelnet.capture.stream import Stream, common_path, descendants, module_path, shape_of
+from unravelnet.capture.stream import Stream, common_path, descendants, leaks, module_path, shape_of
 
 
 @dataclass(eq=False)
@@ -206,17 +206,6 @@ LOOKS: tuple[Look, ...] = (
     _from_another_stream,
 )
 """Where a region may begin, in the order in which it is tried."""
-
-
-def leaks(stream: Stream, nodes: Iterable[fx.Node], junction: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
-    """List the values on the way to a junction that something else reads, each with its reader."""
-    inside = {*nodes, junction}
-    return [
-        (node, user)
-        for node in sorted(inside - {junction}, key=stream.position.__getitem__)
-        for user in stream.readers(node, on_the_way_of=junction)
-        if user not in inside
-    ]
 
 
 def learns(stream: Stream, nodes: Iterable[fx.Node]) -> bool:

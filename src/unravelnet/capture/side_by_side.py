@@ -16,6 +16,9 @@ from torch import Tensor, fx
 
 from unravelnet.capture.operations import argument_of, operation
 
+JOINS_STREAMS = "joins streams"
+"""In the meta of a concatenation that is not the model's own: whether it holds what a block adds to two streams."""
+
 
 @dataclass(frozen=True)
 class Row:

@@ -182,6 +182,17 @@ def descendants(roots: Iterable[fx.Node]) -> set[fx.Node]:
     return _closure(roots, lambda node: node.users)
 
 
+def leaks(stream: Stream, nodes: Iterable[fx.Node], junction: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
+    """List the values on the way to a junction that something else reads, each with its reader."""
+    inside = {*nodes, junction}
+    return [
+        (node, user)
+        for node in sorted(inside - {junction}, key=stream.position.__getitem__)
+        for user in stream.readers(node, on_the_way_of=junction)
+        if user not in inside
+    ]
+
+
 def module_path(node: fx.Node) -> tuple[str, ...]:
     """The path of the user's submodule that a node comes from."""
     stack = node.meta.get("nn_module_stack") or {}

@@ -1,13 +1,15 @@
 """Modules with two outputs in one form: what such a module adds in two places stands side by side, in one junction.
 
-A block of WaveNet adds one function of what it computes to the stream, and another one to a sum beside it. Neither sum
-is a junction by itself, because what its branch computes is read by the other, too. Put side by side, stream and sum
+A block of WaveNet adds one function of what it computes to the stream, and another one to a sum beside it; a joint
+attention adds to two streams that it reads. Neither sum is a junction by itself, because what its branch computes is
+read by the other, too. Put side by side, stream and sum
 are one value, and the two sums are one junction (the kind `Partials`): a module that is deleted adds to neither. Every
 number stays as it is, bit for bit.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -15,10 +17,10 @@ from itertools import pairwise, permutations
 import torch
 from torch import fx
 
-from unravelnet.capture.junctions import explained_by, junction_regions, leaks, learns
+from unravelnet.capture.junctions import explained_by, junction_regions, learns
 from unravelnet.capture.operations import argument_of, is_sum, operation
-from unravelnet.capture.side_by_side import Part, part_of, size_along
-from unravelnet.capture.stream import Stream, descendants, shape_of
+from unravelnet.capture.side_by_side import JOINS_STREAMS, Part, part_of, size_along
+from unravelnet.capture.stream import Stream, descendants, leaks, shape_of
 
 aten = torch.ops.aten
 
@@ -61,13 +63,22 @@ def join_two_outputs(streams: Sequence[Stream]) -> Sequence[Stream]:
 
 def _open_pairs(streams: Sequence[Stream]) -> list[list[_Pair]]:
     """List the pairs of sums on each stream that are no modules as they are, on whatever stream."""
-    listed = [list(_pairs(stream)) for stream in streams]
+    listed = [_once(list(_pairs(stream))) for stream in streams]
     found = (
         {node for stream in streams for node in explained_by(junction_regions(stream))} if any(listed) else ()
     )
     return [
         [pair for pair in pairs if pair.sum not in found and pair.reader not in found] for pairs in listed
     ]
+
+
+def _once(pairs: Sequence[_Pair]) -> list[_Pair]:
+    """Leave out what is no sum of several blocks, and pairs that are known the other way round."""
+    n_summands = Counter(pair.reader for pair in pairs)
+    # A sum that one block begins and no other adds to is that of two outputs, as of a classifier and an auxiliary one.
+    of_blocks = [pair for pair in pairs if not pair.is_first or n_summands[pair.reader] > 1]
+    # Of two streams that a block adds to, each is a sum beside the other.
+    return list({frozenset((pair.sum, pair.reader)): pair for pair in reversed(of_blocks)}.values())[::-1]
 
 
 def _pairs(stream: Stream) -> Iterator[_Pair]:
@@ -100,6 +111,9 @@ def _pair(stream: Stream, node: fx.Node, x: fx.Node, change: fx.Node) -> _Pair |
     is_first = beside[0] in descendants(inside)
     if second is not summand and not is_first:
         return None
+    if not is_first:
+        # Joint attention reads both streams.
+        inside.update(set(stream.through(beside[0], second)) - set(stream.through(beside[0], x)))
     return _Pair(
         node, change, frozenset(inside - set(stream.through(second, summand))), second, reader, is_first
     )
@@ -127,13 +141,16 @@ def _join(pair: _Pair) -> None:
     dim = _dim_of(pair.sum, pair.second)
     assert dim is not None, "_pair has looked"
     if pair.is_first:
-        _put_side_by_side([pair.sum, pair.second], dim, {*pair.second.users, *pair.sum.users} - pair.inside)
+        # What the block adds to the stream may be the second value, too.
+        behind = {*pair.second.users, *pair.sum.users} - {pair.sum, *pair.inside}
+        _put_side_by_side([pair.sum, pair.second], dim, behind, are_sums=True)
         return
     x = _other_operand(pair.sum, pair.change)
     beside = _other_operand(pair.reader, pair.second)
     if not _are_whole(x, beside, dim):
-        _put_side_by_side([x, beside], dim, {*pair.inside, pair.sum, pair.reader})
-    _put_side_by_side([pair.sum, pair.reader], dim, {*pair.sum.users, *pair.reader.users})
+        _put_side_by_side([x, beside], dim, {*pair.inside, pair.sum, pair.reader}, are_sums=False)
+    behind = {*pair.sum.users, *pair.reader.users}
+    _put_side_by_side([pair.sum, pair.reader], dim, behind, are_sums=True)
 
 
 def _other_operand(node: fx.Node, operand: fx.Node) -> fx.Node:
@@ -148,12 +165,18 @@ def _are_whole(x: fx.Node, beside: fx.Node, dim: int) -> bool:
     )
 
 
-def _put_side_by_side(values: Sequence[fx.Node], dim: int, readers: set[fx.Node]) -> None:
-    """Write two values side by side, and let some readers read them there."""
+def _put_side_by_side(values: Sequence[fx.Node], dim: int, readers: set[fx.Node], *, are_sums: bool) -> None:
+    """Write two values side by side, and let some readers read them there, unless the values are made of these.
+
+    That is so where two streams exchange values inside of their blocks.
+    """
+    if not descendants(readers).isdisjoint(values):
+        return
     graph, last = values[0].graph, max(values)
     with graph.inserting_after(last):
         row = graph.call_function(aten.cat.default, (list(values), dim))
-    row.meta = {**values[0].meta, "val": torch.cat([value.meta["val"] for value in values], dim)}
+    joined = torch.cat([value.meta["val"] for value in values], dim)
+    row.meta = {**values[0].meta, "val": joined, JOINS_STREAMS: are_sums}
     start = 0
     for value in values:
         stop = start + size_along(value, dim)

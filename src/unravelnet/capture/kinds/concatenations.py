@@ -6,7 +6,7 @@ from torch import fx
 
 from unravelnet.capture.kinds.kind import AbstractKind, Operands, Side, Site
 from unravelnet.capture.operations import SELECTING_POOLINGS, is_slice, operation
-from unravelnet.capture.side_by_side import Row, row_of, size_along
+from unravelnet.capture.side_by_side import JOINS_STREAMS, Row, row_of, size_along
 from unravelnet.capture.stream import Stream
 from unravelnet.network import Concatenate
 
@@ -20,7 +20,7 @@ class Concatenations(AbstractKind):
     """
 
     def may_be(self, stream: Stream, node: fx.Node) -> bool:
-        row = row_of(node)
+        row = row_of(node) if JOINS_STREAMS not in node.meta else None
         return (
             row is not None and len(row.values) > 1 and row.values[0] in stream and row.values[-1] in stream
         )

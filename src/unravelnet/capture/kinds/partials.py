@@ -11,8 +11,8 @@ from torch import fx
 from unravelnet.capture.affine import is_affine
 from unravelnet.capture.kinds.kind import ADD, AbstractKind, Operands, Side, Site
 from unravelnet.capture.operations import is_sum
-from unravelnet.capture.side_by_side import Part, Row, part_of, row_of, size_along
-from unravelnet.capture.stream import Stream
+from unravelnet.capture.side_by_side import JOINS_STREAMS, Part, Row, part_of, row_of, size_along
+from unravelnet.capture.stream import Stream, leaks
 from unravelnet.network import Partial
 
 Piece = tuple[fx.Node, ...]
@@ -29,7 +29,7 @@ class Partials(AbstractKind):
     """
 
     def may_be(self, stream: Stream, node: fx.Node) -> bool:
-        row = row_of(node)
+        row = row_of(node) if node.meta.get(JOINS_STREAMS, True) else None
         return row is not None and any(is_sum(value) for value in row.values)
 
     def read(self, site: Site) -> Operands | None:
@@ -44,7 +44,8 @@ class Partials(AbstractKind):
             split = _split(values, pieces, skip, row.dim)
             if split is not None and _goes_around(site, skip, split[1]):
                 runs, branch = split
-                if any(_is_residual(site, value) for value in branch if value in values):
+                apart = [value for value in values if value in branch or len(branch) > 1]
+                if any(_is_residual(site, value) for value in apart):
                     return None
                 junction = ADD if len(runs) == 1 else Partial(runs, row.dim)
                 return Operands(skip, branch, junction, Side(row.dim), frozenset(sums))
@@ -52,10 +53,12 @@ class Partials(AbstractKind):
 
 
 def _is_residual(site: Site, value: fx.Node) -> bool:
-    """Whether a value is itself a sum of something inside and a function of that."""
-    entry, operands = site.stream.dominator.get(value), site.stream.operands(value)
-    is_inside = is_sum(value) and isinstance(entry, fx.Node) and entry in site.inside
-    return is_inside and any(is_affine(site.stream, operand, entry) for operand in operands)
+    """Whether a value is by itself a sum of something inside and a function of that."""
+    stream, entry = site.stream, site.stream.dominator.get(value)
+    if not is_sum(value) or not isinstance(entry, fx.Node) or entry not in site.inside:
+        return False
+    is_apart = not leaks(stream, set(stream.between(entry, value)) - {value}, value)
+    return is_apart and any(is_affine(stream, operand, entry) for operand in stream.operands(value))
 
 
 def _flat(row: Row) -> list[fx.Node]:
