@@ -151,6 +151,22 @@ def test_damaged_graphs_are_refused(saved, change):
         un.load(str(saved))
 
 
+def test_parts_without_names_are_numbers(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), small.Block(6), small.Block(6), nn.Linear(6, 2)).eval()
+    net, x = un.unravel(model, torch.randn(2, 4)), torch.randn(5, 4)
+    again = un.load(str(export(net, net.full_route.delete(0), tmp_path / "small")))
+    torch.testing.assert_close(again(x), model[3](model[2](model[0](x))))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_refused_where_they_could_not_be_read(dtype, tmp_path):
+    net = un.unravel(small.Tower().to(dtype), torch.randn(2, 6).to(dtype))
+    with pytest.raises(CaptureError, match=rf"weights of {dtype}, .* float32.*model\.float\(\)"):
+        export(net, net.full_route.delete(1), tmp_path / "small")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_names_of_tensors_are_no_code(saved):
     from safetensors.torch import load_file, save_file
 

@@ -9,7 +9,7 @@ import torch
 
 import unravelnet as un
 from tests.exporting.small import Tower, library
-from unravelnet.errors import MissingExtraError, StoreError
+from unravelnet.errors import CaptureError, MissingExtraError, StoreError
 from unravelnet.exporting import export
 from unravelnet.exporting.receipt import read_receipt
 
@@ -38,6 +38,26 @@ def test_onnxruntime_gives_what_the_route_gives(net, tmp_path):
     receipt = read_receipt(path)
     assert receipt["route"] == "0,1s,2*0.5,3"
     assert receipt["relative_differences"]["ONNX"] < 1e-5
+
+
+def test_half_precision_may_be_rounded_elsewhere_or_is_refused(tmp_path):
+    for package in ("onnx", "onnxscript"):
+        library(package)
+    runtime = library("onnxruntime")
+    torch.manual_seed(0)
+    model, x = Tower().eval(), torch.randn(5, 6)
+    wide = model.head(model.blocks[2:](model.blocks[0](x)))
+    for dtype in (torch.float16, torch.bfloat16):
+        net = un.unravel(model.to(dtype), x.to(dtype))
+        path = tmp_path / f"{dtype}.onnx"
+        if dtype is torch.bfloat16:
+            with pytest.raises(CaptureError, match="onnxruntime does not run Tower as ONNX"):
+                export(net, net.full_route.delete(1), path)
+            assert not path.exists()
+            continue
+        export(net, net.full_route.delete(1), path)
+        (output,) = runtime.InferenceSession(str(path)).run(None, {"input": x.half().numpy()})
+        torch.testing.assert_close(torch.as_tensor(output).float(), wide, atol=5e-3, rtol=5e-3)
 
 
 def test_a_missing_package_is_named(net, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import unravelnet as un
 from unravelnet import zoo
 from unravelnet.errors import CaptureError, DataError, RouteError, StoreError, UnknownNameError
 from unravelnet.exporting import RECEIPT, export
+from unravelnet.exporting.receipt import read_receipt
 from unravelnet.network import ResidualModule, UnraveledNetwork
 
 
@@ -112,6 +113,41 @@ def test_the_network_is_left_as_it_was(tmp_path):
     assert net.fingerprint() == before
     assert [module.training for module in net.modules()] == modes
     assert {True, False} == set(modes)
+
+
+class Repeating(nn.Module):
+    """One block stands in two places, and the head has the weights of the embedding."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, block = nn.Embedding(7, 4), Block(4)
+        self.blocks = nn.Sequential(block, Block(4), block)
+        self.head = nn.Linear(4, 7, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids):
+        return self.head(self.blocks(self.embed(ids)))
+
+
+@pytest.mark.parametrize("name", ["small.pt2", "small"])
+def test_blocks_and_weights_that_are_shared_stay_so(name, tmp_path):
+    model, ids = Repeating(), torch.tensor([[1, 2, 3], [4, 5, 6]])
+    net = un.unravel(model, ids)
+    with torch.no_grad():
+        # Trained further, as after a capture: model and network share their weights.
+        model.blocks[0].layer.weight += 0.1
+    before = dict(model.named_parameters(remove_duplicate=False))
+    for place, kept in ((1, (0, 2)), (0, (1, 2))):
+        path = export(net, net.full_route.delete(place), tmp_path / name)
+        by_hand = model.head(nn.Sequential(*(model.blocks[k] for k in kept))(model.embed(ids)))
+        again = loaded(path) if name.endswith(".pt2") else un.load(str(path))
+        torch.testing.assert_close(again(ids), by_hand)
+        after = dict(model.named_parameters(remove_duplicate=False))
+        assert all(after[name] is before[name] for name in before)
+    if name == "small":
+        # The embedding once, the block of two places and the one between once each, as torch counts them.
+        assert read_receipt(path)["n_parameters"] == sum(p.numel() for p in model.parameters())
 
 
 def test_inputs_by_name(tmp_path):

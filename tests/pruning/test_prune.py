@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import combinations, count
 
@@ -117,6 +118,16 @@ def test_the_same_call_gives_the_same_result(result):
     again = un.prune(trained(), images(), n_deleted=3, n_draws=2, compare=["one_shot"], batch_size=40)
     assert again.route == result.route
     assert again.curve == result.curve
+
+
+def test_a_network_in_training_mode_is_measured_as_in_evaluation_mode_and_keeps_its_statistics():
+    net = copy.deepcopy(trained())
+    expected = un.prune(net, images(60), n_deleted=2, n_draws=0)
+    before = {name: buffer.clone() for name, buffer in net.train().named_buffers()}
+    found = un.prune(net, images(60), n_deleted=2, n_draws=0)
+    assert (found.route, list(found.steps)) == (expected.route, list(expected.steps))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
+    assert net.training
 
 
 def test_of_a_limit_on_the_error_the_last_step_within_is_the_result():
@@ -259,6 +270,7 @@ def test_a_budget_is_reached_where_all_of_it_is(budget, size, reached):
         ({"n_deleted": 0}, "n_deleted is 0; give the number of modules"),
         ({"macs": 1.5}, "macs is 1.5; give the share that may be left"),
         ({"error_increase": -1}, "error_increase is -1; give percentage points"),
+        ({"n_deleted": 1, "n_draws": -1}, "n_draws is -1; give the number of random orders"),
         ({"strategy": "beam:none"}, "takes a whole number of 1 or more behind its colon"),
         ({"strategy": "greedy:3"}, "The strategy greedy takes no option"),
         ({"strategy": "evolutionary"}, "searches among sets of one size"),

@@ -78,6 +78,7 @@ def write_directory(subject: Subject, path: Path) -> None:
     _, graph = program_of(subject)
     names = _tensor_names(subject, graph)
     tensors = {names[target]: _attribute(graph, target) for target in names}
+    _check_precision(subject, tensors)
     args, kwargs = subject.batches[0]
     content = {
         "format": _FORMAT,
@@ -102,6 +103,17 @@ def write_directory(subject: Subject, path: Path) -> None:
         device = next(iter(tensors.values()), torch.zeros(())).device
         subject.check_runs_same(FROM_DISK, read_directory(directory, device).model.to(device))
         write_json(directory / RECEIPT, subject.receipt("directory", subject.pruned, _LOADING))
+
+
+def _check_precision(subject: Subject, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CaptureError where `load` would not take the weights: data is float32."""
+    dtypes = {tensor.dtype for tensor in tensors.values() if isinstance(tensor, nn.Parameter)}
+    others = [str(dtype) for dtype in dtypes if dtype.is_floating_point and dtype != torch.float32]
+    if others:
+        raise CaptureError(
+            f"{subject.net.title} has weights of {', '.join(sorted(others))}, and a directory is read with data of "
+            'float32. Nothing was written. Unravel the model as float32 (model.float()), or export as form="pt2".'
+        )
 
 
 def read_directory(directory: Path, device: torch.device = graph_text.CPU) -> Stored:

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from unravelnet.errors import CaptureError, CheckpointError, ModelError
 
 _TARGET = re.compile(r"aten\.[a-z_A-Z0-9]+\.[a-z_A-Z0-9]+")
-_TENSOR_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)*", re.ASCII)
+_TENSOR_NAME = re.compile(r"[A-Za-z0-9]\w*(\.\w+)*", re.ASCII)
 # Sizes are computed with these.
 _OF_SIZES: dict[str, Callable[..., Any]] = {
     **{

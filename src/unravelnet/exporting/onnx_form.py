@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from unravelnet._extras import require
 from unravelnet.capture.untouched import quiet
+from unravelnet.capture.verify import TOLERANCE
 from unravelnet.errors import CaptureError, StoreError, first_line
 from unravelnet.exporting.program import RECEIPT, program_of
 from unravelnet.exporting.subject import OF_ONNX, Subject
@@ -21,6 +22,8 @@ from unravelnet.records.record import whole_file
 
 # A file of ONNX is one message of Protocol Buffers, which ends there.
 _MOST_BYTES = 2**31
+# Of the type of an output: what a network in half precision may differ by where the runtime computes in float32.
+_STEPS = 4
 _LOADING = f"onnxruntime.InferenceSession(FILE); the receipt is its metadata {RECEIPT}"
 
 
@@ -37,7 +40,7 @@ def write_onnx(subject: Subject, path: Path) -> None:
     exported = _translated(subject, program)
     with whole_file(path) as temporary:
         exported.save(temporary)
-        subject.check_same(OF_ONNX, _outputs(subject, temporary))
+        subject.check_same(OF_ONNX, _outputs(subject, temporary), _tolerance(subject))
         exported.model.metadata_props[RECEIPT] = json.dumps(
             subject.receipt("onnx", subject.pruned, _LOADING), indent=2
         )
@@ -86,9 +89,26 @@ def _output_names(subject: Subject) -> list[str]:
     return names if len(names) == len(leaves) else [f"output_{place}" for place in range(len(leaves))]
 
 
+def _tolerance(subject: Subject) -> float:
+    """Say how far another runtime may be: one that computes wider than the network rounds otherwise."""
+    leaves = [leaf for leaf in pytree.tree_leaves(subject.expected[0]) if isinstance(leaf, Tensor)]
+    steps = [torch.finfo(leaf.dtype).eps for leaf in leaves if leaf.is_floating_point()]
+    return max([TOLERANCE, *(_STEPS * step for step in steps)])
+
+
 def _outputs(subject: Subject, path: Path) -> list[list[Tensor]]:
     runtime = require("onnxruntime", "An export to ONNX")
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return _run(session, subject)
+    except Exception as error:  # whatever the runtime raises where it has no kernel for a type
+        raise CaptureError(
+            f"onnxruntime does not run {subject.net.title} as ONNX: {first_line(error)}. Nothing was written. Export "
+            'as form="pt2", or unravel the model as float32: model.float().'
+        ) from error
+
+
+def _run(session: Any, subject: Subject) -> list[list[Tensor]]:
     names = [given.name for given in session.get_inputs()]
     found = []
     for args, kwargs in subject.batches:

@@ -77,20 +77,19 @@ class Subject:
         origin = self.net.origin
         if origin is None or origin.replaced:
             return
-        weights, full = origin.weights(self.net), OnRoute(self.routed.net, self.net.full_route)
+        full = OnRoute(self.routed.net, self.net.full_route)
         found = []
         for args, kwargs in self.batches:
-            with left_as_it_was(origin.model), torch.no_grad():
+            with left_as_it_was(origin.model):
                 origin.model.eval()
-                given = (args, {**kwargs, **origin.constants})
-                theirs = torch.func.functional_call(origin.model, weights, *given)
+                theirs = origin.run(self.net, args, kwargs)
             found.append(relative_difference(_run(full, (args, kwargs)), theirs))
         self._note(OF_ORIGINAL, max(found))
 
-    def check_same(self, gate: str, outputs: Sequence[Any]) -> None:
+    def check_same(self, gate: str, outputs: Sequence[Any], tolerance: float = TOLERANCE) -> None:
         """Note how far outputs are from those on the route. Raises CaptureError where that is more than rounding."""
         pairs = zip(outputs, self.expected, strict=True)
-        self._note(gate, max(relative_difference(output, expected) for output, expected in pairs))
+        self._note(gate, max(relative_difference(output, expected) for output, expected in pairs), tolerance)
 
     def check_runs_same(
         self, gate: str, program: nn.Module, constants: Mapping[str, Any] | None = None
@@ -103,9 +102,9 @@ class Subject:
             raise _fixed_batch(self.net, error) from error
         self.check_same(gate, outputs)
 
-    def _note(self, gate: str, difference: float) -> None:
+    def _note(self, gate: str, difference: float, tolerance: float = TOLERANCE) -> None:
         self.differences[gate] = difference
-        if not difference <= TOLERANCE:
+        if not difference <= tolerance:
             raise CaptureError(
                 f"The exported program differs from the network on its route by {difference:.1e} (relative), {gate}. "
                 "Nothing was written. A model that computes something from the batch as a whole cannot be exported."

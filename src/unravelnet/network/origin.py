@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from unravelnet.network.inputs import Inputs
@@ -44,3 +45,18 @@ class Origin:
         held = net.state_dict()
         own = {name: value for name, value in self.model.state_dict().items() if isinstance(value, Tensor)}
         return {name: held.get(self.places.get(name, ""), own[name]) for name in own}
+
+    @torch.no_grad()
+    def run(self, net: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call the model, as it stands, with the weights of a network."""
+        weights = self.weights(net)
+        # Of a part with several names one name: `functional_call` would not put back what it finds twice.
+        names = [
+            name
+            for prefix, part in self.model.named_modules()
+            for tensors in (part.named_parameters, part.named_buffers)
+            for name, _ in tensors(prefix, recurse=False, remove_duplicate=False)
+        ]
+        own = {name: weights[name] for name in names if name in weights}
+        given = {**kwargs, **self.constants}
+        return torch.func.functional_call(self.model, own, args, given, tie_weights=False)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unravelnet.data import ChoiceData, load
 from unravelnet.data.source import Loaded, PartSource, Source, open_source
-from unravelnet.errors import DataError
+from unravelnet.errors import ArgumentError, DataError
+from unravelnet.kinds import is_whole
 from unravelnet.measuring.sample import Sample
 from unravelnet.network.output import tensors_of
 from unravelnet.wording import counted
@@ -27,12 +28,21 @@ _MOST_SHARED = 0.01
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportPlan:
-    """What a pruning is reported on, and beside what; an option of `prune`, which explains each."""
+    """What a pruning is reported on, and beside what; an option of `prune`, which explains each.
+
+    Raises ArgumentError for a number of draws that is none.
+    """
 
     report_data: Any = None
     report_share: float = 0.5
     n_draws: int = 10
     compare: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not (is_whole(self.n_draws) and self.n_draws >= 0):
+            raise ArgumentError(
+                f"n_draws is {self.n_draws!r}; give the number of random orders to compare with, 0 or more."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unravelnet.measuring.bench import Bench
-from unravelnet.network import Inputs, UnraveledNetwork
+from unravelnet.network import Inputs, UnraveledNetwork, in_evaluation_mode
 from unravelnet.network.macs import Macs
 from unravelnet.routes.route import Route
 
@@ -101,7 +101,8 @@ def _wait(bench: Bench) -> None:
 @torch.no_grad()
 def _branch_macs(net: UnraveledNetwork, inputs: Inputs) -> tuple[list[int], int]:
     found = []
-    with Macs() as total:
+    # One example has no statistics: in training mode, those of the network would be no numbers afterwards.
+    with in_evaluation_mode(net), Macs() as total:
         state = net.enter(inputs)
         for module in net.residual_modules:
             state = net.move_to_chain(state, module.chain)
