@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from unravelnet.mathematics.intervals import Interval
-from unravelnet.mathematics.strata import StratifiedSample
+from unravelnet.mathematics.strata import StratifiedSample, freedom_of_sum
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -114,6 +114,4 @@ def _quantile(confidence: float, is_rate: bool, variances: list[float], freedoms
     """Give the quantile of Student's t with the degrees of freedom of a sum of variances, of a rate the normal one."""
     if is_rate:
         return float(stats.norm.ppf((1 + confidence) / 2))
-    squares = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
-    freedom = sum(variances) ** 2 / squares if squares > 0 else max(freedoms)
-    return float(stats.t.ppf((1 + confidence) / 2, freedom))
+    return float(stats.t.ppf((1 + confidence) / 2, freedom_of_sum(variances, freedoms)))

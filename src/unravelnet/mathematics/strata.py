@@ -6,6 +6,7 @@ And what few cases change much is seen early, where a random order might show it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,3 +125,13 @@ class StratifiedSample:
         squares = np.bincount(self.known, np.square(self.off(values)), n_strata) + n_added / n_strata
         variances: _Array = np.where(self.n_known < np.minimum(2, self.n_of), np.inf, self.parts * squares)
         return variances
+
+
+def freedom_of_sum(variances: Sequence[float], freedoms: Sequence[float]) -> float:
+    """Give the degrees of freedom of a sum of variances that were each estimated (Satterthwaite 1946).
+
+    >>> freedom_of_sum([1.0, 1.0], [10, 10]), freedom_of_sum([1.0, 0.0], [10, 99])
+    (20.0, 10.0)
+    """
+    squares = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
+    return float(sum(variances) ** 2 / squares) if squares > 0 else float(max(freedoms))

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
+from scipy import stats
 
-from unravelnet.mathematics.strata import StratifiedSample
+from unravelnet.mathematics.strata import StratifiedSample, freedom_of_sum
 from unravelnet.pruning.evidence import Evidence, Values
 from unravelnet.routes.route import Route
 
@@ -39,12 +40,15 @@ class Standing:
 
     `completed`: the change of each image, known or forecast. `off`: of the images that are known, what neither forecast
     nor stratum explains. `variance`: of the mean of `completed`, but for `forecast_variance`, that of the forecast.
+    `freedom`, `forecast_freedom`: the degrees of freedom with which either was estimated.
     """
 
     completed: Values
     off: Values
     variance: float
+    freedom: float
     forecast_variance: float
+    forecast_freedom: float
 
     @property
     def change(self) -> float:
@@ -56,7 +60,8 @@ class Standing:
 class Race(Generic[_Candidate]):
     """Races of candidates that follow each other, each with what the one before has learned.
 
-    `z`: a candidate leaves when it is worse than the leader by so many standard errors; with infinity none leaves
+    `z`: a candidate leaves when it is worse than the leader by so many standard errors, or by more where few images
+    estimate them (Student's t); with infinity none leaves
     before all images are known. `forecasts`: by candidate, from the race before.
     """
 
@@ -109,10 +114,22 @@ class Race(Generic[_Candidate]):
         return [*ranked[:n_best], *others]
 
     def _is_beaten(self, sample: StratifiedSample, standing: Standing, leader: Standing) -> bool:
-        difference = float(sample.variances(standing.off - leader.off).sum())
-        error = math.sqrt(difference + standing.forecast_variance + leader.forecast_variance)
+        variances = [
+            *sample.variances(standing.off - leader.off),
+            standing.forecast_variance,
+            leader.forecast_variance,
+        ]
+        error = math.sqrt(sum(variances))
+        freedoms = [*sample.freedoms, standing.forecast_freedom, leader.forecast_freedom]
         # Without any error, as where all images are known, equal ones stay in.
-        return standing.change - leader.change > (self.z * error if error else 0.0)
+        margin = (
+            self._quantile(freedom_of_sum(variances, freedoms)) * error if 0 < error < math.inf else error
+        )
+        return standing.change - leader.change > margin
+
+    def _quantile(self, freedom: float) -> float:
+        """Give the standard errors that are as rare with few images as `z` is with many: Student's t."""
+        return float(stats.t.ppf(stats.norm.cdf(self.z), freedom))
 
 
 def rounds(n_images: int, *, first: int = FEWEST_IMAGES) -> list[int]:
@@ -133,50 +150,60 @@ def _best_standing(
 ) -> Standing:
     """Take the best of several estimates: plain, by the forecast, and with what regression explains of either."""
     n_images, n_known = len(before), len(changed)
-    standings = [_estimated(sample, changed, np.zeros(n_images), 0.0)]
+    standings = [_estimated(sample, changed, np.zeros(n_images), 0.0, 1.0)]
     # How wrong the network is on an image says where deletions change much; bounded, as losses have long tails.
     covariates = [before / (1 + np.abs(before))]
     if forecast is not None:
         covariates.append(forecast.completed)
-        error = forecast.variance + forecast.forecast_variance if n_known < n_images else 0.0
-        standings.append(_estimated(sample, changed, forecast.completed, error))
+        parts = [forecast.variance, forecast.forecast_variance]
+        freedom = freedom_of_sum(parts, [forecast.freedom, forecast.forecast_freedom])
+        error = sum(parts) if n_known < n_images else 0.0
+        standings.append(_estimated(sample, changed, forecast.completed, error, freedom))
     if _FEWEST_FOR_REGRESSION <= n_known < n_images:
         standings.append(_regressed(sample, standings[-1], covariates))
     return min(standings, key=lambda standing: standing.variance + standing.forecast_variance)
 
 
 def _estimated(
-    sample: StratifiedSample, changed: Values, expected: Values, forecast_variance: float
+    sample: StratifiedSample,
+    changed: Values,
+    expected: Values,
+    forecast_variance: float,
+    forecast_freedom: float,
 ) -> Standing:
     """Estimate a mean by what was expected, and by how much it was off where the truth is known."""
-    n_known = len(changed)
-    residual = changed - expected[:n_known]
-    completed = np.concatenate(
-        [changed, expected[n_known:] + sample.means(residual)[sample.strata[n_known:]]]
-    )
-    return Standing(
-        completed, sample.off(residual), float(sample.variances(residual).sum()), forecast_variance
-    )
+    residual = changed - expected[: sample.n]
+    of_others = sample.means(residual)[sample.strata[sample.n :]]
+    completed = np.concatenate([changed, expected[sample.n :] + of_others])
+    return _standing(sample, completed, sample.off(residual), forecast_variance, forecast_freedom)
 
 
 def _regressed(sample: StratifiedSample, standing: Standing, covariates: Sequence[Values]) -> Standing:
     """Estimate what is off by covariates that are known on all images: a regression estimator, with a ridge."""
-    n_known = len(standing.off)
     weights = sample.parts[sample.known]
-    weights = weights / weights.mean() if weights.any() else weights + 1
+    weights = weights / (weights.mean() or 1.0)
     design = np.stack([_scaled(sample, values) for values in covariates])
-    known = design[:, :n_known]
+    known = design[:, : sample.n]
     slopes = np.linalg.solve(
         (known * weights) @ known.T + np.eye(len(design)), (known * weights) @ standing.off
     )
     explained = slopes @ design
     # Each coefficient takes a degree of freedom.
-    freedom = max(n_known - len(sample.n_of), len(design) + 1)
+    freedom = max(sample.n - len(sample.n_of), len(design) + 1)
     spread = math.sqrt(freedom / (freedom - len(design)))
-    off = spread * (standing.off - explained[:n_known])
     completed = standing.completed.copy()
-    completed[n_known:] += explained[n_known:]
-    return Standing(completed, off, float(sample.variances(off).sum()), standing.forecast_variance)
+    completed[sample.n :] += explained[sample.n :]
+    off = spread * (standing.off - explained[: sample.n])
+    return _standing(sample, completed, off, standing.forecast_variance, standing.forecast_freedom)
+
+
+def _standing(
+    sample: StratifiedSample, completed: Values, off: Values, variance: float, freedom: float
+) -> Standing:
+    """Add what is known of the spread of what is off."""
+    variances = sample.variances(off).tolist()
+    own = freedom_of_sum(variances, sample.freedoms.tolist())
+    return Standing(completed, off, sum(variances), own, variance, freedom)
 
 
 def _scaled(sample: StratifiedSample, values: Values) -> Values:
