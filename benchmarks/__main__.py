@@ -29,12 +29,16 @@ from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
 
 
+_PRUNED = ("preact-resnet110-cifar10", "preact-resnet56-cifar10")
+
+
 def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--data", default="../shared/data/cifar10", help="CIFAR-10, as for the command line")
     parser.add_argument(
-        "--network", help="a directory that `unravelnet train` wrote; random weights if left out"
+        "--network",
+        help="a directory that `unravelnet train` wrote; random weights if left out. Of pruning, a shipped network",
     )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument(
@@ -91,8 +95,7 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
         data = load(options.data, limit=options.images)
         # To measure every candidate as well takes 40 minutes on 2,048 images, and hours on all of them.
         is_checked = options.images <= 2048
-        for depth in (110, 56):
-            name = f"preact-resnet{depth}-cifar10"
+        for name in [options.network] if options.network else _PRUNED:
             net = zoo.pretrained(name)
             half = (len(net.residual_modules) + 1) // 2
             for row in pruning.run(net, data, n_deleted=half, checked_steps=half if is_checked else 0):
