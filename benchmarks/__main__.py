@@ -28,7 +28,6 @@ from unravelnet.network import UnraveledNetwork
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
 
-
 _PRUNED = ("preact-resnet110-cifar10", "preact-resnet56-cifar10")
 
 
