@@ -146,8 +146,7 @@ def heal(
     \b
     unravelnet heal runs/net --data digits --route runs/pruned --out runs/healed
     unravelnet heal runs/net --data digits --route 0-2,3s,4-8 --epochs 10 --distil --out runs/healed
-    unravelnet heal hf:path/to/gpt2 --data book.txt --route 0-5,6-7s,8-23 --optimiser adamw --batch-size 8 \\
-        --form original --out gpt2-11
+    unravelnet heal hf:path/to/gpt2 --data book.txt --route 0-5,6-7s,8-23 --optimiser adamw --out gpt2-11
     """
     settings: dict[str, Any] = {
         "epochs": epochs,
