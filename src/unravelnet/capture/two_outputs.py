@@ -2,9 +2,8 @@
 
 A block of WaveNet adds one function of what it computes to the stream, and another one to a sum beside it; a joint
 attention adds to two streams that it reads. Neither sum is a junction by itself, because what its branch computes is
-read by the other, too. Put side by side, stream and sum
-are one value, and the two sums are one junction (the kind `Partials`): a module that is deleted adds to neither. Every
-number stays as it is, bit for bit.
+read by the other, too. Put side by side, stream and sum are one value, and the two sums are one junction (the kind
+`Partials`): a module that is deleted adds to neither. Every number stays as it is, bit for bit.
 """
 
 from __future__ import annotations
