@@ -57,6 +57,24 @@ PAPER_RECIPE = TrainingPlan(
 )
 
 
+# That of the shipped network on exactly 23 modules, which is what a variant of it is compared with.
+SHORT_RECIPE = PROCESSOR_RECIPE.changed(
+    {"epochs": 35, "image_sizes": "16,16,24,32", "test_every": 5, "keep_epochs": ""}
+)
+# The last tenth of a one-cycle training of the full network begins at about this rate, and falls along a cosine too.
+WARM_RECIPE = PROCESSOR_RECIPE.changed(
+    {
+        "epochs": 10,
+        "learning_rate": 0.01,
+        "schedule": "cosine",
+        "image_sizes": "",
+        "test_every": 1,
+        "keep_epochs": "",
+    }
+)
+WARM_START = f"zoo:{NETWORK}-cifar10"
+
+
 @dataclass(frozen=True, slots=True)
 class LongTraining:
     """One network to train: the directory's name, and the plan."""
@@ -66,10 +84,14 @@ class LongTraining:
 
 
 def long_trainings(recipe: TrainingPlan, n_seeds: int = 1) -> list[LongTraining]:
-    """List what is trained, in order: all modules and exactly 23 of 54 for each seed, then stochastic depth.
+    """List what is trained, in order: all modules and exactly 23 of 54 for each seed, stochastic depth after the first.
 
-    >>> [training.name for training in long_trainings(PROCESSOR_RECIPE)]
-    ['preact-resnet110', 'preact-resnet110-exactly23', 'preact-resnet110-stochastic-depth']
+    >>> [training.name.removeprefix("preact-resnet110") for training in long_trainings(PROCESSOR_RECIPE)]
+    ['', '-exactly23', '-stochastic-depth', '-exactly23-keep-downsampling', '-exactly23-warm-start']
+
+    Then variants of exactly 23, which are shorter. With the down-sampling modules always among the 23, it has the
+    recipe of the shipped network of 35 epochs, and is compared with that. With a warm start, the shipped network that
+    was trained on all modules is trained for ten epochs more, on exactly 23.
     """
     return list(_trainings(recipe, n_seeds))
 
@@ -85,6 +107,9 @@ def _trainings(recipe: TrainingPlan, n_seeds: int) -> Iterator[LongTraining]:
             yield LongTraining(
                 f"{NETWORK}-stochastic-depth", recipe.changed({"routes": "stochastic-depth:0.5"})
             )
+    keeping, warm = {"routes": "exactly:23,keep=downsampling"}, {"routes": "exactly:23", "start": WARM_START}
+    yield LongTraining(f"{NETWORK}-exactly23-keep-downsampling", SHORT_RECIPE.changed(keeping))
+    yield LongTraining(f"{NETWORK}-exactly23-warm-start", WARM_RECIPE.changed(warm))
 
 
 def train_long(

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
+from unravelnet import zoo
 from unravelnet.data import load
 from unravelnet.errors import TrainingError
 from unravelnet.records.record import load_table
@@ -28,8 +29,9 @@ def small(monkeypatch):
 def test_what_is_compared_differs_in_its_routes_only():
     for recipe in (PROCESSOR_RECIPE, PAPER_RECIPE):
         plans = {training.name: training.plan for training in long_trainings(recipe)}
-        assert [plan.routes for plan in plans.values()] == ["all", "exactly:23", "stochastic-depth:0.5"]
-        assert {plan.changed({"routes": "all"}) for plan in plans.values()} == {recipe}
+        compared = list(plans.values())[:3]
+        assert [plan.routes for plan in compared] == ["all", "exactly:23", "stochastic-depth:0.5"]
+        assert {plan.changed({"routes": "all"}) for plan in compared} == {recipe}
 
 
 def test_the_papers_rate_falls_after_82_and_123_epochs():
@@ -39,7 +41,7 @@ def test_the_papers_rate_falls_after_82_and_123_epochs():
 
 def test_further_seeds_are_of_the_two_networks_that_are_compared():
     names = [training.name for training in long_trainings(PAPER_RECIPE, 2)]
-    assert names[3:] == ["preact-resnet110-seed1", "preact-resnet110-exactly23-seed1"]
+    assert names[3:5] == ["preact-resnet110-seed1", "preact-resnet110-exactly23-seed1"]
 
 
 def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
@@ -74,3 +76,27 @@ def test_side_by_side_is_one_after_the_other(small, tmp_path):
             load_file(tmp_path / way / training.name / "weights.safetensors") for way in ("one", "three")
         ]
         assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_with_down_sampling_modules_kept_all_else_is_as_in_the_shipped_training():
+    plan = long_trainings(PROCESSOR_RECIPE)[3].plan
+    shipped = TrainingPlan().changed(
+        zoo.read_description(zoo.pretrained_directory("preact-resnet110-exactly23-cifar10")).facts["training"]
+    )
+    if shipped.epochs == plan.epochs:  # until the one that was trained for longer takes its place
+        # Whether operations are fused changes rounding only.
+        same = {"routes": plan.routes, "fused": plan.fused, "device": plan.device}
+        assert shipped.changed({**same, "learning_rate": 0.2}) == plan
+    net = zoo.create(room.NETWORK)
+    always = plan.sampler.always_kept(net.residual_modules)
+    assert always == net.downsampling == [18, 36]
+    plan.sampler.check(len(net.residual_modules), always=always)
+
+
+def test_the_warm_start_goes_on_at_the_rate_of_the_last_tenth():
+    plan = long_trainings(PROCESSOR_RECIPE)[4].plan
+    n_batches = 391
+    whole = PROCESSOR_RECIPE.learning_rate_at(90 * n_batches, 100 * n_batches)
+    own = [plan.learning_rate_at(iteration, 10 * n_batches) for iteration in range(10 * n_batches)]
+    assert max(own) == pytest.approx(whole, rel=0.02)
+    assert (plan.epochs, plan.routes, plan.start) == (10, "exactly:23", "zoo:preact-resnet110-cifar10")

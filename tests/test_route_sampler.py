@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -96,7 +100,9 @@ def test_what_is_always_in_part_left_out_is_scaled():
     assert parse_route_sampler("uniform").survival(4) == (0.5,) * 4
 
 
-@pytest.mark.parametrize("text", ["all", "stochastic-depth:0.5", "exactly:23", "uniform"])
+@pytest.mark.parametrize(
+    "text", ["all", "stochastic-depth:0.5", "exactly:23", "exactly:23,keep=downsampling", "uniform"]
+)
 def test_the_text_comes_back(text):
     assert str(parse_route_sampler(text)) == text
 
@@ -112,6 +118,8 @@ def test_the_text_comes_back(text):
         ("stochastic-depth:1.5", TrainingError, "above 0 and up to 1"),
         ("stochastic-depth:nan", TrainingError, "above 0 and up to 1"),
         ("exactly:2.5", TrainingError, "needs a number behind the colon, as in 'exactly:23'"),
+        ("exactly:keep=downsampling", TrainingError, "needs a number behind the colon"),
+        ("exactly:23,keep=first", TrainingError, "needs a number behind the colon"),
         ("exactly:-1", TrainingError, "0 or more"),
         ("all:3", TrainingError, "write 'all'"),
     ],
@@ -129,3 +137,49 @@ def test_a_number_that_does_not_fit_the_network_is_explained():
     with pytest.raises(TrainingError, match="24 cannot be skipped"):
         sampler.sample(54, np.random.default_rng(0), always=range(24))
     sampler.check(54, always=[18, 36])
+
+
+# -- modules that change the shape are kept --
+
+
+@dataclass(frozen=True)
+class Module:
+    index: int
+    is_deletable: bool = True
+    keeps_shape: bool = True
+
+
+def test_down_sampling_modules_are_kept_and_counted_among_the_number():
+    modules = [Module(index, keeps_shape=index not in (18, 36)) for index in range(N_MODULES)]
+    sampler = parse_route_sampler("exactly:23,keep=downsampling")
+    always = sampler.always_kept(modules)
+    assert always == [18, 36]
+    kept = kept_modules("exactly:23,keep=downsampling", always=always)
+    assert set(kept.sum(1)) == {23}
+    # 21 of the other 52 are drawn, each as likely: what is drawn, and what branches are multiplied by.
+    probabilities = np.where(np.isin(np.arange(N_MODULES), always), 1.0, 21 / 52)
+    assert_frequencies(kept, probabilities)
+    assert sampler.branch_scales(N_MODULES, always=always) == pytest.approx(tuple(probabilities))
+    # Without the setting any module may be left out.
+    assert parse_route_sampler("exactly:23").always_kept(modules) == []
+
+
+def test_every_choice_of_the_others_is_as_likely():
+    # Two of the four that keep their shape, beside module 1: 6 routes.
+    modules = [Module(index, keeps_shape=index != 1) for index in range(5)]
+    sampler, generator = parse_route_sampler("exactly:3,keep=downsampling"), np.random.default_rng(0)
+    always = sampler.always_kept(modules)
+    drawn = Counter(sampler.sample(5, generator, always=always) for _ in range(1200))
+    assert set(drawn) == {Route.full(5).keep(1, *pair) for pair in combinations([0, 2, 3, 4], 2)}
+    assert stats.chisquare(list(drawn.values())).pvalue > 0.001
+
+
+def test_what_cannot_be_skipped_is_kept_by_every_sampler():
+    modules = [Module(0), Module(1, is_deletable=False, keeps_shape=False)]
+    for text in ("all", "stochastic-depth:0.5", "exactly:1", "exactly:1,keep=downsampling", "uniform"):
+        assert parse_route_sampler(text).always_kept(modules) == [1]
+
+
+def test_too_few_for_the_down_sampling_modules_are_explained():
+    with pytest.raises(TrainingError, match=r"of which 2 are kept each time\. Give a number from 2 to 54"):
+        parse_route_sampler("exactly:1,keep=downsampling").check(N_MODULES, always=[18, 36])

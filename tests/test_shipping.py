@@ -252,6 +252,7 @@ def parsed(command):
         TrainingPlan(
             routes="stochastic-depth:0.5", augment=False, precision="bfloat16", momentum=0.0, seed=2
         ),
+        TrainingPlan(routes="exactly:23,keep=downsampling", start="zoo:preact-resnet110-cifar10"),
         TrainingPlan(
             image_sizes="16,24,32", label_smoothing=0.1, device="cpu", keep_epochs="0,2", weight_decay=1e-5
         ),

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -807,3 +808,64 @@ def test_an_output_that_is_no_score_is_explained():
     net = UnraveledNetwork(stem, [module], nn.Identity(), example=torch.zeros(1, *DIGITS))
     with pytest.raises(TrainingError, match=r"gives a tensor .2, 4, 6, 6.; training needs one score a class"):
         train(net, some_digits(), epochs=1)
+
+
+# -- it starts from a trained network --
+
+
+def test_a_start_is_that_networks_weights_and_nothing_else(tmp_path):
+    data, settings = some_digits(), {"epochs": 1, "batch_size": 32, "routes": "exactly:2"}
+    train(small(), data, epochs=1, batch_size=32, out=tmp_path / "first")
+    by_hand = small(seed=3)
+    by_hand.load_state_dict(load_file(tmp_path / "first" / "weights.safetensors"))
+    expected = train(by_hand, data, **settings)
+    net = small(seed=3)
+    history = train(net, data, start=str(tmp_path / "first"), out=tmp_path / "second", **settings)
+    assert [row["train_loss"] for row in history] == [row["train_loss"] for row in expected]
+    assert_same_weights(weights(net), weights(by_hand))
+
+
+def test_a_start_counts_once_and_belongs_to_the_training(tmp_path):
+    data, settings = some_digits(), {"epochs": 2, "batch_size": 32}
+    train(small(), data, epochs=1, batch_size=32, out=tmp_path / "first")
+    start, out = str(tmp_path / "first"), tmp_path / "second"
+    whole = small(seed=3)
+    train(whole, data, start=start, **settings)
+
+    def stop(status):
+        if status.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(small(seed=3), data, start=start, out=out, on_batch=stop, **settings)
+    resumed = small(seed=3)
+    train(resumed, data, start=start, out=out, **settings)
+    assert_same_weights(weights(resumed), weights(whole))
+    with pytest.raises(TrainingError, match=r"holds another training, with start = .*first [0-9a-f]{16}'"):
+        train(small(seed=3), data, out=out, **settings)
+
+
+def test_a_training_from_before_there_were_starts_goes_on(tmp_path):
+    data, settings = some_digits(), {"epochs": 1, "batch_size": 32}
+    train(small(), data, out=tmp_path, **settings)
+    index = tmp_path / checkpoint.INDEX_FILE
+    content = json.loads(index.read_text())
+    del content["identity"]["start"]
+    index.write_text(json.dumps(content))
+    assert len(train(small(), data, out=tmp_path, **settings)) == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "message"),
+    [
+        ("zoo:nothing", UnknownNameError, "shipped network"),
+        ("nowhere", CheckpointError, "There is no directory nowhere"),
+        ("zoo:resnet20-cifar10", TrainingError, "which is resnet20-cifar10, do not fit preact-resnet8"),
+    ],
+)
+def test_a_start_that_does_not_fit_changes_nothing(start, error, message):
+    net = small()
+    before = weights(net)
+    with pytest.raises(error, match=message):
+        train(net, some_digits(), start=start, epochs=1)
+    assert_same_weights(weights(net), before)

@@ -50,8 +50,9 @@ class TrainingPlan:
     `schedule`: "step" divides the rate by 10 after half and after three quarters of the iterations, "cosine"
     and "one-cycle" are smooth. `warmup_iterations`: begin at a tenth of the rate for so many iterations;
     None: 400, or a twentieth of a shorter training; "one-cycle" has its own beginning. `routes`: "all",
-    "stochastic-depth:0.5", "exactly:23", "uniform", or one route, "route:0-2,3s,4". `precision`: "float32",
-    "bfloat16", or "auto": that of the
+    "stochastic-depth:0.5", "exactly:23", "exactly:23,keep=downsampling", "uniform", or one route,
+    "route:0-2,3s,4". `start`: the trained network whose weights the training begins with, "zoo:NAME" or a directory
+    that `train` wrote; empty: those that the network has. `precision`: "float32", "bfloat16", or "auto": that of the
     checkpoint where there is one, else bfloat16 where the machine multiplies it itself and the network gains from it
     and tolerates it, else float32. `augment`: random crops and flips, for image data;
     `pad` and `flip` as in `data.Augmentation`, chosen by the image shape if None. `image_sizes`: heights of the
@@ -75,6 +76,7 @@ class TrainingPlan:
     warmup_iterations: int | None = None
     label_smoothing: float = 0.0
     routes: str = "all"
+    start: str = ""
     precision: PrecisionChoice = "auto"
     channels_last: bool = True
     augment: bool = True

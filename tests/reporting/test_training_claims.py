@@ -14,6 +14,7 @@ from unravelnet.mathematics.comparisons import (
 )
 from unravelnet.readers.groups import group_of, pairs_of, trained_groups
 from unravelnet.records.record import Table
+from unravelnet.reporting.contents import Run
 from unravelnet.reporting.topics.responses.claims import claim_deeper_responses, claim_smaller_responses
 from unravelnet.reporting.topics.trainings.claims import (
     claim_deeper_residual,
@@ -22,6 +23,9 @@ from unravelnet.reporting.topics.trainings.claims import (
     claim_residual_beats_plain,
     claim_stochastic_training,
 )
+from unravelnet.reporting.topics.trainings.claims import judge as judge_run
+from unravelnet.reporting.topics.trainings.findings import on_cost
+from unravelnet.reporting.words.claim import OWN, VEIT
 
 CLAIMS_OF_TRAININGS = [
     claim_effective_training,
@@ -399,3 +403,36 @@ def test_seeds_of_one_recipe_are_a_group():
         ("preact-resnet110", "exactly:23"),
         ("preact-resnet56", "exactly:11"),
     ]
+
+
+def test_variants_of_the_papers_training_are_claims_of_this_project(tmp_path):
+    kept = "exactly:23,keep=downsampling"
+    table = Table(
+        [
+            *trained("preact-resnet110", [0.075], n_modules=54),
+            *trained("preact-resnet110", [0.11], routes="exactly:23", n_modules=54, start=""),
+            *trained("preact-resnet110", [0.09], routes=kept, n_modules=54),
+            *trained(
+                "preact-resnet110", [0.08], routes="exactly:23", n_modules=54, start="zoo:a", group="warm"
+            ),
+        ]
+    )
+    claims = [
+        claim
+        for claim in judge_run(Run(tmp_path, {}, (), table))
+        if claim.short.startswith("Training on effec")
+    ]
+    assert [(claim.source, claim.short.partition(", ")[2]) for claim in claims] == [
+        (VEIT, ""),
+        (OWN, "down-sampling modules kept"),
+        (OWN, "warm start"),
+    ]
+    assert "exactly 23 of its 54 modules, the down-sampling ones always among them, in each" in claims[1].text
+    titles = [group.title for group in trained_groups(table)]
+    assert titles == [
+        "Pre-activation ResNet-110",
+        "Pre-activation ResNet-110, exactly 23",
+        "Pre-activation ResNet-110, exactly 23 with all down-sampling modules",
+        "Pre-activation ResNet-110, exactly 23, started from zoo:a",
+    ]
+    assert "beside the training of zoo:a before it; error" in on_cost(trained_groups(table))[2]

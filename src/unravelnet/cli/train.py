@@ -65,10 +65,19 @@ def train(
         str,
         typer.Option(
             metavar="ROUTES",
-            help="Routes of the mini-batches: all, stochastic-depth:0.5, exactly:23, uniform, or one route as "
-            "route:0-2,3s,4.",
+            help="Routes of the mini-batches: all, stochastic-depth:0.5, exactly:23, exactly:23,keep=downsampling, "
+            "uniform, or one route as route:0-2,3s,4.",
         ),
     ] = _PLAN.routes,
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="NET",
+            help="Trained network whose weights the training begins with: zoo:NAME, or a directory that train wrote. "
+            "[default: random weights]",
+            show_default=False,
+        ),
+    ] = _PLAN.start,
     schedule: ScheduleOption = _SCHEDULE,
     learning_rate: Annotated[
         float | None,
@@ -139,10 +148,12 @@ def train(
     unravelnet train resnet20 --data digits --epochs 15 --schedule one-cycle --out runs/resnet20
     unravelnet train preact-resnet110 --data cifar10 --routes stochastic-depth:0.5 --out runs/stochastic
     unravelnet train preact-resnet110 --data cifar10 --routes exactly:23 --precision bfloat16 --out runs/effective
+    unravelnet train preact-resnet110 --data cifar10 --start zoo:preact-resnet110-cifar10 --epochs 10 --out runs/longer
     """
     settings = {
         "epochs": epochs,
         "routes": routes,
+        "start": start,
         "schedule": schedule.value,
         "learning_rate": learning_rate,
         "batch_size": batch_size,

@@ -32,13 +32,17 @@ TRAINING = (
         "routes", "Routes", "text",
         "What random routes are drawn from, for the mini-batches of a training or the members of an ensemble. "
         '"all": every module. "stochastic-depth:p": each module is kept with its survival. "exactly:m": m random '
-        'modules. "uniform": a random number of random modules. "given": the routes were given.',
+        'modules; with ",keep=downsampling" those that change the shape are always among them. "uniform": a random '
+        'number of random modules. "given": the routes were given.',
     ),
 )  # fmt: skip
 
 TRAINED_NETWORKS = (
     Column("group", "Trained alike", "text", "Name of a shipped network without its seed: all seeds of one recipe."),
     Column("zoo_name", "Zoo network", "text", "Name in the zoo of the network that was trained."),
+    Column(
+        "start", "Start", "text", "Network whose weights the training began with; empty where they were random.",
+    ),
     Column("training_seed", "Training seed", "whole number", "Seed of the training."),
     Column(
         "test_time", "How it is tested", "text",

@@ -266,11 +266,12 @@ def members_of(
     """
     if routes is not None and not isinstance(routes, str):
         return "given", [net.check(route) for route in as_routes(routes)]
-    always = [m.index for m in net.residual_modules if not m.is_deletable]
     if routes is None:
-        sampler: RouteSampler = Exactly(_n_kept(len(net.residual_modules), len(always), keep))
+        n_always = sum(not module.is_deletable for module in net.residual_modules)
+        sampler: RouteSampler = Exactly(_n_kept(len(net.residual_modules), n_always, keep))
     else:
         sampler = parse_route_sampler(routes)
+    always = sampler.always_kept(net.residual_modules)
     sampler.check(len(net.residual_modules), always=always)
     generator = np.random.default_rng(seed)
     drawn: dict[Route, None] = {}

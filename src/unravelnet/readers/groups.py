@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ALL_MODULES = "all"
 EFFECTIVE_PATHS, STOCHASTIC_DEPTH = "exactly:", "stochastic-depth:"
+_KEPT = ",keep=downsampling"
 
 _FAMILIES = {
     "preact-resnet": "pre-activation ResNet",
@@ -71,8 +72,19 @@ class TrainedGroup:
     @property
     def title(self) -> str:
         """The network with its recipe, as beside a mark."""
-        title = f"{self.network}{_recipe_text(self.routes)}"
+        start = f", started from {self.start}" if self.start else ""
+        title = f"{self.network}{_recipe_text(self.routes)}{start}"
         return title[0].upper() + title[1:]
+
+    @property
+    def start(self) -> str:
+        """The network whose weights the training began with; empty where they were random."""
+        return self.chosen("start")
+
+    @property
+    def keeps_downsampling(self) -> bool:
+        """Whether its routes always keep the modules that change the shape, and leave out others."""
+        return self.routes.startswith(EFFECTIVE_PATHS) and self.routes.endswith(_KEPT)
 
     @property
     def n_modules(self) -> int:
@@ -146,5 +158,7 @@ def network_text(zoo_name: str) -> str:
 
 def _recipe_text(routes: str) -> str:
     if routes.startswith(EFFECTIVE_PATHS):
-        return f", exactly {routes.removeprefix(EFFECTIVE_PATHS)}"
+        count = routes.removeprefix(EFFECTIVE_PATHS)
+        kept = " with all down-sampling modules" if count.endswith(_KEPT) else ""
+        return f", exactly {count.removesuffix(_KEPT)}{kept}"
     return "" if routes == ALL_MODULES else f", {routes.partition(':')[0].replace('-', ' ')}"

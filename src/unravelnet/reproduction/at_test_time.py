@@ -48,14 +48,16 @@ def ways_to_test(net: UnraveledNetwork, sampler: RouteSampler) -> tuple[TestTime
 def as_trained(net: UnraveledNetwork, sampler: RouteSampler) -> TestTime:
     """Say which of these ways counts as that of the method."""
     modules = net.residual_modules
-    own = _where_there_is_a_skip(sampler.branch_scales(len(modules), always=always_kept(net)), net)
+    own = _where_there_is_a_skip(
+        sampler.branch_scales(len(modules), always=sampler.always_kept(modules)), net
+    )
     return "unscaled" if own == scales_at("unscaled", net, sampler) else "scaled"
 
 
 def scales_at(test_time: TestTime, net: UnraveledNetwork, sampler: RouteSampler) -> tuple[float, ...]:
     """Give the factors of the branches."""
     n_modules = len(net.residual_modules)
-    survival = sampler.survival(n_modules, always=always_kept(net))
+    survival = sampler.survival(n_modules, always=sampler.always_kept(net.residual_modules))
     scales = survival if test_time in _SCALED else (1.0,) * n_modules
     return _where_there_is_a_skip(scales, net)
 
@@ -65,13 +67,8 @@ def routes_at(test_time: TestTime, net: UnraveledNetwork, sampler: RouteSampler,
     if test_time != "random routes":
         return [net.full_route]
     modules, generator = net.residual_modules, np.random.default_rng(seed)
-    always = always_kept(net)
+    always = sampler.always_kept(modules)
     return [sampler.sample(len(modules), generator, always=always) for _ in range(N_ROUTES)]
-
-
-def always_kept(net: UnraveledNetwork) -> list[int]:
-    """List the modules that every route keeps, for nothing could take their place."""
-    return [module.index for module in net.residual_modules if not module.is_deletable]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ from unravelnet.reproduction.at_test_time import (
     N_STATISTICS_IMAGES,
     RE_ESTIMATED,
     TestTime,
-    always_kept,
     as_trained,
     prepared_for,
     routes_at,
@@ -63,17 +62,31 @@ class ShippedNetwork:
 
     def training_macs(self, data: ImageData) -> float:
         """Count the operations of its training: forwards, in the mean over routes; smaller images cost their area."""
-        modules, height = self.net.residual_modules, data.image_shape[1]
-        outside = self.net.total_macs - sum(module.macs for module in modules)
-        survival = self.sampler.survival(len(modules), always=always_kept(self.net))
-        of_image = outside + sum(share * module.macs for share, module in zip(survival, modules, strict=True))
-        heights = [self.plan.image_size_at(epoch) or height for epoch in range(self.plan.epochs)]
-        return of_image * len(data) * sum((size / height) ** 2 for size in heights)
+        return training_macs_of_image(self.net, self.plan, data.image_shape[1]) * len(data)
+
+    @property
+    def survival(self) -> tuple[float, ...]:
+        """The probability of each module to be kept in training."""
+        modules = self.net.residual_modules
+        return self.sampler.survival(len(modules), always=self.sampler.always_kept(modules))
 
     @property
     def test_times(self) -> tuple[TestTime, ...]:
         """The ways to test it."""
         return ways_to_test(self.net, self.sampler)
+
+
+def training_macs_of_image(net: UnraveledNetwork, plan: TrainingPlan, height: int) -> float:
+    """Count the operations of a training for each image of its data: forwards of all epochs, in the mean over routes.
+
+    `height`: of the images as they are; smaller ones cost their area.
+    """
+    modules, sampler = net.residual_modules, plan.sampler
+    outside = net.total_macs - sum(module.macs for module in modules)
+    survival = sampler.survival(len(modules), always=sampler.always_kept(modules))
+    of_pass = outside + sum(share * module.macs for share, module in zip(survival, modules, strict=True))
+    heights = [plan.image_size_at(epoch) or height for epoch in range(plan.epochs)]
+    return of_pass * sum((size / height) ** 2 for size in heights)
 
 
 def shipped_for(data: ImageData) -> list[ShippedNetwork]:
@@ -94,10 +107,8 @@ def _passes(network: ShippedNetwork, test_time: TestTime, n_images: int) -> floa
     if test_time in RE_ESTIMATED:
         return n_images + _COST_OF_STATISTICS * N_STATISTICS_IMAGES
     if test_time == "random routes":
-        n_modules = len(network.net.residual_modules)
-        survival = network.sampler.survival(n_modules, always=always_kept(network.net))
         # Beside the intact route, against which all are measured.
-        return n_images * (1 + N_ROUTES * sum(survival) / len(survival))
+        return n_images * (1 + N_ROUTES * sum(network.survival) / len(network.survival))
     return n_images
 
 
@@ -157,6 +168,7 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
         "network_name": network.name,
         "zoo_name": network.description.name,
         "routes": str(network.sampler),
+        "start": plan.start,
         "training_seed": facts["seed"],
         "n_modules": len(net.residual_modules),
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),

@@ -1,22 +1,23 @@
 """Random routes for training: which residual modules a mini-batch passes through.
 
-    all                    every module, always
-    stochastic-depth:0.5   module l of L is kept with probability 1 - l/L · (1 - 0.5), independently
-    exactly:23             23 modules, drawn anew each time
-    uniform                a number of modules drawn uniformly from 0 to L, then that many at random
-    route:0-2,3s,4         always this route, in training and in tests: what is left of a pruned network
+    all                            every module, always
+    stochastic-depth:0.5           module l of L is kept with probability 1 - l/L · (1 - 0.5), independently
+    exactly:23                     23 modules, drawn anew each time
+    exactly:23,keep=downsampling   the same, with those that change the shape among the 23 each time
+    uniform                        a number of modules drawn uniformly from 0 to L, then that many at random
+    route:0-2,3s,4                 always this route, in training and in tests: what is left of a pruned network
 
 A module that is not kept is passed by its skip only, and its branch is not computed. A module that has no
-skip and changes the shape (`always`) is kept in every route; `exactly` counts it among its number.
+skip and changes the shape is kept in every route (`always`); `exactly` counts it among its number.
 """
 
 from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,23 @@ from unravelnet.wording import counted
 _KNOWN = ("all", "stochastic-depth:0.5", "exactly:23", "uniform", "route:0-2,3s,4")
 _N = TypeVar("_N", int, float)
 _TEXT = re.compile(r"([a-z-]+)(?::(.*))?")
+_KEEP = ",keep=downsampling"
+
+
+class Keepable(Protocol):
+    """What a sampler asks of a residual module."""
+
+    @property
+    def index(self) -> int:
+        """Its number, from 0."""
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether anything can take its place."""
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether its output has the shape of its input."""
 
 
 class RouteSampler(abc.ABC):
@@ -36,6 +54,10 @@ class RouteSampler(abc.ABC):
     """
 
     tested: ClassVar[Route | None] = None
+
+    def always_kept(self, modules: Iterable[Keepable]) -> list[int]:
+        """List the modules that every route keeps, for nothing could take their place: `always`, in what follows."""
+        return [module.index for module in modules if not module.is_deletable]
 
     @abc.abstractmethod
     def sample(
@@ -125,12 +147,14 @@ class Exactly(RouteSampler):
     >>> Exactly(2).survival(4)
     (0.5, 0.5, 0.5, 0.5)
 
+    `keeps_downsampling`: whether the modules that change the shape are kept each time; they count among the number.
     Source: training on effective paths only, 23 of 54, in Veit et al. 2016. How such a network is tested is not said
     there. Here with all modules, scaled as those of stochastic depth: on held-out training images that erred less
     than unscaled branches in each of four trials (results/effective_paths/recipe_trials.csv).
     """
 
     n_kept: int
+    keeps_downsampling: bool = False
 
     def __post_init__(self) -> None:
         if self.n_kept < 0:
@@ -139,7 +163,14 @@ class Exactly(RouteSampler):
             )
 
     def __str__(self) -> str:
-        return f"exactly:{self.n_kept}"
+        return f"exactly:{self.n_kept}{_KEEP if self.keeps_downsampling else ''}"
+
+    def always_kept(self, modules: Iterable[Keepable]) -> list[int]:
+        return [
+            module.index
+            for module in modules
+            if not module.is_deletable or (self.keeps_downsampling and not module.keeps_shape)
+        ]
 
     def sample(
         self, n_modules: int, generator: np.random.Generator, *, always: Collection[int] = ()
@@ -155,11 +186,15 @@ class Exactly(RouteSampler):
     def branch_scales(self, n_modules: int, *, always: Collection[int] = ()) -> tuple[float, ...]:
         return self.survival(n_modules, always=always)
 
+    @property
+    def _why_kept(self) -> str:
+        return "are kept each time" if self.keeps_downsampling else "cannot be skipped"
+
     def check(self, n_modules: int, *, always: Collection[int] = ()) -> None:
         if not len(set(always)) <= self.n_kept <= n_modules:
             raise TrainingError(
                 f"Routes with exactly {counted(self.n_kept, 'module')} do not exist here: the network has {n_modules} "
-                f"residual modules, of which {len(set(always))} cannot be skipped. "
+                f"residual modules, of which {len(set(always))} {self._why_kept}. "
                 f"Give a number from {len(set(always))} to {n_modules}."
             )
 
@@ -220,8 +255,8 @@ class OneRoute(RouteSampler):
 def parse_route_sampler(text: str) -> RouteSampler:
     """Read a route sampler from its text.
 
-    >>> parse_route_sampler("exactly:23")
-    Exactly(n_kept=23)
+    >>> parse_route_sampler("exactly:23,keep=downsampling")
+    Exactly(n_kept=23, keeps_downsampling=True)
 
     Raises UnknownNameError for another name, and TrainingError for a number that is missing or does not fit.
     """
@@ -232,7 +267,8 @@ def parse_route_sampler(text: str) -> RouteSampler:
     if name == "route":
         return OneRoute(Route.parse(number or ""))
     if name == "exactly":
-        return Exactly(_number(text, number, int))
+        keeps = (number or "").endswith(_KEEP)
+        return Exactly(_number(text, (number or "").removesuffix(_KEEP), int), keeps)
     if name in ("all", "uniform"):
         if number is not None:
             raise TrainingError(f"{text!r} has a number too many; write {name!r}.")

@@ -27,7 +27,7 @@ _INDEX = "checkpoint.json"
 INDEX_FILE = f"{DIRECTORY}/{_INDEX}"
 _FORMAT = 1
 # What was not asked of older trainings, and how they were made.
-_BEFORE = {"optimiser": "sgd"}
+_BEFORE = {"optimiser": "sgd", "start": ""}
 
 
 @dataclass(frozen=True)

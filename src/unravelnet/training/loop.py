@@ -47,6 +47,7 @@ from unravelnet.training.optimiser import (
     settle_learning_rate,
 )
 from unravelnet.training.replay import own_stream
+from unravelnet.training.start import starting_network
 from unravelnet.training.state import TrainingState, buffers_of, give_back
 from unravelnet.training.sums import Sums, count_targets, count_wrong
 from unravelnet.training_plan import TrainingPlan, TrainingStatus
@@ -132,13 +133,14 @@ class Training:
         self.home = TrainingHome(out, plan)
         self.modules = residual_modules_of(net)
         self.sampler = plan.sampler
-        self.always = [m.index for m in self.modules if not m.is_deletable]
+        self.always = self.sampler.always_kept(self.modules)
         self.sampler.check(len(self.modules), always=self.always)
         if self.sampler.tested is not None:
             net.check(self.sampler.tested)
         self.route_generator = np.random.default_rng(plan.seed)
         self.device = _device(plan.device)
         self.title = net.name or "the network"
+        self.start = starting_network(plan.start, net) if plan.start else None
         self.objective = Objective(plan.label_smoothing, teacher, device=self.device)
         self.is_fused = decide_on_fusing(net, plan, self.device, n_images=len(data.source))
 
@@ -173,6 +175,8 @@ class Training:
                 self.state = TrainingState(
                     self.net, self.optimiser, self.data.generator, self.route_generator
                 )
+                if found is None and self.start is not None:
+                    self.net.load_weights(self.start.state_dict(), source=self.plan.start)
                 if found is not None:
                     self.state.restore(found, f"the checkpoint in {self.home.directory}")
                 self.home.open(self.state, is_new=found is None)
@@ -385,6 +389,7 @@ class Training:
         return {
             **settings,
             "fused": self.is_fused,
+            **({} if self.start is None else {"start": f"{self.plan.start} {self.start.fingerprint()}"}),
             **({} if self.objective.teacher is None else {"teacher": self.objective.teacher.identity()}),
             "network": f"{self.title} {digest}",
             "data": self.data.identity(),

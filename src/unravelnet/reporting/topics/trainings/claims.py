@@ -54,8 +54,10 @@ def claim_effective_training(full: TrainedGroup | None, effective: TrainedGroup 
         return not_measured(text, paper, _TABLE, CHAPTER)
     if effective.n_modules != veit.N_MODULES.count:
         paper = f"Not measured at {counted(effective.n_modules, 'module')}. {paper}"
-    count = effective.routes.removeprefix(EFFECTIVE_PATHS)
-    text = _text_on_equality(full.network, f"exactly {count} of its {counted(effective.n_modules, 'module')}")
+    count = effective.routes.removeprefix(EFFECTIVE_PATHS).partition(",")[0]
+    kept = ", the down-sampling ones always among them," if effective.keeps_downsampling else ""
+    modules = f"exactly {count} of its {counted(effective.n_modules, 'module')}{kept}"
+    text = _text_on_equality(full.network, modules)
     ways = {way: rows for way in _WAYS if len(rows := effective.at_test_time(way))}
     if not ways:
         return not_measured(text, paper, _TABLE, CHAPTER)
@@ -235,7 +237,10 @@ def judge(run: Run) -> list[Claim]:
     papers, own = ([pair for pair in effective if _is_papers(pair[1]) is wanted] for wanted in (True, False))
     judged = [
         *((VEIT, _EFFECTIVE, claim_effective_training(*pair)) for pair in papers),
-        *((OWN, f"{_EFFECTIVE}, {_depth(pair)}", claim_effective_training(*pair)) for pair in own),
+        *(
+            (OWN, f"{_EFFECTIVE}, {listed(_differences(pair[1]))}", claim_effective_training(*pair))
+            for pair in own
+        ),
         *(
             (HUANG, "Stochastic depth lowers the error", claim_stochastic_training(*pair))
             for pair in stochastic
@@ -248,10 +253,18 @@ def judge(run: Run) -> list[Claim]:
     return [replace(claim, rows=rows, source=source, short=short) for source, short, claim in judged]
 
 
-def _depth(pair: tuple[TrainedGroup | None, TrainedGroup | None]) -> str:
-    return "" if pair[1] is None else f"{pair[1].n_modules} modules"
+def _differences(effective: TrainedGroup | None) -> list[str]:
+    """Say in what a network that was trained on effective paths differs from the paper's."""
+    if effective is None:
+        return []
+    differences = {
+        f"{effective.n_modules} modules": effective.n_modules != veit.N_MODULES.count,
+        "down-sampling modules kept": effective.keeps_downsampling,
+        "warm start": bool(effective.start),
+    }
+    return [words for words, is_so in differences.items() if is_so]
 
 
 def _is_papers(effective: TrainedGroup | None) -> bool:
-    """Tell whether the paper's claim is about such a network; at another depth it is asked by this project."""
-    return effective is None or effective.n_modules == veit.N_MODULES.count
+    """Tell whether the paper's claim is about such a network; of other trainings it is asked by this project."""
+    return not _differences(effective)

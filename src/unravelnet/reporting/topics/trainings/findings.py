@@ -146,7 +146,8 @@ def _cost_text(full: TrainedGroup, part: TrainedGroup) -> str:
     if not all(value > 0 for value in operations):
         return ""
     share = number(operations[0] / operations[1])
-    return f"its training took {share} times the multiply-accumulate operations; "
+    before = f", beside the training of {part.start} before it" if part.start else ""
+    return f"its training took {share} times the multiply-accumulate operations{before}; "
 
 
 def _change_text(part: TrainedGroup, full: TrainedGroup) -> str:
