@@ -38,7 +38,7 @@ PLANS = shipped_networks.PLANS
 SHIPPED = Path(zoo.__file__).parent / "shipped"
 OPTIONS = {"networks": PLANS, "repeats": 3, "seed": 3}
 COLUMNS = (
-    *("group", "network_name", "zoo_name", "routes", "training_seed", "n_modules", "n_parameters"),
+    *("group", "network_name", "zoo_name", "routes", "start", "training_seed", "n_modules", "n_parameters"),
     *("test_time", "is_as_trained", "n_routes", "error_rate", "error_rate_low", "error_rate_high", "wrong"),
     *(
         "n_images",
