@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "add":
-            print(add(options.run, options.name, options.data, precision=options.precision))
+            others = _ROOT / "results" / "short_trainings.csv"
+            print(add(options.run, options.name, options.data, precision=options.precision, others=others))
         elif options.command == "table":
             print(write_table(_ROOT))
         else:

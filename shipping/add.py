@@ -16,6 +16,8 @@ from statistics import harmonic_mean
 from typing import Any
 
 from shipping.card import CARD_FILE, card
+from shipping.long_trainings import epochs_logged
+from shipping.other_trainings import FACT, other_trainings
 from shipping.training_command import plan_of, training_command
 from unravelnet import zoo
 from unravelnet.data import ImageData, load
@@ -26,6 +28,7 @@ from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
+from unravelnet.wording import counted
 from unravelnet.zoo import Description
 from unravelnet.zoo.pretrained import place_of
 
@@ -38,10 +41,14 @@ _STATISTICS = ("mean", "standard deviation")
 Facts = dict[str, Any]
 
 
-def add(run: Path, name: str, data: str, *, precision: Precision = "float32") -> Path:
+def add(
+    run: Path, name: str, data: str, *, precision: Precision = "float32", others: Path | None = None
+) -> Path:
     """Store a trained network under a name in the package and return its directory; one of that name is replaced.
 
-    `run`: a finished directory of `unravelnet train`. `data`: what it was trained on. Raises ModelError for a name
+    `run`: a finished directory of `unravelnet train`. `data`: what it was trained on. `others`: a table of whole
+    trainings of other lengths that are not shipped; those of the same network are named in the facts, as is the network
+    that is replaced. Raises ModelError for a name
     that does not fit network and seed, DataError for other data, TrainingError where no command makes the network
     again, and CheckpointError where the training has not finished, or half precision changes the error by more than
     0.05 points.
@@ -50,6 +57,7 @@ def add(run: Path, name: str, data: str, *, precision: Precision = "float32") ->
     group = _group(name, description)
     facts = {**description.facts, "group": group, "command": training_command(description, name)}
     facts |= _circumstances(run, plan_of(description))
+    facts[FACT] = other_trainings(place_of(name), description, others)
     test = load(data, "test")
     _check_data(test, description)
     with tempfile.TemporaryDirectory() as temporary:
@@ -97,8 +105,8 @@ def _circumstances(run: Path, plan: TrainingPlan) -> Facts:
         "seed": ran["seed"],
         "seconds": _total(history, "seconds"),
         "images_per_second": _speed(history, plan),
-        "hardware": _hardware(ran),
-        "versions": {name: ran[name] for name in ("unravelnet", "python")} | ran["packages"],
+        "hardware": _hardware(run, ran),
+        "versions": {name: ran[name] for name in ("unravelnet", "python") if ran[name]} | ran["packages"],
         "commit": ran["commit"],
         "has_uncommitted_changes": ran["has_uncommitted_changes"],
         "finished_utc": ran["time_utc"],
@@ -116,7 +124,24 @@ def _total(history: Table, column: str) -> float:
     return sum(float(str(row[column])) for row in history)
 
 
-def _hardware(ran: Facts) -> str:
+def _hardware(run: Path, ran: Facts) -> str:
+    """Name the machine; where the log of the long trainings tells of several devices, each with its epochs."""
+    machine = _machine(ran)
+    devices = [_device_text(line) for line in epochs_logged(run)]
+    if not devices:
+        return machine if ran.get("device") in (None, "cpu") else f"{ran['device']}, beside {machine}"
+    if set(devices) == {ran["cpu"]}:
+        return machine
+    return ", ".join(
+        f"{counted(devices.count(device), 'epoch')} on {device}" for device in dict.fromkeys(devices)
+    )
+
+
+def _device_text(line: Facts) -> str:
+    return str(line["cpu"] if line["device"] == "cpu" else line["device"])
+
+
+def _machine(ran: Facts) -> str:
     memory = f"{ran['memory_bytes'] / 1e9:.0f} GB" if ran["memory_bytes"] else "unknown"
     threads = f", {ran['threads']} of them used" if "threads" in ran else ""
     return f"{ran['cpu'] or 'unknown processor'}, {ran['cores']} cores{threads}, {memory} of memory"

@@ -9,12 +9,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from shipping.other_trainings import FACT
 from shipping.training_command import plan_of
 from unravelnet import zoo
 from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.records.record import Row, Table, load_table
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
+from unravelnet.wording import counted
 from unravelnet.zoo import Description
 from unravelnet.zoo.store import WEIGHTS_FILE
 
@@ -40,7 +42,7 @@ Measured on the weights as they are stored here, with all residual modules, on o
 Tensors of two or more dimensions are stored at half precision (float16), all others as they were. With the weights
 of the training {full_wrong:,} images are wrong ({full_error}), so storing changed the error by {change:+.2f} points,
 and the loss from {full_loss:.5f} to {loss:.5f}.
-
+{others}
 ## Training
 
 ```bash
@@ -83,6 +85,7 @@ def card(name: str, directory: Path) -> str:
         data=description.data,
         **_error(facts),
         scaling=_scaling(description),
+        others=_others(facts),
         command=facts["command"],
         seed=plan.seed,
         epochs=plan.epochs,
@@ -142,6 +145,12 @@ def _scaling(description: Description) -> str:
     return "Each branch is multiplied by its probability of survival in training.\n"
 
 
+def _others(facts: dict[str, Any]) -> str:
+    """Name whole trainings of the same network of other lengths, of which the weights are not shipped."""
+    told = [f"{counted(row['epochs'], 'epoch')} {percent(row['error_rate'])}" for row in facts.get(FACT, [])]
+    return f"\nAfter whole trainings of other lengths the error was: {', '.join(told)}.\n" if told else ""
+
+
 def _code(facts: dict[str, Any]) -> str:
     if facts["commit"] is None:
         return "the commit is not known"
@@ -158,19 +167,20 @@ def _history(history: Table) -> str:
         "| epoch | training loss | training error | test error | learning rate | images/s |",
         "|---:|---:|---:|---:|---:|---:|",
     ]
-    return "\n".join([*lines, *(_line(history[position]) for position in _shown(len(history)))])
+    # Of most epochs of a long training there is no test, and those with one are shown.
+    tested = [row for row in history if not math.isnan(row["test_error_rate"])]
+    return "\n".join([*lines, *(_line(tested[position]) for position in _shown(len(tested)))])
 
 
 def _line(row: Row) -> str:
-    test = "not measured" if math.isnan(row["test_error_rate"]) else percent(row["test_error_rate"])
     return (
-        f"| {row['epoch']} | {row['train_loss']:.4f} | {percent(row['train_error_rate'])} | {test} | "
-        f"{row['learning_rate']:.2g} | {row['images_per_second']:.0f} |"
+        f"| {row['epoch']} | {row['train_loss']:.4f} | {percent(row['train_error_rate'])} | "
+        f"{percent(row['test_error_rate'])} | {row['learning_rate']:.2g} | {row['images_per_second']:.0f} |"
     )
 
 
 def _shown(n_epochs: int) -> list[int]:
-    """Choose the epochs to show, counted from 0: evenly spread, the first and the last among them.
+    """Choose the tested epochs to show, counted from 0: evenly spread, the first and the last among them.
 
     >>> _shown(3), _shown(23)
     ([0, 1, 2], [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22])

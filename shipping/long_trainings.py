@@ -158,6 +158,21 @@ def _train_one(
     log.write()
 
 
+def epochs_logged(directory: Path) -> list[dict[str, Any]]:
+    """Read who trained each epoch of a training, in their order, from the log beside its directory; none without one.
+
+    >>> epochs_logged(Path("nowhere"))
+    []
+    """
+    log = directory.parent / LOG_FILE
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    # An epoch that was cut off after its line was written is trained, and written, once more.
+    own = {line["epoch"]: line for line in lines if line["network"] == directory.name}
+    return [own[epoch] for epoch in sorted(own)]
+
+
 def _is_finished(directory: Path, epochs: int) -> bool:
     history = directory / HISTORY_FILE
     return history.exists() and len(load_table(history)) == epochs

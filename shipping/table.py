@@ -16,6 +16,7 @@ from unravelnet.errors import ModelError
 from unravelnet.mathematics.comparisons import margin_of_seeds
 from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.records.record import Row, Table, whole_file
+from unravelnet.reproduction.trained_networks import training_macs_of_image
 
 MOST_BYTES = 40_000_000
 # Of two the interval of a third is too wide to say anything.
@@ -38,8 +39,10 @@ probability of survival. They are means over the seeds ± standard deviation, be
 training with another seed lies in the interval beside them with a probability of 95 % (Student's t; from three seeds
 on): this is what a network trained again is to be compared with. In bfloat16 the same seed gives the same weights only
 on the same machine with as many threads.
-Minutes of training, evaluation after each epoch included, and images/s are means over the seeds, some on one core and
-some on two, as far as it was recorded in the card of each network.
+GMACs: billions of multiply-accumulate operations of a whole training for each of its images, forwards only, in the mean
+over its routes; smaller images count in proportion to their area. Minutes of training, evaluation after each epoch
+included, and images/s are means over the seeds, on one core, on two or on a GPU, as far as it was recorded in the card
+of each network.
 Together the files take {megabytes:.1f} MB. Recipe, versions, history and interval of each network stand in its card;
 a row a network is in [results/networks.csv](../results/networks.csv).
 
@@ -108,6 +111,7 @@ def _row(name: str) -> Row:
         "low": low,
         "high": high,
         "n_images": test["n_images"],
+        "training_macs_of_image": training_macs_of_image(net, plan, description.options["input_shape"][1]),
         "minutes": facts["seconds"] / 60,
         "images_per_second": facts["images_per_second"],
         "hardware": facts["hardware"],
@@ -142,8 +146,8 @@ def _page(groups: Sequence[Sequence[Row]], n_bytes: int) -> str:
     rows = [row for seeds in groups for row in seeds]
     lines = [
         "| network | residual modules | parameters | routes in training | epochs | error | seeds | error of each "
-        "| a further one | minutes | images/s |",
-        "|---|---:|---:|---|---:|---:|---:|---|---|---:|---:|",
+        "| a further one | GMACs | minutes | images/s |",
+        "|---|---:|---:|---|---:|---:|---:|---|---|---:|---:|---:|",
         *map(_line, groups),
     ]
     return _PAGE.format(
@@ -179,6 +183,7 @@ def _line(seeds: Sequence[Row]) -> str:
         str(len(seeds)),
         ", ".join(map(percent, errors)),
         _further(errors),
+        f"{first['training_macs_of_image'] / 1e9:.2f}",
         f"{fmean(row['minutes'] for row in seeds):.1f}",
         f"{fmean(row['images_per_second'] for row in seeds):.0f}",
     ]

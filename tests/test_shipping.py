@@ -30,7 +30,7 @@ from unravelnet.errors import (
     UnknownNameError,
 )
 from unravelnet.mathematics.intervals import rate_interval
-from unravelnet.records.record import load_table
+from unravelnet.records.record import Table, load_table
 from unravelnet.training.loop import train
 from unravelnet.training_plan import TrainingPlan
 
@@ -223,6 +223,78 @@ def test_what_is_not_a_finished_training_of_this_data_is_refused(copy, tmp_path)
         add(copy, NAME, "digits")
     with pytest.raises(CheckpointError, match="There is no directory"):
         add(tmp_path / "nowhere", NAME, "digits")
+
+
+def test_statistics_that_differ_by_rounding_are_the_same_data(copy, shipped):
+    mean = zoo.read_description(copy).mean
+    change(copy / "network.json", mean=[value * (1 + 1e-9) for value in mean])
+    add(copy, NAME, "digits")
+    change(copy / "network.json", mean=[value * 1.001 for value in mean])
+    with pytest.raises(DataError, match="whose mean is"):
+        add(copy, NAME, "digits")
+
+
+def test_the_machines_of_a_long_training_are_named_from_its_log(copy, shipped):
+    def line(epoch, device, network=copy.name):
+        return json.dumps({"network": network, "epoch": epoch, "device": device, "cpu": "a processor"})
+
+    # The second epoch was cut off on the GPU and trained again; the other network is none of ours.
+    lines = [line(1, "a GPU"), line(2, "a GPU"), line(2, "cpu"), line(3, "another", network="else")]
+    (copy.parent / "log.jsonl").write_text("\n".join(lines) + "\n")
+    change(copy / "run.json", unravelnet=None)
+    add(copy, NAME, "digits")
+    facts = zoo.read_description(shipped / NAME).facts
+    assert facts["hardware"] == "1 epoch on a GPU, 1 epoch on a processor"
+    assert "unravelnet" not in facts["versions"]
+
+
+def test_the_device_of_a_training_is_named(copy, shipped):
+    change(copy / "run.json", device="a GPU", cpu="a processor")
+    add(copy, NAME, "digits")
+    hardware = zoo.read_description(shipped / NAME).facts["hardware"]
+    assert hardware.startswith("a GPU, beside a processor, ")
+
+
+def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
+    table = tmp_path / "others.csv"
+    row = {"zoo_name": "preact-resnet8", "epochs": 1, "image_sizes": "", "seed": 0, "test_error_rate": 0.75}
+    commands = [f"unravelnet train preact-resnet8 --data {data} --epochs 1" for data in ("digits", "others")]
+    rows = [{**row, "n_images": 450, "command": command} for command in commands]
+    Table([*rows, {**rows[0], "zoo_name": "plain8"}]).save(table)
+    add(run, NAME, "digits", others=table)
+    first = zoo.read_description(shipped / NAME).facts
+    assert [(row["epochs"], row["error_rate"]) for row in first["other_trainings"]] == [(1, 0.75)]
+    longer = trained_with(replace(PLAN, epochs=3), tmp_path / "longer")
+    for _ in range(2):  # the second time it takes its own place
+        add(longer, NAME, "digits", others=table)
+        facts = zoo.read_description(shipped / NAME).facts
+        told = [(row["epochs"], row["error_rate"]) for row in facts["other_trainings"]]
+        assert told == [(1, 0.75), (2, first["test"]["error_rate"])]
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    error = f"{100 * first['test']['error_rate']:.2f}"
+    assert (
+        f"After whole trainings of other lengths the error was: 1 epoch 75.00 %, 2 epochs {error} %." in card
+    )
+
+
+def test_the_card_shows_tested_epochs(copy, shipped):
+    lines = (copy / "history.csv").read_text(encoding="utf-8").splitlines()
+    cells = lines[1].split(",")
+    place = lines[0].split(",").index("test_error_rate")
+    rows = []
+    for epoch in range(1, 101):
+        error = cells[place] if epoch % 10 == 0 else "NaN"
+        rows.append(",".join([str(epoch), *cells[1:place], error, *cells[place + 1 :]]))
+    (copy / "history.csv").write_text("\n".join([lines[0], *rows]), encoding="utf-8")
+    change(copy / "network.json", facts__training__epochs=100)
+    add(copy, NAME, "digits")
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    shown = [
+        line.split("|")[1].strip()
+        for line in card.splitlines()
+        if line.startswith("| ") and line[2].isdigit()
+    ]
+    assert shown == [str(epoch) for epoch in range(10, 101, 10)]
 
 
 # -- the command --

@@ -131,6 +131,39 @@ def trained_networks(
     )
 
 
+def whole_trainings(networks: Sequence[ShippedNetwork]) -> Table:
+    """List the errors of whole trainings: of the shipped networks, and of others that are known as numbers."""
+    rows: list[Row] = []
+    for network in networks:
+        facts, plan = network.description.facts, network.plan
+        alike = {
+            "group": facts["group"],
+            "zoo_name": network.description.name,
+            "routes": str(network.sampler),
+            "start": plan.start,
+        }
+        own = {
+            "epochs": plan.epochs,
+            "image_sizes": plan.image_sizes,
+            "seed": plan.seed,
+            "error_rate": facts["test"]["error_rate"],
+            "n_images": facts["test"]["n_images"],
+        }
+        for training in (*facts.get("other_trainings", []), own):
+            rows.append(
+                {
+                    **alike,
+                    "training_seed": training["seed"],
+                    "epochs": training["epochs"],
+                    "image_sizes": training["image_sizes"] or "as they are",
+                    "error_rate": training["error_rate"],
+                    "n_images": training["n_images"],
+                    "is_shipped": training is own,
+                }
+            )
+    return Table(rows)
+
+
 def _test(
     network: ShippedNetwork,
     test_time: TestTime,

@@ -1,0 +1,63 @@
+"""Whole trainings of a network that are not shipped: of other lengths, kept as numbers beside the one that is.
+
+A network that takes the place of another one names it, so that the curve *error against epochs* keeps its points.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shipping.training_command import plan_of, training_command
+from unravelnet import zoo
+from unravelnet.records.record import Row, load_table
+from unravelnet.zoo import Description
+from unravelnet.zoo.store import DESCRIPTION_FILE
+
+FACT = "other_trainings"
+_ALL_MODULES = "all"
+
+
+def other_trainings(place: Path, description: Description, others: Path | None = None) -> list[Row]:
+    """List whole trainings of the same network on the same routes, the shortest first.
+
+    `place`: where a network is that will be replaced; what it names is named again. `others`: a table of trainings of
+    all modules, with the columns of results/short_trainings.csv. The training of the description itself is left out.
+    """
+    rows: list[Row] = []
+    if (place / DESCRIPTION_FILE).exists():
+        replaced = zoo.read_description(place)
+        rows += replaced.facts.get(FACT, [])
+        if training_command(replaced, "x") != training_command(description, "x"):
+            rows.append(_row(replaced))
+    plan = plan_of(description)
+    if others is not None and plan.routes == _ALL_MODULES and not plan.start:
+        data = f" --data {description.data} "
+        rows += [
+            _row_of_table(row)
+            for row in load_table(others)
+            if row["zoo_name"] == description.name and data in row["command"]
+        ]
+    # A row that was named before is the same one.
+    different = {str(row): row for row in rows}
+    return sorted(different.values(), key=lambda row: (row["epochs"], row["seed"]))
+
+
+def _row(description: Description) -> Row:
+    plan, test = plan_of(description), description.facts["test"]
+    return {
+        "epochs": plan.epochs,
+        "image_sizes": plan.image_sizes,
+        "seed": plan.seed,
+        "error_rate": test["error_rate"],
+        "n_images": test["n_images"],
+    }
+
+
+def _row_of_table(row: Row) -> Row:
+    return {
+        "epochs": row["epochs"],
+        "image_sizes": row["image_sizes"],
+        "seed": row["seed"],
+        "error_rate": row["test_error_rate"],
+        "n_images": row["n_images"],
+    }
