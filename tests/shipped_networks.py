@@ -60,6 +60,10 @@ SHIPPED = (
 )
 
 
+# A training of another length, which the first of them took the place of.
+_OTHERS = [{"epochs": 1, "image_sizes": "", "seed": 0, "error_rate": 0.75, "n_images": 450}]
+
+
 @pytest.fixture(scope="module")
 def shipped_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Write the tiny networks to a place where the zoo looks for shipped ones, for the tests of one file."""
@@ -84,9 +88,15 @@ def write_network(directory: Path, zoo_name: str, *, routes: str, seed: int, gro
         "training": asdict(plan),
         "group": group,
         "seed": seed,
+        "other_trainings": _OTHERS if directory.name == "tiny" else [],
         "seconds": 12.5,
         "images_per_second": 800.0,
-        "test": {"data_fingerprint": data.fingerprint(), "data_name": data.name},
+        "test": {
+            "data_fingerprint": data.fingerprint(),
+            "data_name": data.name,
+            "error_rate": 0.5,
+            "n_images": len(data),
+        },
     }
     zoo.save(net, directory, data=data.name, facts=facts)
     epochs = [

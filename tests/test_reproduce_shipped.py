@@ -104,6 +104,7 @@ def test_every_study_is_there_and_nothing_was_trained(unbroken):
         *(f"stochastic-depth/{name}.csv" for name in ("delete_each", "history", "module_measures")),
         "stochastic-depth/remove_skip_each.csv",
         "trained_networks.csv",
+        "whole_trainings.csv",
     ]
     assert (unbroken / "report.html").exists()
     assert not (unbroken / "networks").exists()
@@ -285,6 +286,18 @@ def test_the_variants_differ(unbroken):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
     for name in ("tiny-exactly2", "tiny-stochastic-depth"):
         assert len({row["loss"] for row in table.where(network_name=name)}) == len(WAYS)
+
+
+def test_whole_trainings_are_those_of_the_facts(unbroken, place):
+    table = load_table(unbroken / "tables" / "whole_trainings.csv")
+    # One network names a training that it took the place of.
+    others = [row for row in table if not row["is_shipped"]]
+    assert [(row["group"], row["epochs"], row["error_rate"], row["n_images"]) for row in others] == [
+        ("tiny", 1, 0.75, 450)
+    ]
+    shipped = [(row["group"], row["training_seed"]) for row in table if row["is_shipped"]]
+    assert shipped == [(name.removesuffix("-seed1"), seed) for name, _, _, seed in shipped_networks.SHIPPED]
+    assert {row["error_rate"] for row in table if row["is_shipped"]} == {0.5}
 
 
 def test_rows_say_what_is_known_of_the_training(unbroken):

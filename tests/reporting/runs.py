@@ -72,7 +72,7 @@ def compared(name, title, *, responses):
     return entry, {"history": HISTORY, "layer_responses": responses}
 
 
-def write(directory, networks, provenance=PROVENANCE, trained_networks=None):
+def write(directory, networks, provenance=PROVENANCE, trained_networks=None, whole_trainings=None):
     """Write a run and return its directory."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "run.json").write_text(json.dumps(provenance))
@@ -82,4 +82,6 @@ def write(directory, networks, provenance=PROVENANCE, trained_networks=None):
             table.save(directory / "tables" / network["name"] / f"{study}.csv")
     if trained_networks is not None:
         trained_networks.save(directory / "tables" / "trained_networks.csv")
+    if whole_trainings is not None:
+        whole_trainings.save(directory / "tables" / "whole_trainings.csv")
     return directory

@@ -1,15 +1,22 @@
 """The chapter about trained networks: there when it has something to show, without clutter elsewhere."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
 from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported, without_drawings
+from unravelnet.readers.epochs import EpochsCurve
 from unravelnet.readers.groups import trained_groups
 from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
-from unravelnet.reporting.contents import read_run_directory
+from unravelnet.reporting.contents import Run, StudiedNetwork, read_run_directory
+from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.judged import all_claims
+from unravelnet.reporting.topics.trainings.epochs import on_ends, on_whole_trainings, show_epochs
 from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
 
 
@@ -70,9 +77,9 @@ def test_effective_paths_stand_beside_the_resnet(directory):
 
 def test_networks_are_listed_with_their_seeds(page):
     text = page.text.replace("\xa0", " ")
-    # Put in: 8.0, 8.1 and 8.2 %, whose standard deviation is 0.1; 3,000 seconds; 400 images/s.
+    # Put in: 8.0, 8.1 and 8.2 %, whose standard deviation is 0.1; 1e15 MACs; 3,000 seconds; 400 images/s.
     assert (
-        "Pre-activation ResNet-56 all modules 27 855,770 500 3 8.10 ± 0.10 % 8.10 ± 0.10 % 50 400"
+        "Pre-activation ResNet-56 all modules 27 855,770 500 3 8.10 ± 0.10 % 8.10 ± 0.10 % 1,000 50 400"
     ) in text
     assert "Pre-activation ResNet-110, exactly 23 exactly:23 54 855,770 500 1 7.50 %" in text
 
@@ -160,3 +167,66 @@ def test_a_surge_without_skips_qualifies_the_ensemble_reading(page):
 def test_skips_that_cost_no_more_qualify_nothing(tmp_path):
     study = {**runs.resnet_tables(), "remove_skip_each": tables.each([0.062] * 54, study="remove_skip_each")}
     assert "surges without the skip" not in reported(tmp_path, [(runs.RESNET, study)]).text
+
+
+def run_with_epochs(whole=None):
+    """A run of two networks, on all modules and on a part of them, with errors of 5 % plus a power of the epochs."""
+    rows = [
+        {"epoch": epoch, "test_error_rate": 0.05 + 0.5 / epoch + 0.001 * (-1) ** epoch}
+        for epoch in range(1, 11)
+    ]
+    networks = [
+        StudiedNetwork(
+            routes, routes, "resnet", 54, zoo_name="preact-resnet110", routes=routes, tables={"history": t}
+        )
+        for routes, t in (("all", Table(rows)), ("exactly:23", Table(rows[:3])))
+    ]
+    return Run(Path(), {}, tuple(networks), whole_trainings=whole)
+
+
+def test_the_curve_over_the_epochs_says_what_can_be_fitted_and_what_not():
+    chapter = Chapter("a", "b", "c")
+    show_epochs(chapter, run_with_epochs(trainings.whole_trainings()))
+    assert [figure.name for figure in chapter.figures] == ["epochs"]
+    text = "\n".join(chapter.findings)
+    for phrase in (
+        "Fitted to the first 7 errors, it predicts the last 3: 3 of them lie in the 95 % interval of the prediction.",
+        "After 10 epochs the error is 10.10 %, and the prediction ",
+        "exactly 23, within its training: 3 numbers of epochs are too few to fit a curve.",
+        "Such a curve says nothing of longer trainings.",
+        "Whole trainings, Pre-activation ResNet-110, 10, 20, 40, 80 and 160 epochs: fitted, the error would end at 5.0",
+        "Whole trainings, Pre-activation ResNet-110, exactly 23, 40 and 80 epochs: 2 numbers of epochs are too few",
+        "Whole trainings are too few to say whether the gap between networks would close.",
+    ):
+        assert phrase in text, phrase
+
+
+def test_the_gap_of_two_curves_has_its_interval():
+    rows = [
+        *trainings.whole_trainings().where(routes="all"),
+        *({**row, "routes": "exactly:23", "error_rate": row["error_rate"] + 0.03}
+          for row in trainings.whole_trainings().where(routes="all")),
+    ]  # fmt: skip
+    text = "\n".join(on_whole_trainings(Table(rows)))
+    assert (
+        "exactly 23 would end +3.0 points (+3.0 to +3.0) against Pre-activation ResNet-110, by whole" in text
+    )
+
+
+def test_where_whole_trainings_have_one_length_that_is_said():
+    rows = trainings.whole_trainings().where(epochs=80)
+    (text,) = on_whole_trainings(rows)
+    assert text.startswith("No network has whole trainings of two lengths")
+
+
+def test_wide_predictions_are_called_no_test():
+    scattered = [0.9, 0.5, 0.7, 0.4, 0.6, 0.3, 0.5, 0.1, 0.08, 0.05]
+    curve = EpochsCurve("a", pd.DataFrame({"epochs": range(1, 11), "error_rate": scattered}))
+    assert "An interval wider than the error is no test." in on_ends([curve])[0]
+
+
+def test_networks_on_one_kind_of_routes_have_no_such_curve():
+    run = run_with_epochs()
+    chapter = Chapter("a", "b", "c")
+    show_epochs(chapter, replace(run, networks=run.networks[:1]))
+    assert not chapter.has_something

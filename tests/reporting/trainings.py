@@ -78,6 +78,27 @@ def whole_table():
     )
 
 
+def whole_trainings():
+    """Errors of whole trainings: 5 % plus 2 over the epochs on all modules, and two lengths of exactly 23."""
+    pairs = [("all", epochs, 0.05 + 2 / epochs) for epochs in (10, 20, 40, 80, 160)]
+    pairs += [("exactly:23", epochs, 0.08 + 2 / epochs) for epochs in (40, 80)]
+    return Table(
+        {
+            "group": f"preact-resnet110-{routes}",
+            "zoo_name": "preact-resnet110",
+            "routes": routes,
+            "start": "",
+            "training_seed": 0,
+            "epochs": epochs,
+            "image_sizes": "as they are",
+            "error_rate": error,
+            "n_images": N_IMAGES,
+            "is_shipped": epochs == 80,
+        }
+        for routes, epochs, error in pairs
+    )
+
+
 def responses(deviations, **columns):
     """A table of layer responses: a stem and branches with these deviations, and a linear head."""
     rows = [

@@ -43,6 +43,10 @@ TRAINED_NETWORKS = (
     Column(
         "start", "Start", "text", "Network whose weights the training began with; empty where they were random.",
     ),
+    Column(
+        "is_shipped", "Shipped", "truth value",
+        "Whether the weights of this training come with the package; of the others the error is known.",
+    ),
     Column("training_seed", "Training seed", "whole number", "Seed of the training."),
     Column(
         "test_time", "How it is tested", "text",

@@ -29,6 +29,7 @@ figures in order in `unravelnet.reporting`.
 from unravelnet.figures.cuts import figure_cuts
 from unravelnet.figures.doses import figure_scale_each
 from unravelnet.figures.ensemble import figure_ensemble
+from unravelnet.figures.epochs import figure_epochs
 from unravelnet.figures.gradient import (
     figure_coherence,
     figure_length_contribution,
@@ -74,6 +75,7 @@ __all__ = [
     "figure_delete_pairs",
     "figure_effective_depths",
     "figure_ensemble",
+    "figure_epochs",
     "figure_importance",
     "figure_layer_responses",
     "figure_length_contribution",

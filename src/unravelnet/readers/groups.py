@@ -72,9 +72,7 @@ class TrainedGroup:
     @property
     def title(self) -> str:
         """The network with its recipe, as beside a mark."""
-        start = f", started from {self.start}" if self.start else ""
-        title = f"{self.network}{_recipe_text(self.routes)}{start}"
-        return title[0].upper() + title[1:]
+        return training_text(self.zoo_name, self.routes, self.start)
 
     @property
     def start(self) -> str:
@@ -154,6 +152,17 @@ def network_text(zoo_name: str) -> str:
     """
     known = family_and_depth(zoo_name)
     return zoo_name if known is None else f"{_FAMILIES[known[0]]}-{known[1]}"
+
+
+def training_text(zoo_name: str, routes: str, start: str = "") -> str:
+    """Write a network with what its training was on.
+
+    >>> training_text("resnet20", "exactly:4"), training_text("resnet20", "stochastic-depth:0.5")
+    ('ResNet-20, exactly 4', 'ResNet-20, stochastic depth')
+    """
+    origin = f", started from {start}" if start else ""
+    title = f"{network_text(zoo_name)}{_recipe_text(routes)}{origin}"
+    return title[0].upper() + title[1:]
 
 
 def _recipe_text(routes: str) -> str:

@@ -5,6 +5,7 @@ networks.json                             a list, one entry a network (see `Stud
 tables/NETWORK/STUDY.csv                  delete_each, delete_many, reorder, remove_skip_each ...
 tables/NETWORK/history.csv                the training, where there was one
 tables/trained_networks.csv               one row a trained network and way to test it, where they were compared
+tables/whole_trainings.csv                one row a whole training, also of those that are not shipped
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from unravelnet.registry import STUDIES
 NETWORKS_FILE, TABLES_DIRECTORY = "networks.json", "tables"
 HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
+WHOLE_TRAININGS = "whole_trainings"
 COMPARED = "compared"
 IMAGENET_CLASSES = 1000
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
@@ -94,6 +96,7 @@ class Run:
     provenance: Mapping[str, Any]
     networks: tuple[StudiedNetwork, ...]
     trained_networks: Table | None = None
+    whole_trainings: Table | None = None
 
     @property
     def studied(self) -> list[StudiedNetwork]:
@@ -153,9 +156,13 @@ def read_run_directory(directory: Path) -> Run:
             "makes."
         )
     provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
-    trained = _read_tables(directory / TABLES_DIRECTORY).get(TRAINED_NETWORKS)
+    of_all = _read_tables(directory / TABLES_DIRECTORY)
     return Run(
-        directory, provenance, _told_apart([_read_network(directory, entry) for entry in networks]), trained
+        directory,
+        provenance,
+        _told_apart([_read_network(directory, entry) for entry in networks]),
+        of_all.get(TRAINED_NETWORKS),
+        of_all.get(WHOLE_TRAININGS),
     )
 
 

@@ -9,6 +9,7 @@ networks/NETWORK/            checkpoint, weights and history of one training
 results.sqlite               sums of every trial, finished or not
 tables/NETWORK/STUDY.csv     one row a trial, or a length, a module, an epoch
 tables/trained_networks.csv  one row a shipped network and way to test it
+tables/whole_trainings.csv   one row a shipped network, and a training of another length that it took the place of
 figures/, report.html        made from the tables
 """
 
@@ -44,6 +45,7 @@ from unravelnet.reproduction.directory import (
     describe_network,
     table_path,
     trained_networks_path,
+    whole_trainings_path,
     write_networks,
 )
 from unravelnet.reproduction.given import NamedModel
@@ -142,6 +144,7 @@ def reproduce(
         if shipped:
             table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
+            trained_networks.whole_trainings(shipped).save(whole_trainings_path(directory))
     clock.begin(_LAST_PART)
     if is_new:
         end(directory, time.perf_counter() - began)

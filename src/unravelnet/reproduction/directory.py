@@ -47,6 +47,11 @@ def trained_networks_path(directory: Path) -> Path:
     return directory / "tables" / "trained_networks.csv"
 
 
+def whole_trainings_path(directory: Path) -> Path:
+    """Say where the table of whole trainings of several lengths is."""
+    return directory / "tables" / "whole_trainings.csv"
+
+
 def describe_network(
     net: UnraveledNetwork, *, name: str, title: str, role: str, n_classes: int | None, **facts: Any
 ) -> dict[str, Any]:

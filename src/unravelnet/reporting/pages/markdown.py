@@ -13,7 +13,7 @@ from pathlib import Path
 from unravelnet.escaping import for_markdown, markdown_target
 from unravelnet.mathematics.comparisons import RULE
 from unravelnet.papers import ON_PROVENANCE, veit
-from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
+from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, WHOLE_TRAININGS, Run
 from unravelnet.reporting.pages.html import flattened, subtitle
 from unravelnet.reporting.topics.across.findings import on_lesions, table_of_lesions
 from unravelnet.reporting.topics.across.groups import lesioned_groups
@@ -233,11 +233,15 @@ def _rows(run: Run, place: Path) -> list[str]:
         for network in run.networks
         for study, table in network.tables.items()
     ]
-    if run.trained_networks is not None:
-        file = tables / f"{TRAINED_NETWORKS}.csv"
-        listed.append(
-            ("all trained networks", str(len(run.trained_networks)), _link(TRAINED_NETWORKS, file, place))
-        )
+    of_all = (
+        ("all trained networks", TRAINED_NETWORKS, run.trained_networks),
+        ("whole trainings of all lengths", WHOLE_TRAININGS, run.whole_trainings),
+    )
+    listed += [
+        (words, str(len(table)), _link(name, tables / f"{name}.csv", place))
+        for words, name, table in of_all
+        if table is not None
+    ]
     return ["## Rows", "", *_table(("Network", "Rows", "Table"), listed)]
 
 

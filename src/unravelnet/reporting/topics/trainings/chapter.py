@@ -11,6 +11,7 @@ from unravelnet.records.record import Table
 from unravelnet.reporting.contents import COMPARED, HISTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.topics.chapter import Chapter, joined
 from unravelnet.reporting.topics.responses.findings import RESPONSES, compared_with
+from unravelnet.reporting.topics.trainings.epochs import show_epochs
 from unravelnet.reporting.topics.trainings.findings import (
     on_cost,
     on_recipes,
@@ -45,6 +46,7 @@ def training_chapters(run: Run) -> list[Chapter]:
         chapter.missing.append(
             f"The table {TRAINED_NETWORKS} has no row with an error, so this was not measured."
         )
+    show_epochs(chapter, run)
     _show_degradation(chapter, run)
     _show_responses(chapter, run)
     return [chapter]

@@ -27,6 +27,7 @@ _HEADER = (
     "Seeds",
     columns.title("test_error_rate"),
     columns.title("train_error_rate"),
+    "Training TMACs",
     "Minutes",
     columns.title("images_per_second"),
 )
@@ -43,7 +44,7 @@ def table_of_networks(groups: list[TrainedGroup]) -> ShownTable:
     caption = (
         f"All trained networks; mean ± standard deviation over seeds, {n_images_text(every)}. Test error: as the "
         f"method tests{precision}. Training error: of the last epoch, on augmented images with the modules of that "
-        "batch."
+        "batch. TMACs: 10¹² multiply-accumulate operations of all forward passes."
     )
     return ShownTable(caption, _HEADER, tuple(_network_row(group) for group in groups))
 
@@ -158,7 +159,7 @@ def _change_text(part: TrainedGroup, full: TrainedGroup) -> str:
 
 def _network_row(group: TrainedGroup) -> tuple[str, ...]:
     rows, errors = group.rows, group.rows["error_rate"]
-    seconds = rows["training_seconds"]
+    seconds, macs = rows["training_seconds"], rows["training_macs"]
     return (
         group.title,
         "all modules" if group.routes == "all" else group.routes,
@@ -168,6 +169,7 @@ def _network_row(group: TrainedGroup) -> tuple[str, ...]:
         str(len(rows)),
         _mean_text(errors),
         _mean_text(rows["train_error_rate"].dropna()),
+        f"{macs.mean() / 1e12:,.0f}" if macs.notna().any() else _UNKNOWN,
         f"{seconds.mean() / 60:.0f}" if seconds.notna().any() else _UNKNOWN,
         _whole(rows["images_per_second"]),
     )
