@@ -9,6 +9,7 @@ import pytest
 from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported, without_drawings
+from unravelnet.mathematics.comparisons import newcombe_interval
 from unravelnet.readers.epochs import EpochsCurve
 from unravelnet.readers.groups import trained_groups
 from unravelnet.records.record import Table, load_table
@@ -16,7 +17,12 @@ from unravelnet.reporting import report
 from unravelnet.reporting.contents import Run, StudiedNetwork, read_run_directory
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.judged import all_claims
-from unravelnet.reporting.topics.trainings.epochs import on_ends, on_whole_trainings, show_epochs
+from unravelnet.reporting.topics.trainings.epochs import (
+    on_ends,
+    on_equal_epochs,
+    on_whole_trainings,
+    show_epochs,
+)
 from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
 
 
@@ -230,3 +236,30 @@ def test_networks_on_one_kind_of_routes_have_no_such_curve():
     chapter = Chapter("a", "b", "c")
     show_epochs(chapter, replace(run, networks=run.networks[:1]))
     assert not chapter.has_something
+
+
+def test_networks_are_compared_at_equal_epochs():
+    kept = "exactly:23,keep=downsampling"
+    rows = [
+        *trainings.whole_trainings(),
+        *({**row, "routes": kept, "error_rate": 0.1, "image_sizes": "16,32"}
+          for row in trainings.whole_trainings().where(routes="exactly:23", epochs=40)),
+    ]  # fmt: skip
+    found = on_equal_epochs(Table(rows))
+    # 3 points were put in at 40 and at 80 epochs, where all modules err in 10 and 7.5 %.
+    low, high = newcombe_interval(0.13, 10_000, 0.1, 10_000)
+    assert (
+        f"After 40 epochs each, Pre-activation ResNet-110, exactly 23 errs +3.00 points (+{100 * low:.2f} to "
+        in found[0]
+    )
+    assert (
+        f"to +{100 * high:.2f}) against Pre-activation ResNet-110; interval of the images, one training"
+        in found[0]
+    )
+    assert "After 80 epochs each, Pre-activation ResNet-110, exactly 23 errs +3.00 points" in found[1]
+    # Beside all modules, and beside the same without keeping.
+    assert len(found) == 4
+    assert "with all down-sampling modules errs 0.00 points" in found[2]
+    assert "errs −3.00 points" in found[3]
+    assert found[3].endswith("one training each; the sizes of their images in training differ.")
+    assert "sizes" not in found[0]

@@ -21,7 +21,7 @@ from unravelnet.mathematics.learning_curves import (
     fit_learning_curve,
     held_out,
 )
-from unravelnet.readers.groups import training_text
+from unravelnet.readers.groups import ALL_MODULES, KEPT, training_text
 from unravelnet.readers.rows import ordered
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class EpochsCurve:
     def errors(self) -> list[float]:
         """The errors, as shares."""
         return [float(error) for error in self.rows["error_rate"]]
+
+    def after(self, epochs: float) -> EpochsCurve:
+        """Keep the errors after so many epochs."""
+        return EpochsCurve(self.title, self.rows[self.rows["epochs"] == epochs].reset_index(drop=True))
 
     @property
     def n_lengths(self) -> int:
@@ -99,15 +103,44 @@ def whole_trainings(table: Table) -> list[EpochsCurve]:
     A curve for each kind of routes; one with a single length stays beside those with several of the same network. None
     where no network has two lengths. Raises EvaluationError for a table without these columns.
     """
+    return [
+        curve
+        for alike in _curves(table)
+        if any(curve.n_lengths > 1 for curve in alike.values())
+        for curve in alike.values()
+    ]
+
+
+def of_equal_length(table: Table) -> list[tuple[float, EpochsCurve, EpochsCurve]]:
+    """Pair whole trainings of a network, after as many epochs: on a part of its modules, and what that stands beside.
+
+    >>> from unravelnet.records.record import Table
+    >>> row = {"zoo_name": "resnet20", "routes": "all", "epochs": 10, "error_rate": 0.1}
+    >>> [(epochs, part, whole)] = of_equal_length(Table([row, {**row, "routes": "exactly:4"}]))
+    >>> epochs, part.title, whole.title
+    (10.0, 'ResNet-20, exactly 4', 'ResNet-20')
+
+    Each stands beside all modules; with the down-sampling modules always kept, also beside the same without that.
+    Raises EvaluationError for a table without such rows.
+    """
+    pairs = []
+    for alike in _curves(table):
+        for routes, part in alike.items():
+            for other in dict.fromkeys((ALL_MODULES, routes.removesuffix(KEPT))):
+                shared = sorted(set(part.epochs) & set(alike[other].epochs)) if other in alike else []
+                pairs += [(n, part.after(n), alike[other].after(n)) for n in shared if other != routes]
+    return pairs
+
+
+def _curves(table: Table) -> list[dict[str, EpochsCurve]]:
+    """Give the curves of each network by their routes."""
     rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
     if "start" in rows:  # what was trained before is in no number of epochs
         rows = rows[rows["start"].isna() | (rows["start"] == "")]
-    curves = []
-    for _, of_network in rows.groupby("zoo_name", sort=False):
-        alike = [
-            EpochsCurve(training_text(*map(str, key)), part.reset_index(drop=True))
-            for key, part in of_network.groupby(["zoo_name", "routes"], sort=True)
-        ]
-        if any(curve.n_lengths > 1 for curve in alike):
-            curves += alike
-    return curves
+    return [
+        {
+            str(routes): EpochsCurve(training_text(str(name), str(routes)), part.reset_index(drop=True))
+            for routes, part in of_network.groupby("routes", sort=True)
+        }
+        for name, of_network in rows.groupby("zoo_name", sort=False)
+    ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALL_MODULES = "all"
 EFFECTIVE_PATHS, STOCHASTIC_DEPTH = "exactly:", "stochastic-depth:"
-_KEPT = ",keep=downsampling"
+KEPT = ",keep=downsampling"
 
 _FAMILIES = {
     "preact-resnet": "pre-activation ResNet",
@@ -82,7 +82,7 @@ class TrainedGroup:
     @property
     def keeps_downsampling(self) -> bool:
         """Whether its routes always keep the modules that change the shape, and leave out others."""
-        return self.routes.startswith(EFFECTIVE_PATHS) and self.routes.endswith(_KEPT)
+        return self.routes.startswith(EFFECTIVE_PATHS) and self.routes.endswith(KEPT)
 
     @property
     def n_modules(self) -> int:
@@ -168,6 +168,6 @@ def training_text(zoo_name: str, routes: str, start: str = "") -> str:
 def _recipe_text(routes: str) -> str:
     if routes.startswith(EFFECTIVE_PATHS):
         count = routes.removeprefix(EFFECTIVE_PATHS)
-        kept = " with all down-sampling modules" if count.endswith(_KEPT) else ""
-        return f", exactly {count.removesuffix(_KEPT)}{kept}"
+        kept = " with all down-sampling modules" if count.endswith(KEPT) else ""
+        return f", exactly {count.removesuffix(KEPT)}{kept}"
     return "" if routes == ALL_MODULES else f", {routes.partition(':')[0].replace('-', ' ')}"

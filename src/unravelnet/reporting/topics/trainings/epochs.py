@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from unravelnet import figures
+from unravelnet.mathematics.comparisons import difference_of_trainings
 from unravelnet.mathematics.intervals import Interval
 from unravelnet.mathematics.learning_curves import FEWEST, N_FITTED, Predicted, floor_difference
-from unravelnet.readers.epochs import EpochsCurve, whole_trainings, within_trainings
+from unravelnet.readers.epochs import EpochsCurve, of_equal_length, whole_trainings, within_trainings
 from unravelnet.readers.groups import training_text
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import WHOLE_TRAININGS, Run
@@ -46,6 +47,7 @@ def show_epochs(chapter: Chapter, run: Run) -> None:
     if run.whole_trainings is None:
         chapter.lacks(WHOLE_TRAININGS)
     else:
+        chapter.find(on_equal_epochs, run.whole_trainings)
         chapter.find(on_whole_trainings, run.whole_trainings)
     chapter.how.append(_HOW)
 
@@ -76,6 +78,25 @@ def on_whole_trainings(table: Table) -> list[str]:
     if len(fitted) < 2:
         sentences.append("Whole trainings are too few to say whether the gap between networks would close.")
     return sentences
+
+
+def on_equal_epochs(table: Table) -> list[str]:
+    """Say by how much networks differ after whole trainings of as many epochs."""
+    sentences = []
+    for epochs, part, other in of_equal_length(table):
+        difference = difference_of_trainings(part.rows, other.rows)
+        assert difference is not None, "each has an error"
+        sentences.append(
+            f"After {epochs:g} epochs each, {part.title} errs {points_with_interval(difference.row, digits=2)} against "
+            f"{other.title}; {difference.how}{_sizes_text(part, other)}."
+        )
+    return sentences
+
+
+def _sizes_text(part: EpochsCurve, other: EpochsCurve) -> str:
+    """Say where the sizes of images in training differ."""
+    sizes = [set(curve.rows.get("image_sizes", pd.Series(dtype=str)).dropna()) for curve in (part, other)]
+    return "" if sizes[0] == sizes[1] else "; the sizes of their images in training differ"
 
 
 def _histories(run: Run) -> dict[str, Table]:
