@@ -19,6 +19,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
+def with_article(noun: str) -> str:
+    """Write a noun with its indefinite article.
+
+    >>> with_article("image"), with_article("sequence")
+    ('an image', 'a sequence')
+    """
+    return f"{'an' if noun.startswith(tuple('aeiou')) else 'a'} {noun}"
+
+
 def superscript(number: int) -> str:
     """Write a whole number as an exponent.
 

@@ -143,6 +143,9 @@ FACTS = (
     Column("network_title", "Network title", "text", "Name of the network as the report shows it."),
     Column("data", "Data fingerprint", "text", "Hash of the data."),
     Column("data_name", "Data", "text", "Name of the data for people."),
+    Column(
+        "data_unit", "Counted in", "text", "What `n_images` counts: images, sequences, questions or samples.",
+    ),
 )  # fmt: skip
 
 ENSEMBLES = (

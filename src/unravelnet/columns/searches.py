@@ -20,19 +20,19 @@ SEARCHES = (
         "or a score. The strategy says which.",
     ),
     Column(
-        "selection_value", "Metric on the images to choose on", "number",
+        "selection_value", "Metric on the data to choose on", "number",
         "The metric of `selected_by` on all images that modules were chosen on.",
     ),
     Column(
-        "selection_difference", "Change on the images to choose on", "number",
+        "selection_difference", "Change on the data to choose on", "number",
         "`selection_value` minus that of the intact network.",
     ),
     Column(
-        "selection_error_rate", "Error on the images to choose on", "number",
+        "selection_error_rate", "Error on the data to choose on", "number",
         "Error rate on the images that modules were chosen on.", unit="share",
     ),
     Column(
-        "n_selection_images", "Images to choose on", "whole number",
+        "n_selection_images", "Size of the data to choose on", "whole number",
         "Number of images that modules were chosen on; none of them is among those that the row was measured on.",
         unit="images",
     ),

@@ -21,7 +21,16 @@ from unravelnet.costs import MOST_EXAMPLES_AT_A_TIME, check_number
 from unravelnet.data.drawing import check_count
 from unravelnet.data.guard import reading
 from unravelnet.data.loading import load
-from unravelnet.data.source import Batch, Source, hash_batches, n_examples, open_source, part_of, split_batch
+from unravelnet.data.source import (
+    UNKNOWN_UNIT,
+    Batch,
+    Source,
+    hash_batches,
+    n_examples,
+    open_source,
+    part_of,
+    split_batch,
+)
 from unravelnet.errors import DataError
 from unravelnet.wording import counted
 
@@ -30,10 +39,11 @@ class Batches(abc.ABC):
     """Batches (inputs, targets) in a fixed order; targets are None where the data has none.
 
     Iterating anew starts anew. `name`: what the data is called. `n_images`: how many images (or sequences)
-    there are in all, None for a stream of unknown length.
+    there are in all, None for a stream of unknown length. `unit`: what they are, as a plural noun.
     """
 
     name: str
+    unit: str
     n_images: int | None
 
     @abc.abstractmethod
@@ -64,7 +74,7 @@ class IndexedBatches(Batches):
         self.order = order
         self.batch_size = batch_size
         self.start = start
-        self.name = source.name
+        self.name, self.unit = source.name, source.unit
         self.n_images: int = len(order)
         self._fingerprint = ""
 
@@ -104,7 +114,7 @@ class StreamedBatches(Batches):
         self.stream = stream
         self.limit = limit
         self.skipped = skipped
-        self.name = _stream_name(stream)
+        self.name, self.unit = _stream_name(stream), UNKNOWN_UNIT
         length = _stream_length(stream)
         self.n_images = length if limit is None or length is None else min(length, limit)
         self._fingerprint = ""

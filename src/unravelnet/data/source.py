@@ -28,10 +28,14 @@ Loaded = ImageData | TextData | ChoiceData
 """Data that is in memory with all that is known about it."""
 
 _HASHED_AT_ONCE = 1024
+# Of a batch of images: examples, channels, height and width.
+_IMAGE_DIMENSIONS = 4
+UNKNOWN_UNIT = "samples"
+"""What examples are called of which nothing is known but their tensors."""
 
 
 class Source(Protocol):
-    """Images (or sequences) that can be had in any order. `unit`: which of the two, for messages."""
+    """Images (or sequences) that can be had in any order. `unit`: what they are, as a plural noun."""
 
     name: str
     unit: str
@@ -68,8 +72,6 @@ class LoadedSource:
 class TensorSource:
     """Inputs of any form whose tensors share their first dimension, with targets or without."""
 
-    unit = "images"
-
     def __init__(self, inputs: Inputs, targets: Tensor | None, name: str = "tensors") -> None:
         self.inputs = inputs
         self.targets = targets
@@ -87,6 +89,8 @@ class TensorSource:
             listed = ", ".join(f"{key} {length}" for key, length in lengths.items())
             raise DataError(f"Inputs and targets differ in length: {listed}. Give one target for each input.")
         self.n = next(iter(lengths.values()))
+        has_images = isinstance(inputs, Tensor) and inputs.dim() == _IMAGE_DIMENSIONS
+        self.unit = "images" if has_images else UNKNOWN_UNIT
 
     def __len__(self) -> int:
         return self.n
@@ -102,7 +106,7 @@ class TensorSource:
 class DatasetSource:
     """A torch `Dataset` with a length: items are (input, target), or inputs only."""
 
-    unit = "images"
+    unit = UNKNOWN_UNIT
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset

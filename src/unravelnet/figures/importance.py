@@ -54,7 +54,7 @@ def figure_importance(
     meaning = "Rank 1 is the smallest; on the line a score foresees the order. " if by_rank else ""
     frame.caption(
         figure,
-        f"{n_modules}, {n_images_text(table.to_pandas().reindex(columns=['n_images']))}. {meaning}"
+        f"{n_modules}, {n_images_text(table.to_pandas().reindex(columns=['n_images', 'data_unit']))}. {meaning}"
         "ρ: rank correlation of Spearman.",
     )
     return figure

@@ -133,6 +133,7 @@ def identity_of(net: UnraveledNetwork, batches: Batches, *, is_kept: bool = Fals
         "network_name": net.name,
         "data": batches.fingerprint() if is_named else "",
         "data_name": batches.name,
+        "data_unit": batches.unit,
     }
 
 

@@ -56,7 +56,7 @@ def interactions(table: Table, *, metric: str = "error_rate") -> pd.DataFrame:
             "interaction": interaction,
             "interaction_low": interaction - half_width,
             "interaction_high": interaction + half_width,
-            **{column: pairs[column] for column in ("unit", "n_predictions") if column in pairs},
+            **{column: pairs[column] for column in ("unit", "data_unit", "n_predictions") if column in pairs},
             "n_images": pairs["n_images"].astype("Int64"),
             "confidence": pairs["confidence"],
         }

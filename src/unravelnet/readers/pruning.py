@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
-from unravelnet.readers.rows import ordered
+from unravelnet.readers.rows import ordered, unit_of
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -52,6 +52,7 @@ def trade_off(table: Table, *, metric: str = "error_rate", size: str = "macs_lef
                     "high": float(values.quantile(HIGH) if is_random else group[f"{metric}_high"].median()),
                     "n_draws": len(group),
                     "n_images": float(group["n_images"].median()),
+                    "data_unit": unit_of([rows]),
                 }
             )
     return pd.DataFrame(parts)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
 _NUMBERS = ("module", "n_deleted", "kendall_tau", "n_images", "confidence", "n_not_finite", "repeat")
+_USUAL_UNIT = "images"
+# Where a unit has several predictions.
+_PREDICTED = {"sequences": "tokens"}
 _FACTS = ("n_images", "n_draws", "n_sets", "n_modules", "confidence")
 
 
@@ -109,15 +112,38 @@ def is_share(metric: str) -> bool:
     return column is not None and column.is_share
 
 
+def unit_of(frames: Iterable[pd.DataFrame], *, of_predictions: bool = False) -> str:
+    """Say what the examples are that tables were measured on: "examples" where tables differ.
+
+    >>> unit_of([pd.DataFrame({"n_images": [10]})]), unit_of([pd.DataFrame({"data_unit": ["sequences"]})])
+    ('images', 'sequences')
+    >>> unit_of([pd.DataFrame({"data_unit": ["sequences"]})], of_predictions=True)
+    'tokens'
+
+    `of_predictions`: say what is predicted instead. Tables of before the unit was recorded are of images.
+    """
+    units = dict.fromkeys(
+        str(unit)
+        for frame in frames
+        for unit in (frame["data_unit"].dropna().unique() if "data_unit" in frame else [_USUAL_UNIT])
+    )
+    if len(units) > 1:
+        return "predictions" if of_predictions else "examples"
+    unit = next(iter(units), _USUAL_UNIT)
+    return _PREDICTED.get(unit, unit) if of_predictions else unit
+
+
 def n_images_text(frame: pd.DataFrame) -> str:
-    """Say how many images were behind the values; of texts, how many predictions.
+    """Say how many images were behind the values, or what else the data has; of texts, how many predictions.
 
     >>> n_images_text(pd.DataFrame({"n_images": [10000, 10000]}))
     'n = 10,000 images'
+    >>> n_images_text(pd.DataFrame({"n_images": [8], "data_unit": ["sequences"]}))
+    'n = 8 sequences'
     >>> n_images_text(pd.DataFrame({"n_images": [8], "n_predictions": [512]}))
     'n = 512 predictions'
     """
-    numbers, unit = frame["n_images"].dropna(), "image"
+    numbers, unit = frame["n_images"].dropna(), unit_of([frame]).removesuffix("s")
     if "n_predictions" in frame and (frame["n_predictions"] != frame["n_images"]).any():
         numbers, unit = frame["n_predictions"].dropna(), "prediction"
     if numbers.empty:

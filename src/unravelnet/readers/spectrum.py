@@ -19,8 +19,9 @@ from unravelnet.escaping import shortened
 from unravelnet.mathematics.decay import Decay, fit_decay
 from unravelnet.mathematics.intervals import Interval, joined_interval
 from unravelnet.paths import effective_lengths, surviving_share
-from unravelnet.readers.rows import n_images_text, ordered
+from unravelnet.readers.rows import n_images_text, ordered, unit_of
 from unravelnet.routes.route import Route
+from unravelnet.wording import with_article
 
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
@@ -31,7 +32,7 @@ _LENGTH_NORM = "length_gradient_norm"
 _CONFIDENCE = 0.95
 _DRAWN = {
     "sampled": "random path{s} of each length",
-    "exact": "random path{s} of each length an image",
+    "exact": "random path{s} of each length {each}",
     "rms": "draw{s} of signs",
 }
 
@@ -42,13 +43,14 @@ class Spectrum:
 
     `rows`: columns length, value (the share), low and high, and up_to_low and up_to_high for the share up to a length,
     in the order of length. The latter are of images drawn again, NaN where none were. `path_counts`: paths of these
-    lengths, exact. `n_paths`: of all lengths, measured or not.
+    lengths, exact. `n_paths`: of all lengths, measured or not. `unit`: what the examples are, such as images.
     """
 
     rows: pd.DataFrame
     path_counts: tuple[int, ...]
     n_paths: int
     n_modules: int
+    unit: str
 
     @property
     def lengths(self) -> list[int]:
@@ -185,7 +187,9 @@ def sample_text(rows: pd.DataFrame, *, data: str = "") -> str:
     draws = rows["n_draws"].dropna()
     if len(draws) and draws.max() > 0:
         ending = "" if draws.max() == 1 else "s"
-        noun = _DRAWN.get(fact(rows, "method"), _DRAWN["sampled"]).format(s=ending)
+        noun = _DRAWN.get(fact(rows, "method"), _DRAWN["sampled"]).format(
+            s=ending, each=with_article(unit_of([rows]).removesuffix("s"))
+        )
         parts.append(f"{int(draws.max()):,} {noun}")
     return ", ".join(parts)
 
@@ -225,7 +229,7 @@ def _spectrum(table: Table, *, share: str, norm: str, up_to: str) -> Spectrum:
             "cannot be compared with their number."
         )
     counts = tuple(int(count) for count in rows["path_count"])
-    return Spectrum(shares, counts, _path_count(rows, n_modules), n_modules)
+    return Spectrum(shares, counts, _path_count(rows, n_modules), n_modules, unit_of([rows]))
 
 
 def _path_count(rows: pd.DataFrame, n_modules: int) -> int:

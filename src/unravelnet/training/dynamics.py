@@ -36,7 +36,17 @@ from unravelnet.training.directory import HISTORY_FILE
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _SHARE = 0.9
-_FACTS = ("output", "n_images", "seed", "confidence", "network", "network_name", "data", "data_name")
+_FACTS = (
+    "output",
+    "n_images",
+    "seed",
+    "confidence",
+    "network",
+    "network_name",
+    "data",
+    "data_name",
+    "data_unit",
+)
 _WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
