@@ -3,7 +3,9 @@
 import json
 
 from tests.cli.conftest import assert_one_sentence
+from tests.language_files import write_model
 from tests.reporting import runs
+from tests.reporting.pages import Page
 
 
 def test_markdown_is_written_beside_the_report(call, tmp_path):
@@ -27,3 +29,30 @@ def test_a_page_that_cannot_be_written_is_one_sentence(call, tmp_path):
     ran = call("report", "run", "--markdown", "run/run.json/page.md")
     assert_one_sentence(ran)
     assert "cannot be written" in ran.err
+
+
+def test_the_report_of_a_text_speaks_of_no_images(call, tmp_path):
+    write_model(tmp_path / "llama")
+    (tmp_path / "book.txt").write_text("the cats sit here . the dog sits there . " * 300)
+    measured = ("hf:llama", "--data", "book.txt", "--limit", 8, "--out", "run")
+    for command, *options in (
+        ("lesion", "--study", "delete-each,delete-many", "--repeats", 2, "--counts", "1,2"),
+        ("paths", "--method", "exact,sampled", "--draws", 8, "--modules"),
+        ("importance",),
+        ("prune", "--n-deleted", 1),
+    ):
+        ran = call(command, *measured, *options)
+        assert ran.status == 0, ran.err
+    assert call("report", "run", "--markdown", "page.md").status == 0
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    # The provenance has the words that the test was called by.
+    assert "image" not in page.text.rpartition(" Provenance ")[0].lower()
+    assert "n = 8 sequences" in page.text
+    assert "share of tokens" in page.text
+    assert "![" in (markdown := (tmp_path / "page.md").read_text(encoding="utf-8"))
+    assert "image" not in markdown.partition("## Conditions")[0].lower()
+    assert page.values("id", tag="section")[1:-2] == [
+        *("delete-each", "delete-many", "path-gradients", "effective-depth", "importance", "pruning"),
+        "networks",
+    ]

@@ -20,7 +20,7 @@ def report(
         typer.Argument(
             metavar="DIR",
             parser=usable_path,
-            help="Directory written by reproduce, or by lesion or paths with --out.",
+            help="Directory written by reproduce, or by lesion, paths, importance or prune with --out.",
         ),
     ],
     markdown: Annotated[
@@ -28,7 +28,7 @@ def report(
         typer.Option(
             metavar="FILE",
             parser=writable_file,
-            help="Also write the claims, the trained networks and the conditions to this Markdown file.",
+            help="Also write the report to this Markdown file; of a reproduction, the claims and the trained networks.",
         ),
     ] = None,
     as_json: JsonOption = False,

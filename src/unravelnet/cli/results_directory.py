@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from unravelnet.records.record import Table
     from unravelnet.records.store import ResultsStore
 
-# The commands that share a directory; each leaves its name in run.json, with the model that it measured.
-_COMMANDS = ("lesion", "paths", "importance", "prune")
 # Of the directory of a network's tables, whose specification may be longer than a name may be.
 _MOST_CHARACTERS = 80
 Command = Literal["lesion", "paths", "importance", "prune"]
@@ -94,11 +92,12 @@ class ResultsDirectory:
 def _measured_before(directory: Path) -> dict[str, str]:
     """Say which commands have written to a directory, each with the model it measured last."""
     from unravelnet.records.provenance import read_run
+    from unravelnet.reporting.contents import MEASURING
 
     if not (directory / "run.json").exists():
         return {}
     facts = read_run(directory)
-    measured = {command: str(facts[command]) for command in _COMMANDS if command in facts}
+    measured = {command: str(facts[command]) for command in MEASURING if command in facts}
     if not measured:
         raise StoreError(f"{directory} holds a run of another kind. Give --out a directory of its own.")
     return measured

@@ -1,4 +1,6 @@
-"""One self-contained HTML file that tells what a run found, in the order of the paper; and its claims as Markdown.
+"""One self-contained HTML file that tells what a run found, and the same as Markdown.
+
+What the run was made for gives the title and comes first; a reproduction follows the order of the paper.
 
 The pages need no network and no script. `words` has what all topics share: sentences, claims, and how verdicts follow.
 `topics` has a folder for each topic, with its chapter, its findings and its claims. `pages` puts them together. What a
@@ -29,9 +31,9 @@ def report(directory: str | os.PathLike[str]) -> Path:
     >>> report(directory).name
     'report.html'
 
-    Figures go to `directory`/figures, each as SVG with its data as CSV. A chapter that has nothing to show is left out,
-    and the list of what was not tested says why. The same run gives the same bytes. Raises StoreError where the
-    directory or a file in it is missing, damaged, or cannot be written.
+    Figures go to `directory`/figures, each as SVG with its data as CSV. A chapter that has nothing to show is left out;
+    of a reproduction, the list of what was not tested says why. The same run gives the same bytes. Raises StoreError
+    where the directory or a file in it is missing, damaged, or cannot be written.
     """
     run = read_run_directory(usable_path(directory))
     # Imported here: to judge claims, nothing needs to be drawn.
@@ -47,24 +49,32 @@ def report(directory: str | os.PathLike[str]) -> Path:
 
 
 def report_markdown(directory: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
-    """Write the answer of a run, its claims, trained networks and conditions as one Markdown page; return its path.
+    """Write the report of a run as one Markdown page, and return its path.
 
     >>> _ = (directory / "run.json").write_text("{}")
     >>> _ = (directory / "networks.json").write_text("[]")
     >>> report_markdown(directory, directory / "reproduction.md").name
     'reproduction.md'
 
-    `file`: where to; links to the tables are relative to it. The figures that open the page go to a folder beside it
-    that is called as the page is, as SVG. The same run gives the same bytes. Raises StoreError as `report` does.
+    The page of a reproduction has the answer, the claims, the trained networks and the conditions, that of another run
+    its chapters. `file`: where to; links to the tables are relative to it. The figures of the page go to a folder
+    beside it that is called as the page is, as SVG. The same run gives the same bytes. Raises StoreError as `report`
+    does.
     """
     target, run = usable_path(file), read_run_directory(usable_path(directory))
     # Imported here: to judge claims, nothing needs to be drawn.
     from unravelnet.figures import save_figure
-    from unravelnet.reporting.pages.markdown import figure_file, render_markdown
+    from unravelnet.reporting.pages.markdown import figure_file, render_chapters, render_markdown
+    from unravelnet.reporting.topics.chapters import all_chapters
     from unravelnet.reporting.topics.first_figures import first_figures
 
-    shown = [figure for figure, _ in first_figures(run)]
-    page = render_markdown(run, target, shown)
+    if run.is_reproduction:
+        shown = [figure for figure, _ in first_figures(run)]
+        page = render_markdown(run, target, shown)
+    else:
+        chapters = all_chapters(run)
+        shown = [figure for chapter in chapters for figure in chapter.figures]
+        page = render_chapters(run, target, chapters)
     with whole_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for figure in shown:

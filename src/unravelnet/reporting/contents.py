@@ -29,7 +29,14 @@ HISTORY = "history"
 TRAINED_NETWORKS = "trained_networks"
 WHOLE_TRAININGS = "whole_trainings"
 COMPARED = "compared"
+REPRODUCE = "reproduce"
+MEASURING = ("lesion", "paths", "importance", "prune")
+"""The commands that share a directory; each leaves its name in run.json, with the model that it measured."""
 IMAGENET_CLASSES = 1000
+_OF_WHICH_COMMANDS = (
+    f"Give a directory that `unravelnet {REPRODUCE}` wrote, or {', '.join(MEASURING[:-1])} or {MEASURING[-1]} with "
+    "--out."
+)
 ROLES = ("resnet", "stochastic-depth", "effective-paths", "vgg", COMPARED)
 _DEFAULTS: Mapping[str, Any] = {
     "downsampling": (),
@@ -108,6 +115,21 @@ class Run:
         return [network for network in self.networks if network.role in roles]
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that measured it, as run.json names them: what it was made for."""
+        return tuple(name for name in MEASURING if name in self.provenance) or (REPRODUCE,)
+
+    @property
+    def is_reproduction(self) -> bool:
+        """Whether it repeats the experiments of the paper."""
+        return self.commands == (REPRODUCE,)
+
+    def owes(self, study: str) -> bool:
+        """Tell whether it should have left a table: as a reproduction planned, all where its plan is not known."""
+        planned = _planned(self.provenance)
+        return self.is_reproduction and (planned is None or study in planned)
+
+    @property
     def is_about_lesions(self) -> bool:
         """Whether lesions belong in its report: not where other studies are all that it has."""
         names = {name for network in self.studied for name in network.tables}
@@ -151,11 +173,8 @@ def read_run_directory(directory: Path) -> Run:
     be read. A missing table is no error.
     """
     if not directory.is_dir():
-        raise StoreError(
-            f"There is no directory {directory}. Give the directory of a run, which `unravelnet reproduce --out DIR` "
-            "makes."
-        )
-    provenance, networks = read_run(directory), _read_networks_file(directory / NETWORKS_FILE)
+        raise StoreError(f"There is no directory {directory}. {_OF_WHICH_COMMANDS}")
+    networks, provenance = _read_networks_file(directory / NETWORKS_FILE), read_run(directory)
     of_all = _read_tables(directory / TABLES_DIRECTORY)
     return Run(
         directory,
@@ -171,8 +190,7 @@ def _read_networks_file(path: Path) -> list[Any]:
         networks = read_json(path)
     except FileNotFoundError as error:
         raise StoreError(
-            f"{path.parent} holds no run: {path.name} is missing. Give the directory that "
-            "`unravelnet reproduce --out DIR` wrote."
+            f"{path.parent} holds no measurements to report: {path.name} is missing. {_OF_WHICH_COMMANDS}"
         ) from error
     if not isinstance(networks, list):
         raise StoreError(f"{path} does not hold a JSON list of networks.")
@@ -214,6 +232,23 @@ def _told_apart(networks: Sequence[StudiedNetwork]) -> tuple[StudiedNetwork, ...
     )
 
 
+def _planned(provenance: Mapping[str, Any]) -> set[str] | None:
+    """Give the tables that a reproduction planned to leave; None where run.json does not say."""
+    settings = provenance.get("reproduction")
+    plans = settings.get("networks") if isinstance(settings, Mapping) else None
+    if not isinstance(plans, list) or not all(isinstance(plan, Mapping) for plan in plans):
+        return None
+    lists = [plan[key] for plan in plans for key in _PLANNED if isinstance(plan.get(key), list)]
+    # A model that the user names is not trained.
+    is_trained = any(plan.get("given") is None for plan in plans)
+    return {
+        *(str(study) for studies in lists for study in studies),
+        TRAINED_NETWORKS,
+        WHOLE_TRAININGS,
+        *([HISTORY] if is_trained else []),
+    }
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -238,6 +273,7 @@ def _is_list_of_numbers(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(_is_number, value))
 
 
+_PLANNED = ("studies", "measurements")
 _COUNTS = {"module", "n_images", "n_modules", "n_deleted", "repeat"}
 # What an entry of networks.json may hold.
 _IS_VALID: Mapping[str, Callable[[object], bool]] = {

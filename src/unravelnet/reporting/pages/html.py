@@ -17,18 +17,20 @@ from unravelnet import columns
 from unravelnet.escaping import shortened, visible
 from unravelnet.figures import save_figure
 from unravelnet.mathematics.comparisons import RULE
+from unravelnet.readers.rows import unit_of
 from unravelnet.records.record import Table
-from unravelnet.reporting.contents import Run
+from unravelnet.reporting.contents import HISTORY, Run
 from unravelnet.reporting.pages.inline import inline_svg
-from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable
-from unravelnet.reporting.topics.chapters import all_chapters
+from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable, texts_of
+from unravelnet.reporting.topics.chapters import all_chapters, kind_of, title_of, unfinished
 from unravelnet.reporting.topics.first_figures import first_figures
 from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.small_images import on_small_images
 from unravelnet.reporting.topics.summary import summary
-from unravelnet.reporting.words.claim import ON_THRESHOLDS
+from unravelnet.reporting.words.claim import Claim
 from unravelnet.reporting.words.protocol import RULE as TRAINING_RULE
 from unravelnet.reporting.words.sentences import listed
+from unravelnet.reporting.words.terms import terms_of
 from unravelnet.reporting.words.verdict import SIGNS
 from unravelnet.wording import unbroken
 
@@ -101,27 +103,47 @@ def render(run: Run) -> str:
     every, judged = all_chapters(run), all_claims(run)
     first = [(shown, anchor, _saved(run, shown)) for shown, anchor in first_figures(run)]
     chapters = [(chapter, _drawings(run, chapter)) for chapter in every if chapter.has_something]
-    known = [claim for _, claim in told(judged)]
+    known = told(judged)
     template = _environment().get_template("report.html.jinja")
     return template.render(
+        is_reproduction=run.is_reproduction,
+        kind=kind_of(run),
+        title=title_of(run, every),
         subtitle=subtitle(run),
         summary=summary(run),
+        unfinished=unfinished(run, every),
         first=first,
-        counts=counts(known),
-        claims=told(judged),
+        counts=counts([claim for _, claim in known]),
+        claims=known,
         on_small_images=on_small_images(run),
-        tally=tally(known),
-        rule=f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else "",
+        tally=tally([claim for _, claim in known]),
+        terms=terms(run, every, known if run.is_reproduction else []),
         untested=[*untested(run), *not_told(judged), *_left_out(every)],
-        thresholds=ON_THRESHOLDS,
         chapters=chapters,
         anchors={chapter.anchor for chapter, _ in chapters},
         provenance=list(flattened(run.provenance)),
         css=Markup(_resource("report.css")),
         signs=SIGNS,
         quoted=quote,
-        is_about_lesions=run.is_about_lesions,
     )
+
+
+def terms(
+    run: Run, chapters: Sequence[Chapter], claims: Sequence[tuple[str, Claim]] = ()
+) -> list[tuple[str, str]]:
+    """Give the terms that the chapters of a page use, and the claims outside them, each with its meaning."""
+    tables = [
+        table.to_pandas()
+        for network in run.studied
+        for study, table in network.tables.items()
+        if study != HISTORY
+    ]
+    rule = f"{TRAINING_RULE} {RULE}" if run.trained_networks is not None else ""
+    text = " ".join(
+        [summary(run), *(part for chapter in chapters for part in chapter.texts), *texts_of(claims)]
+    )
+    predictions = unit_of(tables, of_predictions=True)
+    return terms_of(text, units=unit_of(tables), predictions=predictions, rule=rule)
 
 
 def flattened(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -14,10 +14,11 @@ from unravelnet.escaping import for_markdown, markdown_target
 from unravelnet.mathematics.comparisons import RULE
 from unravelnet.papers import ON_PROVENANCE, veit
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, WHOLE_TRAININGS, Run
-from unravelnet.reporting.pages.html import flattened, subtitle
+from unravelnet.reporting.pages.html import flattened, subtitle, terms
 from unravelnet.reporting.topics.across.findings import on_lesions, table_of_lesions
 from unravelnet.reporting.topics.across.groups import lesioned_groups
-from unravelnet.reporting.topics.chapter import ShownFigure
+from unravelnet.reporting.topics.chapter import Chapter, ShownFigure
+from unravelnet.reporting.topics.chapters import title_of, unfinished
 from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
 from unravelnet.reporting.topics.skips.surges import on_all_surges
@@ -74,6 +75,77 @@ def render_markdown(run: Run, file: Path, shown: Sequence[ShownFigure] = ()) -> 
     )
 
 
+def render_chapters(run: Run, file: Path, chapters: Sequence[Chapter]) -> str:
+    """Write the report of a run that is no reproduction: its chapters, the conditions and the tables.
+
+    `file`: the page; the figures lie in the folder of `figure_file`.
+    """
+    return "\n".join(
+        [
+            f"# {for_markdown(title_of(run, chapters))}",
+            "",
+            *_paragraph([summary(run)]),
+            *_paragraph([subtitle(run)]),
+            *_paragraph(unfinished(run, chapters)),
+            *(line for chapter in chapters for line in _chapter(chapter, run, file)),
+            *_terms(run, chapters),
+            *_conditions(run),
+            *_rows(run, file.parent),
+        ]
+    )
+
+
+def _chapter(chapter: Chapter, run: Run, file: Path) -> list[str]:
+    """Write a chapter: its question, tables, figures, findings, claims, and how it was measured."""
+    tables = [
+        line
+        for shown in chapter.tables
+        for line in [
+            for_markdown(shown.caption),
+            "",
+            *_table(
+                tuple(map(for_markdown, shown.header)), [tuple(map(for_markdown, row)) for row in shown.rows]
+            ),
+        ]
+    ]
+    shown = [
+        line
+        for figure in chapter.figures
+        for line in (_image(file, figure), "", for_markdown(figure.caption), "")
+    ]
+    claims = [
+        line
+        for number, (short, claim) in enumerate(chapter.claims, start=1)
+        for line in _claim(number, short, claim, run, file.parent)
+    ]
+    return [
+        f"## {for_markdown(chapter.title)}",
+        "",
+        *_paragraph([chapter.asked]),
+        *tables,
+        *shown,
+        *_listed(chapter.findings),
+        *_paragraph(chapter.missing),
+        *claims,
+        *_paragraph(chapter.how),
+    ]
+
+
+def _terms(run: Run, chapters: Sequence[Chapter]) -> list[str]:
+    told = [f"**{for_markdown(name)}.** {for_markdown(meaning)}" for name, meaning in terms(run, chapters)]
+    return ["## How it was measured", "", *(f"- {line}" for line in told), ""]
+
+
+def _listed(sentences: Sequence[str]) -> list[str]:
+    lines = [f"- {for_markdown(sentence)}" for sentence in sentences]
+    return [*lines, ""] if lines else []
+
+
+def _image(file: Path, figure: ShownFigure) -> str:
+    target = markdown_target(_relative(figure_file(file, figure), file.parent))
+    return f"![{for_markdown(figure.alt)}]({target})"
+
+
 def figure_file(file: Path, shown: ShownFigure) -> Path:
     """Give the place of a figure of a page: in a folder beside it that is called as the page is.
 
@@ -89,10 +161,7 @@ def _figures(file: Path, shown: Sequence[ShownFigure]) -> list[str]:
     """Put the figures beside each other, with their captions below."""
     if not shown:
         return []
-    images = [
-        f"![{for_markdown(figure.alt)}]({markdown_target(_relative(figure_file(file, figure), file.parent))})"
-        for figure in shown
-    ]
+    images = [_image(file, figure) for figure in shown]
     return _table(images, [[for_markdown(figure.caption) for figure in shown]])
 
 

@@ -16,6 +16,9 @@ from unravelnet.records.record import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from unravelnet.reporting.contents import Run
+    from unravelnet.reporting.words.claim import Claim
+
 # Less than what systems take, which counts the end of the name too.
 _LONGEST_FILE_NAME = 150
 
@@ -48,8 +51,9 @@ class Chapter:
     """A chapter while it is written.
 
     `asked`: the question. `findings`: sentences computed from the tables. `paper`: what the paper says.
-    `found`: the heading above the findings. `how`: n, interval, seeds. `missing`: what could not be shown,
-    and why.
+    `claims`: those of papers that it tests, each with its few words. `found`: the heading above the findings. `how`: n,
+    interval, seeds. `missing`: what could not be shown, and why. `command`: that the run was made
+    by to tell it; empty for others.
     """
 
     anchor: str
@@ -62,11 +66,25 @@ class Chapter:
     findings: list[str] = field(default_factory=list)
     how: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    claims: list[tuple[str, Claim]] = field(default_factory=list)
+    command: str = ""
 
     @property
     def has_something(self) -> bool:
         """Whether anything of it was measured or computed, so that it belongs in the report."""
         return bool(self.figures or self.tables or self.findings)
+
+    @property
+    def texts(self) -> list[str]:
+        """All that it says to those who see it."""
+        shown = [figure.caption for figure in self.figures]
+        tables = [
+            cell
+            for table in self.tables
+            for cell in (table.caption, *table.header, *itertools.chain(*table.rows))
+        ]
+        told = (self.title, self.asked, self.paper, *shown, *tables, *self.findings, *self.how, *self.missing)
+        return [*told, *texts_of(self.claims)]
 
     def show(
         self, name: str, draw: Callable[[], Figure], data: Table | pd.DataFrame, *, caption: str, alt: str
@@ -87,10 +105,21 @@ class Chapter:
         except (EvaluationError, ExtensionError) as error:
             self.missing.append(str(error))
 
-    def lacks(self, study: str, networks: Sequence[str] = ()) -> None:
-        """Say that a table is missing."""
+    def lacks(self, run: Run, study: str, networks: Sequence[str] = ()) -> None:
+        """Say that a table is missing, where the run should have left it."""
+        if not run.owes(study):
+            return
         of_networks = f" of {', '.join(networks)}" if networks else ""
         self.missing.append(f"There is no table {study}{of_networks}, so this was not measured.")
+
+
+def texts_of(claims: Sequence[tuple[str, Claim]]) -> list[str]:
+    """Give all that claims say, each with its few words."""
+    return [
+        text
+        for short, claim in claims
+        for text in (short, claim.text, claim.paper, claim.measured, claim.verdict, claim.why)
+    ]
 
 
 def joined(tables: dict[str, Table]) -> Table:

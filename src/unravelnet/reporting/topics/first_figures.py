@@ -16,7 +16,12 @@ DELETING, REMOVING, GRADIENT = "first_deleting", "first_removing", "first_gradie
 
 
 def first_figures(run: Run) -> list[tuple[ShownFigure, str]]:
-    """Draw those of the three figures that a run has the tables for, each with the chapter that goes on from it."""
+    """Draw those of the three figures that a reproduction has tables for, each with the chapter that goes on from it.
+
+    Another run opens with the figures of its chapters.
+    """
+    if not run.is_reproduction:
+        return []
     chapter = Chapter("first", "", "")
     _show_deleting(chapter, run)
     _show_removing(chapter, run)

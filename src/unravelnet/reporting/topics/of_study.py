@@ -12,7 +12,7 @@ from unravelnet.records.record import Table
 from unravelnet.registry import FIGURES, STUDIES
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, file_name
-from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.topics.samples import on_shared_sample, samples
 from unravelnet.reporting.words.sentences import percent_with_interval
 from unravelnet.wording import counted
 
@@ -73,7 +73,10 @@ def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
             chapter.missing.append(str(error))
     for network in chosen:
         chapter.find(write, network, network.tables[study.name])
-    chapter.how += [*samples(chosen, study.name), *([SAME_IMAGES] if study.is_drawn else [])]
+    chapter.how += [
+        *samples(chosen, study.name),
+        *([on_shared_sample(chosen, study.name)] if study.is_drawn else []),
+    ]
     return chapter
 
 

@@ -8,17 +8,12 @@ import pandas as pd
 
 from unravelnet.errors import EvaluationError
 from unravelnet.escaping import shortened
-from unravelnet.readers.rows import interval_text, measured, n_images_text, ordered
+from unravelnet.readers.rows import interval_text, measured, n_images_text, ordered, unit_of
 from unravelnet.readers.spectrum import fact
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.words.sentences import listed
 from unravelnet.wording import counted
-
-SAME_IMAGES = (
-    "All draws of a network take their images from one sample of the test set: how far that lies from the whole set "
-    "moves all of them alike."
-)
 
 
 def samples(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:
@@ -57,8 +52,18 @@ def on_plain_sample(table: Table, *, by: str) -> str:
     intervals = f"; {interval_text(rows, metric)}" if has_intervals else ""
     text = f"{n_images_text(rows)}{f' of {data}' if data else ''}{intervals}{seed_text(rows)}."
     if "statistics" in rows and (rows["statistics"] == "images").any():
-        text += " Where training had collected no statistics of normalisation yet, they are those of these images."
+        unit = unit_of([rows])
+        text += f" Where training had collected no statistics of normalisation yet, they are those of these {unit}."
     return text
+
+
+def on_shared_sample(chosen: Sequence[StudiedNetwork], study: str) -> str:
+    """Say what the random draws of a study have in common."""
+    unit = unit_of(network.tables[study].to_pandas() for network in chosen if study in network.tables)
+    return (
+        f"All draws of a network take their {unit} from one sample of the test set: how far that lies from the whole "
+        "set moves all of them alike."
+    )
 
 
 def seed_text(rows: pd.DataFrame) -> str:
@@ -70,7 +75,8 @@ def seed_text(rows: pd.DataFrame) -> str:
 def _on_trouble(rows: pd.DataFrame) -> str:
     partial = int((~rows["complete"].astype(bool)).sum()) if "complete" in rows else 0
     broken = int((rows["n_not_finite"] > 0).sum())
-    text = f" {partial} of {counted(len(rows), 'row')} saw only a part of the images." if partial else ""
+    unit = unit_of([rows])
+    text = f" {partial} of {counted(len(rows), 'row')} saw only a part of the {unit}." if partial else ""
     if broken:
         text += f" In {counted(broken, 'row')} some outputs were not finite numbers."
     return text

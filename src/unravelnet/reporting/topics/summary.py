@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from unravelnet.errors import EvaluationError
+from unravelnet.readers.rows import unit_of
 from unravelnet.readers.spectrum import vector_sums
 from unravelnet.reporting.topics.across.groups import lesioned_groups
 from unravelnet.reporting.topics.gradients.findings import EXACT, contributions_of
+from unravelnet.reporting.topics.importance.findings import on_extremes
 from unravelnet.reporting.topics.lesions.rows import errors_of, rises_of
 from unravelnet.reporting.words.sentences import listed, points
 from unravelnet.reporting.words.verdict import NOTICEABLE
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def summary(run: Run) -> str:
-    """Tell what was found of the first ordinary residual network; empty where there is none."""
-    network = next(iter(run.of_role("resnet")), None)
+    """Tell what was found of the first ordinary residual network, or else of the first; empty where there is none."""
+    network = next(iter([*run.of_role("resnet"), *run.studied]), None)
     if network is None:
         return ""
     sentences: list[str] = []
-    for write in _PARTS:
+    for write in (part for command in run.commands for part in _PARTS[command]):
         try:
             sentences.append(write(run, network))
         except EvaluationError:  # its chapter says what the table lacks
@@ -37,8 +39,9 @@ def _on_deletions(run: Run, network: StudiedNetwork) -> str:
     study, rises = errors_of(table), rises_of(table)
     if study is None or study.intact is None or rises is None:
         return ""
+    unit = unit_of([study.rows], of_predictions=True)
     return (
-        f"{network.title} errs in {percent(study.intact['value'])} of the images. Deleting one of its "
+        f"{network.title} errs in {percent(study.intact['value'])} of the {unit}. Deleting one of its "
         f"{counted(network.n_modules, 'module')} changes this by {points(rises['value'].median())} points in the "
         "median."
     )
@@ -102,10 +105,32 @@ def _on_gradient(run: Run, network: StudiedNetwork) -> str:
     )
 
 
-_PARTS: tuple[Callable[[Run, StudiedNetwork], str], ...] = (
-    _on_deletions,
-    _on_depth,
-    _on_plain,
-    _on_skips,
-    _on_gradient,
-)
+def _on_pruning(run: Run, network: StudiedNetwork) -> str:
+    table = network.tables.get("pruning")
+    row = None if table is None else next((row for row in table if row["is_chosen"]), None)
+    if table is None or row is None:
+        return ""
+    macs, parameters = (percent(float(str(row[name]))) for name in ("macs_left", "parameters_left"))
+    told = (
+        f"Without {counted(int(str(row['n_deleted'])), 'module')} of {network.n_modules}, {network.title} needs {macs} "
+        f"of its multiply-accumulate operations and {parameters} of its parameters"
+    )
+    if "error_rate_difference" not in table.columns:
+        return f"{told}."
+    cost = points(float(str(row["error_rate_difference"])))
+    return f"{told}. Its error is then {percent(float(str(row['error_rate'])))}, a change by {cost} points."
+
+
+def _on_importance(run: Run, network: StudiedNetwork) -> str:
+    table = network.tables.get("importance")
+    return "" if table is None else next(iter(on_extremes(network, table)), "")
+
+
+Part = Callable[["Run", "StudiedNetwork"], str]
+_PARTS: Mapping[str, tuple[Part, ...]] = {
+    "reproduce": (_on_deletions, _on_depth, _on_plain, _on_skips, _on_gradient),
+    "lesion": (_on_deletions, _on_skips),
+    "paths": (_on_gradient,),
+    "importance": (_on_importance,),
+    "prune": (_on_pruning,),
+}

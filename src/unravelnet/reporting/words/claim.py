@@ -51,6 +51,15 @@ class Claim:
     short: str = ""
 
     @property
+    def is_tested(self) -> bool:
+        """Whether tables of a run say something to it."""
+        return (
+            bool(self.rows)
+            and not self.is_computed
+            and self.verdict not in ("not measured", "not comparable")
+        )
+
+    @property
     def origin(self) -> str:
         """Whose claim it is, in words."""
         return "asked by this project" if self.source == OWN else f"claimed by {self.source}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from unravelnet.readers.rows import ordered, with_interval
+from unravelnet.readers.rows import ordered, unit_of, with_interval
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.words.sentences import percent_with_interval
@@ -30,7 +30,10 @@ def _on_members(network: StudiedNetwork, kind: str, rows: pd.DataFrame) -> str:
     known = [
         words.format(value.iloc[-1]).replace("%", " %")
         for column, words in (
-            ("disagreement", "two of them disagree on {:.1%} of the images"),
+            (
+                "disagreement",
+                f"two of them disagree on {{:.1%}} of the {unit_of([rows], of_predictions=True)}",
+            ),
             ("error_correlation", "the errors of two have a correlation of {:.2f}"),
         )
         if len(value := rows[column].dropna())

@@ -15,7 +15,6 @@ from unravelnet.reporting.topics.gradients.findings import (
     EXACT,
     RMS,
     SAMPLED,
-    WHICH_IMAGES,
     contributions_of,
     how_gradients,
     on_coherence,
@@ -23,6 +22,7 @@ from unravelnet.reporting.topics.gradients.findings import (
     on_decay,
     on_vector_sums,
     path_norms,
+    which_images,
 )
 from unravelnet.reporting.topics.paths.chapter import shown_lengths
 from unravelnet.wording import counted, percent
@@ -41,14 +41,14 @@ def path_gradients(run: Run) -> Chapter:
     for network in run.studied:
         norms, exact, rms = path_norms(network), *map(network.tables.get, (EXACT, RMS))
         if norms is None and rms is not None:
-            chapter.lacks(SAMPLED, [network.title])
+            chapter.lacks(run, SAMPLED, [network.title])
         if norms is not None:
             _show_norms(chapter, network, norms, rms)
         if norms is not None or exact is not None:
             _show_shares(chapter, network, norms, exact)
         if exact is not None:
             _show_exact(chapter, network, exact)
-    chapter.how += [*how_gradients(run.studied), WHICH_IMAGES]
+    chapter.how += [*how_gradients(run.studied), *which_images(run)]
     return chapter
 
 

@@ -14,7 +14,7 @@ from unravelnet.errors import EvaluationError
 from unravelnet.mathematics.decay import Decay, fit_decay
 from unravelnet.papers import veit
 from unravelnet.paths import share_within
-from unravelnet.readers.rows import n_images_text, ordered
+from unravelnet.readers.rows import n_images_text, ordered, unit_of
 from unravelnet.readers.spectrum import (
     PATH_NORM,
     PLACES,
@@ -169,7 +169,7 @@ def _sample(rows: pd.DataFrame) -> str:
     """Say what the norms are of and where: the paper has those of batches, at the input."""
     parts = [sample_text(rows)]
     if fact(rows, "per", otherwise="image") == "image":
-        parts.append("norms of single images")
+        parts.append(f"norms of single {unit_of([rows])}")
     place = PLACES.get(fact(rows, "at"))
     return ", ".join(parts) + (f" at {place}" if place else "")
 
@@ -239,27 +239,29 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
     if of_paper is not None and of_paper["low"] >= ALMOST_ALL:
         return Claim(text, paper, found, "agrees", "It is surely so.", _GRADIENT)
     verdict, why = _of_short_paths(short)
-    missed = _on_missed(of_paper, knows_images=spectrum.knows_images)
+    missed = _on_missed(of_paper, spectrum)
     return Claim(text, paper, found, verdict, f"{why}{missed}", _GRADIENT)
 
 
 def _on_resampling(spectrum: Spectrum) -> str:
-    return "; intervals of shares are of images drawn again (bootstrap)" if spectrum.knows_images else ""
+    is_drawn = spectrum.knows_images
+    return f"; intervals of shares are of {spectrum.unit} drawn again (bootstrap)" if is_drawn else ""
 
 
-def _on_missed(of_paper: pd.Series | None, *, knows_images: bool) -> str:
+def _on_missed(of_paper: pd.Series | None, spectrum: Spectrum) -> str:
     """Say why the lengths of the paper are not enough."""
     if of_paper is None:
         return ""
     held = percent(of_paper["value"])
-    if of_paper["value"] >= ALMOST_ALL and knows_images:
+    if of_paper["value"] >= ALMOST_ALL and spectrum.knows_images:
         return (
-            f" The paper's lengths hold {held}, but other images may give less than {100 * ALMOST_ALL:g} %."
+            f" The paper's lengths hold {held}, but other {spectrum.unit} may give less than "
+            f"{100 * ALMOST_ALL:g} %."
         )
     if of_paper["value"] >= ALMOST_ALL:
         return (
             f" The paper's lengths hold {held}, but less than {100 * ALMOST_ALL:g} % if each length lies at the worse "
-            "end of its own interval. Lengths are of the same images, so that they may err together."
+            f"end of its own interval. Lengths are of the same {spectrum.unit}, so that they may err together."
         )
     return f" The paper's lengths hold only {held}."
 

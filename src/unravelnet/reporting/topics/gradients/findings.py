@@ -23,7 +23,7 @@ from unravelnet.readers.spectrum import (
     vector_sums,
 )
 from unravelnet.records.record import Table
-from unravelnet.reporting.contents import StudiedNetwork
+from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.samples import seed_text
 from unravelnet.reporting.words.sentences import listed, number, number_with_interval
 from unravelnet.wording import counted, percent
@@ -34,7 +34,7 @@ PAPER_MEASURE = "number of paths × their mean norm"
 EXACT, RMS, SAMPLED = (f"path_gradients_{method}" for method in ("exact", "rms", "sampled"))
 
 
-WHICH_IMAGES = (
+_ON_TRAINING_IMAGES = (
     "Gradients are those of training images, as in the paper, with normalisation as it is after training. The paper "
     "has those of batches; how it normalised we do not know."
 )
@@ -138,6 +138,11 @@ def how_gradients(networks: Sequence[StudiedNetwork]) -> list[str]:
                     how = f"{study.removeprefix('path_gradients_')}: {on_gradient_sample(network.tables[study])}"
                     told.setdefault(how, []).append(network.title)
     return [f"{listed(titles)}, {how}" for how, titles in told.items()]
+
+
+def which_images(run: Run) -> list[str]:
+    """Say of a reproduction which images its gradients are of: another run has those that it was given."""
+    return [_ON_TRAINING_IMAGES] if run.is_reproduction else []
 
 
 def decay_with_interval(fit: Decay) -> str:

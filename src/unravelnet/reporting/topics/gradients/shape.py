@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from unravelnet.readers.rows import unit_of
 from unravelnet.reporting.words.sentences import listed, number_with_interval
 
 SHAPE = ("local_decay", "curvature")
 
 
 def on_shape(rows: pd.DataFrame) -> str:
-    """Say how the factor changes along the lengths, with intervals of images drawn again; empty where none were."""
+    """Say how the factor changes along the lengths, with intervals of examples drawn again; empty where none were."""
     known = rows[rows["local_decay_low"].notna()]
     if known.empty:
         return ""
@@ -20,7 +21,7 @@ def on_shape(rows: pd.DataFrame) -> str:
         f"{number_with_interval(_part(row, 'local_decay'))} near length {int(row['length'])}"
         for _, row in chosen.iterrows()
     ]
-    return f"locally {listed(told)}, intervals of images drawn again (bootstrap); "
+    return f"locally {listed(told)}, intervals of {unit_of([rows])} drawn again (bootstrap); "
 
 
 def on_curvature(rows: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unravelnet import columns
 from unravelnet.readers.importance import EFFECTS, comparisons
-from unravelnet.readers.rows import ordered, with_interval
+from unravelnet.readers.rows import ordered, unit_of, with_interval
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.words.sentences import listed, number, number_with_interval, points_with_interval
@@ -13,10 +13,11 @@ from unravelnet.wording import counted
 
 def on_importance(network: StudiedNetwork, table: Table) -> list[str]:
     """Say which modules matter most and least, how each score orders the modules, and what was decided."""
-    return [*_on_extremes(network, table), *_on_order(network, table), *_on_decisions(network, table)]
+    return [*on_extremes(network, table), *_on_order(network, table), *_on_decisions(network, table)]
 
 
-def _on_extremes(network: StudiedNetwork, table: Table) -> list[str]:
+def on_extremes(network: StudiedNetwork, table: Table) -> list[str]:
+    """Say without which module the network loses most, and without which least."""
     effect = next((name for name in EFFECTS if name in table.columns), None)
     if effect is None:
         return []
@@ -45,10 +46,11 @@ def _on_decisions(network: StudiedNetwork, table: Table) -> list[str]:
         return []
     decisions = [row["decision"] for row in table if row["decision"] is not None]
     told = [f"{decisions.count(name)} {name}" for name in ("above", "below", "open")]
+    unit = unit_of([table.to_pandas()])
     n_exact, n_all = sum(table["n_exact"]), len(decisions) * max(table["n_images"])
     return [
         f"{network.title}: with the threshold {number(table[0]['threshold'])}, {listed(told)}; this took "
-        f"{n_exact / n_all:.0%} of the images that all deletions on all images would have taken.".replace(
+        f"{n_exact / n_all:.0%} of the {unit} that all deletions on all {unit} would have taken.".replace(
             "%", " %"
         )
     ]

@@ -16,21 +16,32 @@ from unravelnet.reporting.topics.lesions.findings import (
 from unravelnet.reporting.topics.samples import samples
 from unravelnet.reporting.words.sentences import listed
 
+_ON_STOCHASTIC_DEPTH = (
+    " Does it help to have trained with stochastic depth, which deletes modules at random all the time?"
+)
+# What the paper says of each kind of network.
+_PAPER = {
+    "resnet": f"ResNet: {veit.SINGLE_DELETIONS.said}",
+    "vgg": f"VGG: {veit.PLAIN_COLLAPSES.said}",
+    "stochastic-depth": f"Stochastic depth: {veit.MORE_RESILIENT.said} {veit.LESS_DEPENDENT.said}",
+}
+
 
 def delete_each(run: Run) -> Chapter:
     """Write the chapter about deleting single modules."""
     chapter = Chapter(
         "delete-each",
         "Deleting each module",
-        "What happens if one module is taken out of a trained network, and nothing is trained again? Does it "
-        "help to have trained with stochastic depth, which deletes modules at random all the time?",
-        paper=f"ResNet: {veit.SINGLE_DELETIONS.said} VGG: {veit.PLAIN_COLLAPSES.said} Stochastic depth: "
-        f"{veit.MORE_RESILIENT.said} {veit.LESS_DEPENDENT.said}",
+        "What happens if one module is taken out of a trained network, and nothing is trained again?",
     )
+    told = {role: paper for role, paper in _PAPER.items() if run.is_reproduction or run.of_role(role)}
+    chapter.paper = " ".join(told.values())
+    if "stochastic-depth" in told:
+        chapter.asked += _ON_STOCHASTIC_DEPTH
     if any(network.is_of_imagenet for network in run.with_table("delete_each")):
         chapter.paper += f" {veit.ON_IMAGENET.said}"
     # That of effective paths is trained to be compared by its error; the paper deletes nothing from it.
-    _note_missing(chapter, run.of_role("resnet", "stochastic-depth", "vgg"), "delete_each")
+    _note_missing(chapter, run, run.of_role("resnet", "stochastic-depth", "vgg"), "delete_each")
     chosen = run.with_table("delete_each")
     ordinary = [network for network in chosen if network.role != "stochastic-depth"]
     residual = [network for network in ordinary if network.role != "vgg"]
@@ -97,7 +108,7 @@ def _largest_error(chosen: Sequence[StudiedNetwork]) -> float:
     return max((float(error) for error in errors if isinstance(error, (int, float))), default=0.0)
 
 
-def _note_missing(chapter: Chapter, wanted: Sequence[StudiedNetwork], study: str) -> None:
+def _note_missing(chapter: Chapter, run: Run, wanted: Sequence[StudiedNetwork], study: str) -> None:
     lacking = [network.title for network in wanted if study not in network.tables]
     if lacking or not wanted:
-        chapter.lacks(study, lacking)
+        chapter.lacks(run, study, lacking)

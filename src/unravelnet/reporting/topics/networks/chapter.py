@@ -9,11 +9,11 @@ from unravelnet.errors import EvaluationError
 from unravelnet.papers import veit
 from unravelnet.readers.rows import chance_error, measured
 from unravelnet.registry import STUDIES
-from unravelnet.reporting.contents import Run, StudiedNetwork
+from unravelnet.reporting.contents import HISTORY, Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, ShownTable, joined
-from unravelnet.reporting.topics.gradients.findings import WHICH_IMAGES, how_gradients
+from unravelnet.reporting.topics.gradients.findings import how_gradients, which_images
 from unravelnet.reporting.topics.lesions.rows import errors_of
-from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.topics.samples import on_shared_sample, samples
 from unravelnet.reporting.words.sentences import listed, percent_with_interval
 from unravelnet.wording import counted, percent
 
@@ -22,6 +22,17 @@ _KIND_OF_ROLE = {
     "stochastic-depth": "residual, stochastic depth",
     "effective-paths": "residual, effective paths only",
     "vgg": "plain",
+}
+# Each with what stands for a fact that is not known.
+_FACTS = {
+    columns.title("network_name"): "",
+    "Kind": "",
+    columns.title("n_modules"): "",
+    "Structure": "not recorded",
+    "Down-sampling": "none",
+    columns.title("n_parameters"): "not recorded",
+    columns.title("intact_error_rate"): "not measured with lesions",
+    columns.title("epochs"): "not recorded",
 }
 
 
@@ -44,7 +55,7 @@ def networks(run: Run) -> Chapter:
             alt=f"Curves of error and loss over epochs for {listed(list(histories))}.",
         )
     else:
-        chapter.lacks("history")
+        chapter.lacks(run, HISTORY)
     chapter.findings += [_how_good(network) for network in run.studied if _intact_error(network)]
     chapter.how += samples(run.studied, "delete_each")
     return chapter
@@ -52,12 +63,15 @@ def networks(run: Run) -> Chapter:
 
 def table_of_studied(run: Run) -> ShownTable:
     """Write the networks that were studied as a table."""
-    rows = tuple(_network_row(network) for network in run.studied)
-    header = (
-        *(columns.title("network_name"), "Kind", columns.title("n_modules"), "Structure", "Down-sampling"),
-        *map(columns.title, ("n_parameters", "intact_error_rate", "epochs")),
-    )
-    return ShownTable("The networks of this run.", header, rows)
+    facts = [_facts_of(network) for network in run.studied]
+    # What a reproduction does not know of any network is worth saying.
+    shown = [
+        title
+        for title, unknown in _FACTS.items()
+        if run.is_reproduction or any(of_network[title] != unknown for of_network in facts)
+    ]
+    rows = tuple(tuple(of_network[title] for title in shown) for of_network in facts)
+    return ShownTable("The networks of this run.", tuple(shown), rows)
 
 
 def how_measured(run: Run) -> list[str]:
@@ -65,24 +79,26 @@ def how_measured(run: Run) -> list[str]:
     sentences = []
     for study in STUDIES.usable()[0]:
         if chosen := run.with_table(study.name):
-            shared = [SAME_IMAGES, *_on_intact(chosen, study.name)] if study.is_drawn else []
+            on_sample = [on_shared_sample(chosen, study.name), *_on_intact(chosen, study.name)]
+            shared = on_sample if study.is_drawn else []
             sentences.append(f"{study.title}: {' '.join([*samples(chosen, study.name), *shared])}")
     if gradients := how_gradients(run.studied):
-        sentences.append(f"Gradients by path length: {' '.join(gradients)} {WHICH_IMAGES}")
+        sentences.append(f"Gradients by path length: {' '.join([*gradients, *which_images(run)])}")
     return sentences
 
 
-def _network_row(network: StudiedNetwork) -> tuple[str, ...]:
-    return (
+def _facts_of(network: StudiedNetwork) -> dict[str, str]:
+    told = (
         network.title,
         _KIND_OF_ROLE[network.role],
         str(network.n_modules),
-        network.structure or "not recorded",
-        listed(network.downsampling) if network.downsampling else "none",
-        "not recorded" if network.n_parameters is None else f"{network.n_parameters:,}",
-        _intact_error(network) or "not measured with lesions",
-        "not recorded" if network.epochs is None else str(network.epochs),
+        network.structure,
+        listed(network.downsampling) if network.downsampling else "",
+        "" if network.n_parameters is None else f"{network.n_parameters:,}",
+        _intact_error(network),
+        "" if network.epochs is None else str(network.epochs),
     )
+    return {title: text or unknown for text, (title, unknown) in zip(told, _FACTS.items(), strict=True)}
 
 
 def _how_good(network: StudiedNetwork) -> str:

@@ -7,7 +7,7 @@ from unravelnet.papers import veit
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.orders.findings import on_orders
-from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.topics.samples import on_shared_sample, samples
 
 
 def reorder(run: Run) -> Chapter:
@@ -20,13 +20,13 @@ def reorder(run: Run) -> Chapter:
     )
     chosen = run.with_table("reorder")
     if not chosen:
-        chapter.lacks("reorder")
+        chapter.lacks(run, "reorder")
     for network in chosen:
         _show_orders(chapter, network)
     chapter.how += samples(chosen, "reorder")
     if chosen:
         chapter.how.append("Modules that change the shape stay where they are; the others move as units.")
-        chapter.how.append(SAME_IMAGES)
+        chapter.how.append(on_shared_sample(chosen, "reorder"))
     return chapter
 
 

@@ -71,7 +71,8 @@ def _lesions(tables: Mapping[str, Table], studies: tuple[str, ...], n_modules: i
         read = errors_of(tables.get(study))
         count = None if read is None else halvings(read.lesions, n_modules)
         if read is not None and count is not None:
-            parts.append(read.lesions[["value", "n_images"]].assign(halvings=count.round().astype(int)))
+            kept = [name for name in ("value", "n_images", "data_unit") if name in read.lesions]
+            parts.append(read.lesions[kept].assign(halvings=count.round().astype(int)))
     return pd.concat(parts) if parts else pd.DataFrame({"value": [], "n_images": [], "halvings": []})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from unravelnet import columns, figures
+from unravelnet.readers.rows import unit_of
 from unravelnet.records.record import Row
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, ShownTable
@@ -18,7 +19,9 @@ _SHARES = ("error_rate", "macs_left", "parameters_left")
 def pruning(run: Run) -> Chapter:
     """Write the chapter about which modules can go."""
     chapter = Chapter(
-        "pruning", "Pruning", "Which modules can go, and what does the network lose without them?"
+        "pruning",
+        "Which modules can go",
+        "Which modules can be deleted, and what does the network lose without them?",
     )
     for network in run.with_table(STEPS):
         table = network.tables[STEPS]
@@ -37,10 +40,13 @@ def pruning(run: Run) -> Chapter:
                 alt="Lines of the error over the share of operations that is left, one for each strategy; the numbers "
                 "are in the data.",
             )
-    chapter.how.append(
-        "Modules were chosen on one part of the images. Errors and intervals are those on the other part, which the "
-        "search never saw."
-    )
+    unit = unit_of(network.tables[STEPS].to_pandas() for network in run.with_table(STEPS))
+    chapter.how += [
+        f"Modules were chosen on one part of the {unit}. Errors and intervals are those on the other part, which the "
+        "search never saw.",
+        "unravelnet export MODEL --route ROUTE --out DIR writes the network without the deleted modules. unravelnet "
+        "heal trains it before it writes it. The directory of this report can stand for ROUTE.",
+    ]
     return chapter
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unravelnet.errors import EvaluationError
 from unravelnet.readers.pruning import RANDOM, trade_off
+from unravelnet.readers.rows import unit_of
 from unravelnet.records.record import Row, Table
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.words.sentences import points, points_with_interval
@@ -17,14 +18,15 @@ def on_pruning(network: StudiedNetwork, table: Table) -> list[str]:
         return [
             f"{network.title}: nothing was deleted, because the first step costs more than the budget allows."
         ]
+    unit = unit_of([table.to_pandas()])
     sentences = [
         f"{network.title}: {row['strategy']} deleted {counted(int(str(row['n_deleted'])), 'module')} of "
-        f"{network.n_modules}, chosen on {row['n_selection_images']:,} images by {row['selected_by']}. "
+        f"{network.n_modules}, chosen on {row['n_selection_images']:,} {unit} by {row['selected_by']}. "
         f"{percent(float(str(row['macs_left'])))} of the MACs and {percent(float(str(row['parameters_left'])))} of the "
-        "parameters are left."
+        f"parameters are left. The route is {row['route']}."
     ]
     if "error_rate_difference" in table.columns:
-        sentences.append(_error(network, row))
+        sentences.append(f"{network.title}: {on_error(table, row)}")
     return sentences
 
 
@@ -57,16 +59,18 @@ def on_overlap(network: StudiedNetwork, table: Table) -> list[str]:
     ]
 
 
-def _error(network: StudiedNetwork, row: Row) -> str:
+def on_error(table: Table, row: Row) -> str:
+    """Say what the result costs on data that modules were not chosen on."""
     import pandas as pd
 
+    unit = unit_of([table.to_pandas()])
     ends = {"value": "", "low": "_low", "high": "_high"}
     interval = pd.Series({name: float(str(row[f"error_rate_difference{end}"])) for name, end in ends.items()})
     chosen_on = ""
     if row["selection_error_rate"] is not None:
         optimism = float(str(row["error_rate"])) - float(str(row["selection_error_rate"]))
-        chosen_on = f" That is {points(optimism)} points against the images that modules were chosen on."
+        chosen_on = f" That is {points(optimism)} points against the {unit} that modules were chosen on."
     return (
-        f"{network.title}: on {row['n_images']:,} other images the error is {percent(float(str(row['error_rate'])))}, "
+        f"on {row['n_images']:,} other {unit} the error is {percent(float(str(row['error_rate'])))}, "
         f"{points_with_interval(interval)} against the intact network.{chosen_on}"
     )

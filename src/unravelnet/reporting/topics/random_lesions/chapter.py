@@ -7,7 +7,7 @@ from unravelnet.papers import veit
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.random_lesions.findings import on_many_deletions
-from unravelnet.reporting.topics.samples import SAME_IMAGES, samples
+from unravelnet.reporting.topics.samples import on_shared_sample, samples
 
 
 def delete_many(run: Run) -> Chapter:
@@ -20,14 +20,14 @@ def delete_many(run: Run) -> Chapter:
     )
     chosen = run.with_table("delete_many")
     if not chosen:
-        chapter.lacks("delete_many")
+        chapter.lacks(run, "delete_many")
     for network in chosen:
         for study in ("delete_many", "delete_many_same_shape"):
             if study in network.tables:
                 _show_many(chapter, network, study)
     chapter.how += samples(chosen, "delete_many")
     if chosen:
-        chapter.how.append(SAME_IMAGES)
+        chapter.how.append(on_shared_sample(chosen, "delete_many"))
     return chapter
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from unravelnet.mathematics.intervals import Interval, joined_interval, rate_interval
 from unravelnet.papers import veit
 from unravelnet.readers.draws import deletes_any
-from unravelnet.readers.rows import chance_error, n_images_text
+from unravelnet.readers.rows import chance_error, n_images_text, unit_of
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_little
@@ -96,8 +96,8 @@ def claim_many_left(
     intact = "" if study.intact is None else f"; intact {percent(study.intact['value'])}"
     found = (
         f"Median {percent_with_interval(median)} over {counted(len(draws), 'draw')}, mean "
-        f"{percent_with_interval(mean)}, {n_images_text(draws)}{intact}; the intervals are of draws and images."
-        f"{_on_hits(draws, downsampling)}"
+        f"{percent_with_interval(mean)}, {n_images_text(draws)}{intact}; the intervals are of draws and "
+        f"{unit_of([draws])}.{_on_hits(draws, downsampling)}"
     )
     little = learnt_too_little(table, n_classes)
     if chance is None or study.intact is None or little:
@@ -158,8 +158,8 @@ def claim_later_deletions(
         f"Median error {percent(intact)} intact, {percent_with_interval(first)} with {few} deleted, "
         f"{percent_with_interval(second)} with {many}; the first rise minus the second: {points_with_interval(row)}, "
         f"by means {points_with_interval(of_means)}; "
-        f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}; intervals of draws, images are not in "
-        "them."
+        f"{counted(len(draws[0]), 'draw')} each, {n_images_text(study.lesions)}; intervals of draws, "
+        f"{unit_of([study.lesions])} are not in them."
     )
     if little := learnt_too_little(table, n_classes):
         return Claim(text, paper, found, "not decided", little, _DELETIONS)

@@ -23,7 +23,7 @@ def remove_skip(run: Run) -> Chapter:
     )
     chosen = run.with_table(*ABOUT_SKIPS)
     if not chosen:
-        chapter.lacks("remove_skip_each")
+        chapter.lacks(run, "remove_skip_each")
         return chapter
     tables = {n.title: (n.tables["remove_skip_each"], n.tables["delete_each"]) for n in chosen}
     chapter.show(

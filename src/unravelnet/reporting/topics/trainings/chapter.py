@@ -39,7 +39,7 @@ def training_chapters(run: Run) -> list[Chapter]:
     )
     groups = groups_of(run)
     if run.trained_networks is None:
-        chapter.lacks(TRAINED_NETWORKS)
+        chapter.lacks(run, TRAINED_NETWORKS)
     elif groups:
         _show_errors(chapter, run.trained_networks, groups)
     else:

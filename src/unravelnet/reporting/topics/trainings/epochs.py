@@ -45,7 +45,7 @@ def show_epochs(chapter: Chapter, run: Run) -> None:
     )
     chapter.find(on_ends, within_trainings(histories))
     if run.whole_trainings is None:
-        chapter.lacks(WHOLE_TRAININGS)
+        chapter.lacks(run, WHOLE_TRAININGS)
     else:
         chapter.find(on_equal_epochs, run.whole_trainings)
         chapter.find(on_whole_trainings, run.whole_trainings)
