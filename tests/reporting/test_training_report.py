@@ -74,7 +74,7 @@ def test_compared_networks_stand_in_no_other_chapter(directory, page):
     assert "Plain20" not in page.text[: page.text.rindex(" Trained networks ")]
 
 
-def test_effective_paths_stand_beside_the_resnet(directory):
+def test_effective_paths_stand_beside_the_resnet(directory, page):
     for name in ("delete_each", "delete_each_residual"):
         titles = [row["network_title"] for row in load_table(directory / "figures" / f"{name}.csv")]
         assert titles[0] == "ResNet-110"
