@@ -56,3 +56,22 @@ def test_the_report_of_a_text_speaks_of_no_images(call, tmp_path):
         *("delete-each", "delete-many", "path-gradients", "effective-depth", "importance", "pruning"),
         "networks",
     ]
+
+
+def test_whole_blocks_have_chapters_of_their_own(call, tmp_path):
+    write_model(tmp_path / "llama")
+    (tmp_path / "book.txt").write_text("the cats sit here . the dog sits there . " * 300)
+    for unit in ("module", "block"):
+        ran = call(
+            *("lesion", "hf:llama", "--data", "book.txt", "--limit", 8, "--unit", unit, "--out", "run"),
+            *("--study", "delete-each,delete-pairs"),
+        )
+        assert ran.status == 0, ran.err
+    assert call("report", "run").status == 0
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert page.values("id", tag="section")[1:-2] == [
+        *("delete-each", "delete-each-of-blocks", "delete-pairs", "delete-pairs-of-blocks", "networks")
+    ]
+    assert "has left no table" not in page.text
+    drawn = {path.stem for path in (tmp_path / "run" / "figures").glob("*.svg")}
+    assert {"delete_pairs_hf-llama", "delete_pairs_of_blocks_hf-llama"} <= drawn

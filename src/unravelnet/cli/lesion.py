@@ -172,6 +172,7 @@ def lesion(
             )
     how = _How(output, precision.value, batch_size, None if limit == len(data_set) else limit, until_ci, seed)
     from unravelnet.measuring.runner import EvaluationInterrupted
+    from unravelnet.studies.blocks import table_name
 
     tables: dict[str, Table] = {}
     try:
@@ -179,7 +180,7 @@ def lesion(
             with interruptible(_what_is_kept(out)):
                 tables[name] = _measure(subject, name, trials, how, out)
                 if results is not None:
-                    results.save(tables[name], name if unit == "module" else f"{name}_of_{unit}s")
+                    results.save(tables[name], table_name(name, cast("Unit", unit)))
     except InterruptionError as interruption:
         if isinstance(interruption.__cause__, EvaluationInterrupted):
             tables[name] = interruption.__cause__.table

@@ -18,6 +18,15 @@ UNITS: tuple[Unit, ...] = ("module", "block")
 _ENDS = {"first_module": 0, "second_module": 0, "last_module": -1}
 
 
+def table_name(study: str, unit: Unit) -> str:
+    """Name the table of a study that looks at a network in these units.
+
+    >>> table_name("delete_each", "module"), table_name("delete_each", "block")
+    ('delete_each', 'delete_each_of_blocks')
+    """
+    return study if unit == "module" else f"{study}_of_{unit}s"
+
+
 @dataclass(frozen=True)
 class Block:
     """Residual modules that follow each other and belong to one block, as a study looks at them."""

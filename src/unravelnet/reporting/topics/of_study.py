@@ -14,6 +14,7 @@ from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, file_name
 from unravelnet.reporting.topics.samples import on_shared_sample, samples
 from unravelnet.reporting.words.sentences import percent_with_interval
+from unravelnet.studies.blocks import UNITS, Unit, table_name
 from unravelnet.wording import counted
 
 if TYPE_CHECKING:
@@ -26,13 +27,15 @@ Findings = Callable[[StudiedNetwork, Table], list[str]]
 def study_chapters(run: Run, findings: Mapping[str, Findings], told: Sequence[str]) -> list[Chapter]:
     """Write a chapter for each study that the run has and that no other chapter tells.
 
-    `findings`: what writes the findings of a study, by its name; the extremes are told of others.
+    `findings`: what writes the findings of a study, by its name; the extremes are told of others. What was studied in
+    whole blocks has a chapter of its own.
     """
     studies, _ = STUDIES.usable()
     return [
-        _study_chapter(run, study, findings.get(study.name, on_extremes))
+        _study_chapter(run, study, unit, findings.get(study.name, on_extremes))
         for study in studies
-        if study.name not in told and run.with_table(study.name)
+        for unit in UNITS
+        if table_name(study.name, unit) not in told and run.with_table(table_name(study.name, unit))
     ]
 
 
@@ -45,7 +48,7 @@ def added_figures(run: Run) -> Chapter:
     of_studies = {study.figure for study in STUDIES.usable()[0]}
     for plot in plots:
         if plot.name not in FIGURES.own and plot.name not in of_studies:
-            show_plot(chapter, run.with_table(plot.table), plot)
+            show_plot(chapter, run.with_table(plot.table), plot, plot.table)
     return chapter
 
 
@@ -63,32 +66,37 @@ def on_extremes(network: StudiedNetwork, table: Table) -> list[str]:
     ]
 
 
-def _study_chapter(run: Run, study: Study, write: Findings) -> Chapter:
-    chapter = Chapter(file_name(study.name.replace("_", "-")), study.title, study.question, paper=study.paper)
-    chosen = run.with_table(study.name)
+def _study_chapter(run: Run, study: Study, unit: Unit, write: Findings) -> Chapter:
+    name = table_name(study.name, unit)
+    title = study.title if unit == "module" else f"{study.title}, in whole {unit}s"
+    chapter = Chapter(file_name(name.replace("_", "-")), title, study.question, paper=study.paper)
+    chosen = run.with_table(name)
     if study.figure:
         try:
-            show_plot(chapter, chosen, FIGURES.find(study.figure))
+            show_plot(chapter, chosen, FIGURES.find(study.figure), name)
         except (ExtensionError, UnknownNameError) as error:
             chapter.missing.append(str(error))
     for network in chosen:
-        chapter.find(write, network, network.tables[study.name])
+        chapter.find(write, network, network.tables[name])
     chapter.how += [
-        *samples(chosen, study.name),
-        *([on_shared_sample(chosen, study.name)] if study.is_drawn else []),
+        *samples(chosen, name),
+        *([on_shared_sample(chosen, name)] if study.is_drawn else []),
     ]
     return chapter
 
 
-def show_plot(chapter: Chapter, networks: Sequence[StudiedNetwork], plot: Plot) -> None:
-    """Show a figure of one table for each of some networks."""
+def show_plot(chapter: Chapter, networks: Sequence[StudiedNetwork], plot: Plot, table: str) -> None:
+    """Show a figure of one table for each of some networks.
+
+    `table`: its name; the same study in other units has another, and figures of its own.
+    """
     for network in networks:
-        table = network.tables[plot.table]
-        title = f"{plot.title}: {network.title}"
+        rows = network.tables[table]
+        title = f"{chapter.title if table != plot.table else plot.title}: {network.title}"
         chapter.show(
-            f"{plot.name}_{network.name}",
-            partial(plot.draw, table, title=title, n_classes=network.n_classes),
-            table,
+            f"{plot.name}{table.removeprefix(plot.table)}_{network.name}",
+            partial(plot.draw, rows, title=title, n_classes=network.n_classes),
+            rows,
             caption=f"{network.title}: {plot.caption[0].lower()}{plot.caption[1:]}",
             alt=plot.alt,
         )

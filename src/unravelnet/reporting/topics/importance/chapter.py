@@ -24,7 +24,7 @@ def importance(run: Run) -> Chapter:
         paper="Not measured: the paper deletes modules, and does not foresee what this costs.",
     )
     chosen = run.with_table(TABLE)
-    show_plot(chapter, chosen, FIGURES.find(TABLE))
+    show_plot(chapter, chosen, FIGURES.find(TABLE), TABLE)
     for network in chosen:
         table = network.tables[TABLE]
         chapter.find(on_importance, network, table)
