@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,7 +112,7 @@ class Step:
 
     def at(self, module: int) -> Step:
         """Visit another module in the same way."""
-        return replace(self, module=module)
+        return Step(module, self.mode, self.scale, self.inside)
 
     def __repr__(self) -> str:
         more = f", scale={self.scale}" if self.scale != 1.0 else ""
