@@ -10,7 +10,6 @@ import shlex
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -172,13 +171,11 @@ def test_a_closed_pipe_is_no_traceback(trained):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    timings = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert in_process_of_its_own("--help").returncode == 0
-        timings.append(time.perf_counter() - began)
-    # The promise is half a second; a busy machine may take several times as long.
-    assert min(timings) < 2.0
+    before = os.times()
+    assert in_process_of_its_own("--help").returncode == 0
+    after = os.times()
+    # The promise is half a second. Time of the processor, which a busy machine takes no more of; old ones are slower.
+    assert sum(after[2:4]) - sum(before[2:4]) < 2.0
     code = (
         "import sys, unravelnet.cli.command_line; "
         "print([m for m in ('torch', 'pandas', 'numpy', 'rich', 'matplotlib') if m in sys.modules])"
