@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import accumulate, takewhile
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
@@ -53,23 +54,39 @@ def broken(text: str, room: float, size: float, *, weight: str = "normal") -> st
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        line = ""
-        for word in paragraph.split(" "):
-            longer = f"{line} {word}" if line else word
-            if inches(longer, size, weight=weight) <= room:
-                line = longer
-                continue
-            *full, line = _pieces(word, room, size, weight)
-            lines += [part for part in (longer.removesuffix(word).rstrip(" "), *full) if part]
-        lines.append(line)
+        words, n_begun = paragraph.split(" "), 0
+        while (n := max(n_begun, _n_that_fit(words, " ", room, size, weight))) < len(words):
+            *full, begun = _pieces(words[n], room, size, weight)
+            lines += [part for part in (_joined(words[:n]).rstrip(" "), *full) if part]
+            words, n_begun = [begun, *words[n + 1 :]], 1
+        lines.append(_joined(words))
     return "\n".join(lines)
 
 
 def _pieces(word: str, room: float, size: float, weight: str) -> list[str]:
     """Cut a word into pieces that fit; at least one letter each."""
-    pieces = [""]
-    for letter in word:
-        if pieces[-1] and inches(pieces[-1] + letter, size, weight=weight) > room:
-            pieces.append("")
-        pieces[-1] += letter
+    pieces: list[str] = []
+    while word or not pieces:
+        n = max(1, _n_that_fit(list(word), "", room, size, weight))
+        pieces.append(word[:n])
+        word = word[n:]
     return pieces
+
+
+def _n_that_fit(parts: list[str], between: str, room: float, size: float, weight: str) -> int:
+    """Count the parts that fit into a line. The widths of parts, known from other lines, tell about how many."""
+
+    def fits(n: int) -> bool:
+        return inches(_joined(parts[:n], between), size, weight=weight) <= room
+
+    widths = accumulate(inches(part + between, size, weight=weight) for part in parts)
+    n = sum(1 for _ in takewhile(room.__ge__, widths))
+    while n < len(parts) and fits(n + 1):
+        n += 1
+    while n and not fits(n):
+        n -= 1
+    return n
+
+
+def _joined(words: list[str], between: str = " ") -> str:
+    return between.join(words).lstrip(" ")
