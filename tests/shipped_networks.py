@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -67,8 +68,14 @@ _OTHERS = [{"epochs": 1, "image_sizes": "", "seed": 0, "error_rate": 0.75, "n_im
 @pytest.fixture(scope="module")
 def shipped_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Write the tiny networks to a place where the zoo looks for shipped ones, for the tests of one file."""
-    place = tmp_path_factory.mktemp("shipped")
-    for name, zoo_name, routes, seed in SHIPPED:
+    with shipped(tmp_path_factory.mktemp("shipped"), SHIPPED) as place:
+        yield place
+
+
+@contextmanager
+def shipped(place: Path, networks: Sequence[tuple[str, str, str, int]]) -> Iterator[Path]:
+    """Let the zoo look in a place, where some of `SHIPPED` are written."""
+    for name, zoo_name, routes, seed in networks:
         write_network(place / name, zoo_name, routes=routes, seed=seed, group=name.removesuffix("-seed1"))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(ROOM, "SHIPPED_DIRECTORY", place)

@@ -14,14 +14,14 @@ import torch
 
 from tests.cli.conftest import assert_one_sentence, call, trained
 from tests.reporting.pages import Page, without_drawings
-from tests.shipped_networks import PLANS, shipped_place
+from tests.shipped_networks import PLANS, SHIPPED, shipped
 from unravelnet import registry, zoo
 from unravelnet.data import load
 from unravelnet.records.record import load_table
 from unravelnet.reporting import report
 from unravelnet.reproduction import reproduce
 
-__all__ = ["call", "shipped_place", "trained"]
+__all__ = ["call", "trained"]
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 [CODE], [PROJECT] = (re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.M | re.S) for kind in ("python", "toml"))
@@ -51,12 +51,13 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(place, shipped_place, tmp_path_factory):
+def run(place, tmp_path_factory):
     """The directory of a reproduction with the study of the package."""
     directory = tmp_path_factory.mktemp("run")
     options = {"images": 450, "repeats": 1, "precision": "float32"}
-    reproduce("digits", directory, networks=[RESNET], studies=["delete_ends"], **options)
-    return directory
+    with shipped(tmp_path_factory.mktemp("shipped"), SHIPPED[:1]):
+        reproduce("digits", directory, networks=[RESNET], studies=["delete_ends"], **options)
+        yield directory
 
 
 @pytest.fixture
@@ -186,5 +187,6 @@ def test_a_report_is_written_without_what_is_broken_and_says_so(broken, run, cod
 
 def test_a_run_goes_on_with_the_studies_that_it_began_with(run):
     before = load_table(run / "tables" / "resnet" / "delete_ends.csv")
-    reproduce("digits", run, images=450, repeats=1, precision="float32")
+    with without_drawings():
+        reproduce("digits", run, images=450, repeats=1, precision="float32")
     assert load_table(run / "tables" / "resnet" / "delete_ends.csv") == before

@@ -27,8 +27,6 @@ def library(package: str):
         pytest.skip(str(error))
 
 
-# Blocks of He et al. (2015) and Sandler et al. (2018).
-TORCHVISION = {"resnet18": 8, "mobilenet_v2": 10}
 # Two a transformer block (attention, MLP), one a convolutional block. The structure repeats itself, so few blocks do.
 TIMM: dict[str, tuple[dict[str, Any], int]] = {
     "vit_tiny_patch16_224": ({"depth": 2, "img_size": 64}, 4),
@@ -37,8 +35,6 @@ TIMM: dict[str, tuple[dict[str, Any], int]] = {
     # Three modules of each of two branches a stage: two blocks, and the fusion with the other branch.
     "crossvit_tiny_240": ({"depth": ((1, 1, 0), (1, 1, 0)), "img_size": 120}, 12),
 }
-# Branches side by side, none of which is the input.
-BRANCHES = ["googlenet", "shufflenet_v2_x0_5", "squeezenet1_0"]
 
 
 def images(size: int = 64) -> torch.Tensor:
@@ -46,10 +42,12 @@ def images(size: int = 64) -> torch.Tensor:
     return torch.randn(2, 3, size, size)
 
 
-@pytest.mark.parametrize(("name", "n_modules"), TORCHVISION.items())
-def test_torchvision(name: str, n_modules: int) -> None:
-    net = un.unravel(library("torchvision.models").get_model(name, weights=None), images())
-    assert (len(net.residual_modules), net.unexplained) == (n_modules, ())
+def test_inverted_residuals_of_torchvision() -> None:
+    # Sandler et al. (2018): a skip in every block of a stage but the first, and in that where nothing changes.
+    stages = [[1, 32, 1, 1], [6, 40, 2, 2], [6, 48, 3, 2]]
+    model = library("torchvision.models").MobileNetV2(inverted_residual_setting=stages)
+    net = un.unravel(model, images())
+    assert (len(net.residual_modules), net.unexplained) == (1 + 1 + 2, ())
 
 
 def test_bottlenecks_and_convnext() -> None:
@@ -93,10 +91,15 @@ def test_dual_path_networks() -> None:
     assert {module.junction.kind for module in net.residual_modules} == {"partial"}
 
 
-@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.parametrize("name", ["shufflenet", "squeezenet"])
 def test_networks_of_branches_side_by_side_are_refused(name: str) -> None:
-    options = {"init_weights": False} if name == "googlenet" else {}
-    model = library("torchvision.models").get_model(name, weights=None, **options)
+    # None of the branches is the input.
+    models = library("torchvision.models")
+    make = {
+        "shufflenet": lambda: models.ShuffleNetV2([2, 2, 2], [8, 16, 24, 32, 40]),
+        "squeezenet": lambda: models.squeezenet1_0(weights=None),
+    }
+    model = make[name]()
     with pytest.raises(CaptureError, match=r"sums: 0, concatenations: \d\d?\."):
         un.unravel(model, images())
 
@@ -181,6 +184,8 @@ def test_transformer_of_torch() -> None:
 def test_deleting_a_module_of_resnet18_is_silencing_its_last_normalisation() -> None:
     model = library("torchvision.models").resnet18(weights=None).eval()
     net = un.unravel(model, images())
+    # Blocks of He et al. (2015).
+    assert (len(net.residual_modules), net.unexplained) == (8, ())
     x = images()
     for index, name in ((1, "layer1.1"), (2, "layer2.0"), (7, "layer4.1")):
         assert net.residual_modules[index].name == name

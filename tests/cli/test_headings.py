@@ -44,7 +44,7 @@ def printed(monkeypatch):
             ],
             4,
         ),
-        (["paths", *ON_DIGITS, "--method", "exact,rms,sampled", "--modules"], 5),
+        (["paths", *ON_DIGITS, "--method", "exact,rms,sampled", "--draws", 3, "--modules"], 5),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else None,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ from unravelnet.reproduction.directory import default_directory
 
 __all__ = ["shipped_place"]
 
+# The others of its studies and measurements are those of tests/test_reproduce_shipped.py.
+FEW = tuple(
+    replace(plan, studies=plan.studies and ("delete_each", "remove_skip_each"), measurements=())
+    for plan in PLANS
+)
+
 
 @pytest.fixture
 def _shipped(shipped_place, monkeypatch):
-    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", PLANS)
+    monkeypatch.setattr("unravelnet.reproduction.choice.SHIPPED_NETWORKS", FEW)
     monkeypatch.setattr("unravelnet.reproduction.report", lambda directory: directory / "report.html")
 
 

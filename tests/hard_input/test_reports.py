@@ -11,6 +11,7 @@ import torch
 
 import unravelnet as un
 from tests.hard_input.runner import Call, equal, table
+from tests.reporting.pages import without_drawings
 from unravelnet.errors import StoreError, UnravelError
 from unravelnet.reporting import report, report_markdown
 
@@ -69,7 +70,8 @@ def _row(name, do, value=_is_done_or_told):
 def _without(column):
     def do(world):
         _write([{key: value for key, value in row.items() if key != column} for row in _rows(world)])
-        return _reported()
+        with without_drawings():
+            return _reported()
 
     return _row(f"no {column}", do)
 
