@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before torch or matplotlib are imported: one thread a test process, no window, no network.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +17,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # Thousands of tests leave millions of objects, through which Python would search for cycles every few seconds.
 gc.set_threshold(100_000, 20, 50)
+
+
+# On a busy machine an example takes long, which says nothing of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

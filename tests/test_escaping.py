@@ -91,7 +91,7 @@ def test_markdown_shows_a_payload_as_it_is(payload):
 
 
 @given(text=any_text | signs)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_markdown_shows_any_text_as_it_is(text):
     assert_is_plain(text)
 

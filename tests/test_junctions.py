@@ -153,7 +153,7 @@ def routes(draw: st.DrawFn) -> Route:
     return Route(tuple(Step(module, draw(st.sampled_from(MODES))) for module in modules))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(routes(), min_size=1, max_size=6))
 def test_routes_of_all_kinds_are_what_is_written_out_by_hand(chosen: list[Route]) -> None:
     with torch.no_grad():

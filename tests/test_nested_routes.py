@@ -24,7 +24,7 @@ def same(found: Tensor, expected: Tensor) -> bool:
     return torch.allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(routes(), min_size=1, max_size=5))
 def test_routes_are_what_they_read_as(chosen: list[Route]) -> None:
     with torch.no_grad():

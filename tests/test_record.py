@@ -203,7 +203,7 @@ def test_columns_and_slices():
 
 
 @given(values=st.lists(st.floats() | st.none() | st.integers() | st.text(max_size=3)), down=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sorting_puts_what_is_missing_last_and_keeps_the_order_of_equals(values, down):
     table = Table(
         [{"value": value, "place": place} for place, value in enumerate(values)], ["value", "place"]
@@ -253,7 +253,7 @@ def tables(draw):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @given(table=tables())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_saved_is_loaded(suffix, table, tmp_path):
     loaded = load_table(table.save(tmp_path / f"table{suffix}"))
     assert loaded == table
@@ -435,7 +435,7 @@ def test_what_is_committed_is_found_again(tmp_path):
 
 
 @given(sums=st.dictionaries(names, st.floats(allow_nan=False) | st.integers(0, 2**60), min_size=1))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sums_come_back_exactly(sums, tmp_path):
     with ResultsStore(tmp_path) as store:
         store.commit([a_trial(sums=sums)])

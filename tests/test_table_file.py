@@ -74,7 +74,7 @@ def tables(draw, values):
 
 @given(table=tables(any_value))
 @example(table=Table([{}, {}], []))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_table_comes_back_from_csv(table, tmp_path):
     assert_comes_back(table, tmp_path / "t.csv")
 
@@ -92,13 +92,13 @@ def typed_tables(draw):
 
 
 @given(table=typed_tables())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_typed_table_comes_back_from_parquet(table, tmp_path):
     assert_comes_back(table, tmp_path / "t.parquet")
 
 
 @given(table=tables(any_text))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_is_a_formula_to_a_spreadsheet(table, tmp_path):
     path = table.save(tmp_path / "t.csv")
     with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:

@@ -154,7 +154,7 @@ def test_random_signs_keep_the_squares() -> None:
         assert found == pytest.approx(squares, rel=0.25), length
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(routes())
 def test_lengths_add_up_to_the_gradient_of_autograd(route: Route) -> None:
     table = un.path_gradients(NET, (X, TARGETS), route=route, draws=1, method="exact")
