@@ -45,7 +45,7 @@ class Measured:
         return pd.concat([*first, self.lesions], ignore_index=True)
 
 
-def measured(table: Table, *, metric: str = "error_rate", needs: Iterable[str] = ()) -> Measured:
+def measured(table: Table, *, metric: str = "error_rate", needs: Sequence[str] = ()) -> Measured:
     """Take one metric out of a table.
 
     `needs`: further columns; lesions without a number there are left out, as are those without a finite
@@ -57,12 +57,13 @@ def measured(table: Table, *, metric: str = "error_rate", needs: Iterable[str] =
         frame[column] = _numbers(frame, source)
     for column in _NUMBERS:
         frame[column] = _numbers(frame, column)
-    frame = frame[frame["value"].notna()]
-    is_intact = frame["label"] == "intact"
-    lesions = frame[~is_intact].dropna(subset=list(needs)).reset_index(drop=True)
+    is_known = frame["value"].notna()
+    is_intact = is_known & (frame["label"] == "intact")
+    # A frame of many columns is slow to take rows from: once.
+    lesions = frame[is_known & ~is_intact & frame[list(needs)].notna().all(axis=1)].reset_index(drop=True)
     if lesions.empty and not is_intact.any():
         raise EvaluationError(f"The table has no row with a finite {metric!r}, so there is nothing to show.")
-    return Measured(metric, lesions, frame[is_intact].iloc[0] if is_intact.any() else None)
+    return Measured(metric, lesions, frame.loc[is_intact.idxmax()] if is_intact.any() else None)
 
 
 def ordered(
@@ -178,7 +179,8 @@ def chance_error(n_classes: int | None) -> float | None:
 def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
     if column not in frame:
         return pd.Series(float("nan"), index=frame.index)
-    return pd.to_numeric(frame[column], errors="coerce").astype(float)
+    values = frame[column]
+    return values if values.dtype == float else pd.to_numeric(values, errors="coerce").astype(float)
 
 
 def _check_columns(frame: pd.DataFrame, names: Iterable[str]) -> None:

@@ -132,11 +132,10 @@ class Table:
         """Make a data frame; whole numbers stay whole beside missing ones (pandas' Int64)."""
         import pandas as pd
 
+        index = pd.RangeIndex(len(self))
         columns = {name: [row[name] for row in self] for name in self.columns}
-        return pd.DataFrame(
-            {name: pd.Series(values, dtype=_pandas_type(values)) for name, values in columns.items()},
-            index=range(len(self)),
-        )
+        series = {name: pd.Series(values, index, _pandas_type(values)) for name, values in columns.items()}
+        return pd.DataFrame(series, index)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the table to a .csv or .parquet file, whole or not at all, and return its path.
