@@ -15,8 +15,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-# Thousands of tests leave millions of objects, through which Python would search for cycles every few seconds.
+# Thousands of tests leave millions of objects, through which Python would search for cycles every few seconds. What is
+# imported and collected before the first of them stays to the end, and is never searched.
 gc.set_threshold(100_000, 20, 50)
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Search for cycles from here on, in what tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 # On a busy machine an example takes long, which says nothing of the code.

@@ -2,10 +2,19 @@
 
 import json
 
+import pytest
+
 from tests.cli.conftest import assert_one_sentence
 from tests.language_files import write_model
 from tests.reporting import runs
-from tests.reporting.pages import Page
+from tests.reporting.pages import Page, without_drawings
+
+
+@pytest.fixture(autouse=True)
+def _drawings_elsewhere():
+    # Those of a page are the matter of tests/reporting.
+    with without_drawings():
+        yield
 
 
 def test_markdown_is_written_beside_the_report(call, tmp_path):
