@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import sys
 
@@ -17,6 +18,11 @@ from unravelnet.errors import CaptureError, DataError
 from unravelnet.measuring.bench import Bench
 from unravelnet.measuring.walk import walk
 from unravelnet.routes.route import Route
+
+EXAMPLES: dict[type[nn.Module], object] = {
+    **dict(awkward.CASES),
+    awkward.OwnStatistics: awkward.IMAGES_4,
+}
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
@@ -33,10 +39,16 @@ def call(model: nn.Module, example: object) -> object:
     return model(**example) if isinstance(example, dict) else model(example)
 
 
+@functools.cache
+def captured(kind: type[nn.Module]) -> tuple[nn.Module, un.UnraveledNetwork]:
+    """Make and capture the model of an example, for all tests of this file that look on."""
+    model = made(kind)
+    return model, un.unravel(model, fresh(EXAMPLES[kind]))
+
+
 @pytest.mark.parametrize(("kind", "example"), awkward.CASES, ids=lambda case: getattr(case, "__name__", ""))
 def test_finds_what_the_network_says_is_in_it(kind: type[nn.Module], example: object) -> None:
-    model = made(kind)
-    net = un.unravel(model, example)
+    model, net = captured(kind)
     assert tuple(module.kind for module in net.residual_modules) == kind.answer  # type: ignore[attr-defined]
     with torch.no_grad():
         assert relative_difference(net(fresh(example)), call(model, fresh(example))) <= 1e-6
@@ -45,13 +57,13 @@ def test_finds_what_the_network_says_is_in_it(kind: type[nn.Module], example: ob
 
 @pytest.mark.parametrize(
     ("kind", "example"),
-    [*awkward.CASES, (awkward.OwnStatistics, awkward.IMAGES_4)],
+    EXAMPLES.items(),
     ids=lambda case: getattr(case, "__name__", ""),
 )
 def test_the_engine_runs_every_lesion_of_it_as_the_network_does(
     kind: type[nn.Module], example: object
 ) -> None:
-    net = un.unravel(made(kind), fresh(example))
+    _, net = captured(kind)
     bench = Bench(net)
     lesions = [trial.route for trial in (*un.studies.delete_each(net), *un.studies.remove_skip_each(net))]
     with bench.running():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -21,9 +22,15 @@ def net():
     return zoo.preact_resnet(14, input_shape=(1, 8, 8), seed=0).eval()
 
 
+@pytest.fixture(scope="module")
+def exported(net, tmp_path_factory):
+    return export(net, net.full_route.delete(1, 4), tmp_path_factory.mktemp("exported") / "small")
+
+
 @pytest.fixture
-def saved(net, tmp_path):
-    return export(net, net.full_route.delete(1, 4), tmp_path / "small")
+def saved(exported, tmp_path):
+    """A copy, which a test may damage."""
+    return shutil.copytree(exported, tmp_path / "small")
 
 
 def test_a_directory_gives_what_the_route_gives(net, tmp_path):

@@ -96,8 +96,13 @@ def test_coherence_is_the_sum_over_what_single_paths_have(brute_force):
     assert table[0]["coherence"] == pytest.approx(1) == table[-1]["coherence"]
 
 
-def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error():
-    net, data = some_modules("pre-activation")
+@pytest.fixture(scope="module")
+def pre_activation():
+    return some_modules("pre-activation")
+
+
+def test_the_interval_of_the_root_mean_square_is_as_wide_as_its_error(pre_activation):
+    net, data = pre_activation
     paths = gradients_of_all_paths(net, *data)
     truth = [image_norms(gradients).square().mean().sqrt().item() for gradients in paths]
     inside = 0
@@ -133,8 +138,8 @@ def test_quantiles_are_those_of_all_paths(brute_force):
         lambda route: route.reverse(3, 6),
     ],
 )
-def test_any_route_is_the_sum_over_its_paths(change):
-    net, (inputs, targets) = some_modules("pre-activation")
+def test_any_route_is_the_sum_over_its_paths(pre_activation, change):
+    net, (inputs, targets) = pre_activation
     route = change(net.full_route)
     table = path_gradients(net, (inputs, targets), route=route, draws=0)
     found = [torch.zeros(())] * (len(route) + 1)
