@@ -34,6 +34,12 @@ def tower():
     return un.unravel(Tower(), torch.randn(2, 6))
 
 
+@pytest.fixture(scope="module")
+def towered():
+    """The network of a tower that no test changes."""
+    return tower()
+
+
 def receipt_in(directory):
     return json.loads((directory / RECEIPT).read_text())
 
@@ -203,12 +209,11 @@ def test_a_class_of_ones_own_is_made_by_its_user(tmp_path):
         ("0,(1-2),3", "puts others beside blocks.1"),
     ],
 )
-def test_what_whole_blocks_cannot_do_is_refused(text, message, tmp_path):
-    net = tower()
+def test_what_whole_blocks_cannot_do_is_refused(towered, text, message, tmp_path):
     with pytest.raises(RouteError, match=message):
-        export(net, un.Route.parse(text), tmp_path / "small", "original", make=Tower)
+        export(towered, un.Route.parse(text), tmp_path / "small", "original", make=Tower)
     # The other forms take the same route.
-    assert export(net, un.Route.parse(text), tmp_path / "small.pt2").is_file()
+    assert export(towered, un.Route.parse(text), tmp_path / "small.pt2").is_file()
 
 
 def test_a_projection_stays_so_its_block_cannot_go(resnet, tmp_path):
@@ -268,8 +273,8 @@ def test_a_patch_is_no_part_of_the_original_class(tmp_path):
     torch.testing.assert_close(program(x), head(stream))
 
 
-def test_files_of_others_are_not_replaced(tmp_path):
-    net, place = tower(), tmp_path / "small"
+def test_files_of_others_are_not_replaced(towered, tmp_path):
+    net, place = towered, tmp_path / "small"
     place.mkdir()
     (place / "thesis.txt").write_text("years of work")
     with pytest.raises(StoreError, match=r"holds files and no receipt\.json"):
