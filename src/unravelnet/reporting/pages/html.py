@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -102,7 +102,7 @@ def render(run: Run) -> str:
     """Draw the figures of a run into its directory, and write its page around them."""
     every, judged = all_chapters(run), all_claims(run)
     first = [(shown, anchor, _saved(run, shown)) for shown, anchor in first_figures(run)]
-    chapters = [(chapter, _drawings(run, chapter)) for chapter in every if chapter.has_something]
+    chapters = [(chapter, _drawings(run, chapter)) for chapter in every if not _is_left_out(run, chapter)]
     known = told(judged)
     template = _environment().get_template("report.html.jinja")
     return template.render(
@@ -118,7 +118,7 @@ def render(run: Run) -> str:
         on_small_images=on_small_images(run),
         tally=tally([claim for _, claim in known]),
         terms=terms(run, every, known if run.is_reproduction else []),
-        untested=[*untested(run), *not_told(judged), *_left_out(every)],
+        untested=[*untested(run), *not_told(judged), *_left_out(run, every)],
         chapters=chapters,
         anchors={chapter.anchor for chapter, _ in chapters},
         provenance=list(flattened(run.provenance)),
@@ -188,9 +188,14 @@ def _saved(run: Run, shown: ShownFigure) -> Markup:
     return Markup(inline_svg(svg, name=f"figure-{shown.name}", title=shown.caption, description=shown.alt))
 
 
-def _left_out(chapters: Sequence[Chapter]) -> list[str]:
+def _is_left_out(run: Run, chapter: Chapter) -> bool:
+    """Tell whether a chapter stands in the list of what was not tested, which only a reproduction has."""
+    return run.is_reproduction and not chapter.has_something
+
+
+def _left_out(run: Run, chapters: Iterable[Chapter]) -> list[str]:
     """Say of the chapters that have nothing to show why they are left out."""
-    left_out = [chapter for chapter in chapters if not chapter.has_something]
+    left_out = [chapter for chapter in chapters if _is_left_out(run, chapter)]
     return [f"{chapter.title}: {' '.join(chapter.missing)}" for chapter in left_out]
 
 

@@ -86,6 +86,11 @@ class Chapter:
         told = (self.title, self.asked, self.paper, *shown, *tables, *self.findings, *self.how, *self.missing)
         return [*told, *texts_of(self.claims)]
 
+    @property
+    def says_something(self) -> bool:
+        """Whether it has anything to show, or a reason why it cannot."""
+        return self.has_something or bool(self.missing)
+
     def show(
         self, name: str, draw: Callable[[], Figure], data: Table | pd.DataFrame, *, caption: str, alt: str
     ) -> None:

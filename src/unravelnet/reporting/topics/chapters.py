@@ -82,7 +82,7 @@ def all_chapters(run: Run) -> list[Chapter]:
     if run.is_reproduction:
         return made
     others = [chapter for write in _OF_ANY_RUN for chapter in write(run)]
-    return _with_claims(run, [chapter for chapter in (*made, *others) if chapter.has_something])
+    return _with_claims(run, [chapter for chapter in (*made, *others) if chapter.says_something])
 
 
 def unfinished(run: Run, chapters: Iterable[Chapter]) -> list[str]:
