@@ -14,14 +14,13 @@ from unravelnet.zoo import Description
 from unravelnet.zoo.store import DESCRIPTION_FILE
 
 FACT = "other_trainings"
-_ALL_MODULES = "all"
 
 
 def other_trainings(place: Path, description: Description, others: Path | None = None) -> list[Row]:
-    """List whole trainings of the same network on the same routes, the shortest first.
+    """List whole trainings of the same network on the same routes with the same seed, the shortest first.
 
-    `place`: where a network is that will be replaced; what it names is named again. `others`: a table of trainings of
-    all modules, with the columns of results/short_trainings.csv. The training of the description itself is left out.
+    `place`: where a network is that will be replaced; what it names is named again. `others`: a table of trainings,
+    with the columns of results/short_trainings.csv. The training of the description itself is left out.
     """
     rows: list[Row] = []
     if (place / DESCRIPTION_FILE).exists():
@@ -30,12 +29,13 @@ def other_trainings(place: Path, description: Description, others: Path | None =
         if training_command(replaced, "x") != training_command(description, "x"):
             rows.append(_row(replaced))
     plan = plan_of(description)
-    if others is not None and plan.routes == _ALL_MODULES and not plan.start:
+    if others is not None and not plan.start:
         data = f" --data {description.data} "
         rows += [
             _row_of_table(row)
             for row in load_table(others)
-            if row["zoo_name"] == description.name and data in row["command"]
+            if (row["zoo_name"], row["routes"], row["seed"]) == (description.name, plan.routes, plan.seed)
+            and data in row["command"]
         ]
     # A row that was named before is the same one.
     different = {str(row): row for row in rows}

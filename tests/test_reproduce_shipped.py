@@ -511,6 +511,7 @@ def test_every_shipped_network_is_compared_and_every_residual_one_is_lesioned():
         is_residual = "plain" not in plan.zoo_name
         assert ("delete_each" in plan.studies) is is_residual
         assert ("remove_skip_each" in plan.studies) is (is_residual and plan.role != "vgg")
+        assert ("path_gradients_exact" in plan.measurements) is (is_residual and plan.role != "vgg")
     assert len({plan.name for plan in SHIPPED_NETWORKS}) == len(SHIPPED_NETWORKS)
 
 

@@ -257,10 +257,16 @@ def test_the_device_of_a_training_is_named(copy, shipped):
 
 def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
     table = tmp_path / "others.csv"
-    row = {"zoo_name": "preact-resnet8", "epochs": 1, "image_sizes": "", "seed": 0, "test_error_rate": 0.75}
+    row = {"zoo_name": "preact-resnet8", "routes": "all", "epochs": 1, "image_sizes": "", "seed": 0}
+    row["test_error_rate"] = 0.75
     commands = [f"unravelnet train preact-resnet8 --data {data} --epochs 1" for data in ("digits", "others")]
     rows = [{**row, "n_images": 450, "command": command} for command in commands]
-    Table([*rows, {**rows[0], "zoo_name": "plain8"}]).save(table)
+    of_others = [
+        {**rows[0], "zoo_name": "plain8"},
+        {**rows[0], "routes": "exactly:1"},
+        {**rows[0], "seed": 1},
+    ]
+    Table([*rows, *of_others]).save(table)
     add(run, NAME, "digits", others=table)
     first = zoo.read_description(shipped / NAME).facts
     assert [(row["epochs"], row["error_rate"]) for row in first["other_trainings"]] == [(1, 0.75)]

@@ -34,6 +34,8 @@ _MEASURED_OF_RESIDUAL = (
 _STUDIES_OF_EVERY_NETWORK = ("delete_each", "remove_skip_each")
 # As many of 27 modules as 6 are of 54, and one of 9.
 _NINTH = (3,)
+# Of every training that is lesioned, so that what is said of networks has networks as its sample.
+_SPECTRUM = ("path_gradients_exact",)
 _MEASURED_OF_RANDOM_ROUTES = ("path_gradients_exact", "path_gradients_rms", "module_measures", "ensemble")
 
 
@@ -158,8 +160,10 @@ def _compared(
 ) -> tuple[NetworkPlan, ...]:
     """Plan the shipped trainings of a network that is compared with others by few numbers.
 
-    `measurements`: of the first seed alone. `suffix`: of the name, for those that were trained on some `routes`.
+    `measurements`: of the first seed alone; those that are lesioned have their spectrum measured, too. `suffix`: of the
+    name, for those that were trained on some `routes`.
     """
+    of_all = _SPECTRUM if studies else ()
     first = NetworkPlan(
         f"{zoo_name}{suffix}",
         title,
@@ -167,22 +171,24 @@ def _compared(
         zoo_name,
         routes,
         studies,
-        measurements,
+        (*of_all, *measurements),
         pretrained=f"{zoo_name}{suffix}-cifar10",
         deleted_counts=_NINTH,
         few_images=True,
     )
-    others = (
-        replace(
-            first,
-            name=f"{first.name}-seed{seed}",
-            title=f"{title}, seed {seed}",
-            measurements=(),
-            pretrained=f"{first.pretrained}-seed{seed}",
-        )
-        for seed in range(1, n_seeds)
+    return first, *(_of_seed(first, seed, of_all) for seed in range(1, n_seeds))
+
+
+def _of_seed(first: NetworkPlan, seed: int, measurements: tuple[str, ...]) -> NetworkPlan:
+    """Plan another shipped training of a network, which is compared with the first by few numbers."""
+    return replace(
+        first,
+        name=f"{first.name}-seed{seed}",
+        title=f"{first.title}, seed {seed}",
+        role="compared",
+        measurements=measurements,
+        pretrained=f"{first.pretrained}-seed{seed}",
     )
-    return first, *others
 
 
 _RESPONSES = ("layer_responses",)
@@ -240,6 +246,7 @@ SHIPPED_NETWORKS = (
         measurements=_MEASURED_OF_RANDOM_ROUTES,
     ),
     _EFFECTIVE_PATHS,
+    _of_seed(_EFFECTIVE_PATHS, 1, _SPECTRUM),
     replace(_VGG, pretrained="vgg15-cifar10"),
     *_COMPARED,
 )
