@@ -78,23 +78,31 @@ def test_side_by_side_is_one_after_the_other(small, tmp_path):
         assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
-def test_with_down_sampling_modules_kept_all_else_is_as_in_the_shipped_training():
-    plan = long_trainings(PROCESSOR_RECIPE)[3].plan
-    shipped = TrainingPlan().changed(
-        zoo.read_description(zoo.pretrained_directory("preact-resnet110-exactly23-cifar10")).facts["training"]
-    )
-    if shipped.epochs == plan.epochs:  # until the one that was trained for longer takes its place
-        # Whether operations are fused changes rounding only.
-        same = {"routes": plan.routes, "fused": plan.fused, "device": plan.device}
-        assert shipped.changed({**same, "learning_rate": 0.2}) == plan
+def plan_of(name):
+    [plan] = [training.plan for training in long_trainings(PROCESSOR_RECIPE) if training.name == name]
+    return plan
+
+
+def test_with_down_sampling_modules_kept_it_is_as_long_as_a_training_without():
+    plan = plan_of("preact-resnet110-exactly23-keep-downsampling")
+    facts = zoo.read_description(zoo.pretrained_directory("preact-resnet110-exactly23-cifar10")).facts
+    trained = [(other["epochs"], other["image_sizes"], other["seed"]) for other in facts["other_trainings"]]
+    assert (plan.epochs, plan.image_sizes, plan.seed) in trained
     net = zoo.create(room.NETWORK)
     always = plan.sampler.always_kept(net.residual_modules)
     assert always == net.downsampling == [18, 36]
     plan.sampler.check(len(net.residual_modules), always=always)
 
 
+def test_shorter_trainings_differ_in_their_length_only():
+    for name, epochs in (("epochs50", 50), ("exactly23-epochs24", 24)):
+        plan = plan_of(f"preact-resnet110-{name}")
+        assert plan.epochs == epochs
+        assert plan.changed({"epochs": 100, "routes": "all"}) == PROCESSOR_RECIPE.changed({"keep_epochs": ""})
+
+
 def test_the_warm_start_goes_on_at_the_rate_of_the_last_tenth():
-    plan = long_trainings(PROCESSOR_RECIPE)[4].plan
+    plan = plan_of("preact-resnet110-exactly23-warm-start")
     n_batches = 391
     whole = PROCESSOR_RECIPE.learning_rate_at(90 * n_batches, 100 * n_batches)
     own = [plan.learning_rate_at(iteration, 10 * n_batches) for iteration in range(10 * n_batches)]
