@@ -99,6 +99,12 @@ class Spectrum:
         return pd.Series({"value": value, "low": low, "high": high})
 
     @property
+    def held_by_short_paths(self) -> pd.Series:
+        """The share of the gradient on paths shorter than the mean of all, n / 2: value, low and high."""
+        # Strictly shorter than n / 2, which is a length itself where n is even.
+        return self.held_by(0, (self.n_modules - 1) // 2)
+
+    @property
     def knows_images(self) -> bool:
         """Tell whether intervals are of images drawn again, which all lengths share."""
         return bool(self.rows[["up_to_low", "up_to_high"]].notna().all(axis=None))

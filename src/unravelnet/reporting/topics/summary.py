@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from unravelnet.errors import EvaluationError
 from unravelnet.readers.rows import unit_of
-from unravelnet.readers.spectrum import vector_sums
 from unravelnet.reporting.topics.across.groups import lesioned_groups
-from unravelnet.reporting.topics.gradients.findings import EXACT, contributions_of
+from unravelnet.reporting.topics.gradients.findings import contributions_of, sums_of
 from unravelnet.reporting.topics.importance.findings import on_extremes
 from unravelnet.reporting.topics.lesions.rows import errors_of, rises_of
 from unravelnet.reporting.words.sentences import listed, points
@@ -90,9 +89,8 @@ def _on_skips(run: Run, network: StudiedNetwork) -> str:
 
 
 def _on_gradient(run: Run, network: StudiedNetwork) -> str:
-    exact, norms = network.tables.get(EXACT), contributions_of(network)
-    sums = None if exact is None else vector_sums(exact)
-    if sums is None or not sums.is_complete:
+    sums, norms = sums_of(network), contributions_of(network)
+    if sums is None:
         return ""
     paper = (
         ""

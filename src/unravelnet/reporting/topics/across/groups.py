@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,9 @@ import pandas as pd
 
 from unravelnet.errors import EvaluationError
 from unravelnet.readers.single_lesions import SingleLesions, single_lesions
+from unravelnet.readers.spectrum import Spectrum
 from unravelnet.reporting.contents import COMPARED, Run, StudiedNetwork
+from unravelnet.reporting.topics.gradients.findings import sums_of
 from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_little
 
 EACH, WITHOUT_SKIP, MANY = "delete_each", "remove_skip_each", "delete_many"
@@ -51,6 +53,16 @@ class LesionedGroup:
         return pd.DataFrame({"rise": [read(lesions) for lesions in self.lesions]})
 
     @property
+    def with_spectrum(self) -> list[StudiedNetwork]:
+        """The trainings whose gradient was measured by path length, by the exact sums."""
+        return [network for network in self.networks if sums_of(network) is not None]
+
+    @property
+    def spectra(self) -> list[Spectrum]:
+        """The gradient by path length of each of these trainings."""
+        return [spectrum for network in self.networks if (spectrum := sums_of(network)) is not None]
+
+    @property
     def intact(self) -> list[float]:
         """The error of each intact network, of the images that the lesions were measured on."""
         studies = [errors_of(network.tables[EACH]) for network in self.networks]
@@ -83,6 +95,16 @@ def lesioned_groups(run: Run) -> list[LesionedGroup]:
             members.setdefault(network.group or network.name, []).append((network, lesions))
     groups = [LesionedGroup(*zip(*pairs, strict=True)) for pairs in members.values()]
     return sorted(groups, key=lambda group: group.n_modules)
+
+
+def pairs_of_trainings(groups: Sequence[LesionedGroup]) -> list[tuple[LesionedGroup, LesionedGroup]]:
+    """List the groups that were trained on random routes, each behind the same network trained on all modules."""
+    full = {group.zoo_name: group for group in reversed(groups) if group.is_trained_on_all}
+    return [
+        (full[group.zoo_name], group)
+        for group in groups
+        if not group.is_trained_on_all and group.zoo_name and group.zoo_name in full
+    ]
 
 
 def _lesions_of(network: StudiedNetwork) -> SingleLesions | None:

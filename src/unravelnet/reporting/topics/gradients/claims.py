@@ -29,6 +29,7 @@ from unravelnet.records.record import Table
 from unravelnet.reporting.contents import Run
 from unravelnet.reporting.topics.gradients.findings import (
     EXACT,
+    EXACT_MEASURE,
     SAMPLED,
     decay_with_interval,
     path_norms,
@@ -150,7 +151,7 @@ def claim_exact_lengths(
         "Not measured: the paper adds up norms, to which paths that cancel each other count as much as those that "
         "pull the same way."
     )
-    text = _text_on_lengths("the norm of the exact vector sum of all paths of a length", n_modules, network)
+    text = _text_on_lengths(EXACT_MEASURE, n_modules, network)
     spectrum = _spectrum(table, vector_sums)
     if table is None or spectrum is None:
         return not_measured(text, paper, EXACT, _GRADIENT)
@@ -228,8 +229,7 @@ def _on_lengths(text: str, paper: str, spectrum: Spectrum, sample: str) -> Claim
         return Claim(text, paper, found, "not decided", "The other lengths were not measured.", _GRADIENT)
     n_modules = spectrum.n_modules
     of_paper = spectrum.held_by(*veit.EFFECTIVE_LENGTHS) if n_modules == veit.N_MODULES.count else None
-    # Strictly shorter than n / 2, which is a length itself where n is even.
-    short = spectrum.held_by(0, (n_modules - 1) // 2)
+    short = spectrum.held_by_short_paths
     parts = [f"{range_text(spectrum)}, most from length {spectrum.dominating_length}"]
     if of_paper is not None:
         low, high = veit.EFFECTIVE_LENGTHS

@@ -29,6 +29,7 @@ from unravelnet.reporting.words.sentences import listed, number, number_with_int
 from unravelnet.wording import counted, percent
 
 PAPER_MEASURE = "number of paths × their mean norm"
+EXACT_MEASURE = "the norm of the exact vector sum of all paths of a length"
 
 
 EXACT, RMS, SAMPLED = (f"path_gradients_{method}" for method in ("exact", "rms", "sampled"))
@@ -66,6 +67,16 @@ def contributions_of(network: StudiedNetwork) -> Spectrum | None:
     if table is not None:
         with suppress(EvaluationError):
             spectrum = contributions(table)
+            return spectrum if spectrum.is_complete else None
+    return None
+
+
+def sums_of(network: StudiedNetwork) -> Spectrum | None:
+    """Give the gradient of a network by path length, by the exact sums; None where not all was measured."""
+    table = network.tables.get(EXACT)
+    if table is not None:
+        with suppress(EvaluationError):
+            spectrum = vector_sums(table)
             return spectrum if spectrum.is_complete else None
     return None
 
@@ -128,11 +139,13 @@ def on_gradient_sample(table: Table) -> str:
     )
 
 
-def how_gradients(networks: Sequence[StudiedNetwork]) -> list[str]:
+def how_gradients(
+    networks: Sequence[StudiedNetwork], studies: Sequence[str] = (SAMPLED, EXACT, RMS)
+) -> list[str]:
     """Say how path gradients were measured, once for all networks where it is the same."""
     told: dict[str, list[str]] = {}
     for network in networks:
-        for study in (SAMPLED, EXACT, RMS):
+        for study in studies:
             if study in network.tables:
                 with suppress(EvaluationError):
                     how = f"{study.removeprefix('path_gradients_')}: {on_gradient_sample(network.tables[study])}"
