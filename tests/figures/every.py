@@ -42,6 +42,9 @@ EVERY = {
     "lesions_of_trainings": lambda **look: figures.figure_lesions_of_trainings(
         {name: [table] * 3 for name, table in _each().items()}, downsampling=_down(), **look
     ),
+    "spectra_of_trainings": lambda **look: figures.figure_spectra_of_trainings(
+        {name: [gradient_tables.exact()] * 3 for name in _NAMES}, **look
+    ),
     "delete_many": partial(
         figures.figure_delete_many,
         tables.many({n: [0.1 * n**0.5, 0.2 * n**0.5] for n in range(1, 21)}),

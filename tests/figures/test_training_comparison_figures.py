@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+from scipy.stats import binom
 
+from tests.figures import gradient_tables
 from tests.reporting import trainings
 from unravelnet.errors import EvaluationError
-from unravelnet.figures import figure_degradation, figure_trained_errors
+from unravelnet.figures import figure_degradation, figure_spectra_of_trainings, figure_trained_errors
 from unravelnet.records.record import Table
 
 
@@ -140,3 +143,77 @@ def test_errors_far_apart_are_drawn_on_a_logarithm(largest, scale):
 def test_a_table_without_trainings_is_refused(rows, phrase):
     with pytest.raises(EvaluationError, match=phrase):
         figure_trained_errors(Table(rows))
+
+
+# -- the gradient by path length of many trainings --
+
+
+def shortest_range(weights, share=0.95):
+    """The shortest range of indices that holds a share, by trying all of them; of several the heaviest."""
+    ranges = [(low, high) for low in range(len(weights)) for high in range(low, len(weights))]
+    holding = [ends for ends in ranges if sum(weights[ends[0] : ends[1] + 1]) >= share * sum(weights)]
+    return min(holding, key=lambda ends: (ends[1] - ends[0], -sum(weights[ends[0] : ends[1] + 1])))
+
+
+def spectra():
+    """Coherent paths whose norm falls by a factor r with every module: Binomial(n, r / (1 + r))."""
+    odds = {"shallow": (9, (1.0, 0.5, 0.8)), "deep": (54, (0.2,))}
+    tables = {
+        name: [gradient_tables.exact(n, r, coherent=True) for r in decays]
+        for name, (n, decays) in odds.items()
+    }
+    expected = [binom(n, r / (1 + r)) for n, decays in odds.values() for r in decays]
+    return tables, expected
+
+
+def test_the_lengths_of_every_training_are_those_of_its_table():
+    tables, expected = spectra()
+    figure = figure_spectra_of_trainings(tables)
+    (axes,) = figure.axes
+    lines = {marker: [line for line in axes.lines if line.get_marker() == marker] for marker in "o|"}
+    assert [line.get_xdata()[0] for line in lines["o"]] == pytest.approx([one.mean() for one in expected])
+    weights = [one.pmf(range(one.args[0] + 1)) for one in expected]
+    assert [tuple(line.get_xdata()) for line in lines["|"]] == [shortest_range(part) for part in weights]
+    # Three seeds around the first row, one on the second.
+    assert [float(line.get_ydata()[0]) for line in lines["o"]] == pytest.approx([-0.2, 0.0, 0.2, 1.0])
+    assert "n = 128 images" in caption_of(figure)
+
+
+def test_all_paths_stand_behind_every_network():
+    (axes,) = figure_spectra_of_trainings(spectra()[0]).axes
+    ends = [
+        (bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches if isinstance(bar, Rectangle)
+    ]
+    # Of Binomial(54, 1/2), 20 to 34 hold 95 %: the range that the page of path lengths has.
+    assert ends == [shortest_range(binom(9, 0.5).pmf(range(10))), (20, 34)]
+    assert shortest_range(binom(54, 0.5).pmf(range(55))) == (20, 34)
+    lines = [part for part in axes.collections if isinstance(part, LineCollection)]
+    means = [segment[0][0] for part in lines for segment in part.get_segments()]
+    assert means == [4.5, 27]
+
+
+def test_another_share_is_named_and_drawn():
+    figure = figure_spectra_of_trainings({"deep": [gradient_tables.exact(54, coherent=True)]}, share=0.5)
+    weights = binom(54, 0.2).pmf(range(55))
+    (bar,) = [line for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert tuple(bar.get_xdata()) == shortest_range(weights, 0.5)
+    assert labels(figure) == [
+        "50 % of the gradient",
+        "mean length of the gradient",
+        "mean length of all paths",
+        "50 % of all paths",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tables", "phrase"),
+    [
+        ({}, "No table was given"),
+        ({"a": []}, "No table was given"),
+        ({"a": [gradient_tables.sampled(3)]}, "no column 'length_share'"),
+        ({"a": [Table(list(gradient_tables.exact(9))[:4])]}, "Of a, lengths above 3 were not measured"),
+    ],
+)
+def test_spectra_that_are_not_whole_are_refused(tables, phrase):
+    with pytest.raises(EvaluationError, match=phrase):
+        figure_spectra_of_trainings(tables)

@@ -63,7 +63,7 @@ from unravelnet.figures.pruning import figure_pruning
 from unravelnet.figures.save import save_figure
 from unravelnet.figures.spans import figure_spans
 from unravelnet.figures.training import figure_degradation, figure_trained_errors, figure_training
-from unravelnet.figures.trainings import figure_lesions_of_trainings
+from unravelnet.figures.trainings import figure_lesions_of_trainings, figure_spectra_of_trainings
 from unravelnet.figures.unraveled import figure_unraveled, unraveled_terms
 
 __all__ = [
@@ -91,6 +91,7 @@ __all__ = [
     "figure_reorder",
     "figure_scale_each",
     "figure_spans",
+    "figure_spectra_of_trainings",
     "figure_spectra_over_training",
     "figure_trained_errors",
     "figure_training",

@@ -15,9 +15,9 @@ from unravelnet.mathematics.comparisons import RULE
 from unravelnet.papers import ON_PROVENANCE, veit
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, WHOLE_TRAININGS, Run
 from unravelnet.reporting.pages.html import flattened, subtitle, terms
-from unravelnet.reporting.topics.across.findings import on_lesions, table_of_lesions
+from unravelnet.reporting.topics.across.chapter import told_of_every_training
 from unravelnet.reporting.topics.across.groups import lesioned_groups
-from unravelnet.reporting.topics.chapter import Chapter, ShownFigure
+from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.topics.chapters import title_of, unfinished
 from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
@@ -97,17 +97,6 @@ def render_chapters(run: Run, file: Path, chapters: Sequence[Chapter]) -> str:
 
 def _chapter(chapter: Chapter, run: Run, file: Path) -> list[str]:
     """Write a chapter: its question, tables, figures, findings, claims, and how it was measured."""
-    tables = [
-        line
-        for shown in chapter.tables
-        for line in [
-            for_markdown(shown.caption),
-            "",
-            *_table(
-                tuple(map(for_markdown, shown.header)), [tuple(map(for_markdown, row)) for row in shown.rows]
-            ),
-        ]
-    ]
     shown = [
         line
         for figure in chapter.figures
@@ -122,12 +111,27 @@ def _chapter(chapter: Chapter, run: Run, file: Path) -> list[str]:
         f"## {for_markdown(chapter.title)}",
         "",
         *_paragraph([chapter.asked]),
-        *tables,
+        *_shown(chapter.tables),
         *shown,
         *_listed(chapter.findings),
         *_paragraph(chapter.missing),
         *claims,
         *_paragraph(chapter.how),
+    ]
+
+
+def _shown(tables: Sequence[ShownTable]) -> list[str]:
+    """Write tables, each below its caption."""
+    return [
+        line
+        for shown in tables
+        for line in [
+            for_markdown(shown.caption),
+            "",
+            *_table(
+                tuple(map(for_markdown, shown.header)), [tuple(map(for_markdown, row)) for row in shown.rows]
+            ),
+        ]
     ]
 
 
@@ -249,20 +253,17 @@ def _studied(run: Run) -> list[str]:
 
 
 def _every_training(run: Run) -> list[str]:
-    """Say what single lesions do to every trained network; nothing where none is compared with others."""
-    groups = lesioned_groups(run)
-    if not groups:
-        return []
-    table = table_of_lesions(groups)
-    sentences = [f"- {for_markdown(sentence)}" for sentence in on_lesions(groups)]
+    """Write the chapter but for its figures; nothing where no network is compared with others."""
     return [
-        "## Lesions of every training",
-        "",
-        for_markdown(table.caption),
-        "",
-        *_table(table.header, [tuple(map(for_markdown, row)) for row in table.rows]),
-        *sentences,
-        *([""] if sentences else []),
+        line
+        for chapter in told_of_every_training(run)
+        for line in (
+            f"## {for_markdown(chapter.title)}",
+            "",
+            *_shown(chapter.tables),
+            *_listed(chapter.findings),
+            *_paragraph(chapter.how),
+        )
     ]
 
 

@@ -103,10 +103,10 @@ def claim_random_routes(
 def claim_short_paths(groups: Sequence[LesionedGroup]) -> Claim:
     """Judge: the gradient comes from short paths by the exact sums, with the seeds of a network as the sample."""
     text = (
-        f"Almost all of the gradient, at least {_ALMOST_ALL} by {EXACT_MEASURE}, comes from paths shorter than the "
-        "mean of all, half of the modules, whatever the seed and the depth: in every network that was trained on all "
-        f"modules with several seeds the 95 % interval of the mean over seeds reaches no lower than {_ALMOST_ALL}. (In "
-        f"kind: in some, and in none does it lie below {_ALMOST_ALL}.)"
+        f"Almost all of the gradient, at least {_ALMOST_ALL} by {EXACT_MEASURE}, comes from short paths, whatever the "
+        "seed and the depth. Short paths are shorter than the mean of all, half of the modules. In every network that "
+        "was trained on all modules with several seeds, the 95 % interval of the mean over seeds lies at or above "
+        f"{_ALMOST_ALL}. (In kind: in some, and in none below it.)"
     )
     paper = f"{veit.GRADIENT_IS_SHORT.said} {_ONE_NETWORK} Exact sums were not measured."
     shares = [[float(one.held_by_short_paths["value"]) for one in group.spectra] for group in groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ _ALL = "all"
 _NINTH = 9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LesionedGroup:
     """Trainings of one network that differ in their seed only, with what single deletions do to each."""
 
@@ -55,12 +56,17 @@ class LesionedGroup:
     @property
     def with_spectrum(self) -> list[StudiedNetwork]:
         """The trainings whose gradient was measured by path length, by the exact sums."""
-        return [network for network in self.networks if sums_of(network) is not None]
+        return [network for network, spectrum in zip(self.networks, self._sums, strict=True) if spectrum]
 
     @property
     def spectra(self) -> list[Spectrum]:
         """The gradient by path length of each of these trainings."""
-        return [spectrum for network in self.networks if (spectrum := sums_of(network)) is not None]
+        return [spectrum for spectrum in self._sums if spectrum]
+
+    @cached_property
+    def _sums(self) -> list[Spectrum | None]:
+        # Asked for again and again, and slow to read.
+        return [sums_of(network) for network in self.networks]
 
     @property
     def intact(self) -> list[float]:
