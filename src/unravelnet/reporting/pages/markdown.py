@@ -253,7 +253,7 @@ def _studied(run: Run) -> list[str]:
 
 
 def _every_training(run: Run) -> list[str]:
-    """Write the chapter but for its figures; nothing where no network is compared with others."""
+    """Write the tables and findings of the chapter; nothing where no network is compared with others."""
     return [
         line
         for chapter in told_of_every_training(run)
@@ -262,7 +262,6 @@ def _every_training(run: Run) -> list[str]:
             "",
             *_shown(chapter.tables),
             *_listed(chapter.findings),
-            *_paragraph(chapter.how),
         )
     ]
 

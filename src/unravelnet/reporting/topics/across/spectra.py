@@ -24,7 +24,7 @@ _HEADER = (
     "Mean length of all paths",
     "Mean length of the gradient",
     f"Lengths with {100 * _SHARE:g} % of the gradient",
-    "Share of all paths that these are",
+    "Share of all paths with these lengths",
     "Gradient on paths shorter than the mean of all",
 )
 
