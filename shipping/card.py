@@ -85,7 +85,7 @@ def card(name: str, directory: Path) -> str:
         data=description.data,
         **_error(facts),
         scaling=_scaling(description),
-        others=_others(facts),
+        others=_others(facts, plan),
         command=facts["command"],
         seed=plan.seed,
         epochs=plan.epochs,
@@ -145,10 +145,22 @@ def _scaling(description: Description) -> str:
     return "Each branch is multiplied by its probability of survival in training.\n"
 
 
-def _others(facts: dict[str, Any]) -> str:
-    """Name whole trainings of the same network of other lengths, of which the weights are not shipped."""
-    told = [f"{counted(row['epochs'], 'epoch')} {percent(row['error_rate'])}" for row in facts.get(FACT, [])]
-    return f"\nAfter whole trainings of other lengths the error was: {', '.join(told)}.\n" if told else ""
+def _others(facts: dict[str, Any], plan: TrainingPlan) -> str:
+    """Name whole trainings of the same network, of which the weights are not shipped: other lengths, and variants."""
+    told: dict[str, list[str]] = {}
+    for row in facts.get(FACT, []):
+        errors = told.setdefault(_way(row, plan), [])
+        errors.append(f"{counted(row['epochs'], 'epoch')} {percent(row['error_rate'])}")
+    return "".join(f"\nAfter {way} the error was: {', '.join(errors)}.\n" for way, errors in told.items())
+
+
+def _way(training: Row, plan: TrainingPlan) -> str:
+    """Say how another training differs."""
+    if training["start"]:
+        return f"training on `{training['routes']}` from the weights of `{training['start']}`"
+    if training["routes"] != plan.routes:
+        return f"whole trainings on `{training['routes']}`"
+    return "whole trainings of other lengths"
 
 
 def _code(facts: dict[str, Any]) -> str:

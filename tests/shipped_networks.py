@@ -62,7 +62,18 @@ SHIPPED = (
 
 
 # A training of another length, which the first of them took the place of.
-_OTHERS = [{"epochs": 1, "image_sizes": "", "seed": 0, "error_rate": 0.75, "n_images": 450}]
+_OTHERS = [
+    {
+        "routes": "all",
+        "start": "",
+        "epochs": 1,
+        "image_sizes": "",
+        "seed": 0,
+        "error_rate": 0.75,
+        "n_images": 450,
+        "seconds": 6.0,
+    }
+]
 
 
 @pytest.fixture(scope="module")

@@ -195,8 +195,7 @@ def test_the_operations_of_a_training_are_those_of_its_routes():
 
 def test_smaller_images_cost_their_area():
     network = ShippedNetwork.load("tiny")
-    facts = {**network.description.facts, "training": {"epochs": 4, "image_sizes": "4,8"}}
-    smaller = replace(network, description=replace(network.description, facts=facts))
+    smaller = replace(network, plan=network.plan.changed({"epochs": 4, "image_sizes": "4,8"}))
     data = load("digits", "train")
     # Two epochs of a quarter and two whole ones, against two.
     assert smaller.training_macs(data) == pytest.approx(1.25 * network.training_macs(data))
@@ -295,6 +294,9 @@ def test_whole_trainings_are_those_of_the_facts(unbroken, place):
     assert [(row["group"], row["epochs"], row["error_rate"], row["n_images"]) for row in others] == [
         ("tiny", 1, 0.75, 450)
     ]
+    # All else is as in the shipped training, which has twice as many epochs.
+    [own] = table.where(group="tiny", is_shipped=True, training_seed=0)
+    assert own["training_macs"] == 2 * others[0]["training_macs"]
     shipped = [(row["group"], row["training_seed"]) for row in table if row["is_shipped"]]
     assert shipped == [(name.removesuffix("-seed1"), seed) for name, _, _, seed in shipped_networks.SHIPPED]
     assert {row["error_rate"] for row in table if row["is_shipped"]} == {0.5}

@@ -257,8 +257,15 @@ def test_the_device_of_a_training_is_named(copy, shipped):
 
 def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
     table = tmp_path / "others.csv"
-    row = {"zoo_name": "preact-resnet8", "routes": "all", "epochs": 1, "image_sizes": "", "seed": 0}
-    row["test_error_rate"] = 0.75
+    row = {
+        "zoo_name": "preact-resnet8",
+        "routes": "all",
+        "start": "",
+        "epochs": 1,
+        "image_sizes": "",
+        "seed": 0,
+    }
+    row |= {"test_error_rate": 0.75, "minutes": 0.5}
     commands = [f"unravelnet train preact-resnet8 --data {data} --epochs 1" for data in ("digits", "others")]
     rows = [{**row, "n_images": 450, "command": command} for command in commands]
     of_others = [
@@ -269,7 +276,8 @@ def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
     Table([*rows, *of_others]).save(table)
     add(run, NAME, "digits", others=table)
     first = zoo.read_description(shipped / NAME).facts
-    assert [(row["epochs"], row["error_rate"]) for row in first["other_trainings"]] == [(1, 0.75)]
+    [named] = first["other_trainings"]
+    assert (named["epochs"], named["error_rate"], named["seconds"]) == (1, 0.75, 30)
     longer = trained_with(replace(PLAN, epochs=3), tmp_path / "longer")
     for _ in range(2):  # the second time it takes its own place
         add(longer, NAME, "digits", others=table)
@@ -281,6 +289,28 @@ def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
     assert (
         f"After whole trainings of other lengths the error was: 1 epoch 75.00 %, 2 epochs {error} %." in card
     )
+
+
+def test_variants_of_the_routes_are_named_apart(run, shipped, tmp_path):
+    command = "unravelnet train preact-resnet8 --data digits --epochs 1"
+    row = {
+        "zoo_name": "preact-resnet8",
+        "start": "",
+        "epochs": 1,
+        "image_sizes": "",
+        "seed": 0,
+        "minutes": 1.0,
+    }
+    row |= {"n_images": 450, "command": command}
+    variants = [("exactly:2,keep=downsampling", "", 0.25), ("exactly:2", "zoo:preact-resnet8-x", 0.5)]
+    rows = [{**row, "routes": r, "start": start, "test_error_rate": e} for r, start, e in variants]
+    Table(rows).save(tmp_path / "others.csv")
+    part = trained_with(replace(PLAN, routes="exactly:2"), tmp_path / "part")
+    add(part, NAME, "digits", others=tmp_path / "others.csv")
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    assert "After whole trainings on `exactly:2,keep=downsampling` the error was: 1 epoch 25.00 %." in card
+    start = "After training on `exactly:2` from the weights of `zoo:preact-resnet8-x`"
+    assert f"{start} the error was: 1 epoch 50.00 %." in card
 
 
 def test_the_card_shows_tested_epochs(copy, shipped):

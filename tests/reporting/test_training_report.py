@@ -20,6 +20,7 @@ from unravelnet.reporting.topics.judged import all_claims
 from unravelnet.reporting.topics.trainings.epochs import (
     on_ends,
     on_equal_epochs,
+    on_warm_starts,
     on_whole_trainings,
     show_epochs,
 )
@@ -261,5 +262,19 @@ def test_networks_are_compared_at_equal_epochs():
     assert len(found) == 4
     assert "with all down-sampling modules errs 0.00 points" in found[2]
     assert "errs −3.00 points" in found[3]
-    assert found[3].endswith("one training each; the sizes of their images in training differ.")
+    assert "one training each; the sizes of their images in training differ." in found[3]
     assert "sizes" not in found[0]
+    assert found[0].endswith("It takes 43.0 % of the operations.")
+    assert "operations" not in found[3]  # as many as without keeping
+
+
+def test_a_warm_start_is_said_apart_and_is_no_length():
+    rows = trainings.whole_trainings().where(routes="exactly:23", epochs=40)
+    warm = Table({**row, "start": "zoo:a", "error_rate": 0.0719} for row in rows)
+    (text,) = on_warm_starts(warm)
+    assert (
+        text
+        == "Pre-activation ResNet-110, exactly 23, started from zoo:a, errs 7.19 % after 40 epochs from there on."
+    )
+    assert on_warm_starts(rows) == []
+    assert on_equal_epochs(Table([*trainings.whole_trainings().where(routes="all"), *warm])) == []

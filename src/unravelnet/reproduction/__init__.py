@@ -144,7 +144,7 @@ def reproduce(
         if shipped:
             table = trained_networks.trained_networks(shipped, train_data, test_data, settings, store, clock)
             table.save(trained_networks_path(directory))
-            trained_networks.whole_trainings(shipped).save(whole_trainings_path(directory))
+            trained_networks.whole_trainings(shipped, train_data).save(whole_trainings_path(directory))
     clock.begin(_LAST_PART)
     if is_new:
         end(directory, time.perf_counter() - began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unravelnet import zoo
 from unravelnet.data import ImageData
@@ -41,19 +41,16 @@ class ShippedNetwork:
     name: str
     net: UnraveledNetwork
     description: Description
+    plan: TrainingPlan
     last_epoch: Row
 
     @classmethod
     def load(cls, name: str) -> ShippedNetwork:
         """Load a network by its shipped name."""
         directory = zoo.pretrained_directory(name)
-        history = load_table(directory / HISTORY_FILE)
-        return cls(name, zoo.pretrained(name), zoo.read_description(directory), history[-1])
-
-    @property
-    def plan(self) -> TrainingPlan:
-        """The settings of its training."""
-        return TrainingPlan().changed(self.description.facts["training"])
+        description, history = zoo.read_description(directory), load_table(directory / HISTORY_FILE)
+        plan = TrainingPlan().changed(description.facts["training"])
+        return cls(name, zoo.pretrained(name), description, plan, history[-1])
 
     @property
     def sampler(self) -> RouteSampler:
@@ -131,33 +128,37 @@ def trained_networks(
     )
 
 
-def whole_trainings(networks: Sequence[ShippedNetwork]) -> Table:
-    """List the errors of whole trainings: of the shipped networks, and of others that are known as numbers."""
+def whole_trainings(networks: Sequence[ShippedNetwork], data: ImageData) -> Table:
+    """List the errors of whole trainings on some data: of the shipped networks, and of others, known as numbers."""
     rows: list[Row] = []
     for network in networks:
         facts, plan = network.description.facts, network.plan
-        alike = {
-            "group": facts["group"],
-            "zoo_name": network.description.name,
+        own = {
             "routes": str(network.sampler),
             "start": plan.start,
-        }
-        own = {
             "epochs": plan.epochs,
             "image_sizes": plan.image_sizes,
             "seed": plan.seed,
             "error_rate": facts["test"]["error_rate"],
             "n_images": facts["test"]["n_images"],
+            "seconds": facts["seconds"],
         }
         for training in (*facts.get("other_trainings", []), own):
+            length = {name: training[name] for name in ("routes", "epochs", "image_sizes")}
             rows.append(
                 {
-                    **alike,
+                    "group": facts["group"],
+                    "zoo_name": network.description.name,
+                    "routes": training["routes"],
+                    "start": training["start"],
                     "training_seed": training["seed"],
                     "epochs": training["epochs"],
                     "image_sizes": training["image_sizes"] or "as they are",
                     "error_rate": training["error_rate"],
                     "n_images": training["n_images"],
+                    # Other trainings differ from that of the shipped network in what their operations depend on.
+                    "training_macs": replace(network, plan=plan.changed(length)).training_macs(data),
+                    "training_seconds": training["seconds"],
                     "is_shipped": training is own,
                 }
             )

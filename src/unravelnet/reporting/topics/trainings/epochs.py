@@ -12,6 +12,7 @@ from unravelnet.mathematics.intervals import Interval
 from unravelnet.mathematics.learning_curves import FEWEST, N_FITTED, Predicted, floor_difference
 from unravelnet.readers.epochs import EpochsCurve, of_equal_length, whole_trainings, within_trainings
 from unravelnet.readers.groups import training_text
+from unravelnet.readers.rows import ordered
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import WHOLE_TRAININGS, Run
 from unravelnet.reporting.topics.chapter import Chapter, joined
@@ -21,7 +22,7 @@ from unravelnet.reporting.words.sentences import (
     percent_with_interval,
     points_with_interval,
 )
-from unravelnet.wording import counted
+from unravelnet.wording import counted, percent
 
 _HOW = (
     f"Curves over the epochs are a floor plus an amplitude times a power of the epochs ({N_FITTED} numbers, least "
@@ -49,6 +50,7 @@ def show_epochs(chapter: Chapter, run: Run) -> None:
     else:
         chapter.find(on_equal_epochs, run.whole_trainings)
         chapter.find(on_whole_trainings, run.whole_trainings)
+        chapter.find(on_warm_starts, run.whole_trainings)
     chapter.how.append(_HOW)
 
 
@@ -88,9 +90,32 @@ def on_equal_epochs(table: Table) -> list[str]:
         assert difference is not None, "each has an error"
         sentences.append(
             f"After {epochs:g} epochs each, {part.title} errs {points_with_interval(difference.row, digits=2)} against "
-            f"{other.title}; {difference.how}{_sizes_text(part, other)}."
+            f"{other.title}; {difference.how}{_sizes_text(part, other)}.{_cost_text(part, other)}"
         )
     return sentences
+
+
+def on_warm_starts(table: Table) -> list[str]:
+    """Say what networks err after trainings that went on from the weights of others."""
+    rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
+    if "start" not in rows:
+        return []
+    started = rows[rows["start"].notna() & (rows["start"] != "")]
+    return [
+        f"{training_text(row['zoo_name'], row['routes'], row['start'])}, errs {fine_percent(row['error_rate'])} after "
+        f"{counted(int(row['epochs']), 'epoch')} from there on."
+        for _, row in started.iterrows()
+    ]
+
+
+def _cost_text(part: EpochsCurve, other: EpochsCurve) -> str:
+    """Say what share of the operations a training took, where they are known."""
+    if not all("training_macs" in curve.rows for curve in (part, other)):
+        return ""
+    share = part.rows["training_macs"].mean() / other.rows["training_macs"].mean()
+    return (
+        f" It takes {percent(share)} of the operations." if share == share and abs(share - 1) > 0.005 else ""
+    )
 
 
 def _sizes_text(part: EpochsCurve, other: EpochsCurve) -> str:
