@@ -4,12 +4,14 @@ python -m benchmarks.pruned_resnet search export heal latency --data ../shared/d
 
 Fixed beforehand: modules are chosen by the loss on 1,000 test images, as many as cost at most one percentage point of
 error there, and judged on 4,000 others. One random order of deletion is one draw, and there are five. Healing is five
-epochs of all training images, without and with distillation from the intact network.
+epochs of all training images, without and with distillation from the intact network. The parts after the search are
+refused where the package has other weights by now than those that were searched.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -32,6 +34,7 @@ from unravelnet.pruning.parts import Parts, divide
 from unravelnet.pruning.sizes import latency_shares
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
+from unravelnet.zoo.store import WEIGHTS_FILE
 
 NETWORK = "preact-resnet110-cifar10"
 N_IMAGES, REPORT_SHARE, SEED, N_DRAWS, EPOCHS = 5000, 0.8, 0, 5, 5
@@ -55,7 +58,7 @@ def main() -> None:
     for name in options.parts:
         _PARTS[name](options)
         command = ["python", "-m", "benchmarks.pruned_resnet", name, "--data", Path(options.data).name]
-        facts = provenance.collect(seed=SEED, n_images=N_IMAGES, command=command)
+        facts = provenance.collect(seed=SEED, n_images=N_IMAGES, command=command, weights_sha256=_digest())
         (options.out / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -107,7 +110,8 @@ def healing(options: argparse.Namespace) -> None:
     for way in options.healed_by.split(","):
         net = un.zoo.pretrained(NETWORK)
         before = _tested(net, route, options.data)
-        folder = options.work / f"healed-{way}"
+        # A healing that was begun goes on; one of other weights is another one.
+        folder = options.work / f"healed-{way}-{_digest()[:8]}"
         healed = heal(
             net,
             route,
@@ -183,7 +187,19 @@ def _parts(data: str) -> Parts:
 
 
 def _route(options: argparse.Namespace) -> un.Route:
+    """Read the route that the search has found, in the weights of now."""
+    searched = json.loads((options.out / "search.json").read_text())
+    if searched.get("weights_sha256") != _digest():
+        raise SystemExit(
+            f"The modules in {options.out} were chosen in other weights of {NETWORK} than the package has. Run the "
+            "part search again, or give another directory with --out."
+        )
     return un.Route.parse(str(load_table(options.out / "found.csv")["route"][0]))
+
+
+def _digest() -> str:
+    weights = un.zoo.pretrained_directory(NETWORK) / WEIGHTS_FILE
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _told(cuts: Any) -> Any:
