@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shipping.add import add
 from shipping.long_trainings import PAPER_RECIPE, PROCESSOR_RECIPE, long_trainings, train_long
+from shipping.other_trainings import OTHERS_FILE
 from shipping.table import write_table
 from unravelnet.data import load
 from unravelnet.errors import UnravelError
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "add":
-            others = _ROOT / "results" / "short_trainings.csv"
+            others = _ROOT / "results" / OTHERS_FILE
             print(add(options.run, options.name, options.data, precision=options.precision, others=others))
         elif options.command == "table":
             print(write_table(_ROOT))
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     commands.add_parser("table", help="write results/networks.csv and docs/networks.md")
     training = commands.add_parser(
-        "long", help="train ResNet-110 about as long as the paper did, or go on with it"
+        "long", help="train ResNet-110 for many epochs and in variants, or go on with it"
     )
     training.add_argument("out", metavar="DIR", type=Path, help="one directory a network, and the log")
     training.add_argument("--data", required=True, help="CIFAR-10")
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--recipe",
         choices=("processor", "paper"),
         default="processor",
-        help="100 epochs of the shipped recipe, or the paper's 164",
+        help="one cycle of the rate over 100 epochs of growing images, or the 164 epochs of the paper",
     )
     training.add_argument("--seeds", type=int, default=1, help="seeds of the networks that are compared")
     training.add_argument("--at-once", type=int, default=1, help="networks trained side by side, on a GPU")

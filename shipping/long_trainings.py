@@ -1,4 +1,4 @@
-"""Trains ResNet-110 about as long as the paper did, one network after the other, and goes on wherever it was stopped.
+"""Trains ResNet-110 for many epochs and in variants, one network after the other, and goes on wherever it was stopped.
 
 Each network is a directory of `unravelnet train` below one directory. A call begins with the first network that has
 not finished, from its last full epoch, so the same call is made again after any interruption. `log.jsonl` beside them
@@ -23,6 +23,7 @@ from unravelnet.data import ImageData
 from unravelnet.network import UnraveledNetwork
 from unravelnet.records import provenance
 from unravelnet.records.record import load_table
+from unravelnet.training.checkpoint import epochs_done
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training.loop import train
 from unravelnet.training_plan import TrainingPlan
@@ -31,7 +32,7 @@ LOG_FILE = "log.jsonl"
 NETWORK = "preact-resnet110"
 _EVERY_TENTH = ",".join(str(epoch) for epoch in range(0, 100, 10))
 
-# The recipe of the shipped ResNet-110, over more epochs: the best so far on a processor.
+# One cycle of the rate over 100 epochs, on images that grow.
 PROCESSOR_RECIPE = TrainingPlan(
     epochs=100,
     learning_rate=0.2,
@@ -56,8 +57,8 @@ PAPER_RECIPE = TrainingPlan(
     keep_epochs=_EVERY_TENTH + ",100,110,120,130,140,150,160",
 )
 
-
-# That of the shipped network on exactly 23 modules, which is what a variant of it is compared with.
+# 35 epochs, half of them on the smallest images. A network on exactly 23 modules was trained so before, and the variant
+# that keeps the down-sampling modules is compared with it.
 SHORT_RECIPE = PROCESSOR_RECIPE.changed(
     {"epochs": 35, "image_sizes": "16,16,24,32", "test_every": 5, "keep_epochs": ""}
 )
@@ -73,7 +74,7 @@ WARM_RECIPE = PROCESSOR_RECIPE.changed(
     }
 )
 WARM_START = f"zoo:{NETWORK}-cifar10"
-# Of the curve "error against epochs". All modules were trained for 10 and 24 epochs before (results/short_trainings.csv
+# Of the curve "error against epochs". All modules were trained for 10 and 24 epochs before (results/other_trainings.csv
 # and the network that was shipped until then).
 _LENGTHS = {"all": (50,), "exactly:23": (50, 24, 10)}
 
@@ -165,7 +166,7 @@ def _train_one(
         validation=test_images,
         progress=log.progress,
     )
-    log.write()
+    log.finish()
 
 
 def epochs_logged(directory: Path) -> list[dict[str, Any]]:
@@ -193,8 +194,8 @@ class _Log:
 
     def __init__(self, training: LongTraining, path: Path) -> None:
         self.name, self.path, self.began = training.name, path, time.perf_counter()
-        history = path.parent / training.name / HISTORY_FILE
-        self.epoch = len(load_table(history)) if history.exists() else 0
+        # Of the checkpoint, from which the training goes on: the history of a killed one may be an epoch behind.
+        self.epoch = epochs_done(path.parent / training.name)
         self.is_first = True
         machine = provenance.collect()
         self.machine = {name: machine[name] for name in ("cpu", "cores", "commit")}
@@ -203,12 +204,16 @@ class _Log:
 
     def progress(self, batches: Iterable[Tensor]) -> Iterable[Tensor]:
         """Write the epoch before, now that the next one begins: it is on disk."""
-        if not self.is_first:
-            self.write()
+        self.finish()
         self.is_first = False
         return batches
 
-    def write(self) -> None:
+    def finish(self) -> None:
+        """Write the epoch that has ended, if one has: a training may have been at its end before."""
+        if not self.is_first:
+            self._write()
+
+    def _write(self) -> None:
         """Add a line; only whole lines are ever written."""
         self.epoch += 1
         line: dict[str, Any] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +14,9 @@ from shipping import long_trainings as room
 from shipping.long_trainings import LOG_FILE, PAPER_RECIPE, PROCESSOR_RECIPE, LongTraining, long_trainings
 from unravelnet import zoo
 from unravelnet.data import load
-from unravelnet.errors import TrainingError
-from unravelnet.records.record import load_table
+from unravelnet.errors import CheckpointError, TrainingError
+from unravelnet.records.record import Table, load_table
+from unravelnet.training.checkpoint import epochs_done
 from unravelnet.training_plan import TrainingPlan
 
 QUICK = TrainingPlan(epochs=3, schedule="one-cycle", batch_size=32, test_every=1)
@@ -55,6 +58,87 @@ def test_a_second_call_goes_on_and_a_third_trains_nothing(small, tmp_path):
     assert {line["torch"] for line in lines} == {torch.__version__}
     assert (tmp_path / "a" / "history.csv").read_bytes() == first
     assert len(load_table(tmp_path / "b" / "history.csv")) == 3
+
+
+class Killed(BaseException):
+    """What no handler of the training catches."""
+
+
+def killed_in_epoch(number, monkeypatch):
+    """Let the process be killed in an epoch, before the line of the epoch before is written."""
+    calls = itertools.count(1)
+
+    def progress(log, batches):
+        if next(calls) == number:
+            raise Killed("killed")
+        return own(log, batches)
+
+    own = room._Log.progress
+    monkeypatch.setattr(room._Log, "progress", progress)
+
+
+def drop_last_row(history):
+    Table(load_table(history)[:-1]).save(history)
+
+
+def epochs_in(log):
+    return [json.loads(line)["epoch"] for line in log.read_text().splitlines()]
+
+
+def test_epochs_are_numbered_by_the_checkpoint_where_the_history_is_behind(small, tmp_path):
+    training, history = LongTraining("a", QUICK), tmp_path / "a" / "history.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        killed_in_epoch(3, patch)
+        with pytest.raises(Killed, match="killed"):
+            room.train_long([training], small[0], small[1], tmp_path)
+    drop_last_row(history)
+    assert len(load_table(history)) == 1
+    room.train_long([training], small[0], small[1], tmp_path)
+    # The second epoch was on disk, and its line was not written. What was trained afterwards is the third.
+    assert epochs_in(tmp_path / LOG_FILE) == [1, 3]
+    assert [row["epoch"] for row in load_table(history)] == [1, 2, 3]
+
+
+def test_a_training_at_its_end_writes_no_line(small, tmp_path):
+    training, history = LongTraining("a", QUICK), tmp_path / "a" / "history.csv"
+    room.train_long([training], small[0], small[1], tmp_path)
+    drop_last_row(history)
+    room.train_long([training], small[0], small[1], tmp_path)
+    assert epochs_in(tmp_path / LOG_FILE) == [1, 2, 3]
+    assert len(load_table(history)) == 3
+
+
+def test_a_checkpoint_without_an_epoch_is_damaged(tmp_path):
+    assert epochs_done(tmp_path) == 0
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "checkpoint.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is not a checkpoint of a training"):
+        epochs_done(tmp_path)
+
+
+LONG = Path(__file__).parents[1] / "results" / "long_trainings"
+RUNS = sorted(history.parent for history in LONG.glob("*/history.csv"))
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_the_log_tells_processor_and_gpu_as_the_speeds_do(run):
+    # The GPU learnt at least 5,000 images a second, and the processor fewer than 1,000.
+    speeds = {row["epoch"]: row["images_per_second"] for row in load_table(run / "history.csv")}
+    lines = room.epochs_logged(run)
+    assert lines
+    assert all((line["device"] == "cpu") == (speeds[line["epoch"]] < 2000) for line in lines)
+
+
+def test_minutes_of_other_trainings_are_those_of_their_epochs():
+    found = 0
+    for row in load_table(LONG.parent / "other_trainings.csv"):
+        routes = {"all": "", "exactly:23": "-exactly23"}[row["routes"]]
+        history = LONG / f"{room.NETWORK}{routes}-epochs{row['epochs']}" / "history.csv"
+        if history.exists():
+            seconds = sum(epoch["seconds"] for epoch in load_table(history))
+            assert row["minutes"] == pytest.approx(seconds / 60)
+            found += 1
+    assert found == 4
 
 
 def test_none_begins_after_one_that_fails(small, tmp_path):

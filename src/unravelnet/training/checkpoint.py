@@ -118,6 +118,25 @@ def read(directory: Path) -> Checkpoint | None:
         ) from error
 
 
+def epochs_done(directory: Path) -> int:
+    """Read how many epochs the checkpoint in a training's directory has behind it, without its tensors.
+
+    >>> epochs_done(Path("nowhere"))
+    0
+
+    The history file may be one epoch behind where a process was killed. Raises CheckpointError where it is damaged.
+    """
+    path = directory / INDEX_FILE
+    if not path.exists():
+        return 0
+    epoch = read_json(path, missing=f"There is no {path}.").get("epoch")
+    if not isinstance(epoch, int):
+        raise CheckpointError(
+            f"{path} is not a checkpoint of a training. Restore it, or remove {path.parent} to start anew."
+        )
+    return epoch
+
+
 def write_epoch(directory: Path, epoch: int, weights: Mapping[str, Tensor]) -> None:
     """Keep the weights after an epoch for good. Raises CheckpointError where that fails."""
     write_weights(_epoch_path(directory, epoch), weights)
