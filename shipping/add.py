@@ -1,7 +1,7 @@
 """Takes a finished training into the package: measured as it will be used, stored compactly, with its card.
 
 Both the weights of the training and those that are stored are measured on the whole test split. The bound on their
-difference stands here.
+difference stands here. Of a training whose weights were kept in half precision only, the difference is not known.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import math
 import re
 import shutil
 import tempfile
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import Any
 
-from shipping.card import CARD_FILE, card
+import torch
+
+from shipping.card import CARD_FILE, card, not_recorded
 from shipping.long_trainings import epochs_logged
 from shipping.other_trainings import FACT, other_trainings
 from shipping.training_command import plan_of, training_command
@@ -31,6 +34,7 @@ from unravelnet.training_plan import TrainingPlan
 from unravelnet.wording import counted
 from unravelnet.zoo import Description
 from unravelnet.zoo.pretrained import place_of
+from unravelnet.zoo.store import WEIGHTS_FILE, read_weights
 
 # 0.05 points: 5 of 10,000 images.
 _LARGEST_DIFFERENCE, _OF_IMAGES = 5, 10_000
@@ -47,11 +51,10 @@ def add(
     """Store a trained network under a name in the package and return its directory; one of that name is replaced.
 
     `run`: a finished directory of `unravelnet train`. `data`: what it was trained on. `others`: a table of whole
-    trainings of other lengths that are not shipped; those of the same network are named in the facts, as is the network
-    that is replaced. Raises ModelError for a name
-    that does not fit network and seed, DataError for other data, TrainingError where no command makes the network
-    again, and CheckpointError where the training has not finished, or half precision changes the error by more than
-    0.05 points.
+    trainings that are not shipped, of other lengths and of variants; those of the same network are named in the facts,
+    as is the network that is replaced. Raises ModelError for a name that does not fit network and seed, DataError for
+    other data, TrainingError where no command makes the network again, and CheckpointError where the training has not
+    finished, or half precision changes the error by more than 0.05 points.
     """
     description = zoo.read_description(run)
     group = _group(name, description)
@@ -105,12 +108,21 @@ def _circumstances(run: Path, plan: TrainingPlan) -> Facts:
         "seed": ran["seed"],
         "seconds": _total(history, "seconds"),
         "images_per_second": _speed(history, plan),
-        "hardware": _hardware(run, ran),
+        "hardware": _hardware(run, ran, plan),
         "versions": {name: ran[name] for name in ("unravelnet", "python") if ran[name]} | ran["packages"],
         "commit": ran["commit"],
         "has_uncommitted_changes": ran["has_uncommitted_changes"],
         "finished_utc": ran["time_utc"],
+        "epochs_logged": _logged(run),
     }
+
+
+def _logged(run: Path) -> dict[str, dict[str, int]]:
+    """Count the epochs of each version of torch and of each commit, where the log of the long trainings tells them."""
+    lines = epochs_logged(run)
+    if not lines:
+        return {}
+    return {name: dict(Counter(line[name] for line in lines)) for name in ("torch", "commit")}
 
 
 def _speed(history: Table, plan: TrainingPlan) -> float:
@@ -124,17 +136,17 @@ def _total(history: Table, column: str) -> float:
     return sum(float(str(row[column])) for row in history)
 
 
-def _hardware(run: Path, ran: Facts) -> str:
+def _hardware(run: Path, ran: Facts, plan: TrainingPlan) -> str:
     """Name the machine; where the log of the long trainings tells of several devices, each with its epochs."""
     machine = _machine(ran)
     devices = [_device_text(line) for line in epochs_logged(run)]
     if not devices:
         return machine if ran.get("device") in (None, "cpu") else f"{ran['device']}, beside {machine}"
-    if set(devices) == {ran["cpu"]}:
+    n_missing = plan.epochs - len(devices)
+    if set(devices) == {ran["cpu"]} and not n_missing:
         return machine
-    return ", ".join(
-        f"{counted(devices.count(device), 'epoch')} on {device}" for device in dict.fromkeys(devices)
-    )
+    parts = [f"{counted(devices.count(device), 'epoch')} on {device}" for device in dict.fromkeys(devices)]
+    return ", ".join([*parts, *not_recorded(n_missing)])
 
 
 def _device_text(line: Facts) -> str:
@@ -181,16 +193,24 @@ def _save_compact(run: Path, directory: Path, description: Description, facts: F
 
 
 def _measured(run: Path, compact: Path, test: ImageData, precision: Precision) -> Facts:
-    """Measure the stored weights and those of the training; raise where storing has changed too much."""
-    full, stored = (_error(directory, test, precision) for directory in (run, compact))
+    """Measure the stored weights and, where they are known, those of the training; raise where they differ too much."""
+    about = {"data_fingerprint": test.fingerprint(), "data_name": test.name, "precision": precision}
+    stored = _error(compact, test, precision)
+    facts: Facts = {"is_run_in_half_precision": _is_in_half_precision(run), "test": {**stored, **about}}
+    if facts["is_run_in_half_precision"]:
+        return {**facts, "test_at_full_precision": None}
+    full = _error(run, test, precision)
     difference = abs(stored["wrong"] - full["wrong"])
     if difference * _OF_IMAGES > _LARGEST_DIFFERENCE * len(test):
         raise CheckpointError(
             f"At half precision {stored['wrong']:,} of {len(test):,} test images are wrong, and {full['wrong']:,} with "
             "the weights of the training: more than 0.05 points apart. The network is not stored."
         )
-    about = {"data_fingerprint": test.fingerprint(), "data_name": test.name, "precision": precision}
-    return {"test": {**stored, **about}, "test_at_full_precision": full}
+    return {**facts, "test_at_full_precision": full}
+
+
+def _is_in_half_precision(run: Path) -> bool:
+    return any(tensor.dtype == torch.float16 for tensor in read_weights(run / WEIGHTS_FILE).values())
 
 
 def _error(directory: Path, test: ImageData, precision: Precision) -> Facts:

@@ -39,9 +39,7 @@ On the command line it is `zoo:{name}`.
 **{error}** of {n_images:,} test images of {data}: {wrong:,} are wrong; the 95 % interval (Wilson) is {low} to {high}.
 Measured on the weights as they are stored here, with all residual modules, on one view of each image, in {precision}.
 {scaling}
-Tensors of two or more dimensions are stored at half precision (float16), all others as they were. With the weights
-of the training {full_wrong:,} images are wrong ({full_error}), so storing changed the error by {change:+.2f} points,
-and the loss from {full_loss:.5f} to {loss:.5f}.
+{storing}
 {others}
 ## Training
 
@@ -58,13 +56,13 @@ and the loss from {full_loss:.5f} to {loss:.5f}.
 | hardware | {hardware} |
 | versions | {versions} |
 | code | {code} |
-| finished | {finished} (UTC) |
+{log}| finished | {finished} (UTC) |
 | file | {bytes:,} bytes of weights |
 
 The weights are those after the last epoch; no other epoch was chosen by its error. How the recipe was chosen stands
 in docs/networks.md. Minutes and images/s are of a machine that did other work, too, at times; speeds that can be
 compared are in results/benchmarks.csv. Losses and errors of training are
-of images and routes as they were drawn, the mean over an epoch.
+of images and routes as they were drawn, the mean over an epoch.{pieces}
 
 {history}
 
@@ -73,6 +71,21 @@ of images and routes as they were drawn, the mean over an epoch.
 For research and teaching on images like those of {data}: {shape}, of {classes}. Its answer for any other image means
 nothing, and nothing that matters should be decided by it. MIT licence, as the rest of the project.
 """
+
+_STORED = """\
+Tensors of two or more dimensions are stored at half precision (float16), all others as they were. With the weights
+of the training {changed}"""
+_STORED_OF_HALF = """\
+All weights and the statistics of normalisation were rounded to half precision (float16) before they were stored here.
+{changed}"""
+_CHANGED = """\
+{full_wrong:,} images are wrong ({full_error}), so storing changed the error by {change:+.2f} points,
+and the loss from {full_loss:.5f} to {loss:.5f}."""
+_UNKNOWN = """\
+The weights of the training were kept in half precision only, so what storing changed is not known."""
+_LOGGED = {"torch": "torch of each epoch", "commit": "commit of each epoch"}
+_PIECES = """
+What differs from a training in one piece stands in results/long_trainings/README.md."""
 
 
 def card(name: str, directory: Path) -> str:
@@ -85,6 +98,7 @@ def card(name: str, directory: Path) -> str:
         data=description.data,
         **_error(facts),
         scaling=_scaling(description),
+        storing=_storing(facts),
         others=_others(facts, plan),
         command=facts["command"],
         seed=plan.seed,
@@ -94,6 +108,8 @@ def card(name: str, directory: Path) -> str:
         hardware=facts["hardware"],
         versions=", ".join(f"{package} {version}" for package, version in facts["versions"].items()),
         code=_code(facts),
+        log=_log(facts, plan),
+        pieces=_PIECES if facts.get("epochs_logged") else "",
         finished=facts["finished_utc"].removesuffix("+00:00"),
         bytes=(directory / WEIGHTS_FILE).stat().st_size,
         history=_history(history),
@@ -122,7 +138,7 @@ def _what(directory: Path, description: Description, plan: TrainingPlan) -> str:
 
 
 def _error(facts: dict[str, Any]) -> dict[str, Any]:
-    test, full = facts["test"], facts["test_at_full_precision"]
+    test = facts["test"]
     low, high = rate_interval(test["wrong"], test["n_images"])
     return {
         "error": percent(test["error_rate"]),
@@ -131,12 +147,25 @@ def _error(facts: dict[str, Any]) -> dict[str, Any]:
         "low": percent(low),
         "high": percent(high),
         "precision": test["precision"],
-        "loss": test["loss"],
-        "full_wrong": full["wrong"],
-        "full_error": percent(full["error_rate"]),
-        "full_loss": full["loss"],
-        "change": 100 * (test["wrong"] - full["wrong"]) / test["n_images"],
     }
+
+
+def _storing(facts: dict[str, Any]) -> str:
+    """Say how weights were rounded, and what that changed as far as it is known."""
+    test, full = facts["test"], facts["test_at_full_precision"]
+    is_half = facts.get("is_run_in_half_precision", False)
+    if full is None:
+        return _STORED_OF_HALF.format(changed=_UNKNOWN)
+    changed = _CHANGED.format(
+        full_wrong=full["wrong"],
+        full_error=percent(full["error_rate"]),
+        change=100 * (test["wrong"] - full["wrong"]) / test["n_images"],
+        full_loss=full["loss"],
+        loss=test["loss"],
+    )
+    if is_half:
+        return _STORED_OF_HALF.format(changed=f"With the weights of the training {changed}")
+    return _STORED.format(changed=changed)
 
 
 def _scaling(description: Description) -> str:
@@ -147,20 +176,27 @@ def _scaling(description: Description) -> str:
 
 def _others(facts: dict[str, Any], plan: TrainingPlan) -> str:
     """Name whole trainings of the same network, of which the weights are not shipped: other lengths, and variants."""
-    told: dict[str, list[str]] = {}
+    told: dict[tuple[str, str], list[str]] = {}
     for row in facts.get(FACT, []):
-        errors = told.setdefault(_way(row, plan), [])
+        errors = told.setdefault((_way(row, plan), row["precision"]), [])
         errors.append(f"{counted(row['epochs'], 'epoch')} {percent(row['error_rate'])}")
-    return "".join(f"\nAfter {way} the error was: {', '.join(errors)}.\n" for way, errors in told.items())
+    return "".join(
+        f"\nAfter {way} the error was, in {precision}: {', '.join(errors)}.\n"
+        for (way, precision), errors in told.items()
+    )
 
 
 def _way(training: Row, plan: TrainingPlan) -> str:
     """Say how another training differs."""
+    images = ""
+    if training["image_sizes"] != plan.image_sizes:
+        sizes = training["image_sizes"]
+        images = f" with images of {sizes} pixels" if sizes else " with images as they are"
     if training["start"]:
-        return f"training on `{training['routes']}` from the weights of `{training['start']}`"
+        return f"training on `{training['routes']}` from the weights of `{training['start']}`{images}"
     if training["routes"] != plan.routes:
-        return f"whole trainings on `{training['routes']}`"
-    return "whole trainings of other lengths"
+        return f"whole trainings on `{training['routes']}`{images}"
+    return f"whole trainings{images}" if images else "whole trainings of other lengths"
 
 
 def _code(facts: dict[str, Any]) -> str:
@@ -172,6 +208,25 @@ def _code(facts: dict[str, Any]) -> str:
         None: "with or without other changes, which is not known",
     }[facts["has_uncommitted_changes"]]
     return f"commit {facts['commit']}, as found when the training was last started, {state}"
+
+
+def _log(facts: dict[str, Any], plan: TrainingPlan) -> str:
+    """Write a row a thing that the log tells of every epoch: a training that was interrupted has several of them."""
+    rows = []
+    for name, counts in facts.get("epochs_logged", {}).items():
+        parts = [f"{value} ({counted(n_epochs, 'epoch')})" for value, n_epochs in counts.items()]
+        parts += not_recorded(plan.epochs - sum(counts.values()))
+        rows.append(f"| {_LOGGED[name]} | {', '.join(parts)} |\n")
+    return "".join(rows)
+
+
+def not_recorded(n_epochs: int) -> list[str]:
+    """Say how many epochs the log lacks; an empty list where it has all of them.
+
+    >>> not_recorded(1), not_recorded(0)
+    (['1 epoch not recorded'], [])
+    """
+    return [f"{counted(n_epochs, 'epoch')} not recorded"] if n_epochs else []
 
 
 def _history(history: Table) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -10,13 +10,15 @@ from statistics import fmean, stdev
 from typing import Any
 
 from shipping.card import percent
+from shipping.other_trainings import OTHERS_FILE
 from shipping.training_command import plan_of
 from unravelnet import zoo
 from unravelnet.errors import ModelError
 from unravelnet.mathematics.comparisons import margin_of_seeds
 from unravelnet.mathematics.intervals import rate_interval
-from unravelnet.records.record import Row, Table, whole_file
+from unravelnet.records.record import Row, Table, load_table, whole_file
 from unravelnet.reproduction.trained_networks import training_macs_of_image
+from unravelnet.wording import counted
 
 MOST_BYTES = 40_000_000
 # Of two the interval of a third is too wide to say anything.
@@ -55,12 +57,19 @@ test images ([results/effective_paths/recipe_trials.csv](../results/effective_pa
 erred less than unscaled ones each time, and more epochs on smaller images helped. Nothing else was chosen by test
 images: no epoch, no seed, no other setting. Trainings shared their machine with other work, so minutes and images/s are
 what they took, not what they need; speeds that can be compared are in
-[results/benchmarks.csv](../results/benchmarks.csv). Two short trainings of ResNet-110 that are not shipped, the second
-planned when the error of the first was known, stand in [results/short_trainings.csv](../results/short_trainings.csv).
+[results/benchmarks.csv](../results/benchmarks.csv).{others}
 
 Further seeds of a network have names that end in `-seed1`, `-seed2`. The commands that make the networks again:
 
 {commands}
+{interrupted}"""
+_OTHERS = """
+[results/{file}](../results/{file}) has {trainings} that are not shipped. The second of them was planned when the error
+of the first was known."""
+_INTERRUPTED = """
+The trainings of these networks were interrupted, and went on with other code or on another machine: {names}. Their
+commands make networks of the same recipe, not the same networks.
+[results/long_trainings](../results/long_trainings/README.md) says what happened.
 """
 
 
@@ -87,7 +96,9 @@ def write_table(root: Path) -> str:
         _check_one_recipe(seeds)
     Table(rows).save(root / "results" / "networks.csv")
     with whole_file(root / "docs" / "networks.md") as temporary:
-        temporary.write_text(_page(groups, n_bytes), encoding="utf-8")
+        others = root / "results" / OTHERS_FILE
+        n_others = len(load_table(others)) if others.exists() else 0
+        temporary.write_text(_page(groups, n_bytes, n_others), encoding="utf-8")
     return f"{len(rows)} networks, {n_bytes / 1e6:.1f} MB: results/networks.csv, docs/networks.md"
 
 
@@ -142,7 +153,7 @@ def _recipe(name: str) -> dict[str, Any]:
     return {"network": description.name, "options": description.options, "data": description.data, **settings}
 
 
-def _page(groups: Sequence[Sequence[Row]], n_bytes: int) -> str:
+def _page(groups: Sequence[Sequence[Row]], n_bytes: int, n_others: int) -> str:
     rows = [row for seeds in groups for row in seeds]
     lines = [
         "| network | residual modules | parameters | routes in training | epochs | error | seeds | error of each "
@@ -156,8 +167,27 @@ def _page(groups: Sequence[Sequence[Row]], n_bytes: int) -> str:
         table="\n".join(lines),
         n_images=" or ".join(f"{n:,}" for n in sorted({row["n_images"] for row in rows})),
         megabytes=n_bytes / 1e6,
+        others=_others(n_others),
         commands="\n".join(["```bash", *(seeds[0]["command"] for seeds in groups), "```"]),
+        interrupted=_interrupted(row["name"] for row in rows),
     )
+
+
+def _others(n_others: int) -> str:
+    if not n_others:
+        return ""
+    return _OTHERS.format(trainings=counted(n_others, "whole training"), file=OTHERS_FILE)
+
+
+def _interrupted(names: Iterable[str]) -> str:
+    """Name the networks whose epochs are of several commits or versions of torch."""
+    told = [f"`{name}`" for name in names if _is_in_pieces(name)]
+    return _INTERRUPTED.format(names=", ".join(told)) if told else ""
+
+
+def _is_in_pieces(name: str) -> bool:
+    logged = zoo.read_description(zoo.pretrained_directory(name)).facts.get("epochs_logged", {})
+    return any(len(counts) > 1 for counts in logged.values())
 
 
 def _further(errors: Sequence[float]) -> str:

@@ -71,6 +71,7 @@ _OTHERS = [
         "seed": 0,
         "error_rate": 0.75,
         "n_images": 450,
+        "precision": "bfloat16",
         "seconds": 6.0,
     }
 ]
@@ -114,6 +115,7 @@ def write_network(directory: Path, zoo_name: str, *, routes: str, seed: int, gro
             "data_name": data.name,
             "error_rate": 0.5,
             "n_images": len(data),
+            "precision": "float32",
         },
     }
     zoo.save(net, directory, data=data.name, facts=facts)

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import torch
 import typer
+from safetensors.torch import load_file, save_file
 
 from shipping.__main__ import main
 from shipping.add import add
+from shipping.card import card as make_card
 from shipping.table import write_table
 from shipping.training_command import training_command
 from unravelnet import zoo
@@ -236,7 +238,10 @@ def test_statistics_that_differ_by_rounding_are_the_same_data(copy, shipped):
 
 def test_the_machines_of_a_long_training_are_named_from_its_log(copy, shipped):
     def line(epoch, device, network=copy.name):
-        return json.dumps({"network": network, "epoch": epoch, "device": device, "cpu": "a processor"})
+        about = {"torch": f"torch of {device}", "commit": "abc"}
+        return json.dumps(
+            {"network": network, "epoch": epoch, "device": device, "cpu": "a processor", **about}
+        )
 
     # The second epoch was cut off on the GPU and trained again; the other network is none of ours.
     lines = [line(1, "a GPU"), line(2, "a GPU"), line(2, "cpu"), line(3, "another", network="else")]
@@ -246,6 +251,56 @@ def test_the_machines_of_a_long_training_are_named_from_its_log(copy, shipped):
     facts = zoo.read_description(shipped / NAME).facts
     assert facts["hardware"] == "1 epoch on a GPU, 1 epoch on a processor"
     assert "unravelnet" not in facts["versions"]
+    assert facts["epochs_logged"] == {"torch": {"torch of a GPU": 1, "torch of cpu": 1}, "commit": {"abc": 2}}
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    assert "| torch of each epoch | torch of a GPU (1 epoch), torch of cpu (1 epoch) |" in card
+    assert "| commit of each epoch | abc (2 epochs) |" in card
+    assert "results/long_trainings/README.md" in card
+    write_table(copy.parent)
+    page = (copy.parent / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert f"interrupted, and went on with other code or on another machine: `{NAME}`." in page
+
+
+def test_epochs_that_the_log_lacks_are_admitted(copy, shipped):
+    processor = json.loads((copy / "run.json").read_text(encoding="utf-8"))["cpu"]
+    line = {
+        "network": copy.name,
+        "epoch": 1,
+        "device": "cpu",
+        "cpu": processor,
+        "torch": "2",
+        "commit": "abc",
+    }
+    (copy.parent / "log.jsonl").write_text(json.dumps(line) + "\n")
+    add(copy, NAME, "digits")
+    hardware = zoo.read_description(shipped / NAME).facts["hardware"]
+    assert hardware == f"1 epoch on {processor}, 1 epoch not recorded"
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    assert "| commit of each epoch | abc (1 epoch), 1 epoch not recorded |" in card
+
+
+def test_a_run_in_half_precision_is_not_compared_with_itself(copy, shipped):
+    add(copy, NAME, "digits")
+    assert zoo.read_description(shipped / NAME).facts["is_run_in_half_precision"] is False
+    weights = load_file(copy / "weights.safetensors")
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    save_file(half, copy / "weights.safetensors")
+    add(copy, NAME, "digits")
+    facts = zoo.read_description(shipped / NAME).facts
+    assert (facts["is_run_in_half_precision"], facts["test_at_full_precision"]) == (True, None)
+    assert facts["test"]["wrong"] == wrong_by_hand(zoo.pretrained(NAME), load("digits"))
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    assert "kept in half precision only, so what storing changed is not known." in card
+    assert "all others as they were" not in card
+    assert "storing changed the error" not in card
+    # Measured later, from the weights of the training: one image of 450 is 0.22 points.
+    wrong = facts["test"]["wrong"] - 1
+    full = {"error_rate": wrong / 450, "wrong": wrong, "n_images": 450, "loss": 1.0}
+    change(shipped / NAME / "network.json", facts__test_at_full_precision=full)
+    told = make_card(NAME, shipped / NAME)
+    assert f"With the weights of the training {wrong} images are wrong" in told
+    assert "storing changed the error by +0.22 points" in told
+    assert "all others as they were" not in told
 
 
 def test_the_device_of_a_training_is_named(copy, shipped):
@@ -265,7 +320,7 @@ def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
         "image_sizes": "",
         "seed": 0,
     }
-    row |= {"test_error_rate": 0.75, "minutes": 0.5}
+    row |= {"test_error_rate": 0.75, "minutes": 0.5, "precision": "bfloat16"}
     commands = [f"unravelnet train preact-resnet8 --data {data} --epochs 1" for data in ("digits", "others")]
     rows = [{**row, "n_images": 450, "command": command} for command in commands]
     of_others = [
@@ -286,9 +341,65 @@ def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
         assert told == [(1, 0.75), (2, first["test"]["error_rate"])]
     card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
     error = f"{100 * first['test']['error_rate']:.2f}"
+    lengths = "After whole trainings of other lengths the error was, in"
+    assert f"{lengths} bfloat16: 1 epoch 75.00 %." in card
+    assert f"{lengths} float32: 2 epochs {error} %." in card
+
+
+@pytest.fixture
+def others(tmp_path):
+    """A table with one row, which may be changed: the path, and a function that writes it anew."""
+
+    def write(*changes):
+        row: dict[str, Any] = {
+            "zoo_name": "preact-resnet8",
+            "routes": "all",
+            "start": "",
+            "epochs": 1,
+            "image_sizes": "",
+            "seed": 0,
+            "test_error_rate": 0.75,
+            "n_images": 450,
+            "precision": "bfloat16",
+            "minutes": 0.5,
+            "command": "unravelnet train preact-resnet8 --data digits --epochs 1",
+        }
+        Table([{**row, **change} for change in changes]).save(tmp_path / "others.csv")
+        return tmp_path / "others.csv"
+
+    return write
+
+
+def test_a_training_is_no_other_training_than_itself(run, shipped, others):
+    add(run, NAME, "digits", others=others({}, {"epochs": 2}))
+    assert [row["epochs"] for row in zoo.read_description(shipped / NAME).facts["other_trainings"]] == [1]
+
+
+def test_a_row_that_was_corrected_is_listed_once(run, shipped, others):
+    add(run, NAME, "digits", others=others({}))
+    add(run, NAME, "digits", others=others({"minutes": 0.25, "test_error_rate": 0.5}))
+    [row] = zoo.read_description(shipped / NAME).facts["other_trainings"]
+    assert (row["seconds"], row["error_rate"]) == (15, 0.5)
+
+
+def test_other_image_sizes_are_told_apart_from_other_lengths(run, shipped, others):
+    add(run, NAME, "digits", others=others({}, {"image_sizes": "4,8", "test_error_rate": 0.5}))
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    assert "After whole trainings of other lengths the error was, in bfloat16: 1 epoch 75.00 %." in card
     assert (
-        f"After whole trainings of other lengths the error was: 1 epoch 75.00 %, 2 epochs {error} %." in card
+        "After whole trainings with images of 4,8 pixels the error was, in bfloat16: 1 epoch 50.00 %." in card
     )
+
+
+def test_the_table_counts_trainings_that_are_not_shipped(run, shipped, others, tmp_path):
+    add(run, NAME, "digits")
+    write_table(tmp_path)
+    page = tmp_path / "docs" / "networks.md"
+    assert "not shipped" not in page.read_text(encoding="utf-8")
+    others({}, {"epochs": 3}, {"epochs": 4}).rename(tmp_path / "results" / "other_trainings.csv")
+    write_table(tmp_path)
+    assert " has 3 whole trainings that are not shipped." in page.read_text(encoding="utf-8")
+    assert "interrupted" not in page.read_text(encoding="utf-8")
 
 
 def test_variants_of_the_routes_are_named_apart(run, shipped, tmp_path):
@@ -301,16 +412,19 @@ def test_variants_of_the_routes_are_named_apart(run, shipped, tmp_path):
         "seed": 0,
         "minutes": 1.0,
     }
-    row |= {"n_images": 450, "command": command}
+    row |= {"n_images": 450, "command": command, "precision": "bfloat16"}
     variants = [("exactly:2,keep=downsampling", "", 0.25), ("exactly:2", "zoo:preact-resnet8-x", 0.5)]
     rows = [{**row, "routes": r, "start": start, "test_error_rate": e} for r, start, e in variants]
     Table(rows).save(tmp_path / "others.csv")
     part = trained_with(replace(PLAN, routes="exactly:2"), tmp_path / "part")
     add(part, NAME, "digits", others=tmp_path / "others.csv")
     card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
-    assert "After whole trainings on `exactly:2,keep=downsampling` the error was: 1 epoch 25.00 %." in card
+    assert (
+        "After whole trainings on `exactly:2,keep=downsampling` the error was, in bfloat16: 1 epoch 25.00 %."
+        in card
+    )
     start = "After training on `exactly:2` from the weights of `zoo:preact-resnet8-x`"
-    assert f"{start} the error was: 1 epoch 50.00 %." in card
+    assert f"{start} the error was, in bfloat16: 1 epoch 50.00 %." in card
 
 
 def test_the_card_shows_tested_epochs(copy, shipped):

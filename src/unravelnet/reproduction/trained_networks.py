@@ -141,6 +141,7 @@ def whole_trainings(networks: Sequence[ShippedNetwork], data: ImageData) -> Tabl
             "seed": plan.seed,
             "error_rate": facts["test"]["error_rate"],
             "n_images": facts["test"]["n_images"],
+            "precision": facts["test"]["precision"],
             "seconds": facts["seconds"],
         }
         for training in (*facts.get("other_trainings", []), own):
@@ -156,6 +157,7 @@ def whole_trainings(networks: Sequence[ShippedNetwork], data: ImageData) -> Tabl
                     "image_sizes": training["image_sizes"] or "as they are",
                     "error_rate": training["error_rate"],
                     "n_images": training["n_images"],
+                    "precision": training["precision"],
                     # Other trainings differ from that of the shipped network in what their operations depend on.
                     "training_macs": replace(network, plan=plan.changed(length)).training_macs(data),
                     "training_seconds": training["seconds"],
