@@ -99,7 +99,8 @@ def write_network(directory: Path, zoo_name: str, *, routes: str, seed: int, gro
     data = load("digits", "test")
     net = zoo.create(zoo_name, input_shape=data.image_shape, seed=seed)
     _fit(net)
-    plan = TrainingPlan(epochs=2, routes=routes, seed=seed)
+    # Epochs whose weights were kept are none of a shorter training.
+    plan = TrainingPlan(epochs=2, routes=routes, seed=seed, keep_epochs="0,2")
     scales = plan.sampler.branch_scales(len(net.residual_modules))
     for module, scale in zip(net.residual_modules, scales, strict=True):
         module.branch_scale = scale

@@ -145,7 +145,9 @@ def whole_trainings(networks: Sequence[ShippedNetwork], data: ImageData) -> Tabl
             "seconds": facts["seconds"],
         }
         for training in (*facts.get("other_trainings", []), own):
-            length = {name: training[name] for name in ("routes", "epochs", "image_sizes")}
+            length = {name: training[name] for name in ("routes", "epochs", "image_sizes")} | {
+                "keep_epochs": ""
+            }
             rows.append(
                 {
                     "group": facts["group"],
