@@ -105,7 +105,7 @@ EVERY = {
         **look,
     ),
     "epochs": lambda **look: figures.figure_epochs(
-        {name: _history() for name in _NAMES}, trainings.whole_trainings(), **look
+        {name: [_history(), _history(82)] for name in _NAMES}, trainings.whole_trainings(), **look
     ),
     "trained_errors": lambda **look: figures.figure_trained_errors(trainings.whole_table(), **look),
     "unraveled": partial(figures.figure_unraveled, 3, route=Route.full(3).delete(1)),

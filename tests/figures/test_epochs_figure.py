@@ -27,50 +27,65 @@ def whole(**errors):
     )
 
 
-def test_tested_epochs_are_marks_and_the_end_has_its_band():
-    (axes,) = figure_epochs({"a": history(), "b": history(floor=0.1)}).axes
-    curves = {line.get_label(): line for line in axes.lines}
-    assert curves["a"].get_xdata().tolist() == list(range(2, 21, 2))
-    assert curves["b"].get_ydata() == pytest.approx([0.1 + 0.5 / epoch for epoch in range(2, 21, 2)])
-    # Of ten errors the last three are predicted; without scatter the prediction is the curve itself.
-    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
-    assert [list(line.get_xdata()) for line in dashed] == [[16, 18, 20]] * 2
-    assert dashed[0].get_ydata() == pytest.approx([0.05 + 0.5 / epoch for epoch in (16, 18, 20)], abs=1e-4)
-    assert len(axes.collections) == 2
+def points(axes, marker="o"):
+    return [line for line in axes.lines if line.get_marker() == marker and len(line.get_xdata())]
+
+
+def test_tested_epochs_are_marks_and_further_seeds_thin_lines_of_one_colour():
+    figure = figure_epochs({"a": [history(), history(floor=0.06)], "b": [history(floor=0.1)]})
+    (axes,) = figure.axes
+    a, b = points(axes)
+    assert a.get_xdata().tolist() == b.get_xdata().tolist() == list(range(2, 21, 2))
+    assert b.get_ydata() == pytest.approx([0.1 + 0.5 / epoch for epoch in range(2, 21, 2)])
+    [seed] = [line for line in axes.lines if line not in (a, b)]
+    assert seed.get_ydata() == pytest.approx([0.06 + 0.5 / epoch for epoch in range(2, 21, 2)])
+    assert seed.get_color() == a.get_color() != b.get_color()
+    assert seed.get_linewidth() < a.get_linewidth()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    # No curve is fitted within a training.
+    assert not axes.collections
 
 
 def test_whole_trainings_have_their_own_panel_and_the_same_colours():
     errors = {10: 0.25, 20: 0.15, 40: 0.1, 80: 0.075}
-    figure = figure_epochs({"ResNet-20": history()}, whole(all=errors, **{"exactly:4": {10: 0.3}}))
+    figure = figure_epochs({"ResNet-20": [history()]}, whole(all=errors, **{"exactly:4": {10: 0.3}}))
     within, finals = figure.axes
-    marks = [line for line in finals.lines if line.get_marker() == "o"]
+    marks = points(finals)
     assert [list(line.get_xdata()) for line in marks] == [[10, 20, 40, 80], [10]]
     assert marks[0].get_color() == within.lines[0].get_color() != marks[1].get_color()
     # 0.05 + 2 / epochs is fitted and goes on behind the longest; one length is a mark without a curve.
     (curve,) = [line for line in finals.lines if line.get_marker() != "o"]
     assert curve.get_ydata() == pytest.approx(0.05 + 2 / np.asarray(curve.get_xdata()), abs=1e-3)
-    assert np.max(curve.get_xdata()) > 80
+    # The band begins with the longest training, ends with the curve, and holds what the law has there.
+    [band] = [each for each in finals.collections if type(each).__name__ == "FillBetweenPolyCollection"]
+    x, y = band.get_paths()[0].vertices.T
+    assert (x.min(), x.max()) == pytest.approx((80, 320))
+    assert np.max(curve.get_xdata()) == pytest.approx(320)
+    assert y[x == x.max()].min() < 0.05 + 2 / 320 < y[x == x.max()].max()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "ResNet-20",
         "ResNet-20, exactly 4",
     ]
 
 
+def test_trainings_on_images_of_other_sizes_are_hollow_and_not_fitted():
+    rows = [{**row, "image_sizes": "32"} for row in whole(all={10: 0.25, 20: 0.15, 40: 0.1, 80: 0.075})]
+    rows.append({**rows[0], "epochs": 30, "error_rate": 0.9, "image_sizes": "16,32"})
+    finals = figure_epochs({"ResNet-20": [history()]}, Table(rows)).axes[1]
+    filled, hollow = points(finals)
+    assert (list(filled.get_xdata()), list(hollow.get_xdata())) == ([10, 20, 40, 80], [30])
+    assert filled.get_markerfacecolor() == filled.get_color() == hollow.get_color()
+    assert hollow.get_markerfacecolor() == finals.get_facecolor()
+    (curve,) = [line for line in finals.lines if line.get_marker() != "o"]
+    assert curve.get_ydata() == pytest.approx(0.05 + 2 / np.asarray(curve.get_xdata()), abs=1e-3)
+
+
 def test_networks_of_one_length_have_no_curve():
     table = Table([*whole(all={10: 0.2}), {**whole(all={10: 0.3})[0], "zoo_name": "plain20"}])
     assert whole_trainings(table) == []
-    assert len(figure_epochs({"a": history()}, table).axes) == 1
-
-
-def test_what_began_with_another_training_is_no_point():
-    rows = [
-        {**row, "start": "zoo:a" if row["epochs"] == 5 else ""}
-        for row in whole(all={5: 0.1, 10: 0.2, 20: 0.1})
-    ]
-    (curve,) = whole_trainings(Table(rows))
-    assert curve.epochs == [10, 20]
+    assert len(figure_epochs({"a": [history()]}, table).axes) == 1
 
 
 def test_a_history_without_tests_is_refused():
     with pytest.raises(EvaluationError, match="No history has a test error"):
-        figure_epochs({"a": Table([{"epoch": 1, "test_error_rate": NAN}])})
+        figure_epochs({"a": [Table([{"epoch": 1, "test_error_rate": NAN}])]})

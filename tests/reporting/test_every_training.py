@@ -95,7 +95,8 @@ def test_random_routes_are_compared_with_trainings_on_all_modules_by_seed(run):
     test = stats.ttest_ind(part, full, equal_var=False).confidence_interval(0.95)
     ends = [f"{100 * end:.1f}".replace("-", "\u2212") for end in (test.low, test.high)]
     assert (
-        f"\u22122.2 points ({ends[0]} to {ends[1]}) (Welch's interval, 3 and 3 trainings)" in claim.measured
+        f"\u22122.2 points ({ends[0]} to {ends[1]}) (Welch's interval, 3 trainings against 3)"
+        in claim.measured
     )
     assert claim.verdict == "agrees"
     assert len(claim.rows) == 6

@@ -125,7 +125,10 @@ def test_the_interval_follows_from_how_often_was_trained():
     # The standard deviation 0.001 of 2 degrees of freedom, of a mean of three against one and of one against one.
     t = stats.t.ppf(0.975, 2) * 0.001
     mixed = difference_of_trainings(one.rows, more.rows)
-    assert (mixed.how, mixed.knows_seeds) == ("interval of the images and the seeds, 1 and 3 trainings", True)
+    assert (mixed.how, mixed.knows_seeds) == (
+        "interval of the images and the seeds, 1 training against 3",
+        True,
+    )
     images = newcombe_interval(0.13, 10_000, 0.091, 10_000)
     parts = [
         np.hypot(0.039 - images.low, t * np.sqrt(4 / 3)),
@@ -140,7 +143,7 @@ def test_the_interval_follows_from_how_often_was_trained():
     training = difference_of_trainings(one.rows, one.rows, column="train_error_rate", others=one.neighbours)
     assert tuple(training.interval) == pytest.approx((-t * np.sqrt(2), t * np.sqrt(2)))
     several = difference_of_trainings(more.rows, more.rows)
-    assert several.how == "Welch's interval, 3 and 3 trainings"
+    assert several.how == "Welch's interval, 3 trainings against 3"
 
 
 # -- effective paths --
@@ -182,7 +185,7 @@ def test_effective_paths_with_several_seeds(shift, spread, verdict):
     assert expected == verdict
     claim = effective(full.tolist(), (full + shift).tolist())
     assert claim.verdict == verdict
-    assert "Welch's interval, 3 and 3 trainings" in claim.measured
+    assert "Welch's interval, 3 trainings against 3" in claim.measured
     assert "exactly 11 of its 27 modules" in claim.text
     assert "One training each" not in claim.why
 

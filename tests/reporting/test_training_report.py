@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
+from scipy import stats
 
 from tests.figures import tables
 from tests.reporting import runs, trainings
 from tests.reporting.pages import Page, reported, without_drawings
 from unravelnet.mathematics.comparisons import newcombe_interval
-from unravelnet.readers.epochs import EpochsCurve
 from unravelnet.readers.groups import trained_groups
 from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
@@ -18,7 +18,6 @@ from unravelnet.reporting.contents import Run, StudiedNetwork, read_run_director
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.judged import all_claims
 from unravelnet.reporting.topics.trainings.epochs import (
-    on_ends,
     on_equal_epochs,
     on_warm_starts,
     on_whole_trainings,
@@ -197,26 +196,55 @@ def test_the_curve_over_the_epochs_says_what_can_be_fitted_and_what_not():
     assert [figure.name for figure in chapter.figures] == ["epochs"]
     text = "\n".join(chapter.findings)
     for phrase in (
-        "Fitted to the first 7 errors, it predicts the last 3: 3 of them lie in the 95 % interval of the prediction.",
-        "After 10 epochs the error is 10.10 %, and the prediction ",
-        "exactly 23, within its training: 3 numbers of epochs are too few to fit a curve.",
-        "Such a curve says nothing of longer trainings.",
+        # 5 % plus 2 over the epochs was put in.
         "Whole trainings, Pre-activation ResNet-110, 10, 20, 40, 80 and 160 epochs: fitted, the error would end at 5.0",
-        "Whole trainings, Pre-activation ResNet-110, exactly 23, 40 and 80 epochs: 2 numbers of epochs are too few",
-        "Whole trainings are too few to say whether the gap between networks would close.",
+        "The errors scatter around the curve as they should (chi-square 0.0, chance 1).",
+        "How much trainings differ by their seed is not in the interval.",
+        "Fitted to 10, 20, 40 and 80 epochs, the curve predicts 6.",
+        "after 160, and 6.25 % was measured.",
+        "Of 1 error held out, 1 lies in the 95 % interval of the prediction.",
+        "Pre-activation ResNet-110, exactly 23, 40 and 80 epochs: 2 lengths are too few to fit a curve.",
+        "its whole trainings do not say whether the gap between its curves would close.",
     ):
         assert phrase in text, phrase
+    assert "within its training" not in text
+    assert (
+        "Within a training the error falls with the learning rate, so no curve is fitted there"
+        in chapter.how[0]
+    )
+
+
+def with_parts(add, **facts):
+    """Whole trainings on all modules, and as long ones on a part of them, whose errors are changed."""
+    rows = list(trainings.whole_trainings().where(routes="all"))
+    part = [{**row, "routes": "exactly:23", "error_rate": add(row["error_rate"]), **facts} for row in rows]
+    return [*rows, *part]
 
 
 def test_the_gap_of_two_curves_has_its_interval():
-    rows = [
-        *trainings.whole_trainings().where(routes="all"),
-        *({**row, "routes": "exactly:23", "error_rate": row["error_rate"] + 0.03}
-          for row in trainings.whole_trainings().where(routes="all")),
-    ]  # fmt: skip
-    text = "\n".join(on_whole_trainings(Table(rows)))
-    assert (
-        "exactly 23 would end +3.0 points (+3.0 to +3.0) against Pre-activation ResNet-110, by whole" in text
+    text = on_whole_trainings(Table(with_parts(lambda error: error + 0.03)))[-1]
+    begin = "At the end of its curve, Pre-activation ResNet-110, exactly 23 would err 3.0 points more ("
+    assert text.startswith(begin)
+    low, high = map(float, text.removeprefix(begin).split(")")[0].split(" to "))
+    assert 0 < low < 3 < high
+
+
+def test_a_gap_that_may_be_none_as_well_as_large_is_not_decided():
+    few = with_parts(lambda error: error + 0.002)
+    text = on_whole_trainings(Table({**row, "n_images": 500} for row in few))[-1]
+    assert text.startswith(
+        "Whether Pre-activation ResNet-110, exactly 23 would end above Pre-activation ResNet-110 is"
+    )
+    assert "holds 0 as well as more than 1 point." in text
+
+
+def test_only_curves_of_one_network_and_of_the_same_image_sizes_are_compared():
+    other = with_parts(lambda error: error + 0.03, zoo_name="resnet56")
+    texts = on_whole_trainings(Table(other))
+    assert len(texts) == 2  # two curves of two networks, and nothing to compare
+    sizes = with_parts(lambda error: error + 0.03, image_sizes="16,32")
+    assert on_whole_trainings(Table(sizes))[-1].endswith(
+        "its whole trainings do not say whether the gap between its curves would close."
     )
 
 
@@ -226,10 +254,25 @@ def test_where_whole_trainings_have_one_length_that_is_said():
     assert text.startswith("No network has whole trainings of two lengths")
 
 
-def test_wide_predictions_are_called_no_test():
-    scattered = [0.9, 0.5, 0.7, 0.4, 0.6, 0.3, 0.5, 0.1, 0.08, 0.05]
-    curve = EpochsCurve("a", pd.DataFrame({"epochs": range(1, 11), "error_rate": scattered}))
-    assert "An interval wider than the error is no test." in on_ends([curve])[0]
+def test_wide_predictions_decide_nothing_and_other_sizes_are_named():
+    rows = list(trainings.whole_trainings().where(routes="all"))
+    other = {**rows[0], "epochs": 14, "image_sizes": "16,32"}
+    (text,) = on_whole_trainings(Table({**row, "n_images": 300} for row in (*rows, other)))
+    assert "The interval is wider than ±1 point, so this decides nothing about the form." in text
+    assert "held out" not in text
+    assert text.endswith(
+        "It is not fitted to trainings of 14 epochs (image sizes 16,32): their images had other sizes."
+    )
+
+
+def test_errors_far_from_the_curve_are_said_to_be():
+    rows = [
+        {**row, "error_rate": row["error_rate"] + (0.03 if row["epochs"] == 40 else 0)}
+        for row in trainings.whole_trainings().where(routes="all")
+    ]
+    (text,) = on_whole_trainings(Table(rows))
+    assert "The errors scatter further around the curve than they should" in text
+    assert "so its end is not to be trusted." in text
 
 
 def test_networks_on_one_kind_of_routes_have_no_such_curve():
@@ -248,24 +291,59 @@ def test_networks_are_compared_at_equal_epochs():
     ]  # fmt: skip
     found = on_equal_epochs(Table(rows))
     # 3 points were put in at 40 and at 80 epochs, where all modules err in 10 and 7.5 %.
-    low, high = newcombe_interval(0.13, 10_000, 0.1, 10_000)
-    assert (
-        f"After 40 epochs each, Pre-activation ResNet-110, exactly 23 errs +3.00 points (+{100 * low:.2f} to "
-        in found[0]
+    ends = [newcombe_interval(error + 0.03, 10_000, error, 10_000) for error in (0.1, 0.075)]
+    gaps = [f"3.00 points more ({100 * low:.2f} to {100 * high:.2f})" for low, high in ends]
+    name = "Pre-activation ResNet-110"
+    assert found[0] == (
+        f"After 40 epochs each, {name}, exactly 23 errs {gaps[0]} than {name}; after 80, {gaps[1]}; interval of the "
+        "images, one training each. How much trainings differ by their seed is not in the interval. Whether the gap "
+        "shrinks with the length is not decided: the intervals of the shortest and the longest trainings overlap. Its "
+        "training takes 43.0 % of the multiply-accumulate operations of the other's forward passes."
     )
-    assert (
-        f"to +{100 * high:.2f}) against Pre-activation ResNet-110; interval of the images, one training"
-        in found[0]
-    )
-    assert "After 80 epochs each, Pre-activation ResNet-110, exactly 23 errs +3.00 points" in found[1]
     # Beside all modules, and beside the same without keeping.
-    assert len(found) == 4
-    assert "with all down-sampling modules errs 0.00 points" in found[2]
-    assert "errs −3.00 points" in found[3]
-    assert "one training each; the sizes of their images in training differ." in found[3]
-    assert "sizes" not in found[0]
-    assert found[0].endswith("It takes 43.0 % of the operations.")
-    assert "operations" not in found[3]  # as many as without keeping
+    assert len(found) == 3
+    assert "with all down-sampling modules errs 0.00 points more" in found[1]
+    assert "errs 3.00 points less (" in found[2]
+    assert "one training each; the sizes of their images in training differ." in found[2]
+    assert "operations" not in found[2]  # as many as without keeping
+
+
+def test_a_gap_that_surely_shrinks_or_grows_is_said_to():
+    def gaps(part):
+        rows = with_parts(lambda error: error)
+        changed = [{**row, "error_rate": part(row["epochs"])} for row in rows if row["routes"] != "all"]
+        (text,) = on_equal_epochs(Table([*(row for row in rows if row["routes"] == "all"), *changed]))
+        return text
+
+    # All modules err in 25 % after 10 epochs and in 6.25 % after 160.
+    assert "The gap shrinks with the length" in gaps(lambda epochs: 0.07 + 4 / epochs)
+    assert "The gap grows with the length" in gaps(lambda epochs: 0.27)
+
+
+def test_a_second_seed_makes_a_gap_more_certain():
+    seeds = [
+        {**row, "zoo_name": "resnet20", "training_seed": seed, "error_rate": 0.1 + 0.002 * seed}
+        for row in trainings.whole_trainings().where(routes="all", epochs=80)
+        for seed in range(3)
+    ]
+    rows = [*trainings.whole_trainings().where(epochs=80), *seeds]
+    again = {
+        **next(iter(trainings.whole_trainings().where(routes="exactly:23", epochs=80))),
+        "training_seed": 1,
+    }
+    widths = []
+    for table in (Table(rows), Table([*rows, {**again, "error_rate": again["error_rate"] + 0.002}])):
+        (text,) = on_equal_epochs(table)
+        assert "interval of the images and the seeds of all networks" in text
+        low, high = map(float, text.split("(")[1].split(")")[0].split(" to "))
+        widths.append(high - low)
+    assert widths[1] < widths[0]
+    assert "2 trainings against 1." in text
+    # By hand: a standard deviation of 0.2 points with 2 degrees of freedom, joined to Newcombe's.
+    images = newcombe_interval(0.105, 10_000, 0.075, 10_000)
+    margin = stats.t.ppf(0.975, 2) * 0.002 * np.sqrt(2)
+    expected = np.hypot(0.03 - images.low, margin) + np.hypot(images.high - 0.03, margin)
+    assert widths[0] == pytest.approx(100 * expected, abs=0.011)
 
 
 def test_a_warm_start_is_said_apart_and_is_no_length():
@@ -273,8 +351,7 @@ def test_a_warm_start_is_said_apart_and_is_no_length():
     warm = Table({**row, "start": "zoo:a", "error_rate": 0.0719} for row in rows)
     (text,) = on_warm_starts(warm)
     assert (
-        text
-        == "Pre-activation ResNet-110, exactly 23, started from zoo:a, errs 7.19 % after 40 epochs from there on."
+        text == "Pre-activation ResNet-110, exactly 23, started from zoo:a, errs 7.19 % after 40 more epochs."
     )
     assert on_warm_starts(rows) == []
     assert on_equal_epochs(Table([*trainings.whole_trainings().where(routes="all"), *warm])) == []

@@ -67,7 +67,9 @@ def difference_of_trainings(
     if not all(sizes):
         return None
     value = float(values[0].mean() - values[1].mean())
-    trained = "one training each" if max(sizes) == 1 else f"{sizes[0]} and {counted(sizes[1], 'training')}"
+    trained = (
+        "one training each" if max(sizes) == 1 else f"{counted(sizes[0], 'training')} against {sizes[1]}"
+    )
     if min(sizes) > 1:
         return Difference(value, welch_interval(*values), f"Welch's interval, {trained}")
     spread = [part[column].dropna().to_numpy() for part in others] or values
@@ -93,14 +95,29 @@ def margin_of_seeds(groups: Sequence[ArrayLike], sizes: Sequence[int]) -> float:
     `groups`: trainings that differ in their seeds only, of which the pooled standard deviation is taken. `sizes`: how
     many trainings each of the two means is of. Half of Student's interval; infinite where no group has two trainings.
     """
+    known = variance_of_seeds(groups)
+    if known is None:
+        return math.inf
+    variance, freedom = known
+    error = math.sqrt(variance * sum(1 / size for size in sizes))
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+
+
+def variance_of_seeds(groups: Sequence[ArrayLike]) -> tuple[float, int] | None:
+    """Pool the variance of trainings that differ in their seeds only, with its degrees of freedom.
+
+    >>> variance, freedom = variance_of_seeds([[0.080, 0.082, 0.081], [0.120, 0.119, 0.121], [0.3]])
+    >>> round(variance * 1e6, 3), freedom
+    (1.0, 4)
+
+    None where no group has two different values.
+    """
     values = [np.asarray(group, dtype=float) for group in groups if len(np.asarray(group))]
     freedom = sum(len(group) - 1 for group in values)
     # Not by the sum of squares, which rounding keeps from 0.
     if freedom < 1 or all(np.ptp(group) == 0 for group in values):
-        return math.inf
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in values)
-    error = math.sqrt(squares / freedom * sum(1 / size for size in sizes))
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+        return None
+    return sum(float(((group - group.mean()) ** 2).sum()) for group in values) / freedom, freedom
 
 
 def mean_interval_of(values: pd.Series) -> pd.Series:

@@ -1,19 +1,22 @@
 """Reading errors after numbers of epochs: within one training, and of whole trainings of several lengths.
 
 These are two curves. A training lowers its learning rate towards its end, so its error halfway is not that of a
-training of half the length.
+training of half the length. Only whole trainings are fitted, and of these only such as saw images of the same sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from scipy import special
 
 from unravelnet.errors import EvaluationError
+from unravelnet.mathematics.comparisons import variance_of_seeds
+from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.mathematics.learning_curves import (
     FEWEST,
     LearningCurve,
@@ -27,16 +30,23 @@ from unravelnet.readers.rows import ordered
 if TYPE_CHECKING:
     from unravelnet.records.record import Table
 
+# Half of a 95 % interval, in standard deviations.
+_HALF = float(special.ndtri(0.975))
+_ALIKE = ["zoo_name", "routes", "start", "epochs", "image_sizes"]
+
 
 @dataclass(frozen=True)
 class EpochsCurve:
     """Errors of one network after numbers of epochs, in their order.
 
-    `rows`: with the columns epochs, error_rate and n_images, where it is known.
+    `title`: network and routes. `rows`: with the columns epochs, error_rate (a share) and n_images, and of whole
+    trainings zoo_name, routes and image_sizes. `seed_variance`: of errors that differ in their seed only, in squares of
+    shares; None where it is not known.
     """
 
     title: str
     rows: pd.DataFrame
+    seed_variance: float | None = None
 
     @property
     def epochs(self) -> list[float]:
@@ -48,9 +58,19 @@ class EpochsCurve:
         """The errors, as shares."""
         return [float(error) for error in self.rows["error_rate"]]
 
-    def after(self, epochs: float) -> EpochsCurve:
-        """Keep the errors after so many epochs."""
-        return EpochsCurve(self.title, self.rows[self.rows["epochs"] == epochs].reset_index(drop=True))
+    @property
+    def variances(self) -> list[float] | None:
+        """The variance of each error by its images and its seed, in squares of shares; None without n_images.
+
+        That of the images is the square of half of Wilson's interval, in standard deviations: above 0 for no error.
+        """
+        if self.rows["n_images"].isna().any():
+            return None
+        of_images = [
+            (rate_interval(error * n, int(n)).half_width / _HALF) ** 2
+            for error, n in zip(self.errors, self.rows["n_images"], strict=True)
+        ]
+        return [variance + (self.seed_variance or 0.0) for variance in of_images]
 
     @property
     def n_lengths(self) -> int:
@@ -58,35 +78,68 @@ class EpochsCurve:
         return len(set(self.epochs))
 
     @cached_property
+    def by_sizes(self) -> dict[str, EpochsCurve]:
+        """The same curve for each sizes of the images in training."""
+        return {str(sizes): self._of(rows) for sizes, rows in self.rows.groupby("image_sizes", sort=True)}
+
+    @cached_property
+    def alike(self) -> EpochsCurve:
+        """The trainings that are fitted: of the sizes of images that have most lengths, of equal ones the longest."""
+        return max(self.by_sizes.values(), key=lambda curve: (curve.n_lengths, curve.epochs[-1]))
+
+    @property
+    def different(self) -> EpochsCurve:
+        """The trainings that are not fitted, because they saw images of other sizes."""
+        return self._of(self.rows[self.rows["image_sizes"] != self.alike.rows["image_sizes"].iloc[0]])
+
+    def after(self, epochs: float) -> EpochsCurve:
+        """Keep the errors after so many epochs."""
+        return self._of(self.rows[self.rows["epochs"] == epochs])
+
+    @cached_property
     def fit(self) -> LearningCurve | None:
-        """A floor plus a power of the epochs; None where there are too few to fit."""
-        return fit_learning_curve(self.epochs, self.errors) if self.n_lengths >= FEWEST else None
+        """A floor plus a power of the epochs, through trainings on images of the same sizes.
+
+        None where there are too few lengths to test its form, or where the number of images is not known.
+        """
+        alike, variances = self.alike, self.alike.variances
+        if alike.n_lengths < FEWEST or variances is None:
+            return None
+        return fit_learning_curve(alike.epochs, alike.errors, variances)
 
     @cached_property
     def end(self) -> list[Predicted]:
-        """The last third of the errors, beside what those before predict; none where these are too few to fit."""
-        return held_out(self.epochs, self.errors)
+        """The errors of the longest third of the lengths, beside what those of the others predict.
+
+        An empty list where these are too few to fit, or where the number of images is not known.
+        """
+        alike, variances = self.alike, self.alike.variances
+        return [] if variances is None else held_out(alike.epochs, alike.errors, variances)
+
+    def _of(self, rows: pd.DataFrame) -> EpochsCurve:
+        return EpochsCurve(self.title, rows.reset_index(drop=True), self.seed_variance)
 
 
-def within_trainings(histories: Mapping[str, Table]) -> list[EpochsCurve]:
-    """Read the test errors in histories of trainings, by the title of the network.
+def within_trainings(histories: Mapping[str, Sequence[Table]]) -> dict[str, list[EpochsCurve]]:
+    """Read the test errors in histories of trainings, one a seed, by the title of the network.
 
     >>> from unravelnet.records.record import Table
     >>> history = Table([{"epoch": 1, "test_error_rate": float("nan")}, {"epoch": 2, "test_error_rate": 0.5}])
-    >>> [(curve.title, curve.epochs, curve.errors) for curve in within_trainings({"ResNet-20": history})]
+    >>> curves = within_trainings({"ResNet-20": [history]})
+    >>> [(curve.title, curve.epochs, curve.errors) for curve in curves["ResNet-20"]]
     [('ResNet-20', [2.0], [0.5])]
 
-    Epochs without a test are left out, and so are histories with fewer than two. Raises EvaluationError where no
+    Epochs without a test are left out, and so are histories in which none has one. Raises EvaluationError where no
     history is left.
     """
-    curves = []
-    for title, table in histories.items():
-        frame = table.to_pandas()
-        if {"epoch", "test_error_rate"} <= set(frame.columns) and frame["test_error_rate"].notna().any():
-            rows = ordered(table, by="epoch", needs=["test_error_rate"])
-            curves.append(
-                EpochsCurve(title, rows.rename(columns={"epoch": "epochs", "test_error_rate": "error_rate"}))
-            )
+    curves: dict[str, list[EpochsCurve]] = {}
+    for title, tables in histories.items():
+        for table in tables:
+            frame = table.to_pandas()
+            if {"epoch", "test_error_rate"} <= set(frame.columns) and frame["test_error_rate"].notna().any():
+                rows = ordered(table, by="epoch", needs=["test_error_rate"])
+                rows = rows.rename(columns={"epoch": "epochs", "test_error_rate": "error_rate"})
+                curves.setdefault(title, []).append(EpochsCurve(title, rows))
     if not curves:
         raise EvaluationError("No history has a test error, so there is no curve over the epochs to show.")
     return curves
@@ -100,8 +153,8 @@ def whole_trainings(table: Table) -> list[EpochsCurve]:
     >>> [curve.epochs for curve in whole_trainings(Table([row, {**row, "epochs": 5}]))]
     [[5.0, 10.0]]
 
-    A curve for each kind of routes; one with a single length stays beside those with several of the same network. None
-    where no network has two lengths. Raises EvaluationError for a table without these columns.
+    A curve for each kind of routes; one with a single length stays beside those with several of the same network. An
+    empty list where no network has two lengths. Raises EvaluationError for a table without these columns.
     """
     return [
         curve
@@ -121,25 +174,58 @@ def of_equal_length(table: Table) -> list[tuple[float, EpochsCurve, EpochsCurve]
     (10.0, 'ResNet-20, exactly 4', 'ResNet-20')
 
     Each stands beside all modules; with the down-sampling modules always kept, also beside the same without that.
-    Raises EvaluationError for a table without such rows.
+    Trainings on images of other sizes are paired only where none of the same sizes are as long. An empty list where no
+    network has such a pair. Raises EvaluationError for a table without such rows.
     """
     pairs = []
     for alike in _curves(table):
         for routes, part in alike.items():
             for other in dict.fromkeys((ALL_MODULES, routes.removesuffix(KEPT))):
                 shared = sorted(set(part.epochs) & set(alike[other].epochs)) if other in alike else []
-                pairs += [(n, part.after(n), alike[other].after(n)) for n in shared if other != routes]
+                pairs += [
+                    (n, *pair) for n in shared if other != routes for pair in _paired(part, alike[other], n)
+                ]
     return pairs
+
+
+def seed_groups(table: Table) -> list[pd.DataFrame]:
+    """Sort whole trainings into groups that differ in their seeds only.
+
+    >>> from unravelnet.records.record import Table
+    >>> row = {"zoo_name": "resnet20", "routes": "all", "epochs": 10, "error_rate": 0.1}
+    >>> [len(group) for group in seed_groups(Table([row, row, {**row, "epochs": 20}]))]
+    [2, 1]
+
+    Raises EvaluationError for a table without such rows.
+    """
+    return [group.reset_index(drop=True) for _, group in _rows(table).groupby(_ALIKE, sort=True)]
+
+
+def _paired(part: EpochsCurve, other: EpochsCurve, epochs: float) -> list[tuple[EpochsCurve, EpochsCurve]]:
+    a, b = part.after(epochs).by_sizes, other.after(epochs).by_sizes
+    alike = [(a[sizes], b[sizes]) for sizes in a if sizes in b]
+    return alike or [(first, second) for first in a.values() for second in b.values()]
+
+
+def _rows(table: Table) -> pd.DataFrame:
+    """Give the rows with an error, in the order of their epochs; what is not known of a recipe is empty."""
+    rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
+    for column in ("start", "image_sizes"):
+        rows[column] = rows[column].fillna("") if column in rows else ""
+    return rows
 
 
 def _curves(table: Table) -> list[dict[str, EpochsCurve]]:
     """Give the curves of each network by their routes."""
-    rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
-    if "start" in rows:  # what was trained before is in no number of epochs
-        rows = rows[rows["start"].isna() | (rows["start"] == "")]
+    rows = _rows(table)
+    known = variance_of_seeds([group["error_rate"] for group in seed_groups(table)])
+    variance = None if known is None else known[0]
+    rows = rows[rows["start"] == ""]  # what was trained before is in no number of epochs
     return [
         {
-            str(routes): EpochsCurve(training_text(str(name), str(routes)), part.reset_index(drop=True))
+            str(routes): EpochsCurve(
+                training_text(str(name), str(routes)), part.reset_index(drop=True), variance
+            )
             for routes, part in of_network.groupby("routes", sort=True)
         }
         for name, of_network in rows.groupby("zoo_name", sort=False)

@@ -75,6 +75,20 @@ def points_with_interval(row: pd.Series, *, digits: int = 1) -> str:
     return f"{points(row['value'], digits=digits)} points{_interval(row, signed=True, digits=digits)}"
 
 
+def more_or_less(row: pd.Series, *, digits: int = 2) -> str:
+    """Write by how many percentage points one share is more or less than another, with the interval of that.
+
+    >>> more_or_less(pd.Series({"value": 0.0374, "low": 0.031, "high": 0.044}))
+    '3.74 points more (3.10 to 4.40)'
+    >>> more_or_less(pd.Series({"value": -0.002, "low": -0.003, "high": 0.001}))
+    '0.20 points less (−0.10 to 0.30)'
+    """
+    side, word = (-1, "less") if row["value"] < 0 else (1, "more")
+    low, high = sorted(side * float(row[end]) for end in ("low", "high"))
+    ends = _interval(pd.Series({"low": low, "high": high}), signed=False, digits=digits)
+    return f"{points(abs(row['value']), signed=False, digits=digits)} points {word}{ends}"
+
+
 def number(value: float) -> str:
     """Write a number with three digits.
 

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from unravelnet import figures
-from unravelnet.mathematics.comparisons import difference_of_trainings
+from unravelnet.mathematics.comparisons import Difference, difference_of_trainings
 from unravelnet.mathematics.intervals import Interval
-from unravelnet.mathematics.learning_curves import FEWEST, N_FITTED, Predicted, floor_difference
-from unravelnet.readers.epochs import EpochsCurve, of_equal_length, whole_trainings, within_trainings
-from unravelnet.readers.groups import training_text
+from unravelnet.mathematics.learning_curves import FEWEST, N_FITTED, LearningCurve, floor_difference
+from unravelnet.readers.epochs import EpochsCurve, of_equal_length, seed_groups, whole_trainings
+from unravelnet.readers.groups import ALL_MODULES, training_text
 from unravelnet.readers.rows import ordered
 from unravelnet.records.record import Table
-from unravelnet.reporting.contents import WHOLE_TRAININGS, Run
+from unravelnet.reporting.contents import HISTORY, WHOLE_TRAININGS, Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, joined
 from unravelnet.reporting.words.sentences import (
     fine_percent,
     listed,
+    more_or_less,
     percent_with_interval,
-    points_with_interval,
+    points,
+    threshold,
 )
+from unravelnet.reporting.words.verdict import EQUAL
 from unravelnet.wording import counted, percent
 
 _HOW = (
-    f"Curves over the epochs are a floor plus an amplitude times a power of the epochs ({N_FITTED} numbers, least "
-    f"squares), fitted to {FEWEST} different numbers of epochs or more. Intervals of floors and predictions are of the "
-    "scatter around the curve (F test). A floor says where the error would end if the curve had this form for ever."
+    f"Curves over the length of trainings are a floor plus an amplitude times a power of the epochs ({N_FITTED} "
+    f"numbers). They are fitted to whole trainings of {FEWEST} lengths or more, all on images of the same sizes; "
+    "trainings on others are hollow marks in the figure. Each error has the weight of its variance, which is that of "
+    "its images plus that over seeds, pooled from all networks with several. An interval holds all values that raise "
+    "chi-square by 3.84 at most. A floor says where the error would end if the curve had this form for ever. Within a "
+    "training the error falls with the learning rate, so no curve is fitted there: it would say nothing of longer "
+    "trainings."
 )
+_Pair = tuple[float, EpochsCurve, EpochsCurve]
+_UNSURE_OF_SEEDS = " How much trainings differ by their seed is not in the interval."
+# A curve is called wrong if errors scatter so far around it by chance in one of twenty.
+_SMALL_CHANCE = 0.05
 
 
 def show_epochs(chapter: Chapter, run: Run) -> None:
     """Add the curves of networks that were trained on all modules and on a part of them, where there are both."""
-    histories = _histories(run)
-    if not histories:
+    networks = _networks(run)
+    if not networks:
         return
+    histories = {title: [network.tables[HISTORY] for network in seeds] for title, seeds in networks.items()}
     chapter.show(
         "epochs",
         lambda: figures.figure_epochs(histories, run.whole_trainings),
-        joined(histories),
+        joined({network.title: network.tables[HISTORY] for seeds in networks.values() for network in seeds}),
         caption="Test error over the epochs, on all modules and on a part of them; within each training, and of whole "
         "trainings where a network has several lengths.",
         alt=f"Falling curves of {listed(list(histories))}; the numbers are in the data.",
     )
-    chapter.find(on_ends, within_trainings(histories))
     if run.whole_trainings is None:
         chapter.lacks(run, WHOLE_TRAININGS)
     else:
@@ -54,45 +65,28 @@ def show_epochs(chapter: Chapter, run: Run) -> None:
     chapter.how.append(_HOW)
 
 
-def on_ends(curves: Sequence[EpochsCurve]) -> list[str]:
-    """Say whether errors within trainings go on as they began, and where they would end if they did."""
-    sentences = [f"{curve.title}, within its training: {_end_text(curve)}" for curve in curves]
-    if any(curve.fit for curve in curves):
-        sentences.append(
-            "Within a training the error falls with the learning rate. Such a curve says nothing of longer trainings."
-        )
-    return sentences
+def on_equal_epochs(table: Table) -> list[str]:
+    """Say by how much networks differ after whole trainings of as many epochs, and whether that shrinks."""
+    seeds = seed_groups(table)
+    alike: dict[tuple[str, ...], list[_Pair]] = {}
+    for epochs, part, other in of_equal_length(table):
+        key = (part.title, other.title, *(curve.rows["image_sizes"].iloc[0] for curve in (part, other)))
+        alike.setdefault(key, []).append((epochs, part, other))
+    return [_gaps_text(pairs, seeds) for pairs in alike.values()]
 
 
 def on_whole_trainings(table: Table) -> list[str]:
     """Say where the errors of whole trainings would end with their length, and by how much they would differ."""
     curves = whole_trainings(table)
-    sentences = [f"Whole trainings, {_lengths_text(curve)}: {_end_text(curve)}" for curve in curves]
-    fitted = [(curve, fit) for curve in curves if (fit := curve.fit) is not None]
-    for curve, fit in fitted[1:]:
-        value, interval = floor_difference(fit, fitted[0][1])
-        sentences.append(
-            f"{curve.title} would end {points_with_interval(_row(value, interval))} against "
-            f"{fitted[0][0].title}, by whole trainings."
-        )
     if not curves:
         return ["No network has whole trainings of two lengths, so where longer ones would end is not known."]
-    if len(fitted) < 2:
-        sentences.append("Whole trainings are too few to say whether the gap between networks would close.")
-    return sentences
-
-
-def on_equal_epochs(table: Table) -> list[str]:
-    """Say by how much networks differ after whole trainings of as many epochs."""
-    sentences = []
-    for epochs, part, other in of_equal_length(table):
-        difference = difference_of_trainings(part.rows, other.rows)
-        assert difference is not None, "each has an error"
-        sentences.append(
-            f"After {epochs:g} epochs each, {part.title} errs {points_with_interval(difference.row, digits=2)} against "
-            f"{other.title}; {difference.how}{_sizes_text(part, other)}.{_cost_text(part, other)}"
-        )
-    return sentences
+    return [
+        *(
+            f"Whole trainings, {_lengths_text(curve.alike if curve.fit else curve)}: {_end_text(curve)}"
+            for curve in curves
+        ),
+        *_floors_texts(curves),
+    ]
 
 
 def on_warm_starts(table: Table) -> list[str]:
@@ -103,41 +97,82 @@ def on_warm_starts(table: Table) -> list[str]:
     started = rows[rows["start"].notna() & (rows["start"] != "")]
     return [
         f"{training_text(row['zoo_name'], row['routes'], row['start'])}, errs {fine_percent(row['error_rate'])} after "
-        f"{counted(int(row['epochs']), 'epoch')} from there on."
+        f"{counted(int(row['epochs']), 'more epoch')}."
         for _, row in started.iterrows()
     ]
 
 
-def _cost_text(part: EpochsCurve, other: EpochsCurve) -> str:
-    """Say what share of the operations a training took, where they are known."""
-    if not all("training_macs" in curve.rows for curve in (part, other)):
+def _gaps_text(pairs: Sequence[_Pair], seeds: Sequence[pd.DataFrame]) -> str:
+    """List by how much two networks differ after several lengths."""
+    _, part, other = pairs[0]
+    known = {epochs: difference_of_trainings(a.rows, b.rows, others=seeds) for epochs, a, b in pairs}
+    gaps = {epochs: gap for epochs, gap in known.items() if gap is not None}
+    (first, gap), *longer = gaps.items()
+    texts = [
+        f"After {first:g} epochs each, {part.title} errs {more_or_less(gap.row)} than {other.title}",
+        *(f"after {epochs:g}, {more_or_less(gap.row)}" for epochs, gap in longer),
+    ]
+    sizes = "" if _have_same_sizes(part, other) else "; the sizes of their images in training differ"
+    unsure = "" if all(gap.knows_seeds for gap in gaps.values()) else _UNSURE_OF_SEEDS
+    return f"{'; '.join(texts)}; {_hows_text(gaps)}{sizes}.{unsure}{_trend_text(gaps)}{_cost_text(pairs)}"
+
+
+def _hows_text(gaps: Mapping[float, Difference]) -> str:
+    """Say what the intervals are of, once where they are all of the same."""
+    lengths: dict[str, list[str]] = {}
+    for epochs, gap in gaps.items():
+        lengths.setdefault(gap.how, []).append(f"{epochs:g}")
+    if len(lengths) == 1:
+        return next(iter(lengths))
+    return "; ".join(f"after {listed(numbers)} epochs {how}" for how, numbers in lengths.items())
+
+
+def _trend_text(gaps: Mapping[float, Difference]) -> str:
+    """Say whether the gap of the longest trainings is surely smaller than that of the shortest, or larger."""
+    if len(gaps) < 2:
         return ""
-    share = part.rows["training_macs"].mean() / other.rows["training_macs"].mean()
+    shortest, *_, longest = gaps.values()
+    lower, higher = (longest, shortest) if shortest.value > 0 else (shortest, longest)
+    ends = "the intervals of the shortest and the longest trainings"
+    if lower.interval.high < higher.interval.low:
+        return f" The gap shrinks with the length: {ends} do not overlap."
+    if higher.interval.high < lower.interval.low:
+        return f" The gap grows with the length: {ends} do not overlap."
+    return f" Whether the gap shrinks with the length is not decided: {ends} overlap."
+
+
+def _cost_text(pairs: Sequence[_Pair]) -> str:
+    """Say what share of the operations the trainings took, where they are known and differ."""
+    if not all("training_macs" in curve.rows for _, *both in pairs for curve in both):
+        return ""
+    shares = [
+        part.rows["training_macs"].mean() / other.rows["training_macs"].mean() for _, part, other in pairs
+    ]
+    texts = list(dict.fromkeys(percent(share) for share in shares if abs(share - 1) > 0.005))
     return (
-        f" It takes {percent(share)} of the operations." if share == share and abs(share - 1) > 0.005 else ""
+        f" Its training takes {listed(texts)} of the multiply-accumulate operations of the other's forward passes."
+        if texts
+        else ""
     )
 
 
-def _sizes_text(part: EpochsCurve, other: EpochsCurve) -> str:
-    """Say where the sizes of images in training differ."""
-    sizes = [set(curve.rows.get("image_sizes", pd.Series(dtype=str)).dropna()) for curve in (part, other)]
-    return "" if sizes[0] == sizes[1] else "; the sizes of their images in training differ"
+def _have_same_sizes(part: EpochsCurve, other: EpochsCurve) -> bool:
+    return set(part.rows["image_sizes"]) == set(other.rows["image_sizes"])
 
 
-def _histories(run: Run) -> dict[str, Table]:
-    """Give the histories of networks that were trained on several kinds of routes, by title."""
+def _networks(run: Run) -> dict[str, list[StudiedNetwork]]:
+    """Give the trainings, one a seed, of networks that were trained on several kinds of routes, by title."""
     known = [network for network in run.studied if network.history is not None and network.zoo_name]
     kinds = {
         name: {network.routes for network in known if network.zoo_name == name}
         for name in {network.zoo_name for network in known}
     }
-    histories: dict[str, Table] = {}
+    networks: dict[str, list[StudiedNetwork]] = {}
     for network in known:
-        if len(kinds[network.zoo_name]) > 1 and network.history is not None and _is_tested(network.history):
+        if len(kinds[network.zoo_name]) > 1 and _is_tested(network.tables[HISTORY]):
             # As whole trainings are called, so that both have one colour.
-            title = training_text(network.zoo_name, network.routes)
-            histories[network.title if title in histories else title] = network.history
-    return histories
+            networks.setdefault(training_text(network.zoo_name, network.routes), []).append(network)
+    return networks
 
 
 def _is_tested(history: Table) -> bool:
@@ -145,42 +180,120 @@ def _is_tested(history: Table) -> bool:
 
 
 def _lengths_text(curve: EpochsCurve) -> str:
-    lengths = [f"{epochs:g}" for epochs in sorted(set(curve.epochs))]
-    return f"{curve.title}, {listed(lengths)} epochs"
+    return f"{curve.title}, {_epochs_text(curve.epochs)} epochs"
+
+
+def _epochs_text(epochs: Sequence[float]) -> str:
+    return listed([f"{each:g}" for each in sorted(set(epochs))])
 
 
 def _end_text(curve: EpochsCurve) -> str:
-    """Say where a curve ends, and whether its beginning foretells that."""
+    """Say where a curve ends, whether its form fits, and whether shorter trainings foretell the longest."""
+    return f"{_fit_text(curve)}{_prediction_text(curve)}{_left_out_text(curve)}"
+
+
+def _fit_text(curve: EpochsCurve) -> str:
+    if curve.alike.variances is None:
+        return "the number of images is not known, so no curve is fitted."
     if curve.fit is None:
-        return (
-            f"{counted(curve.n_lengths, 'number')} of epochs {_verb(curve.n_lengths)} too few to fit a curve."
-        )
-    ends = f"fitted, the error would end at {percent_with_interval(_row(curve.fit.floor, curve.fit.floor_interval))}. "
+        of_sizes = "" if curve.different.rows.empty else ", with the same sizes of images,"
+        n_lengths = curve.alike.n_lengths
+        verb = "is" if n_lengths == 1 else "are"
+        return f"{counted(n_lengths, 'length')}{of_sizes} {verb} too few to fit a curve."
+    is_wrong = _is_wrong(curve.fit)
+    end = percent_with_interval(_row(curve.fit.floor, curve.fit.floor_interval))
+    form = (
+        "The errors scatter further around the curve than they should"
+        if is_wrong
+        else "The errors scatter around the curve as they should"
+    )
+    unsure = "" if curve.seed_variance is not None else _UNSURE_OF_SEEDS
+    return (
+        f"fitted, the error would end at {end}.{unsure} {form} (chi-square {curve.fit.chi_square:.1f}, chance "
+        f"{curve.fit.chance:.2g}){', so its end is not to be trusted' if is_wrong else ''}."
+    )
+
+
+def _prediction_text(curve: EpochsCurve) -> str:
+    """Say what shorter trainings predict of the longest, and how many of those held out lie in their intervals."""
     if not curve.end:
-        return f"{ends}Too few are left to hold out an end and predict it."
+        return " Too few lengths are left to hold one out and predict it." if curve.fit else ""
+    last = curve.end[-1]
+    shorter = [epochs for epochs in curve.alike.epochs if epochs < curve.end[0].epochs]
+    errors = [fine_percent(each.error) for each in curve.end if each.epochs == last.epochs]
+    text = (
+        f" Fitted to {_epochs_text(shorter)} epochs, the curve predicts "
+        f"{percent_with_interval(_row(last.predicted, last.interval))} after {last.epochs:g}, and "
+        f"{listed(errors)} {'was' if len(errors) == 1 else 'were'} measured. "
+    )
+    if last.interval.half_width > EQUAL:
+        return (
+            f"{text}The interval is wider than ±{threshold(EQUAL)}, so this decides nothing about the form."
+        )
     n_inside = sum(each.is_inside for each in curve.end)
-    n_first = len(curve.epochs) - len(curve.end)
     return (
-        f"{ends}Fitted to the first {n_first} errors, it predicts the last {len(curve.end)}: {n_inside or 'none'} of "
-        f"them lie in the 95 % interval of the prediction. {_last_text(curve.end[-1])}"
+        f"{text}Of {counted(len(curve.end), 'error')} held out, {n_inside or 'none'} "
+        f"{'lies' if n_inside == 1 else 'lie'} in the 95 % interval of the prediction."
     )
 
 
-def _last_text(last: Predicted) -> str:
-    predicted = percent_with_interval(_row(last.predicted, last.interval))
-    wide = " An interval wider than the error is no test." if _is_wide(last) else ""
-    return (
-        f"After {last.epochs:g} epochs the error is {fine_percent(last.error)}, and the prediction "
-        f"{predicted}.{wide}"
-    )
+def _left_out_text(curve: EpochsCurve) -> str:
+    """Name the trainings that the curve is not fitted to."""
+    if curve.fit is None or curve.different.rows.empty:
+        return ""
+    named = [
+        f"{_epochs_text(other.epochs)} epochs (image sizes {sizes})"
+        for sizes, other in curve.different.by_sizes.items()
+    ]
+    return f" It is not fitted to trainings of {listed(named)}: their images had other sizes."
 
 
-def _is_wide(last: Predicted) -> bool:
-    return last.interval.half_width > last.error / 2
+def _floors_texts(curves: Sequence[EpochsCurve]) -> list[str]:
+    """Compare where curves of one network end with that on all modules."""
+    networks: dict[str, list[EpochsCurve]] = {}
+    for curve in curves:
+        networks.setdefault(str(curve.rows["zoo_name"].iloc[0]), []).append(curve)
+    texts = []
+    for name, alike in networks.items():
+        whole = [curve for curve in alike if _is_of_all(curve)]
+        parts = [curve for curve in alike if not _is_of_all(curve)]
+        found = [_floor_text(part, other) for other in whole for part in parts if _can_compare(part, other)]
+        if whole and parts and not found:
+            found = [
+                f"{training_text(name, ALL_MODULES)}: its whole trainings do not say whether the gap between its "
+                "curves would close."
+            ]
+        texts += found
+    return texts
 
 
-def _verb(number: int) -> str:
-    return "is" if number == 1 else "are"
+def _is_of_all(curve: EpochsCurve) -> bool:
+    return bool(curve.rows["routes"].iloc[0] == ALL_MODULES)
+
+
+def _can_compare(part: EpochsCurve, other: EpochsCurve) -> bool:
+    fits = [fit for curve in (part, other) if (fit := curve.fit) is not None and not _is_wrong(fit)]
+    return len(fits) == 2 and _have_same_sizes(part.alike, other.alike)
+
+
+def _is_wrong(fit: LearningCurve) -> bool:
+    """Tell whether errors scatter so far around a curve that its form is not theirs."""
+    assert fit.chance is not None, "as many lengths are fitted as test the form"
+    return fit.chance < _SMALL_CHANCE
+
+
+def _floor_text(part: EpochsCurve, other: EpochsCurve) -> str:
+    assert part.fit is not None, "only fitted curves are compared"
+    assert other.fit is not None, "and with such"
+    value, interval = floor_difference(part.fit, other.fit)
+    if interval.low <= 0 <= interval.high and max(-interval.low, interval.high) > EQUAL:
+        ends = f"{points(interval.low)} to {points(interval.high)} points"
+        return (
+            f"Whether {part.title} would end above {other.title} is not decided: the interval of the difference of "
+            f"their ends, {ends}, holds 0 as well as more than {threshold(EQUAL)}."
+        )
+    gap = more_or_less(_row(value, interval), digits=1)
+    return f"At the end of its curve, {part.title} would err {gap} than {other.title}."
 
 
 def _row(value: float, interval: Interval) -> pd.Series:
