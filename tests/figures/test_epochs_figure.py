@@ -76,6 +76,7 @@ def test_trainings_on_images_of_other_sizes_are_hollow_and_not_fitted():
     assert (list(filled.get_xdata()), list(hollow.get_xdata())) == ([10, 20, 40, 80], [30])
     assert filled.get_markerfacecolor() == filled.get_color() == hollow.get_color()
     assert hollow.get_markerfacecolor() == finals.get_facecolor()
+    assert hollow.get_markeredgecolor() == filled.get_color()
     (curve,) = [line for line in finals.lines if line.get_marker() != "o"]
     assert curve.get_ydata() == pytest.approx(0.05 + 2 / np.asarray(curve.get_xdata()), abs=1e-3)
 

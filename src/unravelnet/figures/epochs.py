@@ -110,7 +110,7 @@ def _draw_whole(axes: Axes, curve: EpochsCurve, colour: str) -> None:
     for part, face in ((curve.alike, colour), (curve.different, axes.get_facecolor())):
         axes.plot(
             part.epochs, part.errors, linestyle="none", marker="o", markersize=4, color=colour,
-            markerfacecolor=face, markeredgewidth=1,
+            markerfacecolor=face, markeredgecolor=colour, markeredgewidth=1,
         )  # fmt: skip
     if curve.fit is not None:
         longest = max(curve.fit.epochs)
