@@ -114,6 +114,30 @@ def test_one_training_each_is_told_and_not_judged(tmp_path):
     assert "1 of 1 pairs" in claim.why
 
 
+def test_two_trainings_against_one_are_told_and_not_judged(tmp_path):
+    full = network("resnet", 54, 0.003, group="a", role="resnet", zoo_name="preact-resnet110")
+    routes = {"routes": "exactly:23", "group": "b", "zoo_name": "preact-resnet110"}
+    parts = [network(f"b{seed}", 54, 0.001, **routes) for seed in range(2)]
+    claim = claims_of(run_of(tmp_path, [*several()[1:7], full, *parts]))[
+        "Random routes make deletions cost less"
+    ]
+    assert "b0 +0.1 and +0.1 against +0.3, one training of either, which is not judged" in claim.measured
+
+
+def test_that_depths_were_trained_for_other_lengths_is_said(tmp_path):
+    networks = several()
+    (same,) = every_training(run_of(tmp_path / "same", networks))
+    assert not any("length of the training" in found for found in same.findings)
+    networks[0][0]["epochs"] = 100
+    (chapter,) = every_training(run_of(tmp_path / "other", networks))
+    assert (
+        "These networks were trained for 20 and 100 epochs, so what differs between depths may also come from the "
+        "length of the training." in chapter.findings
+    )
+    rows = chapter.tables[0].rows
+    assert [row[chapter.tables[0].header.index("Epochs")] for row in rows] == ["20", "20", "20", "100"]
+
+
 def test_seeds_that_disagree_more_than_images_allow_are_told(tmp_path):
     networks = [
         *trainings("resnet20", 9, (0.06,), first=0.57),
@@ -148,8 +172,8 @@ def test_the_table_has_a_row_a_network_and_a_number_a_training(run):
     (chapter,) = every_training(run)
     (table,) = chapter.tables
     assert [row[0] for row in table.rows] == [group.title for group in lesioned_groups(run)]
-    assert table.rows[0][4] == "+6.0, +7.0 and +6.5"
-    assert table.rows[0][7] == "+30.0, +30.0 and +30.0"
+    assert table.rows[0][5] == "+6.0, +7.0 and +6.5"
+    assert table.rows[0][8] == "+30.0, +30.0 and +30.0"
     assert {len(row) for row in table.rows} == {len(table.header)}
     assert not chapter.missing
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from unravelnet.mathematics.comparisons import difference_of_trainings, mean_interval_of
 from unravelnet.papers import veit
-from unravelnet.reporting.contents import Run
+from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.across.groups import EACH, LesionedGroup, lesioned_groups, pairs_of_trainings
 from unravelnet.reporting.topics.gradients.claims import ALMOST_ALL
 from unravelnet.reporting.topics.gradients.findings import EXACT, EXACT_MEASURE
@@ -89,7 +89,7 @@ def claim_random_routes(
         text_of_pair = f"{part.title} {_each_text(rises[0])} against {_each_text(rises[1])}"
         difference = difference_of_trainings(*rises, column="rise")
         if min(map(len, rises)) < 2 or difference is None:
-            told.append(f"{text_of_pair}, one training each, which is not judged")
+            told.append(f"{text_of_pair}, {_how_often(full, part)}, which is not judged")
             continue
         differences.append(difference.row)
         told.append(f"{text_of_pair}, difference {points_with_interval(difference.row)} ({difference.how})")
@@ -126,6 +126,12 @@ def claim_short_paths(groups: Sequence[LesionedGroup]) -> Claim:
         what=f"networks surely have {_ALMOST_ALL} of it on such paths",
     )
     return Claim(text, paper, found, verdict, why, CHAPTER)
+
+
+def _how_often(*groups: LesionedGroup) -> str:
+    """Say how often networks were trained, where one of them was trained once."""
+    numbers = {len(group.networks) for group in groups}
+    return "one training each" if numbers == {1} else "one training of either"
 
 
 def _means_over_seeds(groups: Sequence[LesionedGroup], name: str) -> pd.DataFrame:
@@ -184,5 +190,9 @@ def judge(run: Run) -> list[Claim]:
 
 
 def _with_rows(claim: Claim, groups: Sequence[LesionedGroup], study: str, *, short: str) -> Claim:
-    tables = [(network, study) for group in groups for network in group.networks]
+    tables = [(network, study) for group in groups for network in _networks_with(study, group)]
     return with_rows(claim, *tables, short=short, source=OWN)
+
+
+def _networks_with(study: str, group: LesionedGroup) -> Sequence[StudiedNetwork]:
+    return group.with_spectrum if study == EXACT else group.networks

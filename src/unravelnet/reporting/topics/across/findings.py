@@ -16,6 +16,7 @@ _NONE = "–"
 _HEADER = (
     columns.title("network_name"),
     columns.title("n_modules"),
+    columns.title("epochs"),
     "Trainings",
     columns.title("intact_error_rate"),
     "A usual module deleted, median",
@@ -45,6 +46,7 @@ def on_lesions(groups: Sequence[LesionedGroup]) -> list[str]:
         for sentence in (
             _on_one_module(full),
             _on_a_ninth(full),
+            _on_lengths(full),
             *(_on_seeds(group) for group in groups if len(group.networks) > 1),
         )
         if sentence
@@ -74,6 +76,17 @@ def _on_a_ninth(groups: Sequence[LesionedGroup]) -> str:
     return f"A ninth of the modules deleted, the error is, in the median of the draws: {'; '.join(parts)}."
 
 
+def _on_lengths(groups: Sequence[LesionedGroup]) -> str:
+    """Say how long networks of several depths were trained, where that differs, too."""
+    lengths = sorted({epochs for group in groups if (epochs := group.epochs)})
+    if len(lengths) < 2 or len({group.n_modules for group in groups}) < 2:
+        return ""
+    return (
+        f"These networks were trained for {listed([str(epochs) for epochs in lengths])} epochs, so what differs "
+        "between depths may also come from the length of the training."
+    )
+
+
 def _on_seeds(group: LesionedGroup) -> str:
     """Say how far trainings lie apart at the first module, where that is further than the interval of one of them."""
     firsts = [lesions.first for lesions in group.lesions]
@@ -92,6 +105,7 @@ def _row(group: LesionedGroup) -> tuple[str, ...]:
     return (
         group.title,
         str(group.n_modules),
+        str(group.epochs or _NONE),
         str(len(group.networks)),
         listed([percent(error) for error in group.intact]),
         _points_of([one.median for one in group.lesions]),

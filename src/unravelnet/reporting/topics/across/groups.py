@@ -40,6 +40,11 @@ class LesionedGroup:
         return self.networks[0].n_modules
 
     @property
+    def epochs(self) -> int | None:
+        """Epochs of each training; None where they are not known."""
+        return self.networks[0].epochs
+
+    @property
     def zoo_name(self) -> str:
         """The network without its training; empty where it is not known."""
         return self.networks[0].zoo_name
