@@ -22,6 +22,7 @@ from unravelnet.reporting.topics.trainings.epochs import (
     on_warm_starts,
     on_whole_trainings,
     show_epochs,
+    told_of_epochs,
 )
 from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
 
@@ -219,6 +220,15 @@ def with_parts(add, **facts):
     rows = list(trainings.whole_trainings().where(routes="all"))
     part = [{**row, "routes": "exactly:23", "error_rate": add(row["error_rate"]), **facts} for row in rows]
     return [*rows, *part]
+
+
+def test_a_page_without_figures_says_as_much_of_whole_trainings():
+    run = run_with_epochs(trainings.whole_trainings())
+    shown = Chapter("a", "b", "c")
+    show_epochs(shown, run)
+    (told,) = told_of_epochs(run)
+    assert (told.findings, told.how, told.figures) == (shown.findings, shown.how, [])
+    assert told_of_epochs(run_with_epochs()) == []
 
 
 def test_the_gap_of_two_curves_has_its_interval():

@@ -23,6 +23,7 @@ from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tal
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
 from unravelnet.reporting.topics.skips.surges import on_all_surges
 from unravelnet.reporting.topics.summary import summary
+from unravelnet.reporting.topics.trainings.epochs import told_of_epochs
 from unravelnet.reporting.topics.trainings.findings import (
     on_cost,
     on_recipes,
@@ -67,8 +68,9 @@ def render_markdown(run: Run, file: Path, shown: Sequence[ShownFigure] = ()) -> 
             *_claims(run, place),
             *_not_tested(run),
             *_studied(run),
-            *_every_training(run),
+            *_told(told_of_every_training(run)),
             *_networks(run),
+            *_told(told_of_epochs(run)),
             *_conditions(run),
             *_rows(run, place),
         ]
@@ -252,11 +254,11 @@ def _studied(run: Run) -> list[str]:
     ]
 
 
-def _every_training(run: Run) -> list[str]:
-    """Write the tables and findings of the chapter; nothing where no network is compared with others."""
+def _told(chapters: Sequence[Chapter]) -> list[str]:
+    """Write tables and findings of chapters that are told without their figures."""
     return [
         line
-        for chapter in told_of_every_training(run)
+        for chapter in chapters
         for line in (
             f"## {for_markdown(chapter.title)}",
             "",

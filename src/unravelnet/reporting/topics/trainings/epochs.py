@@ -58,10 +58,27 @@ def show_epochs(chapter: Chapter, run: Run) -> None:
     )
     if run.whole_trainings is None:
         chapter.lacks(run, WHOLE_TRAININGS)
+        chapter.how.append(_HOW)
     else:
-        chapter.find(on_equal_epochs, run.whole_trainings)
-        chapter.find(on_whole_trainings, run.whole_trainings)
-        chapter.find(on_warm_starts, run.whole_trainings)
+        _tell(chapter, run.whole_trainings)
+
+
+def told_of_epochs(run: Run) -> list[Chapter]:
+    """Write what whole trainings say of the error over the epochs, for a page without figures; none without them."""
+    if run.whole_trainings is None or not _networks(run):
+        return []
+    chapter = Chapter(
+        "epochs",
+        "Error against epochs",
+        "Does a network on a part of its modules come closer to one on all modules with more epochs?",
+    )
+    _tell(chapter, run.whole_trainings)
+    return [chapter]
+
+
+def _tell(chapter: Chapter, table: Table) -> None:
+    for find in (on_equal_epochs, on_whole_trainings, on_warm_starts):
+        chapter.find(find, table)
     chapter.how.append(_HOW)
 
 
