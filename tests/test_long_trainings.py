@@ -132,6 +132,8 @@ def test_the_log_tells_processor_and_gpu_as_the_speeds_do(run):
 def test_minutes_of_other_trainings_are_those_of_their_epochs():
     found = 0
     for row in load_table(LONG.parent / "other_trainings.csv"):
+        if "keep" in row["routes"]:
+            continue  # its row says which epoch held a break, which is left out
         routes = {"all": "", "exactly:23": "-exactly23"}[row["routes"]]
         history = LONG / f"{room.NETWORK}{routes}-epochs{row['epochs']}" / "history.csv"
         if history.exists():
