@@ -310,42 +310,6 @@ def test_the_device_of_a_training_is_named(copy, shipped):
     assert hardware.startswith("a GPU, beside a processor, ")
 
 
-def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path):
-    table = tmp_path / "others.csv"
-    row = {
-        "zoo_name": "preact-resnet8",
-        "routes": "all",
-        "start": "",
-        "epochs": 1,
-        "image_sizes": "",
-        "seed": 0,
-    }
-    row |= {"test_error_rate": 0.75, "minutes": 0.5, "precision": "bfloat16"}
-    commands = [f"unravelnet train preact-resnet8 --data {data} --epochs 1" for data in ("digits", "others")]
-    rows = [{**row, "n_images": 450, "command": command} for command in commands]
-    of_others = [
-        {**rows[0], "zoo_name": "plain8"},
-        {**rows[0], "routes": "exactly:1"},
-        {**rows[0], "seed": 1},
-    ]
-    Table([*rows, *of_others]).save(table)
-    add(run, NAME, "digits", others=table)
-    first = zoo.read_description(shipped / NAME).facts
-    [named] = first["other_trainings"]
-    assert (named["epochs"], named["error_rate"], named["seconds"]) == (1, 0.75, 30)
-    longer = trained_with(replace(PLAN, epochs=3), tmp_path / "longer")
-    for _ in range(2):  # the second time it takes its own place
-        add(longer, NAME, "digits", others=table)
-        facts = zoo.read_description(shipped / NAME).facts
-        told = [(row["epochs"], row["error_rate"]) for row in facts["other_trainings"]]
-        assert told == [(1, 0.75), (2, first["test"]["error_rate"])]
-    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
-    error = f"{100 * first['test']['error_rate']:.2f}"
-    lengths = "After whole trainings of other lengths the error was, in"
-    assert f"{lengths} bfloat16: 1 epoch 75.00 %." in card
-    assert f"{lengths} float32: 2 epochs {error} %." in card
-
-
 @pytest.fixture
 def others(tmp_path):
     """A table with one row, which may be changed: the path, and a function that writes it anew."""
@@ -368,6 +332,26 @@ def others(tmp_path):
         return tmp_path / "others.csv"
 
     return write
+
+
+def test_a_network_that_is_replaced_stays_as_a_number(run, shipped, tmp_path, others):
+    of_other_data = {"command": "unravelnet train preact-resnet8 --data others --epochs 1"}
+    table = others({}, of_other_data, {"zoo_name": "plain8"}, {"routes": "exactly:1"}, {"seed": 1})
+    add(run, NAME, "digits", others=table)
+    first = zoo.read_description(shipped / NAME).facts
+    [named] = first["other_trainings"]
+    assert (named["epochs"], named["error_rate"], named["seconds"]) == (1, 0.75, 30)
+    longer = trained_with(replace(PLAN, epochs=3), tmp_path / "longer")
+    for _ in range(2):  # the second time it takes its own place
+        add(longer, NAME, "digits", others=table)
+        facts = zoo.read_description(shipped / NAME).facts
+        told = [(row["epochs"], row["error_rate"]) for row in facts["other_trainings"]]
+        assert told == [(1, 0.75), (2, first["test"]["error_rate"])]
+    card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
+    error = f"{100 * first['test']['error_rate']:.2f}"
+    lengths = "After whole trainings of other lengths the error was, in"
+    assert f"{lengths} bfloat16: 1 epoch 75.00 %." in card
+    assert f"{lengths} float32: 2 epochs {error} %." in card
 
 
 def test_a_training_is_no_other_training_than_itself(run, shipped, others):
@@ -402,22 +386,13 @@ def test_the_table_counts_trainings_that_are_not_shipped(run, shipped, others, t
     assert "interrupted" not in page.read_text(encoding="utf-8")
 
 
-def test_variants_of_the_routes_are_named_apart(run, shipped, tmp_path):
-    command = "unravelnet train preact-resnet8 --data digits --epochs 1"
-    row = {
-        "zoo_name": "preact-resnet8",
-        "start": "",
-        "epochs": 1,
-        "image_sizes": "",
-        "seed": 0,
-        "minutes": 1.0,
-    }
-    row |= {"n_images": 450, "command": command, "precision": "bfloat16"}
-    variants = [("exactly:2,keep=downsampling", "", 0.25), ("exactly:2", "zoo:preact-resnet8-x", 0.5)]
-    rows = [{**row, "routes": r, "start": start, "test_error_rate": e} for r, start, e in variants]
-    Table(rows).save(tmp_path / "others.csv")
+def test_variants_of_the_routes_are_named_apart(run, shipped, tmp_path, others):
+    table = others(
+        {"routes": "exactly:2,keep=downsampling", "test_error_rate": 0.25},
+        {"routes": "exactly:2", "start": "zoo:preact-resnet8-x", "test_error_rate": 0.5},
+    )
     part = trained_with(replace(PLAN, routes="exactly:2"), tmp_path / "part")
-    add(part, NAME, "digits", others=tmp_path / "others.csv")
+    add(part, NAME, "digits", others=table)
     card = (shipped / NAME / "card.md").read_text(encoding="utf-8")
     assert (
         "After whole trainings on `exactly:2,keep=downsampling` the error was, in bfloat16: 1 epoch 25.00 %."
