@@ -1,6 +1,7 @@
 """Puts trained networks into the package, and writes the table of those that are there.
 
 python -m shipping add runs/resnet20-cifar10 resnet20-cifar10 --data ../shared/data/cifar10
+python -m shipping checkpoints runs/resnet20-cifar10 resnet20-cifar10 --data ../shared/data/cifar10
 python -m shipping table
 nice -n 19 python -m shipping long runs/long --data ../shared/data/cifar10
 """
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from shipping.add import add
+from shipping.checkpoints import record_checkpoints
 from shipping.long_trainings import PAPER_RECIPE, PROCESSOR_RECIPE, long_trainings, train_long
 from shipping.other_trainings import OTHERS_FILE
 from shipping.table import write_table
@@ -29,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "add":
             others = _ROOT / "results" / OTHERS_FILE
             print(add(options.run, options.name, options.data, precision=options.precision, others=others))
+        elif options.command == "checkpoints":
+            print(record_checkpoints(options.run, options.name, options.data))
         elif options.command == "table":
             print(write_table(_ROOT))
         else:
@@ -42,20 +46,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    program = argparse.ArgumentParser(
         prog="python -m shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = program.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("add", help="measure a trained network, store it compactly, write its card")
-    adding.add_argument(
-        "run", metavar="RUN_DIR", type=Path, help="a finished directory of `unravelnet train`"
+    measuring = commands.add_parser(
+        "checkpoints",
+        help="measure the weights that a repeated training kept, beside a network that is there",
     )
-    adding.add_argument(
-        "name", metavar="NAME", help="its name in the package, such as resnet20-cifar10-seed1"
-    )
-    adding.add_argument(
-        "--data", required=True, help="the data it was trained on; its test split is measured"
-    )
+    for parser in (adding, measuring):
+        parser.add_argument(
+            "run", metavar="RUN_DIR", type=Path, help="a finished directory of `unravelnet train`"
+        )
+        parser.add_argument(
+            "name", metavar="NAME", help="its name in the package, such as resnet20-cifar10-seed1"
+        )
+        parser.add_argument(
+            "--data", required=True, help="the data it was trained on; its test split is measured"
+        )
     adding.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     commands.add_parser("table", help="write results/networks.csv and docs/networks.md")
     training = commands.add_parser(
@@ -71,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--seeds", type=int, default=1, help="seeds of the networks that are compared")
     training.add_argument("--at-once", type=int, default=1, help="networks trained side by side, on a GPU")
-    return parser
+    return program
 
 
 if __name__ == "__main__":

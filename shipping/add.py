@@ -6,29 +6,30 @@ difference stands here. Of a training whose weights were kept in half precision 
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import tempfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import Any
 
 import torch
 
+from shipping import checkpoints
 from shipping.card import CARD_FILE, card, not_recorded
 from shipping.long_trainings import epochs_logged
 from shipping.other_trainings import FACT, other_trainings
+from shipping.same_data import check_data
 from shipping.training_command import plan_of, training_command
 from unravelnet import zoo
 from unravelnet.data import ImageData, load
-from unravelnet.errors import CheckpointError, DataError, ModelError
+from unravelnet.errors import CheckpointError, ModelError
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.precision import Precision
 from unravelnet.records import provenance
 from unravelnet.records.record import Table, load_table
+from unravelnet.training.checkpoint import epochs_kept
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training_plan import TrainingPlan
 from unravelnet.wording import counted
@@ -40,8 +41,6 @@ from unravelnet.zoo.store import WEIGHTS_FILE, read_weights
 _LARGEST_DIFFERENCE, _OF_IMAGES = 5, 10_000
 _NAME = re.compile(r"(?P<group>[a-z0-9-]+?)(-seed[0-9]+)?")
 
-_STATISTICS = ("mean", "standard deviation")
-
 Facts = dict[str, Any]
 
 
@@ -50,11 +49,12 @@ def add(
 ) -> Path:
     """Store a trained network under a name in the package and return its directory; one of that name is replaced.
 
-    `run`: a finished directory of `unravelnet train`. `data`: what it was trained on. `others`: a table of whole
-    trainings that are not shipped, of other lengths and of variants; those of the same network are named in the facts,
-    as is the network that is replaced. Raises ModelError for a name that does not fit network and seed, DataError for
-    other data, TrainingError where no command makes the network again, and CheckpointError where the training has not
-    finished, or half precision changes the error by more than 0.05 points.
+    `run`: a finished directory of `unravelnet train`; the weights that it kept on its way are measured, and not stored.
+    `data`: what it was trained on. `others`: a table of whole trainings that are not shipped, of other lengths and of
+    variants; those of the same network are named in the facts, as is the network that is replaced. Raises ModelError
+    for a name that does not fit network and seed, DataError for other data, TrainingError where no command makes the
+    network again, and CheckpointError where the training has not finished, or half precision changes the error by more
+    than 0.05 points.
     """
     description = zoo.read_description(run)
     group = _group(name, description)
@@ -62,11 +62,13 @@ def add(
     facts |= _circumstances(run, plan_of(description))
     facts[FACT] = other_trainings(place_of(name), description, others)
     test = load(data, "test")
-    _check_data(test, description)
+    check_data(test, description)
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary) / name
         _save_compact(run, made, description, facts)
         facts |= _measured(run, made, test, precision)
+        if epochs_kept(run):
+            facts[checkpoints.FACT] = checkpoints.measure(run, made, data)
         _save_compact(run, made, description, facts)
         shutil.copyfile(run / HISTORY_FILE, made / HISTORY_FILE)
         (made / CARD_FILE).write_text(card(name, made), encoding="utf-8")
@@ -157,26 +159,6 @@ def _machine(ran: Facts) -> str:
     memory = f"{ran['memory_bytes'] / 1e9:.0f} GB" if ran["memory_bytes"] else "unknown"
     threads = f", {ran['threads']} of them used" if "threads" in ran else ""
     return f"{ran['cpu'] or 'unknown processor'}, {ran['cores']} cores{threads}, {memory} of memory"
-
-
-def _check_data(test: ImageData, description: Description) -> None:
-    """Raise unless these are images of the data that the network was trained on, normalised as there."""
-    for what, given, expected in (
-        ("name", test.name, description.data),
-        ("classes", test.classes, description.classes),
-        ("mean", test.mean, description.mean),
-        ("standard deviation", test.std, description.std),
-    ):
-        if not (given == expected or (what in _STATISTICS and _are_near(given, expected))):
-            raise DataError(
-                f"The network was trained on {description.data}, whose {what} is {expected}; that of {test.name} is "
-                f"{given}. Give the data that it was trained on."
-            )
-
-
-def _are_near(given: Any, expected: Any) -> bool:
-    """Whether statistics are the same but for rounding, which an older training may have done otherwise."""
-    return len(given) == len(expected) and all(map(partial(math.isclose, rel_tol=1e-6), given, expected))
 
 
 def _save_compact(run: Path, directory: Path, description: Description, facts: Facts) -> None:

@@ -21,6 +21,7 @@ from unravelnet.zoo import Description
 from unravelnet.zoo.store import WEIGHTS_FILE
 
 CARD_FILE = "card.md"
+CHECKPOINTS_FACT = "checkpoints"
 _LARGEST_N_ROWS = 12
 
 _CARD = """\
@@ -65,7 +66,7 @@ compared are in results/benchmarks.csv. Losses and errors of training are
 of images and routes as they were drawn, the mean over an epoch.{pieces}
 
 {history}
-
+{checkpoints}
 ## Use
 
 For research and teaching on images like those of {data}: {shape}, of {classes}. Its answer for any other image means
@@ -84,6 +85,17 @@ and the loss from {full_loss:.5f} to {loss:.5f}."""
 _UNKNOWN = """\
 The weights of the training were kept in half precision only, so what storing changed is not known."""
 _LOGGED = {"torch": "torch of each epoch", "commit": "commit of each epoch"}
+_CHECKPOINTS = """
+## Checkpoints
+
+The gradient was split by path length {epochs} (`unravelnet.over_training`, 64 training images). The tables stand
+beside this card. {origin}
+"""
+_OF_THIS_TRAINING = "The weights were those of this training."
+_OF_A_REPETITION = """\
+For that the training was repeated, with commit {commit}. {end}"""
+_SAME_END = "It ended with the weights that are stored here."
+_OTHER_END = "It ended with other weights than those that are stored here, and with a test error of {error}."
 _PIECES = """
 What differs from a training in one piece stands in results/long_trainings/README.md."""
 
@@ -113,6 +125,7 @@ def card(name: str, directory: Path) -> str:
         finished=facts["finished_utc"].removesuffix("+00:00"),
         bytes=(directory / WEIGHTS_FILE).stat().st_size,
         history=_history(history),
+        checkpoints=_checkpoints(facts),
         shape="×".join(map(str, description.options["input_shape"])),
         classes=", ".join(description.classes),
     )
@@ -227,6 +240,23 @@ def not_recorded(n_epochs: int) -> list[str]:
     (['1 epoch not recorded'], [])
     """
     return [f"{counted(n_epochs, 'epoch')} not recorded"] if n_epochs else []
+
+
+def _checkpoints(facts: dict[str, Any]) -> str:
+    """Say after which epochs weights were measured, and of which training these were."""
+    measured = facts.get(CHECKPOINTS_FACT)
+    if measured is None:
+        return ""
+    *others, last = measured["epochs"]
+    epochs = f"after the epochs {', '.join(map(str, others))} and {last}" if others else f"after epoch {last}"
+    if measured["finished_utc"] == facts["finished_utc"]:
+        origin = _OF_THIS_TRAINING
+    else:
+        end = _SAME_END if measured["has_stored_weights"] else _OTHER_END
+        origin = _OF_A_REPETITION.format(
+            commit=measured["commit"], end=end.format(error=percent(measured["error_rate"]))
+        )
+    return _CHECKPOINTS.format(epochs=epochs, origin=origin)
 
 
 def _history(history: Table) -> str:

@@ -116,6 +116,21 @@ def test_the_history_is_the_shipped_one(unbroken, place):
         assert (unbroken / "tables" / plan.name / "history.csv").read_bytes() == shipped
 
 
+def test_what_was_measured_of_checkpoints_is_the_shipped_one(unbroken, place, tmp_path):
+    shipped = place / "tiny"
+    for number, study in enumerate(("over_training", "normalisation_scales")):
+        (shipped / f"{study}.csv").write_text(f"epoch,decay\n{number},0.5\n")
+    try:
+        reproduce("digits", tmp_path, networks=[replace(PLANS[0], studies=(), measurements=())])
+        assert "resnet/spectra_over_training.csv" not in tables_of(tmp_path)
+        for study in ("over_training", "normalisation_scales"):
+            written = (shipped / f"{study}.csv").read_text()
+            assert tables_of(tmp_path)[f"resnet/{study}.csv"] == written
+    finally:
+        for path in (shipped / "over_training.csv", shipped / "normalisation_scales.csv"):
+            path.unlink()
+
+
 def test_the_tables_are_those_of_the_shipped_networks(unbroken):
     # Slow reference: load each network and measure it without a store.
     for plan in PLANS[:2]:

@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from shipping.__main__ import main
 from shipping.add import add
 from shipping.card import card as make_card
+from shipping.checkpoints import record_checkpoints
 from shipping.table import write_table
 from shipping.training_command import training_command
-from unravelnet import zoo
+from unravelnet import over_training, zoo
 from unravelnet.cli.command_line import app
 from unravelnet.data import load
 from unravelnet.errors import (
@@ -82,6 +83,63 @@ def wrong_by_hand(net, data):
 
 
 # -- add --
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The same training, of which weights were kept on its way."""
+    return trained_with(replace(PLAN, keep_epochs="0,1"), tmp_path_factory.mktemp("runs") / "kept")
+
+
+def tables_in(directory):
+    return {path.stem: load_table(path) for path in directory.glob("*.csv") if path.stem != "history"}
+
+
+def test_checkpoints_are_shipped_as_tables(kept, shipped):
+    place = add(kept, NAME, "digits")
+    # The API that anybody would use, on the weights at full precision.
+    assert tables_in(place) == over_training(kept, load("digits", "train")).by_study()
+    assert not (place / "epochs").exists()
+    card = (place / "card.md").read_text()
+    assert "path length after the epochs 0, 1 and 2" in card
+    assert "The weights were those of this training." in card
+
+
+def test_a_repeated_training_brings_the_tables_later(run, kept, shipped):
+    place = add(run, NAME, "digits")
+    assert not tables_in(place)
+    assert "Checkpoints" not in (place / "card.md").read_text()
+    before = zoo.read_description(place).facts
+    assert main(["checkpoints", str(kept), NAME, "--data", "digits"]) == 0
+    assert tables_in(place) == over_training(kept, load("digits", "train")).by_study()
+    facts = zoo.read_description(place).facts
+    # One seed and one thread: the same weights come out again.
+    assert facts["checkpoints"].pop("has_stored_weights")
+    assert facts.pop("checkpoints")["epochs"] == [0, 1, 2]
+    assert facts == before
+    card = (place / "card.md").read_text()
+    assert "For that the training was repeated" in card
+    assert "It ended with the weights that are stored here." in card
+
+
+def test_other_weights_of_a_repeated_training_are_admitted(run, kept, shipped, tmp_path):
+    place = add(run, NAME, "digits")
+    other = shutil.copytree(kept, tmp_path / "other")
+    weights = load_file(other / "weights.safetensors")
+    save_file({name: 1.5 * tensor for name, tensor in weights.items()}, other / "weights.safetensors")
+    record_checkpoints(other, NAME, "digits")
+    error = load_table(kept / "history.csv")[-1]["test_error_rate"]
+    text = f"other weights than those that are stored here, and with a test error of {100 * error:.2f} %"
+    assert text in (place / "card.md").read_text()
+
+
+def test_checkpoints_of_another_training_are_refused(run, shipped, tmp_path):
+    add(run, NAME, "digits")
+    other = trained_with(replace(PLAN, keep_epochs="0", weight_decay=0.0), tmp_path / "other")
+    with pytest.raises(
+        TrainingError, match=r"--weight-decay 0\.0 .*differs in the epochs that are kept alone"
+    ):
+        record_checkpoints(other, NAME, "digits")
 
 
 def test_what_is_added_was_measured_as_it_is_stored(run, shipped):

@@ -110,13 +110,34 @@ def test_a_network_before_training_is_normalised_by_the_images(trained):
     halves = [response[order[:20]], response[order[20:]]]
     expected_mean = torch.stack([half.mean(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
     expected_variance = torch.stack([half.var(dim=(0, 2, 3)) for half in halves]).mean(dim=0)
-    collected = dynamics.complete_statistics(net, [(half, None) for half in images[order].split(20)])
+    collected = dynamics.collect_statistics(net, [(half, None) for half in images[order].split(20)])
     assert collected == "images"
     torch.testing.assert_close(norm.running_mean, expected_mean)
     torch.testing.assert_close(norm.running_var, expected_variance)
     assert found.over_training[0]["network"] == net.fingerprint()
     assert norm.momentum == 0.1
     assert not any(module.training for module in net.modules())
+
+
+def test_statistics_of_smaller_images_are_not_used(tmp_path):
+    net = un.zoo.preact_resnet(8, input_shape=DIGITS, widths=(2, 2, 2), seed=0)
+    train(net, un.data.load("digits", limit=64), epochs=2, image_sizes="4,8", keep_epochs="all", out=tmp_path)
+    images, targets = un.data.load("digits", limit=40).batch(torch.arange(40))
+    found = over_training(tmp_path, (images, targets), n_images=40).over_training
+    assert [row["statistics"] for row in found] == ["images", "images", "training"]
+    # As torch does it: one batch in training mode, of which the statistics are the whole mean.
+    by_hand = at_epoch(tmp_path, 1)
+    for norm in by_hand.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = 1.0
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        by_hand.train()(images[order])
+    by_hand.eval()
+    expected = path_gradients(by_hand, (images, targets), limit=40)
+    shares = np.array([row["length_share"] for row in expected])
+    assert found[1]["mean_length"] == pytest.approx(shares @ np.arange(4), rel=1e-5)
 
 
 # -- scales of normalisation --

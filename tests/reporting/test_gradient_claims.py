@@ -201,7 +201,7 @@ def test_lengths_that_were_not_measured_leave_it_open(judge):
     ],
 )
 def test_the_virtual_ensemble_deepens_or_not(decays, lengths, verdict):
-    claim = claim_deepening(tables.over_training(decays, mean_lengths=lengths))
+    claim = claim_deepening({"A": tables.over_training(decays, mean_lengths=lengths)})
     assert claim.verdict == verdict
     assert claim.why.endswith("One training.")
 
@@ -212,8 +212,21 @@ def test_intervals_of_the_decay_must_part():
     apart, together = (
         tables.over_training(decays, mean_lengths=[5.0] * 9, half=half) for half in (0.04, 0.05)
     )
-    assert claim_deepening(apart).verdict == "agrees in kind"
-    assert claim_deepening(together).verdict == "not decided"
+    assert claim_deepening({"A": apart}).verdict == "agrees in kind"
+    assert claim_deepening({"A": together}).verdict == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("decays", "verdict"),
+    [(RISING, "agrees"), ([0.2] * 9, "agrees in kind"), (RISING[::-1], "does not agree")],
+)
+def test_of_several_trainings_all_must_deepen(decays, verdict):
+    other = tables.over_training(decays, mean_lengths=None if decays != [0.2] * 9 else [5.0] * 9)
+    claim = claim_deepening({"A": tables.over_training(RISING), "B": other})
+    assert claim.verdict == verdict
+    assert claim.why.endswith("2 trainings, two numbers of each.")
+    # A training whose checkpoints cannot be read says nothing about the others.
+    assert claim_deepening({"A": tables.over_training(RISING), "B": Table([])}).why.endswith("One training.")
 
 
 # -- effective depth --
@@ -285,7 +298,7 @@ MISSING = [
     claim_decay,
     lambda table: claim_effective_lengths(table, n_modules=54),
     lambda table: claim_exact_lengths(table, n_modules=54),
-    claim_deepening,
+    lambda table: claim_deepening({"A": table}),
     claim_over_deepened,
     claim_ensemble,
     claim_ensemble_is_whole,

@@ -109,7 +109,7 @@ def test_claims_are_judged_once_a_network(page):
     assert verdicts[-8:-1] == ["agrees", "agrees", "agrees", "agrees-in-kind", "agrees", "agrees", "agrees"]
     for start in (
         "In ResNet-110 the norm of the gradient",
-        "As training progresses the virtual ensemble of ResNet-110",
+        "As training progresses the virtual ensemble becomes deeper. Of each training",
     ):
         assert page.text.count(start) == 1
 
@@ -193,3 +193,34 @@ def test_a_run_that_only_splits_gradients_has_no_chapters_about_lesions(tmp_path
         assert title not in page.text
     # The three claims that are computed, and those that are judged from the table.
     assert "not measured" not in page.text.partition("The networks")[2].partition("1 The networks")[0]
+
+
+def test_trainings_that_are_only_compared_are_judged_together(tmp_path):
+    studies = {name: gradient_studies()[name] for name in ("over_training", "spectra_over_training")}
+    networks = [
+        (
+            {
+                **runs.RESNET,
+                "name": f"net{seed}",
+                "title": f"ResNet-20, seed {seed}",
+                "role": "compared",
+                "group": "resnet20-cifar10",
+                "pretrained": f"resnet20-cifar10-seed{seed}",
+            },
+            studies,
+        )
+        for seed in range(3)
+    ]
+    other = {**runs.RESNET, "name": "part", "title": "Part", "role": "compared", "routes": "exactly:4"}
+    page = Page(
+        report(runs.write(tmp_path / "run", [*networks, (other, studies)])).read_text(encoding="utf-8")
+    )
+    assert (
+        page.text.count("As training progresses the virtual ensemble becomes deeper. Of each training") == 1
+    )
+    assert "3 trainings, two numbers of each." in page.text
+    assert all(f"ResNet-20, seed {seed}: r from 0." in page.text for seed in range(3))
+    # One training of each network is drawn; the theory says nothing of random routes.
+    figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*over_training*.csv")}
+    assert figures == {"over_training_net0", "spectra_over_training_net0"}
+    assert page.text.count("come with it, because the weights of its earlier epochs are not shipped") == 1

@@ -173,7 +173,7 @@ OVER_TRAINING = (
     ),
     Column(
         "statistics", "Statistics from", "text",
-        'What the normalisation statistics were collected on: "training", or "images" of the measurement where no '
-        "training had collected any.",
+        'What the normalisation statistics were collected on: "training", or "images" of the measurement where the '
+        "training had collected none yet, or those of smaller images.",
     ),
 )  # fmt: skip

@@ -49,6 +49,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "n_parameters": None,
     "structure": "",
     "group": "",
+    "pretrained": "",
     "zoo_name": "",
     "routes": "all",
 }
@@ -62,8 +63,8 @@ class StudiedNetwork:
     responses, errors and lesions are shown beside those of others. `downsampling`: indices of the modules that change
     the shape. `stages`: indices of the modules that begin a stage. `structure`: its kinds of skips and of
     normalisation. `group`: of the trainings that differ in their seed only; empty for one that stands alone.
-    `zoo_name`: the network without its training. `routes`: what it was trained on. `input_shape`, `n_train_images`,
-    `zero_init_residual`: of its training.
+    `pretrained`: its name as a shipped network; empty for another. `zoo_name`: the network without its training.
+    `routes`: what it was trained on. `input_shape`, `n_train_images`, `zero_init_residual`: of its training.
     """
 
     name: str
@@ -80,6 +81,7 @@ class StudiedNetwork:
     input_shape: tuple[int, ...] = ()
     zero_init_residual: bool = False
     group: str = ""
+    pretrained: str = ""
     zoo_name: str = ""
     routes: str = "all"
     tables: Mapping[str, Table] = field(default_factory=dict)
@@ -288,6 +290,7 @@ _IS_VALID: Mapping[str, Callable[[object], bool]] = {
     "epochs": _is_number_or_none,
     "structure": _is_text,
     "group": _is_text,
+    "pretrained": _is_text,
     "zoo_name": _is_text,
     "routes": _is_text,
     "n_train_images": _is_number_or_none,

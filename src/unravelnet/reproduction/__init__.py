@@ -53,7 +53,7 @@ from unravelnet.reproduction.plan import NETWORKS, SHIPPED_NETWORKS, GivenModel,
 from unravelnet.reproduction.settings import Effort, Settings, begin, end, limit_of, settle
 from unravelnet.reproduction.speed import seconds_per_pass
 from unravelnet.studies import Trial
-from unravelnet.training.directory import HISTORY_FILE
+from unravelnet.training.dynamics import CHECKPOINT_STUDIES
 from unravelnet.training.loop import TrainingStatus, train
 
 __all__ = ["NETWORKS", "SHIPPED_NETWORKS", "Effort", "GivenModel", "NetworkPlan", "RunProgress", "reproduce"]
@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 
 # A step of training against a pass of evaluation: backward, and no folded normalisation.
 _COST_OF_TRAINING = 4.0
-_LAST_PART = "report"
+_HISTORY, _LAST_PART = "history", "report"
 # Of the data, to see whether a network tolerates bfloat16.
 _IMAGES_TO_TRY = 8
 _SECONDS_OF_REPORT = 10.0
@@ -231,11 +231,17 @@ class _Subject:
     def prepare(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
         """Have the network trained, with its history among the tables."""
         if self.network.pretrained:
-            shipped = zoo.pretrained_directory(self.network.pretrained)
-            with whole_file(table_path(directory, self.network.name, "history")) as temporary:
-                shutil.copyfile(shipped / HISTORY_FILE, temporary)
+            self._take_shipped_tables(directory)
         elif self.network.is_trained_here:
             self._train(directory, train_data, test_data, clock)
+
+    def _take_shipped_tables(self, directory: Path) -> None:
+        """Copy what was written down of its training: the history, and what was measured of checkpoints."""
+        shipped = zoo.pretrained_directory(self.network.pretrained)
+        for study in (_HISTORY, *CHECKPOINT_STUDIES):
+            if (shipped / f"{study}.csv").exists():
+                with whole_file(table_path(directory, self.network.name, study)) as temporary:
+                    shutil.copyfile(shipped / f"{study}.csv", temporary)
 
     def _train(self, directory: Path, train_data: ImageData, test_data: ImageData, clock: Clock) -> None:
         """Train the network, or load it where that has been done."""
@@ -257,7 +263,7 @@ class _Subject:
             validation=test_data,
             on_batch=note,
         )
-        history.save(table_path(directory, self.network.name, "history"))
+        history.save(table_path(directory, self.network.name, _HISTORY))
 
     def lesion(self, study: str, directory: Path, data: ImageData, store: ResultsStore, clock: Clock) -> None:
         """Run one study and save its table."""

@@ -21,12 +21,12 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import nn
 
 from unravelnet.data import ImageData
 from unravelnet.network import ResidualModule, UnraveledNetwork
 from unravelnet.routes.route import Route
 from unravelnet.routes.sampler import RouteSampler
+from unravelnet.training.dynamics import collect_statistics
 
 TestTime = Literal["unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes"]
 
@@ -36,7 +36,6 @@ _SCALED: tuple[TestTime, ...] = ("scaled", "scaled, re-estimated")
 N_ROUTES = 10
 N_STATISTICS_IMAGES = 5000
 _BATCH_SIZE = 250
-_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def ways_to_test(net: UnraveledNetwork, sampler: RouteSampler) -> tuple[TestTime, ...]:
@@ -96,15 +95,9 @@ def with_statistics_of(net: UnraveledNetwork, data: ImageData) -> UnraveledNetwo
     evaluation mode only.
     """
     changed = copy.deepcopy(net).eval()
-    for layer in changed.modules():
-        if isinstance(layer, _NORMALISATIONS):
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-            layer.train()
-    with torch.no_grad():
-        for indices in torch.arange(len(data)).tensor_split(math.ceil(len(data) / _BATCH_SIZE)):
-            changed(data.batch(indices)[0])
-    return changed.eval()
+    parts = torch.arange(len(data)).tensor_split(math.ceil(len(data) / _BATCH_SIZE))
+    collect_statistics(changed, (data.batch(indices) for indices in parts), anew=True)
+    return changed
 
 
 @contextlib.contextmanager

@@ -66,11 +66,7 @@ def measure(name: str, subject: Subject, progress: Progress) -> Mapping[str, Tab
             seed=subject.settings.seed,
             progress=progress,
         )
-        return {
-            name: found.over_training,
-            "spectra_over_training": found.spectra_over_training,
-            "normalisation_scales": found.normalisation_scales,
-        }
+        return found.by_study()
     return {name: _MEASUREMENTS[name](subject, progress)}
 
 

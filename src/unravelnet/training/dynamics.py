@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from unravelnet import zoo
 from unravelnet.data import Batches, load
+from unravelnet.data.source import Batch
 from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.gradient import module_measures, path_gradients
 from unravelnet.gradient.measurement import open_sample
@@ -32,6 +33,7 @@ from unravelnet.records.files import usable_path
 from unravelnet.records.record import Row, Table, load_table
 from unravelnet.training.checkpoint import EPOCHS_DIRECTORY, epochs_kept, read_epoch
 from unravelnet.training.directory import HISTORY_FILE
+from unravelnet.training_plan import TrainingPlan
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -62,6 +64,13 @@ class OverTraining:
     over_training: Table
     spectra_over_training: Table
     normalisation_scales: Table
+
+    def by_study(self) -> dict[str, Table]:
+        """Give the tables by their names."""
+        return {name: getattr(self, name) for name in CHECKPOINT_STUDIES}
+
+
+CHECKPOINT_STUDIES = tuple(field.name for field in fields(OverTraining))
 
 
 def over_training(
@@ -95,15 +104,17 @@ def over_training(
     At each: `decay`, fitted to the norms of single paths, with `r_squared`; of the exact sums, `mean_length` of
     their shares, the shortest interval of lengths with 90 % of them (`length_low`, `length_high`) and
     `dominating_length`, the largest; `predicted_length`, n r / (1 + r); `branch_to_stream` and `gradient_gain`, the
-    geometric means over modules; `error_rate` on the validation data of the training, where it was measured. The
+    geometric means over modules; `error_rate` on the validation data of the training, with its own statistics, where it
+    was measured. The
     spectra have `theory_weight`, the squared weights of the theory with the decay for its beta. The scales are
     those outside of skips: `scale` is the mean |γ| of a layer, `scaled_norm` that times the norm of the convolution
     behind it where that one ends the branch (elsewhere another normalisation undoes its scale).
 
-    Normalisation whose statistics were never collected, as before training, takes those of the images
-    (`statistics`: "images"). Where fewer than two lengths carry a gradient, as in plain networks and with branches
-    that are 0, there is no decay, and None in its place. Raises CheckpointError where weights are missing or
-    damaged, and EvaluationError for data that cannot be read anew. Source: Littwin and Wolf (2016), sections 3, 4.
+    Normalisation takes the statistics of the images (`statistics`: "images") where the training never collected any,
+    as before its first epoch, or had smaller images until then (`image_sizes`). Where fewer than two lengths carry a
+    gradient, as in plain networks and with branches that are 0, there is no decay, and None in its place. Raises
+    CheckpointError where weights are missing or damaged, and EvaluationError for data that cannot be read anew.
+    Source: Littwin and Wolf (2016), sections 3, 4.
     """
     if draws < 1:
         raise EvaluationError(
@@ -118,6 +129,7 @@ def over_training(
     directory = usable_path(directory)
     net = zoo.load(directory)
     error_rates = _error_rates(directory)
+    plan = TrainingPlan().changed(zoo.read_description(directory).facts.get("training", {}))
     options: dict[str, Any] = {
         "limit": n_images,
         "output": output,
@@ -131,7 +143,7 @@ def over_training(
     for epoch in progress(chosen) if progress else chosen:
         net.load_weights(read_epoch(directory, epoch), source=f"epoch {epoch} in {directory}")
         _, batches = open_sample(data, batch_size=batch_size, limit=n_images, seed=seed)
-        statistics = complete_statistics(net, batches)
+        statistics = collect_statistics(net, batches, anew=_had_other_sizes(plan, epoch, batches))
         lengths = path_gradients(net, data, draws=draws, **options)
         modules = module_measures(net, data, **options)
         about = {"epoch": epoch}
@@ -161,25 +173,39 @@ def _error_rates(directory: Path) -> dict[int, float]:
     return {epoch: rate for epoch, rate in rates.items() if rate is not None and math.isfinite(rate)}
 
 
+def _had_other_sizes(plan: TrainingPlan, epoch: int, batches: Batches) -> bool:
+    """Whether the statistics of a checkpoint are those of smaller images: its errors and gradients would mislead."""
+    height = plan.image_size_at(epoch - 1) if epoch else None
+    if height is None:
+        return False
+    return any(isinstance(inputs, Tensor) and inputs.shape[-2] != height for inputs, _ in batches)
+
+
 @torch.no_grad()
-def complete_statistics(net: UnraveledNetwork, batches: Batches) -> str:
-    """Collect the statistics of normalisation that no training has collected; say where they come from."""
-    missing = [
-        layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.num_batches_tracked == 0
+def collect_statistics(net: UnraveledNetwork, batches: Iterable[Batch], *, anew: bool = False) -> str:
+    """Collect the statistics of normalisation that no training has collected, or all of them; say where they are from.
+
+    "images": all of them are those of the batches, the mean over them. "training": none was missing.
+    """
+    chosen = [
+        layer
+        for layer in net.modules()
+        if isinstance(layer, _BatchNorm) and (anew or layer.num_batches_tracked == 0)
     ]
-    momenta = [layer.momentum for layer in missing]
+    momenta = [layer.momentum for layer in chosen]
     try:
-        for layer in missing:
+        for layer in chosen:
+            layer.reset_running_stats()
             # Without momentum: the mean over all batches.
             layer.train()
             layer.momentum = None
-        for inputs, _ in batches if missing else ():
+        for inputs, _ in batches if chosen else ():
             net(inputs)
     finally:
-        for layer, momentum in zip(missing, momenta, strict=True):
+        for layer, momentum in zip(chosen, momenta, strict=True):
             layer.eval()
             layer.momentum = momentum
-    return "images" if missing else "training"
+    return "images" if chosen else "training"
 
 
 def _measured(lengths: Table, n_modules: int, confidence: float) -> tuple[list[Row], Row]:

@@ -149,6 +149,12 @@ def _of_studies(run: Run) -> list[Chapter]:
     return study_chapters(run, {"delete_pairs": on_pairs, "scale_each": on_doses}, told=_TOLD)
 
 
+def _over_training(run: Run) -> list[Chapter]:
+    # Trainings that are only compared have it, too.
+    chapter = over_training(run)
+    return [chapter] if chapter.says_something else []
+
+
 def _added(run: Run) -> list[Chapter]:
     added = added_figures(run)
     return [added] if added.figures or added.missing else []
@@ -179,7 +185,7 @@ _REPRODUCTION = Purpose(
         *_GRADIENTS,
         *_IMPORTANCE,
         _with_any(layer_responses, "layer_responses"),
-        _with_any(over_training, "over_training", "spectra_over_training", "normalisation_scales"),
+        _over_training,
         _with_any(ensemble, "ensemble"),
         *_PRUNING,
         training_chapters,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from unravelnet import figures
 from unravelnet.papers import littwin
-from unravelnet.reporting.contents import Run
+from unravelnet.reporting.contents import COMPARED, Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter
+from unravelnet.reporting.topics.over_training.claims import STUDY, measured_in
 from unravelnet.reporting.topics.over_training.findings import on_over_training
 from unravelnet.reporting.topics.samples import on_plain_sample
 from unravelnet.reporting.topics.together import note
@@ -26,7 +27,7 @@ def over_training(run: Run) -> Chapter:
         "Does the virtual ensemble become deeper while the network is trained?",
         paper=f"Not measured. {littwin.DEEPENING.said_by} {littwin.SCALES_GROW.said}",
     )
-    for network in run.studied:
+    for network in [*run.studied, *_first_of_each(measured_in(run))]:
         for study, (draw, title, caption, alt) in _OVER_TRAINING.items():
             if study in network.tables:
                 table = network.tables[study]
@@ -37,11 +38,27 @@ def over_training(run: Run) -> Chapter:
                     caption=f"{network.title}: {caption}",
                     alt=alt,
                 )
-        if "over_training" in network.tables:
-            table = network.tables["over_training"]
-            chapter.find(on_over_training, network, table)
-            note(chapter, network.title, partial(on_plain_sample, by="epoch"), table)
+    measured = [network for network in run.networks if STUDY in network.tables]
+    if any(network.pretrained for network in measured):
+        chapter.how.append(_OF_SHIPPED)
+    for network in measured:
+        table = network.tables[STUDY]
+        chapter.find(on_over_training, network, table)
+        note(chapter, network.title, partial(on_plain_sample, by="epoch"), table)
     return chapter
+
+
+_OF_SHIPPED = (
+    "The tables of a shipped network come with it, because the weights of its earlier epochs are not shipped. Its card "
+    "says which training was measured."
+)
+
+
+def _first_of_each(networks: Sequence[StudiedNetwork]) -> list[StudiedNetwork]:
+    """Choose of the networks that are only compared, which the figures do not all show, one training each."""
+    compared = [network for network in networks if network.role == COMPARED]
+    first = {network.group or network.name: network for network in reversed(compared)}
+    return [network for network in compared if network in first.values()]
 
 
 _OVER_TRAINING: Mapping[str, tuple[Callable[..., Figure], str, str, str]] = {
