@@ -363,5 +363,14 @@ def test_a_warm_start_is_said_apart_and_is_no_length():
     assert (
         text == "Pre-activation ResNet-110, exactly 23, started from zoo:a, errs 7.19 % after 40 more epochs."
     )
+    # Beside the longest training from random weights: 8 times 40 epochs cost 8 times as much.
+    longest = {**next(iter(rows)), "epochs": 320, "error_rate": 0.0919, "training_macs": 8e9}
+    both = Table([*rows, longest, *({**row, "training_macs": 1e9} for row in warm)])
+    (text,) = on_warm_starts(both)
+    images = newcombe_interval(0.0719, 10_000, 0.0919, 10_000)
+    ends = f"{-100 * images.high:.2f} to {-100 * images.low:.2f}"
+    assert f"That is 2.00 points less ({ends}) than after 320 epochs from random weights" in text
+    assert "interval of the images, one training each. How much trainings differ by their seed" in text
+    assert "take 12.5 % of the multiply-accumulate operations" in text
     assert on_warm_starts(rows) == []
     assert on_equal_epochs(Table([*trainings.whole_trainings().where(routes="all"), *warm])) == []

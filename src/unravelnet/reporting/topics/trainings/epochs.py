@@ -111,12 +111,30 @@ def on_warm_starts(table: Table) -> list[str]:
     rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
     if "start" not in rows:
         return []
-    started = rows[rows["start"].notna() & (rows["start"] != "")]
+    is_started = rows["start"].notna() & (rows["start"] != "")
+    seeds = seed_groups(table)
     return [
-        f"{training_text(row['zoo_name'], row['routes'], row['start'])}, errs {fine_percent(row['error_rate'])} after "
-        f"{counted(int(row['epochs']), 'more epoch')}."
-        for _, row in started.iterrows()
+        _warm_start_text(row, rows[~is_started & (rows["routes"] == row["routes"])], seeds)
+        for _, row in rows[is_started].iterrows()
     ]
+
+
+def _warm_start_text(started: pd.Series, others: pd.DataFrame, seeds: Sequence[pd.DataFrame]) -> str:
+    """Compare a training that went on from the weights of another with the longest one from random weights."""
+    name = training_text(started["zoo_name"], started["routes"], started["start"])
+    text = f"{name}, errs {fine_percent(started['error_rate'])} after {counted(int(started['epochs']), 'more epoch')}"
+    alike = others[others["zoo_name"] == started["zoo_name"]]
+    longest = alike[alike["epochs"] == alike["epochs"].max()]
+    gap = difference_of_trainings(started.to_frame().T, longest, others=seeds)
+    if gap is None:
+        return f"{text}."
+    cost = ""
+    if "training_macs" in others:
+        share = percent(started["training_macs"] / longest["training_macs"].mean())
+        cost = f" In forward passes these epochs take {share} of the multiply-accumulate operations of that training."
+    unsure = "" if gap.knows_seeds else _UNSURE_OF_SEEDS
+    random = f"{counted(int(longest['epochs'].iloc[0]), 'epoch')} from random weights"
+    return f"{text}. That is {more_or_less(gap.row)} than after {random}; {gap.how}.{unsure}{cost}"
 
 
 def _gaps_text(pairs: Sequence[_Pair], seeds: Sequence[pd.DataFrame]) -> str:
