@@ -76,7 +76,7 @@ WARM_RECIPE = PROCESSOR_RECIPE.changed(
 WARM_START = f"zoo:{NETWORK}-cifar10"
 # Of the curve "error against epochs". All modules were trained for 10 and 24 epochs before (results/other_trainings.csv
 # and the network that was shipped until then).
-_LENGTHS = {"all": (50,), "exactly:23": (50, 24, 10)}
+_LENGTHS = {"all": (50, 5), "exactly:23": (50, 24, 10, 5)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def long_trainings(recipe: TrainingPlan, n_seeds: int = 1) -> list[LongTraining]
     """List what is trained, in order: all modules and exactly 23 of 54 for each seed, stochastic depth after the first.
 
     >>> [training.name.removeprefix("preact-resnet110") for training in long_trainings(PROCESSOR_RECIPE)]
-    ['', '-exactly23', '-stochastic-depth', '-epochs50', '-exactly23-epochs50', '-exactly23-epochs24',
-     '-exactly23-epochs10', '-exactly23-keep-downsampling', '-exactly23-warm-start']
+    ['', '-exactly23', '-stochastic-depth', '-epochs50', '-epochs5', '-exactly23-epochs50', '-exactly23-epochs24',
+     '-exactly23-epochs10', '-exactly23-epochs5', '-exactly23-keep-downsampling', '-exactly23-warm-start']
 
     Then the same in fewer epochs, for the curve *error against epochs*. Then variants of exactly 23, which are shorter.
     With the down-sampling modules always among the 23, it has the recipe of the earlier network of 35 epochs, and is
