@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import unravelnet as un
 from unravelnet import module_measures, over_training, path_gradients
@@ -73,6 +74,30 @@ def test_what_a_checkpoint_is_summed_up_to(trained):
         assert [each["theory_weight"] for each in rows] == pytest.approx(weights / weights.sum())
 
 
+def test_changes_are_paired_over_groups_of_the_same_images(trained):
+    found = over_training(trained, "digits", epochs=(1, 3), n_images=16, seed=2).over_training
+    digits = un.data.load("digits")
+    # The order of the images is that of the seed.
+    images = digits.batch(torch.randperm(len(digits), generator=torch.Generator().manual_seed(2))[:16])
+    values = {}
+    for epoch in (1, 3):
+        net = at_epoch(trained, epoch)
+        groups = [(images[0][i : i + 2], images[1][i : i + 2]) for i in range(0, 16, 2)]
+        tables = [path_gradients(net, group, seed=2) for group in groups]
+        shares = np.array([[row["length_share"] for row in table] for table in tables])
+        norms = np.array([[row["path_gradient_norm"] for row in table] for table in tables])
+        slopes = np.polyfit(np.arange(7), np.log(norms).T, 1)[0]
+        values[epoch] = {"length_change": shares @ np.arange(7), "decay_change": np.exp(slopes)}
+    assert (found[0]["length_change"], found[0]["decay_change"]) == (0, 0)
+    for name, of in (("length_change", "mean_length"), ("decay_change", "decay")):
+        change = found[1][of] - found[0][of]
+        paired = values[3][name] - values[1][name]
+        margin = stats.t.ppf(0.975, 7) * paired.std(ddof=1) / np.sqrt(8)
+        ends = (found[1][f"{name}_low"], found[1][f"{name}_high"])
+        assert found[1][name] == pytest.approx(change)
+        assert ends == pytest.approx((change - margin, change + margin), rel=1e-4)
+
+
 def test_errors_are_those_of_the_training(trained):
     history = {row["epoch"]: row["test_error_rate"] for row in load_table(trained / "history.csv")}
     found = over_training(trained, "digits", epochs=(0, 3), n_images=8).over_training
@@ -124,7 +149,7 @@ def test_statistics_of_smaller_images_are_not_used(tmp_path):
     train(net, un.data.load("digits", limit=64), epochs=2, image_sizes="4,8", keep_epochs="all", out=tmp_path)
     images, targets = un.data.load("digits", limit=40).batch(torch.arange(40))
     found = over_training(tmp_path, (images, targets), n_images=40).over_training
-    assert [row["statistics"] for row in found] == ["images", "images", "training"]
+    assert [row["statistics"] for row in found] == ["images"] * 3
     # As torch does it: one batch in training mode, of which the statistics are the whole mean.
     by_hand = at_epoch(tmp_path, 1)
     for norm in by_hand.modules():

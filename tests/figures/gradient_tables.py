@@ -156,6 +156,7 @@ def layer_responses(n_layers=109, *, scale=1.0):
 def over_training(decays, *, n_modules=54, mean_lengths=None, half=0.05):
     """Checkpoints at epochs 0, 1, 2, 5 … with these decays; path lengths are those of coherent paths."""
     rows = []
+    means = mean_lengths or [predicted_length(n_modules, decay) for decay in decays]
     for place, (epoch, decay) in enumerate(zip(EPOCHS, decays, strict=False)):
         mean = predicted_length(n_modules, decay)
         low, high = binom.interval(0.9, n_modules, decay / (1 + decay))
@@ -164,8 +165,11 @@ def over_training(decays, *, n_modules=54, mean_lengths=None, half=0.05):
                 **FACTS,
                 "epoch": epoch,
                 **around("decay", decay, half),
+                # As far apart as intervals of both around their values.
+                **_change("decay_change", decay - decays[0], half * (decay + decays[0])),
+                **_change("length_change", means[place] - means[0], 0.5),
                 "r_squared": 0.99,
-                "mean_length": mean if mean_lengths is None else mean_lengths[place],
+                "mean_length": means[place],
                 "length_low": int(low),
                 "length_high": int(high),
                 "dominating_length": round(mean) + 1,
@@ -177,6 +181,10 @@ def over_training(decays, *, n_modules=54, mean_lengths=None, half=0.05):
             }
         )
     return Table(rows)
+
+
+def _change(name, value, half):
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
 
 
 def spectra_over_training(decays, *, n_modules=54):

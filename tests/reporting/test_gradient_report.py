@@ -8,6 +8,8 @@ from tests.reporting import runs
 from tests.reporting.pages import Page, reported
 from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
+from unravelnet.reporting.contents import StudiedNetwork
+from unravelnet.reporting.topics.over_training.findings import on_over_training
 
 CHAPTERS = ["path-gradients", "effective-depth", "layer-responses", "over-training", "ensemble"]
 
@@ -109,7 +111,7 @@ def test_claims_are_judged_once_a_network(page):
     assert verdicts[-8:-1] == ["agrees", "agrees", "agrees", "agrees-in-kind", "agrees", "agrees", "agrees"]
     for start in (
         "In ResNet-110 the norm of the gradient",
-        "As training progresses the virtual ensemble becomes deeper. Of each training",
+        "As training progresses the virtual ensemble becomes deeper. From the first",
     ):
         assert page.text.count(start) == 1
 
@@ -215,12 +217,24 @@ def test_trainings_that_are_only_compared_are_judged_together(tmp_path):
     page = Page(
         report(runs.write(tmp_path / "run", [*networks, (other, studies)])).read_text(encoding="utf-8")
     )
-    assert (
-        page.text.count("As training progresses the virtual ensemble becomes deeper. Of each training") == 1
-    )
+    assert page.text.count("As training progresses the virtual ensemble becomes deeper. From the first") == 1
     assert "3 trainings, two numbers of each." in page.text
-    assert all(f"ResNet-20, seed {seed}: r from 0." in page.text for seed in range(3))
+    assert all(
+        f"ResNet-20, seed {seed}: from epoch 0 to epoch 164, r from 0.1 to 0.26" in page.text
+        for seed in range(3)
+    )
     # One training of each network is drawn; the theory says nothing of random routes.
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*over_training*.csv")}
     assert figures == {"over_training_net0", "spectra_over_training_net0"}
     assert page.text.count("come with it, because the weights of its earlier epochs are not shipped") == 1
+
+
+def test_a_checkpoint_without_a_decay_is_passed_over():
+    # Before training the branches of a network may be 0.
+    first = {"decay": None, "mean_length": 0.0, "dominating_length": 0, "predicted_length": None}
+    rows = list(gradient_tables.over_training([0.1, 0.2, 0.3]))
+    told = on_over_training(StudiedNetwork("a", "A", "resnet", 54), Table([{**rows[0], **first}, *rows[1:]]))
+    assert told[0].startswith("A, from epoch 1 to epoch 2: the decay r goes from 0.2 (")
+    assert told[1].startswith("A, from epoch 0 to epoch 2: the mean length by the exact sums goes from 0 to ")
+    assert told[2].startswith("A, from epoch 1 to epoch 2: by the decay")
+    assert not any("nan" in sentence for sentence in told)

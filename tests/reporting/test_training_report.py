@@ -371,6 +371,17 @@ def test_a_warm_start_is_said_apart_and_is_no_length():
     ends = f"{-100 * images.high:.2f} to {-100 * images.low:.2f}"
     assert f"That is 2.00 points less ({ends}) than after 320 epochs from random weights" in text
     assert "interval of the images, one training each. How much trainings differ by their seed" in text
-    assert "take 12.5 % of the multiply-accumulate operations" in text
+    assert "these epochs take 12.5 % of the operations of that training." in text
+    # What it started from cost 20e9, so that both cost 21 of 8.
+    origin = {**longest, "routes": "all", "group": "a", "training_seed": 0, "is_shipped": True}
+    known = {"group": "b", "training_seed": 0, "is_shipped": False}
+    (text,) = on_warm_starts(
+        Table([{**row, **known} for row in both] + [{**origin, "error_rate": 0.05, "training_macs": 20e9}])
+    )
+    assert "The network that it started from errs 5.00 % on all modules. That is 2.00 points less" in text
+    assert (
+        "12.5 % of the operations of that training, and with the training that they started from 262.5 %"
+        in text
+    )
     assert on_warm_starts(rows) == []
     assert on_equal_epochs(Table([*trainings.whole_trainings().where(routes="all"), *warm])) == []

@@ -151,6 +151,15 @@ OVER_TRAINING = (
         "mean_length", "Mean path length", "number", "Mean length, weighted by `length_gradient_norm`.", unit="modules"
     ),
     Column(
+        "decay_change", "Change of the decay", "number",
+        "`decay` less that of the first checkpoint; interval over groups of the images.", has_interval=True,
+    ),
+    Column(
+        "length_change", "Change of the mean path length", "number",
+        "`mean_length` less that of the first checkpoint; interval over groups of the images.", has_interval=True,
+        unit="modules",
+    ),
+    Column(
         "length_low", "Shortest length of 90 %", "whole number",
         "Lower end of the shortest interval of lengths with 90 % of the sum of `length_gradient_norm`.",
         unit="modules",
@@ -174,6 +183,6 @@ OVER_TRAINING = (
     Column(
         "statistics", "Statistics from", "text",
         'What the normalisation statistics were collected on: "training", or "images" of the measurement where the '
-        "training had collected none yet, or those of smaller images.",
+        "training had collected none yet, or had smaller images.",
     ),
 )  # fmt: skip

@@ -83,7 +83,7 @@ def cost(name: str, n_modules: int, settings: Settings) -> float:
         "module_measures": 4.0 * settings.draw_images,
         "layer_responses": settings.draw_images,
         "ensemble": 0.8 * _N_ROUTES * settings.draw_images,
-        GRADIENTS_OVER_TRAINING: n * by_length * 2 * len(settings.kept_epochs),
+        GRADIENTS_OVER_TRAINING: n * by_length * 4 * len(settings.kept_epochs),
     }[name]
 
 

@@ -26,6 +26,7 @@ from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.gradient import module_measures, path_gradients
 from unravelnet.gradient.measurement import open_sample
 from unravelnet.mathematics.decay import Decay, fit_decay, predicted_length, theory_weights
+from unravelnet.mathematics.intervals import mean_interval
 from unravelnet.network import UnraveledNetwork
 from unravelnet.network.output import OutputName
 from unravelnet.paths import effective_lengths
@@ -38,6 +39,8 @@ from unravelnet.training_plan import TrainingPlan
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _SHARE = 0.9
+# Disjoint parts of the images, whose differences bound those of other images.
+_N_GROUPS = 8
 _FACTS = (
     "output",
     "n_images",
@@ -110,11 +113,14 @@ def over_training(
     those outside of skips: `scale` is the mean |γ| of a layer, `scaled_norm` that times the norm of the convolution
     behind it where that one ends the branch (elsewhere another normalisation undoes its scale).
 
+    `decay_change` and `length_change` are those of decay and mean length since the first checkpoint, in eight groups
+    of the same images (Student's t); the interval of a decay itself says how straight the line of its fit is.
+
     Normalisation takes the statistics of the images (`statistics`: "images") where the training never collected any,
-    as before its first epoch, or had smaller images until then (`image_sizes`). Where fewer than two lengths carry a
-    gradient, as in plain networks and with branches that are 0, there is no decay, and None in its place. Raises
-    CheckpointError where weights are missing or damaged, and EvaluationError for data that cannot be read anew.
-    Source: Littwin and Wolf (2016), sections 3, 4.
+    as before its first epoch, and at all checkpoints of a training that had smaller images (`image_sizes`). Where
+    fewer than two lengths carry a gradient, as in plain networks and with branches that are 0, there is no decay, and
+    None in its place. Raises CheckpointError where weights are missing or damaged, and EvaluationError for data that
+    cannot be read anew. Source: Littwin and Wolf (2016), sections 3, 4.
     """
     if draws < 1:
         raise EvaluationError(
@@ -131,7 +137,6 @@ def over_training(
     error_rates = _error_rates(directory)
     plan = TrainingPlan().changed(zoo.read_description(directory).facts.get("training", {}))
     options: dict[str, Any] = {
-        "limit": n_images,
         "output": output,
         "batch_size": batch_size,
         "confidence": confidence,
@@ -139,18 +144,31 @@ def over_training(
         "device": device,
     }
     checkpoints, spectra, scales = [], [], []
+    measured: list[tuple[Row, list[Row]]] = []
     chosen = _chosen(directory, epochs)
+    _, batches = open_sample(data, batch_size=batch_size, limit=n_images, seed=seed)
+    _, groups = open_sample(data, batch_size=-(-n_images // _N_GROUPS), limit=n_images, seed=seed)
+    is_anew = _had_other_sizes(plan, chosen, batches)
     for epoch in progress(chosen) if progress else chosen:
         net.load_weights(read_epoch(directory, epoch), source=f"epoch {epoch} in {directory}")
-        _, batches = open_sample(data, batch_size=batch_size, limit=n_images, seed=seed)
-        statistics = collect_statistics(net, batches, anew=_had_other_sizes(plan, epoch, batches))
-        lengths = path_gradients(net, data, draws=draws, **options)
-        modules = module_measures(net, data, **options)
+        statistics = collect_statistics(net, batches, anew=is_anew)
+        lengths = path_gradients(net, data, draws=draws, limit=n_images, **options)
+        modules = module_measures(net, data, limit=n_images, **options)
         about = {"epoch": epoch}
         facts = {"statistics": statistics, **{name: lengths[0][name] for name in _FACTS}}
         spectrum, row = _measured(lengths, len(net.residual_modules), confidence)
+        of_groups = [
+            _measured(
+                path_gradients(net, [group], draws=draws, **options), len(net.residual_modules), confidence
+            )[1]
+            for group in groups
+        ]
+        measured.append((row, of_groups))
+        changes = _changes(*measured[0], row, of_groups, confidence)
         means = {name: _geometric_mean(modules, name) for name in ("branch_to_stream", "gradient_gain")}
-        checkpoints.append({**about, **row, **means, "error_rate": error_rates.get(epoch), **facts})
+        checkpoints.append(
+            {**about, **row, **changes, **means, "error_rate": error_rates.get(epoch), **facts}
+        )
         spectra += [{**about, **of_length, **facts} for of_length in spectrum]
         scales += [{**about, **of_layer, **facts} for of_layer in _scales(net)]
     return OverTraining(Table(checkpoints), Table(spectra), Table(scales))
@@ -173,12 +191,12 @@ def _error_rates(directory: Path) -> dict[int, float]:
     return {epoch: rate for epoch, rate in rates.items() if rate is not None and math.isfinite(rate)}
 
 
-def _had_other_sizes(plan: TrainingPlan, epoch: int, batches: Batches) -> bool:
-    """Whether the statistics of a checkpoint are those of smaller images: its errors and gradients would mislead."""
-    height = plan.image_size_at(epoch - 1) if epoch else None
-    if height is None:
+def _had_other_sizes(plan: TrainingPlan, epochs: Sequence[int], batches: Batches) -> bool:
+    """Whether the statistics of any checkpoint are those of images of another size, which would mislead."""
+    heights = {plan.image_size_at(epoch - 1) for epoch in epochs if epoch} - {None}
+    if not heights:
         return False
-    return any(isinstance(inputs, Tensor) and inputs.shape[-2] != height for inputs, _ in batches)
+    return any(isinstance(inputs, Tensor) and heights != {inputs.shape[-2]} for inputs, _ in batches)
 
 
 @torch.no_grad()
@@ -232,6 +250,24 @@ def _measured(lengths: Table, n_modules: int, confidence: float) -> tuple[list[R
         "dominating_length": None if is_dead else int(np.argmax(shares)),
         "predicted_length": decay and predicted_length(n_modules, decay.rate),
     }
+
+
+def _changes(
+    first: Row, first_groups: Sequence[Row], row: Row, groups: Sequence[Row], confidence: float
+) -> Row:
+    """Say how much a checkpoint differs from the first, with intervals over groups of the images (Student's t)."""
+    changes: Row = {}
+    for name, of in (("decay_change", "decay"), ("length_change", "mean_length")):
+        paired = [_difference(after, before, of) for before, after in zip(first_groups, groups, strict=True)]
+        value, known = _difference(row, first, of), [each for each in paired if each is not None]
+        margin = mean_interval(sum(known), sum(d**2 for d in known), len(known), confidence).half_width
+        ends = (None, None) if value is None or math.isinf(margin) else (value - margin, value + margin)
+        changes |= {name: value, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    return changes
+
+
+def _difference(row: Row, first: Row, name: str) -> float | None:
+    return None if row[name] is None or first[name] is None else row[name] - first[name]
 
 
 def _decay(lengths: Table, confidence: float) -> Decay | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
 from unravelnet.readers.rows import ordered, with_interval
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
@@ -9,20 +13,36 @@ from unravelnet.reporting.words.sentences import number, number_with_interval
 
 
 def on_over_training(network: StudiedNetwork, table: Table) -> list[str]:
-    """Say how the decay and the path lengths changed from the first checkpoint to the last."""
+    """Say how the decay and the path lengths changed from the first checkpoint to the last, of those that have them."""
     names = ["decay", "mean_length", "dominating_length", "predicted_length"]
     rows = ordered(table, by="epoch", wants=names)
-    first, last = rows.iloc[0], rows.iloc[-1]
-    epochs = f"from epoch {int(first['epoch'])} to epoch {int(last['epoch'])}"
-    sentences = []
-    if rows["decay"].notna().any():
-        ends = [number_with_interval(with_interval(rows, "decay").iloc[place]) for place in (0, -1)]
-        sentences.append(f"{network.title}, {epochs}: the decay r goes from {ends[0]} to {ends[1]}.")
-    if rows["mean_length"].notna().any():
-        sentences.append(
-            f"{network.title}, {epochs}: the mean length by the exact sums goes from {number(first['mean_length'])} to "
-            f"{number(last['mean_length'])} modules, the length with the largest sum from "
-            f"{number(first['dominating_length'])} to {number(last['dominating_length'])}; n·r / (1 + r) predicts "
-            f"{number(first['predicted_length'])} to {number(last['predicted_length'])}."
-        )
-    return sentences
+    return [
+        *_told(network, rows[rows["decay"].notna()], _on_decay),
+        *_told(network, rows[rows[["mean_length", "dominating_length"]].notna().all(axis=1)], _on_lengths),
+        *_told(network, rows[rows["predicted_length"].notna()], _on_predicted),
+    ]
+
+
+def _told(network: StudiedNetwork, rows: pd.DataFrame, write: Callable[[pd.DataFrame], str]) -> Iterator[str]:
+    if not rows.empty:
+        first, last = (int(rows["epoch"].iloc[place]) for place in (0, -1))
+        yield f"{network.title}, from epoch {first} to epoch {last}: {write(rows)}"
+
+
+def _on_decay(rows: pd.DataFrame) -> str:
+    first, last = (number_with_interval(with_interval(rows, "decay").iloc[place]) for place in (0, -1))
+    return f"the decay r goes from {first} to {last}. Its intervals say how straight the line is that r comes from."
+
+
+def _on_lengths(rows: pd.DataFrame) -> str:
+    means = [number(rows["mean_length"].iloc[place]) for place in (0, -1)]
+    largest = [number(rows["dominating_length"].iloc[place]) for place in (0, -1)]
+    return (
+        f"the mean length by the exact sums goes from {means[0]} to {means[1]} modules, and the length with the "
+        f"largest sum from {largest[0]} to {largest[1]}."
+    )
+
+
+def _on_predicted(rows: pd.DataFrame) -> str:
+    first, last = (number(rows["predicted_length"].iloc[place]) for place in (0, -1))
+    return f"by the decay, n·r / (1 + r), the length with the largest sum would go from {first} to {last}."

@@ -113,28 +113,49 @@ def on_warm_starts(table: Table) -> list[str]:
         return []
     is_started = rows["start"].notna() & (rows["start"] != "")
     seeds = seed_groups(table)
-    return [
-        _warm_start_text(row, rows[~is_started & (rows["routes"] == row["routes"])], seeds)
-        for _, row in rows[is_started].iterrows()
-    ]
+    return [_warm_start_text(row, rows[~is_started], seeds) for _, row in rows[is_started].iterrows()]
 
 
 def _warm_start_text(started: pd.Series, others: pd.DataFrame, seeds: Sequence[pd.DataFrame]) -> str:
-    """Compare a training that went on from the weights of another with the longest one from random weights."""
+    """Compare a training that went on from the weights of another with that one, and with the longest from random ones.
+
+    `others`: trainings from random weights.
+    """
     name = training_text(started["zoo_name"], started["routes"], started["start"])
-    text = f"{name}, errs {fine_percent(started['error_rate'])} after {counted(int(started['epochs']), 'more epoch')}"
-    alike = others[others["zoo_name"] == started["zoo_name"]]
+    text = f"{name}, errs {fine_percent(started['error_rate'])} after {counted(int(started['epochs']), 'more epoch')}."
+    origin = _shipped_as(others, started["start"])
+    if origin is not None:
+        text += f" The network that it started from errs {fine_percent(origin['error_rate'])} on all modules."
+    alike = others[(others["zoo_name"] == started["zoo_name"]) & (others["routes"] == started["routes"])]
     longest = alike[alike["epochs"] == alike["epochs"].max()]
     gap = difference_of_trainings(started.to_frame().T, longest, others=seeds)
     if gap is None:
-        return f"{text}."
-    cost = ""
-    if "training_macs" in others:
-        share = percent(started["training_macs"] / longest["training_macs"].mean())
-        cost = f" In forward passes these epochs take {share} of the multiply-accumulate operations of that training."
-    unsure = "" if gap.knows_seeds else _UNSURE_OF_SEEDS
+        return text
     random = f"{counted(int(longest['epochs'].iloc[0]), 'epoch')} from random weights"
-    return f"{text}. That is {more_or_less(gap.row)} than after {random}; {gap.how}.{unsure}{cost}"
+    unsure = "" if gap.knows_seeds else _UNSURE_OF_SEEDS
+    cost = _warm_cost_text(started, origin, longest)
+    return f"{text} That is {more_or_less(gap.row)} than after {random}; {gap.how}.{unsure}{cost}"
+
+
+def _shipped_as(trainings: pd.DataFrame, start: str) -> pd.Series | None:
+    """Find the training whose weights are shipped under the name that another one started from."""
+    if not {"group", "is_shipped"} <= set(trainings.columns):
+        return None
+    known = trainings[
+        trainings["is_shipped"].astype(bool) & (trainings["group"] == start.removeprefix("zoo:"))
+    ]
+    return None if known.empty else known.iloc[0]
+
+
+def _warm_cost_text(started: pd.Series, origin: pd.Series | None, longest: pd.DataFrame) -> str:
+    """Say what share of the operations of the longest training it took, without those of its start and with them."""
+    if "training_macs" not in longest:
+        return ""
+    own, whole = started["training_macs"], longest["training_macs"].mean()
+    text = f" In forward passes these epochs take {percent(own / whole)} of the operations of that training"
+    if origin is None:
+        return f"{text}."
+    return f"{text}, and with the training that they started from {percent((own + origin['training_macs']) / whole)}."
 
 
 def _gaps_text(pairs: Sequence[_Pair], seeds: Sequence[pd.DataFrame]) -> str:
