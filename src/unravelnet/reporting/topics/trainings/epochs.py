@@ -139,12 +139,13 @@ def _warm_start_text(started: pd.Series, others: pd.DataFrame, seeds: Sequence[p
 
 def _shipped_as(trainings: pd.DataFrame, start: str) -> pd.Series | None:
     """Find the training whose weights are shipped under the name that another one started from."""
-    if not {"group", "is_shipped"} <= set(trainings.columns):
+    if not {"group", "training_seed", "is_shipped"} <= set(trainings.columns):
         return None
-    known = trainings[
-        trainings["is_shipped"].astype(bool) & (trainings["group"] == start.removeprefix("zoo:"))
-    ]
-    return None if known.empty else known.iloc[0]
+    for _, training in trainings[trainings["is_shipped"].astype(bool)].iterrows():
+        seed = f"-seed{training['training_seed']}" if training["training_seed"] else ""
+        if start == f"zoo:{training['group']}{seed}":
+            return training
+    return None
 
 
 def _warm_cost_text(started: pd.Series, origin: pd.Series | None, longest: pd.DataFrame) -> str:
