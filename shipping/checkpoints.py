@@ -76,7 +76,4 @@ def _command(description: Description) -> str:
 def _has_weights_of(run: Path, place: Path) -> bool:
     """Whether the weights that are stored are those of a training, but for their rounding to half precision."""
     stored, trained = zoo.load(place).state_dict(), zoo.load(run).state_dict()
-    return all(
-        torch.equal(stored[name], tensor.half().float() if tensor.dim() >= 2 else tensor)
-        for name, tensor in trained.items()
-    )
+    return all(torch.equal(stored[name].half(), tensor.half()) for name, tensor in trained.items())

@@ -204,3 +204,12 @@ def test_the_difference_of_two_floors_covers_it():
     a, b = first.floor_interval, second.floor_interval
     assert low == pytest.approx(value - np.hypot(first.floor - a.low, b.high - second.floor))
     assert high == pytest.approx(value + np.hypot(a.high - first.floor, second.floor - b.low))
+
+
+def test_a_prediction_stays_among_shares():
+    curve = fit_learning_curve([1, 4, 16, 64], [0.45, 0.25, 0.15, 0.1], [1e-6] * 4)
+    # 0.05 + 0.4 / sqrt(0.1) is above 1.
+    assert curve.at(0.1) > 1
+    assert curve.predict(0.1, 1e-6) == (1.0, 1.0)
+    with pytest.raises(EvaluationError, match="number of epochs is 0"):
+        curve.predict(0, 1e-6)

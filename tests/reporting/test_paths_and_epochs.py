@@ -86,6 +86,21 @@ def test_lesions_that_leave_as_many_paths_are_compared(without_skip, verdict, ph
     assert "2¹¹ of 2¹² paths" in found.measured
 
 
+def test_images_that_are_easier_for_the_intact_network_change_nothing():
+    # One study has other images, of all of which two points fewer are wrong.
+    deleted, removed = (
+        lesions("delete_many", GROWING, deleting),
+        lesions("remove_skip_each", {1: near(0.09)}, removing),
+    )
+    easier = Table({**row, "error_rate": row["error_rate"] - 0.02} for row in removed)
+    claims = [
+        claim_valid_paths({"delete_many": deleted, "remove_skip_each": other}, n_modules=N, n_classes=10)
+        for other in (removed, easier)
+    ]
+    assert claims[0] == claims[1]
+    assert "+3.5 points" in claims[0].measured
+
+
 def test_one_kind_of_lesion_agrees_in_kind_at_most():
     found = claim_valid_paths(
         {"delete_many": lesions("delete_many", GROWING, deleting)}, n_modules=N, n_classes=10

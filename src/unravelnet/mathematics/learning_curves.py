@@ -101,14 +101,18 @@ class LearningCurve:
         >>> round(low, 3), round(high, 3)
         (0.072, 0.078)
 
-        `variance`: of that error, in squares of shares.
+        `variance`: of that error, in squares of shares. Raises EvaluationError for epochs or a variance that are not
+        above 0.
         """
+        _check((epochs,), (0.0,), (variance,))
 
         def excess(error: float) -> float:
             best = _best((*self.epochs, epochs), (*self.errors, error), (*self.variances, variance))
             return best[0] - self.chi_square - _MOST
 
         middle = min(1.0, self.at(epochs))
+        if excess(middle) > 0:
+            return Interval(1.0, 1.0)  # the curve lies above all shares
         return Interval(_crossing(excess, middle, 0.0), _crossing(excess, middle, 1.0))
 
 

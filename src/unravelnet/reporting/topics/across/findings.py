@@ -18,6 +18,7 @@ _HEADER = (
     columns.title("n_modules"),
     columns.title("epochs"),
     "Trainings",
+    columns.title("n_images"),
     columns.title("intact_error_rate"),
     "A usual module deleted, median",
     "The worst usual module",
@@ -66,14 +67,18 @@ def _on_one_module(groups: Sequence[LesionedGroup]) -> str:
 
 def _on_a_ninth(groups: Sequence[LesionedGroup]) -> str:
     """Say what a lesion of the same share of the modules does, by depth."""
-    known = [(group, errors) for group in groups if (errors := group.without_a_ninth)]
+    known = [(group, errors) for group in groups if (errors := group.ninths)]
     if len({group.n_modules for group, _ in known}) < 2:
         return ""
     parts = [
-        f"{group.title} (intact {percent(float(np.mean(group.intact)))}) {listed([percent(error) for error in errors])}"
+        f"{group.title} (intact {percent(float(np.mean([intact for intact, _ in errors])))}) "
+        f"{listed([percent(error) for _, error in errors])}"
         for group, errors in known
     ]
-    return f"A ninth of the modules deleted, the error is, in the median of the draws: {'; '.join(parts)}."
+    return (
+        f"A ninth of the modules deleted, the error is, in the median of the draws: {'; '.join(parts)}. The intact "
+        "error is that of the same images."
+    )
 
 
 def _on_lengths(groups: Sequence[LesionedGroup]) -> str:
@@ -107,6 +112,7 @@ def _row(group: LesionedGroup) -> tuple[str, ...]:
         str(group.n_modules),
         str(group.epochs or _NONE),
         str(len(group.networks)),
+        f"{group.n_images:,}",
         listed([percent(error) for error in group.intact]),
         _points_of([one.median for one in group.lesions]),
         "; ".join(

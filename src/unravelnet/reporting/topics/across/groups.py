@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from unravelnet.errors import EvaluationError
@@ -80,6 +79,13 @@ class LesionedGroup:
         return [float(study.intact["value"]) for study in studies if study and study.intact is not None]
 
     @property
+    def n_images(self) -> int:
+        """The test images that the lesions were measured on."""
+        return min(
+            int(table.to_pandas()["n_images"].min()) for table in (net.tables[EACH] for net in self.networks)
+        )
+
+    @property
     def without_skip(self) -> list[float]:
         """The median rise of the error without the skip of a module that keeps the shape, where it was measured."""
         tables = [(network, network.tables.get(WITHOUT_SKIP)) for network in self.networks]
@@ -87,9 +93,12 @@ class LesionedGroup:
         return [lesions.median for lesions in read]
 
     @property
-    def without_a_ninth(self) -> list[float]:
-        """The median error of the draws that delete a ninth of the modules, of each training that has such draws."""
-        return [error for network in self.networks if not np.isnan(error := _without_a_ninth(network))]
+    def ninths(self) -> list[tuple[float, float]]:
+        """The intact error and the median error of draws that delete a ninth of the modules, on the same images.
+
+        Of each training that has such draws.
+        """
+        return [errors for network in self.networks if (errors := _without_a_ninth(network))]
 
 
 def lesioned_groups(run: Run) -> list[LesionedGroup]:
@@ -128,10 +137,11 @@ def _lesions_of(network: StudiedNetwork) -> SingleLesions | None:
         return None
 
 
-def _without_a_ninth(network: StudiedNetwork) -> float:
-    """Give the median error after the deletion of a ninth of the modules; NaN where it was not measured."""
+def _without_a_ninth(network: StudiedNetwork) -> tuple[float, float] | None:
+    """Give the intact error and the median one without a ninth of the modules; None where it was not measured."""
     number = round(network.n_modules / _NINTH)
     study = errors_of(network.tables.get(EACH if number == 1 else MANY), needs=["n_deleted"])
-    if study is None:
-        return float("nan")
-    return float(study.lesions.loc[study.lesions["n_deleted"] == number, "value"].median())
+    if study is None or study.intact is None:
+        return None
+    draws = study.lesions.loc[study.lesions["n_deleted"] == number, "value"]
+    return None if draws.empty else (float(study.intact["value"]), float(draws.median()))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from unravelnet import columns, figures
-from unravelnet.errors import EvaluationError
 from unravelnet.papers import veit
-from unravelnet.readers.rows import chance_error, measured
+from unravelnet.readers.rows import chance_error, n_images_text
+from unravelnet.records.record import Table
 from unravelnet.registry import STUDIES
 from unravelnet.reporting.contents import HISTORY, Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter, ShownTable, joined
@@ -56,14 +58,16 @@ def networks(run: Run) -> Chapter:
         )
     else:
         chapter.lacks(run, HISTORY)
-    chapter.findings += [_how_good(network) for network in run.studied if _intact_error(network)]
+    chapter.findings += [
+        _how_good(network, error) for network in run.studied if (error := _intact_error(network, run))
+    ]
     chapter.how += samples(run.studied, "delete_each")
     return chapter
 
 
 def table_of_studied(run: Run) -> ShownTable:
     """Write the networks that were studied as a table."""
-    facts = [_facts_of(network) for network in run.studied]
+    facts = [_facts_of(network, run) for network in run.studied]
     # What a reproduction does not know of any network is worth saying.
     shown = [
         title
@@ -87,7 +91,7 @@ def how_measured(run: Run) -> list[str]:
     return sentences
 
 
-def _facts_of(network: StudiedNetwork) -> dict[str, str]:
+def _facts_of(network: StudiedNetwork, run: Run) -> dict[str, str]:
     told = (
         network.title,
         _KIND_OF_ROLE[network.role],
@@ -95,13 +99,13 @@ def _facts_of(network: StudiedNetwork) -> dict[str, str]:
         network.structure,
         listed(network.downsampling) if network.downsampling else "",
         "" if network.n_parameters is None else f"{network.n_parameters:,}",
-        _intact_error(network),
+        _intact_error(network, run),
         "" if network.epochs is None else str(network.epochs),
     )
     return {title: text or unknown for text, (title, unknown) in zip(told, _FACTS.items(), strict=True)}
 
 
-def _how_good(network: StudiedNetwork) -> str:
+def _how_good(network: StudiedNetwork, error: str) -> str:
     trained = "" if network.epochs is None else f" after {counted(network.epochs, 'epoch')}"
     chance = chance_error(network.n_classes)
     guessing = (
@@ -109,19 +113,32 @@ def _how_good(network: StudiedNetwork) -> str:
         if chance is None or network.n_classes is None
         else f"; guessing among {counted(network.n_classes, 'class')} errs in {percent(chance)}"
     )
-    return f"{network.title}: error {_intact_error(network)}{trained}{guessing}."
+    return f"{network.title}: error {error}{trained}{guessing}."
 
 
-def _intact_error(network: StudiedNetwork) -> str:
-    for study, table in network.tables.items():
-        if study != "history":
-            try:
-                intact = measured(table).intact
-            except EvaluationError:
-                continue
-            if intact is not None:
-                return percent_with_interval(intact)
-    return ""
+def _intact_error(network: StudiedNetwork, run: Run) -> str:
+    """Write the error of the intact network with its images: of all test images where a shipped one was tested so."""
+    known = [_error_as_shipped(network, run), *map(_intact_of, network.tables.values())]
+    errors = [error for error in known if error is not None]
+    if not errors:
+        return ""
+    widest = max(errors, key=lambda error: error.get("n_images", 0))
+    return f"{percent_with_interval(widest)}, {n_images_text(widest.to_frame().T)}"
+
+
+def _intact_of(table: Table) -> pd.Series | None:
+    study = errors_of(table)
+    return None if study is None else study.intact
+
+
+def _error_as_shipped(network: StudiedNetwork, run: Run) -> pd.Series | None:
+    """Find the error of a shipped network, tested as it was trained to be."""
+    rows = Table([]) if run.trained_networks is None else run.trained_networks
+    for row in rows.where(network_name=network.pretrained) if network.pretrained else ():
+        if row["is_as_trained"]:
+            ends = {"low": row["error_rate_low"], "high": row["error_rate_high"]}
+            return pd.Series({"value": row["error_rate"], "n_images": row["n_images"], **ends})
+    return None
 
 
 def _on_intact(chosen: Sequence[StudiedNetwork], study: str) -> list[str]:

@@ -17,7 +17,7 @@ from unravelnet.records.record import Table
 from unravelnet.reporting.contents import Run, StudiedNetwork
 from unravelnet.reporting.topics.lesions.rows import errors_of, learnt_too_little
 from unravelnet.reporting.words.claim import Claim, not_measured, with_rows
-from unravelnet.reporting.words.sentences import listed, percent_with_interval, threshold
+from unravelnet.reporting.words.sentences import listed, points_with_interval, threshold
 from unravelnet.reporting.words.verdict import NOTICEABLE, Verdict, median_with_interval, rank_correlation
 from unravelnet.wording import counted, superscript
 
@@ -44,7 +44,7 @@ def claim_valid_paths(
     """
     text = (
         f"The error of {network} follows the number of valid paths: it surely grows as deletions leave fewer, and "
-        "lesions of another kind that leave as many do the same, by the medians of each kind within "
+        "lesions of another kind that leave as many raise it as much, by the medians of each kind within "
         f"{threshold(NOTICEABLE)}. (In kind: the first.)"
     )
     paper = veit.VALID_PATHS.said
@@ -55,8 +55,8 @@ def claim_valid_paths(
     rho, low, high = rank_correlation(deleted["halvings"].to_numpy(), deleted["value"].to_numpy())
     levels = _levels(kinds)
     found = (
-        f"Rank correlation of the error with how often deletions halve the paths {rho:.2f} ({low:.2f} to {high:.2f}), "
-        f"{counted(len(deleted), 'lesion')}, {n_images_text(deleted)}{_on_widest(levels, n_modules)}."
+        f"Rank correlation of the rise of the error with how often deletions halve the paths {rho:.2f} ({low:.2f} to "
+        f"{high:.2f}), {counted(len(deleted), 'lesion')}, {n_images_text(deleted)}{_on_widest(levels, n_modules)}."
     ).replace("-", "\u2212")
     if little := learnt_too_little(tables.get("delete_each") or tables.get("delete_many"), n_classes):
         return Claim(text, paper, found, "not decided", little, _CHAPTER)
@@ -65,19 +65,21 @@ def claim_valid_paths(
 
 
 def _lesions(tables: Mapping[str, Table], studies: tuple[str, ...], n_modules: int) -> pd.DataFrame:
-    """Put the errors of several studies under each other, with how often they halve the paths."""
+    """Put the rises of the error of several studies under each other, with how often they halve the paths."""
     parts = []
     for study in studies:
         read = errors_of(tables.get(study))
         count = None if read is None else halvings(read.lesions, n_modules)
-        if read is not None and count is not None:
+        if read is not None and read.intact is not None and count is not None:
             kept = [name for name in ("value", "n_images", "data_unit") if name in read.lesions]
-            parts.append(read.lesions[kept].assign(halvings=count.round().astype(int)))
+            rows = read.lesions[kept].assign(halvings=count.round().astype(int))
+            # Studies have images of their own, of which the intact network errs in more or in fewer.
+            parts.append(rows.assign(value=rows["value"] - read.intact["value"]))
     return pd.concat(parts) if parts else pd.DataFrame({"value": [], "n_images": [], "halvings": []})
 
 
 def _levels(kinds: Mapping[str, pd.DataFrame]) -> dict[int, dict[str, pd.Series]]:
-    """Give the median error of each kind of lesion where several kinds leave as many paths."""
+    """Give the median rise of each kind of lesion where several kinds leave as many paths."""
     levels: dict[int, dict[str, pd.Series]] = {}
     for name, lesions in kinds.items():
         for count, rows in lesions.groupby("halvings"):
@@ -99,7 +101,7 @@ def _on_widest(levels: Mapping[int, Mapping[str, pd.Series]], n_modules: int) ->
     if not levels:
         return ""
     count = max(levels, key=lambda number: _apart(levels[number])[0])
-    told = [f"{percent_with_interval(row)} with {name}" for name, row in levels[count].items()]
+    told = [f"{points_with_interval(row)} with {name}" for name, row in levels[count].items()]
     paths = f"2{superscript(n_modules - count)} of 2{superscript(n_modules)} paths"
     return f"; furthest apart with {paths}: {listed(told)}, in the median"
 

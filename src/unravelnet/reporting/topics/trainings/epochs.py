@@ -189,6 +189,8 @@ def _trend_text(gaps: Mapping[float, Difference]) -> str:
     if len(gaps) < 2:
         return ""
     shortest, *_, longest = gaps.values()
+    if _is_surely_below(shortest, longest) or _is_surely_below(longest, shortest):
+        return " The gap surely turns round with the length."
     lower, higher = (longest, shortest) if shortest.value > 0 else (shortest, longest)
     ends = "the intervals of the shortest and the longest trainings"
     if lower.interval.high < higher.interval.low:
@@ -196,6 +198,11 @@ def _trend_text(gaps: Mapping[float, Difference]) -> str:
     if higher.interval.high < lower.interval.low:
         return f" The gap grows with the length: {ends} do not overlap."
     return f" Whether the gap shrinks with the length is not decided: {ends} overlap."
+
+
+def _is_surely_below(gap: Difference, other: Difference) -> bool:
+    """Whether one gap is surely below 0 and another surely above."""
+    return gap.interval.high < 0 < other.interval.low
 
 
 def _cost_text(pairs: Sequence[_Pair]) -> str:
