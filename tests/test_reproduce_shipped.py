@@ -52,9 +52,9 @@ COLUMNS = (
         "label_smoothing",
         "batch_size",
         "training_seconds",
-        "images_per_second",
+        "training_hardware",
     ),
-    *("data_name", "precision", "training_macs"),
+    *("data_name", "precision", "fit_error_rate", "n_fit_images", "training_macs"),
 )
 
 WAYS = ("unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes")
@@ -161,7 +161,7 @@ def test_counts_are_those_of_the_plan(unbroken):
 # -- all networks and seeds --
 
 
-def wrong_by_hand(name: str, scales: tuple[float, ...]) -> int:
+def wrong_by_hand(name: str, scales: tuple[float, ...], split: str = "test") -> int:
     """Scale the weights themselves and count errors, without the engine."""
     net = zoo.pretrained(name)
     with torch.no_grad():
@@ -171,7 +171,7 @@ def wrong_by_hand(name: str, scales: tuple[float, ...]) -> int:
                 # The last convolution of a pre-activation branch is linear and has nothing behind it.
                 [*_, last] = [part for part in module.branch.modules() if isinstance(part, torch.nn.Conv2d)]
                 last.weight *= scale
-        data = load("digits", "test")
+        data = load("digits", split)
         inputs, targets = data.batch(torch.arange(len(data)))
         return int((net(inputs).argmax(dim=1) != targets).sum())
 
@@ -193,6 +193,12 @@ def test_every_seed_and_variant_has_a_row_with_its_error(unbroken):
     of_factors = [row for row in table if row["test_time"] in ("unscaled", "scaled")]
     assert [tuple(row[name] for name in named) for row in of_factors] == [
         (*facts, wrong_by_hand(facts[1], scales)) for *facts, scales in expected
+    ]
+    fitted = [(row["network_name"], row["fit_error_rate"], row["n_fit_images"]) for row in of_factors]
+    n = len(load("digits", "train"))
+    assert fitted == [
+        (facts[1], *((wrong_by_hand(facts[1], scales, "train") / n, n) if facts[4] else (None, None)))
+        for *facts, scales in expected
     ]
 
 
@@ -320,7 +326,7 @@ def test_whole_trainings_are_those_of_the_facts(unbroken, place):
 def test_rows_say_what_is_known_of_the_training(unbroken):
     table = load_table(unbroken / "tables" / "trained_networks.csv")
     for row in table:
-        assert (row["epochs"], row["training_seconds"], row["images_per_second"]) == (2, 12.5, 800.0)
+        assert (row["epochs"], row["training_seconds"], row["training_hardware"]) == (2, 12.5, "an abacus")
         assert (row["train_loss"], row["train_error_rate"], row["n_images"]) == (1.0, 0.25, 450)
         assert row["wrong"] / (450 * row["n_routes"]) == pytest.approx(row["error_rate"])
         if row["n_routes"] == 1:
@@ -442,7 +448,9 @@ def test_progress_rises_to_the_end(unbroken, tmp_path):
     assert shares[-1] == pytest.approx(1.0)
     heard_parts = list(dict.fromkeys(progress.part for progress in heard))
     assert heard_parts[0] == "Plain-8: layer responses"
-    assert [part.partition(":")[0] for part in heard_parts[1:-1]] == [name for name, _ in named_rows()]
+    tested = [part for part in heard_parts[1:-1] if "training images" not in part]
+    assert [part.partition(":")[0] for part in tested] == [name for name, _ in named_rows()]
+    assert len(heard_parts[1:-1]) - len(tested) == len(shipped_networks.SHIPPED)
 
 
 # -- which networks --

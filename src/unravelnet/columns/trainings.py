@@ -58,6 +58,11 @@ TRAINED_NETWORKS = (
         "is_as_trained", "As the method tests", "truth value",
         "Whether `test_time` is that of the method: scaled for stochastic-depth:p and exactly:m, else unscaled.",
     ),
+    Column(
+        "fit_error_rate", "Error on training images", "number",
+        "Error rate on `n_fit_images` training images as they are, tested in the way of `test_time`.", unit="share",
+    ),
+    Column("n_fit_images", "Training images tested", "whole number", "Images of `fit_error_rate`.", unit="images"),
     Column("n_routes", "Tested routes", "whole number", "Number of tested routes.", unit="routes"),
     Column(
         "wrong", "Wrong predictions", "whole number",
@@ -76,6 +81,7 @@ TRAINED_NETWORKS = (
         "training_seconds", "Training seconds", "number",
         "Time of the whole training, which includes the evaluation after each epoch.", unit="seconds",
     ),
+    Column("training_hardware", "Trained by", "text", "Hardware of the training."),
     Column(
         "training_macs", "Training MACs", "number",
         "Multiply-accumulate operations of all forward passes of the training: the mean over its routes; smaller "

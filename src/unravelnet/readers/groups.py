@@ -44,7 +44,6 @@ _NUMBERS = (
     "epochs",
     "training_macs",
     "training_seconds",
-    "images_per_second",
 )
 
 

@@ -32,6 +32,8 @@ from unravelnet.zoo.store import Description
 _METRICS = ("error_rate", "loss")
 # A pass in float32 with normalisation as it is in training, against one of the engine.
 _COST_OF_STATISTICS = 3.0
+_N_FIT_IMAGES = 5000
+_FIT_COLUMNS = ("fit_error_rate", "n_fit_images")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class ShippedNetwork:
         return self.sampler.survival(len(modules), always=self.sampler.always_kept(modules))
 
     @property
+    def as_trained(self) -> TestTime:
+        """The way to test it that its training is for."""
+        return as_trained(self.net, self.sampler)
+
+    @property
     def test_times(self) -> tuple[TestTime, ...]:
         """The ways to test it."""
         return ways_to_test(self.net, self.sampler)
@@ -93,11 +100,14 @@ def shipped_for(data: ImageData) -> list[ShippedNetwork]:
 
 def costs(networks: Sequence[ShippedNetwork], settings: Settings) -> list[tuple[str, float]]:
     """List the tests with their costs, in multiply-accumulate operations."""
-    return [
-        (_title(network, test_time), _passes(network, test_time, settings.images) * network.net.total_macs)
-        for network in networks
-        for test_time in network.test_times
-    ]
+    parts = []
+    for network in networks:
+        macs = network.net.total_macs
+        for test_time in network.test_times:
+            parts.append((_title(network, test_time), _passes(network, test_time, settings.images) * macs))
+            if test_time == network.as_trained:
+                parts.append((_title_of_fit(network, test_time), float(_N_FIT_IMAGES * macs)))
+    return parts
 
 
 def _passes(network: ShippedNetwork, test_time: TestTime, n_images: int) -> float:
@@ -192,7 +202,38 @@ def _test(
             store=store,
             progress=clock.over,
         )
-    return _row(network, test_time, measured)
+        fitted = _fit(network, net, test_time, train_data, settings, store, clock)
+    return {**_row(network, test_time, measured), **fitted}
+
+
+def _fit(
+    network: ShippedNetwork,
+    net: UnraveledNetwork,
+    test_time: TestTime,
+    train_data: ImageData,
+    settings: Settings,
+    store: ResultsStore,
+    clock: Clock,
+) -> Row:
+    """Measure the error on images of the training as they are, tested in the way that the training is for.
+
+    The error during the training is that of augmented images, on the modules of each batch and before their step.
+    """
+    if test_time != network.as_trained:
+        return dict.fromkeys(_FIT_COLUMNS)
+    clock.begin(_title_of_fit(network, test_time))
+    [row] = evaluate(
+        net,
+        [net.full_route],
+        train_data,
+        metrics=("error_rate",),
+        precision=settings.precision,
+        limit=limit_of(min(_N_FIT_IMAGES, len(train_data)), train_data),
+        seed=settings.seed,
+        store=store,
+        progress=clock.over,
+    )
+    return dict(zip(_FIT_COLUMNS, (row["error_rate"], row["n_images"]), strict=True))
 
 
 def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
@@ -211,7 +252,7 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
         "n_modules": len(net.residual_modules),
         "n_parameters": sum(parameter.numel() for parameter in net.parameters()),
         "test_time": test_time,
-        "is_as_trained": test_time == as_trained(net, network.sampler),
+        "is_as_trained": test_time == network.as_trained,
         "n_routes": len(measured),
         "error_rate": sum(errors) / len(errors),
         "error_rate_low": interval.low,
@@ -228,7 +269,7 @@ def _row(network: ShippedNetwork, test_time: TestTime, measured: Table) -> Row:
         "label_smoothing": plan.label_smoothing,
         "batch_size": plan.batch_size,
         "training_seconds": facts["seconds"],
-        "images_per_second": facts["images_per_second"],
+        "training_hardware": facts.get("hardware", ""),
         "data_name": measured[0]["data_name"],
         "precision": measured[0]["precision"],
     }
@@ -250,6 +291,10 @@ def _interval(measured: Table) -> Interval:
     )
     joined = joined_interval(mean, parts)
     return Interval(max(0.0, joined.low), min(1.0, joined.high))
+
+
+def _title_of_fit(network: ShippedNetwork, test_time: TestTime) -> str:
+    return f"{_title(network, test_time)}, on training images"
 
 
 def _title(network: ShippedNetwork, test_time: TestTime) -> str:

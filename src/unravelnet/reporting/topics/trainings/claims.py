@@ -5,6 +5,7 @@ Sources: Veit, Wilber and Belongie (2016), section 5; Huang et al. (2016); He et
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -206,14 +207,25 @@ def _compared(
 
 
 def _on_training_errors(part: TrainedGroup, full: TrainedGroup) -> str:
-    """Say how well both learnt what they were trained on."""
-    errors = [group.rows["train_error_rate"].mean() for group in (part, full)]
-    if any(error != error for error in errors):
-        return ""
-    return (
-        f" In the last epoch of training it errs in {fine_percent(errors[0])}, on the modules of each batch; all "
-        f"modules err in {fine_percent(errors[1])}."
+    """Say how well both learnt the images that they were trained on."""
+    return "".join(
+        f" {words.format(*(fine_percent(error) for error in errors))}"
+        for column, words in _FITS.items()
+        if (errors := [_mean_of(group, column) for group in (part, full)])
+        and not any(map(math.isnan, errors))
     )
+
+
+def _mean_of(group: TrainedGroup, column: str) -> float:
+    return float(group.rows[column].mean()) if column in group.rows else math.nan
+
+
+_FITS = {
+    "train_error_rate": "In the last epoch of training it errs in {}, on the modules of each batch; all modules err in "
+    "{}.",
+    "fit_error_rate": "Of training images as they are, tested with all modules as its method tests, it errs in {}; the "
+    "network trained on all modules in {}.",
+}
 
 
 def _on_recipes(first: TrainedGroup, second: TrainedGroup) -> str:

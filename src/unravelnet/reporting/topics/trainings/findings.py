@@ -27,9 +27,10 @@ _HEADER = (
     "Seeds",
     columns.title("test_error_rate"),
     columns.title("train_error_rate"),
+    columns.title("fit_error_rate"),
     "Training TMACs",
     "Minutes",
-    columns.title("images_per_second"),
+    columns.title("training_hardware"),
 )
 _WAYS_OF_TESTING = ("unscaled", "unscaled, re-estimated", "scaled", "scaled, re-estimated", "random routes")
 _RECIPE_OF_PAPERS = f"The recipe of {he.PAPER.authors}, which {veit.PAPER.authors} followed: {he.RECIPE.said}"
@@ -44,7 +45,9 @@ def table_of_networks(groups: list[TrainedGroup]) -> ShownTable:
     caption = (
         f"All trained networks; mean ± standard deviation over seeds, {n_images_text(every)}. Test error: as the "
         f"method tests{precision}. Training error: of the last epoch, on augmented images with the modules of that "
-        "batch. TMACs: 10¹² multiply-accumulate operations of all forward passes."
+        f"batch. {columns.title('fit_error_rate')}: as they are, tested as the method tests. TMACs: 10¹² "
+        "multiply-accumulate operations of all forward passes. Minutes can be compared on the same hardware only, and "
+        "most trainings shared theirs with other work."
     )
     return ShownTable(caption, _HEADER, tuple(_network_row(group) for group in groups))
 
@@ -169,10 +172,16 @@ def _network_row(group: TrainedGroup) -> tuple[str, ...]:
         str(len(rows)),
         _mean_text(errors),
         _mean_text(rows["train_error_rate"].dropna()),
+        _mean_text(_known(rows, "fit_error_rate")),
         f"{macs.mean() / 1e12:,.0f}" if macs.notna().any() else _UNKNOWN,
         f"{seconds.mean() / 60:.0f}" if seconds.notna().any() else _UNKNOWN,
-        _whole(rows["images_per_second"]),
+        "; ".join(map(str, dict.fromkeys(_known(rows, "training_hardware")))) or _UNKNOWN,
     )
+
+
+def _known(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Give the values of a column that an older table may lack."""
+    return rows[column].dropna() if column in rows else pd.Series(dtype=object)
 
 
 def _whole(values: pd.Series) -> str:
