@@ -242,7 +242,10 @@ def test_the_summary_counts_its_verdicts(page):
 
 def test_networks_are_listed_with_their_error(page):
     # Wilson's interval of 600 in 10,000 is 5.55 to 6.48 %.
-    assert "ResNet-110 residual 54 not recorded 18 and 36 1,730,522 6.0 % (5.6 to 6.5), n = 10,000 images 164" in page.text
+    assert (
+        "ResNet-110 residual 54 not recorded 18 and 36 1,730,522 6.0 % (5.6 to 6.5), n = 10,000 images 164"
+        in page.text
+    )
 
 
 def test_provenance_stands_at_the_end(page):

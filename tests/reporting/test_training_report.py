@@ -19,9 +19,12 @@ from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.judged import all_claims
 from unravelnet.reporting.topics.trainings.epochs import (
     on_equal_epochs,
+    on_equal_operations,
+    on_longer_trainings,
     on_warm_starts,
     on_whole_trainings,
     show_epochs,
+    tables_of_equal_epochs,
     told_of_epochs,
 )
 from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
@@ -319,6 +322,53 @@ def test_networks_are_compared_at_equal_epochs():
     assert "operations" not in found[2]  # as many as without keeping
 
 
+def test_equal_lengths_stand_in_a_table():
+    (table,) = tables_of_equal_epochs(trainings.whole_trainings())
+    # 5 % plus 2 over the epochs was put in, and 3 points more; 43 % of the operations.
+    (low, high), name = newcombe_interval(0.13, 10_000, 0.1, 10_000), "Pre-activation ResNet-110"
+    assert table.rows[0][:5] == (f"{name}, exactly 23", name, "40", "13.00 %", "10.00 %")
+    assert table.rows[0][5] == f"3.00 points more ({100 * low:.2f} to {100 * high:.2f})"
+    assert [row[2] for row in table.rows] == ["40", "80"]
+    assert tables_of_equal_epochs(trainings.whole_trainings().where(routes="all")) == []
+
+
+def test_networks_are_compared_at_equal_operations():
+    # 40 epochs on a part cost 43 % of 40 on all modules, which is 17.2 epochs: 20 is the nearest.
+    (text,) = on_equal_operations(trainings.whole_trainings())
+    assert (
+        "exactly 23 errs 13.00 % (40 epochs) against 15.00 % (20 epochs); 10.50 % (80 epochs) against 10.00"
+        in text
+    )
+    unknown = Table(
+        {n: v for n, v in row.items() if n != "training_macs"} for row in trainings.whole_trainings()
+    )
+    assert on_equal_operations(unknown) == []
+
+
+def test_what_curves_predict_of_longer_trainings():
+    rows = Table(with_parts(lambda error: error + 0.03))
+    text = on_longer_trainings(rows, "preact-resnet110", "exactly:23", 400)
+    # The closed form that was put in: 5 % plus 2 over the epochs.
+    assert text.startswith(
+        " Curves fitted to whole trainings of several lengths predict, after 400 epochs, 8.5 % ("
+    )
+    assert text.split(", and ")[1].startswith("5.5 % (")
+    # Within the lengths that were trained nothing has to be predicted.
+    assert on_longer_trainings(rows, "preact-resnet110", "exactly:23", 100) == ""
+    assert on_longer_trainings(rows, "preact-resnet110", "stochastic-depth:0.5", 400) == ""
+
+
+def test_a_gap_that_turns_round_is_said_to():
+    rows = with_parts(lambda error: error)
+    part = {10: 0.03, 20: 0.0, 40: 0.0, 80: 0.0, 160: -0.03}
+    changed = [
+        {**row, "error_rate": row["error_rate"] + part[row["epochs"]]} if row["routes"] != "all" else row
+        for row in rows
+    ]
+    (text,) = on_equal_epochs(Table(changed))
+    assert "The gap surely turns round with the length." in text
+
+
 def test_a_gap_that_surely_shrinks_or_grows_is_said_to():
     def gaps(part):
         rows = with_parts(lambda error: error)
@@ -379,7 +429,7 @@ def test_a_warm_start_is_said_apart_and_is_no_length():
     (text,) = on_warm_starts(
         Table([{**row, **known} for row in both] + [{**origin, "error_rate": 0.05, "training_macs": 20e9}])
     )
-    assert "The network that it started from errs 5.00 % on all modules. That is 2.00 points less" in text
+    assert text.endswith("The network that it started from errs 5.00 % on all modules.")
     assert (
         "12.5 % of the operations of that training, and with the training that they started from 262.5 %"
         in text

@@ -6,17 +6,19 @@ training of half the length. Only whole trainings are fitted, and of these only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from scipy import special
 
 from unravelnet.errors import EvaluationError
 from unravelnet.mathematics.comparisons import variance_of_seeds
-from unravelnet.mathematics.intervals import rate_interval
+from unravelnet.mathematics.intervals import Interval, rate_interval
 from unravelnet.mathematics.learning_curves import (
     FEWEST,
     LearningCurve,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 # Half of a 95 % interval, in standard deviations.
 _HALF = float(special.ndtri(0.975))
+# A quarter more, as a logarithm.
+_NEAR = math.log(1.25)
 _ALIKE = ["zoo_name", "routes", "start", "epochs", "image_sizes"]
 
 
@@ -95,6 +99,12 @@ class EpochsCurve:
     def after(self, epochs: float) -> EpochsCurve:
         """Keep the errors after so many epochs."""
         return self._of(self.rows[self.rows["epochs"] == epochs])
+
+    def predicted(self, epochs: float) -> tuple[float, Interval] | None:
+        """Give the error that the curve predicts of one more training, with its 95 % interval; None without a curve."""
+        if self.fit is None:
+            return None
+        return self.fit.at(epochs), self.fit.predict(epochs, self.fit.variances[-1])
 
     @cached_property
     def fit(self) -> LearningCurve | None:
@@ -186,6 +196,39 @@ def of_equal_length(table: Table) -> list[tuple[float, EpochsCurve, EpochsCurve]
                     (n, *pair) for n in shared if other != routes for pair in _paired(part, alike[other], n)
                 ]
     return pairs
+
+
+def of_equal_operations(table: Table) -> list[tuple[EpochsCurve, EpochsCurve]]:
+    """Pair whole trainings of a network that took about as many operations: on a part of its modules, and on all.
+
+    >>> from unravelnet.records.record import Table
+    >>> row = {"zoo_name": "resnet20", "routes": "all", "epochs": 10, "error_rate": 0.1, "training_macs": 4e9}
+    >>> part = {**row, "routes": "exactly:4", "epochs": 20, "training_macs": 5e9}
+    >>> [(first, second)] = of_equal_operations(Table([row, part]))
+    >>> first.epochs, second.epochs
+    ([20.0], [10.0])
+
+    The nearest are paired, if neither took more than a quarter more. An empty list where operations are not known.
+    Raises EvaluationError for a table without such rows.
+    """
+    if "training_macs" not in table.columns:
+        return []
+    return [
+        (part.after(epochs), other)
+        for alike in _curves(table)
+        for routes, part in alike.items()
+        if routes != ALL_MODULES and ALL_MODULES in alike
+        for epochs in sorted(set(part.epochs))
+        if (other := _as_costly(part.after(epochs), alike[ALL_MODULES])) is not None
+    ]
+
+
+def _as_costly(part: EpochsCurve, whole: EpochsCurve) -> EpochsCurve | None:
+    """Choose the length of a curve whose trainings took nearly as many operations as those of another network."""
+    ratios = whole.rows.groupby("epochs")["training_macs"].mean() / part.rows["training_macs"].mean()
+    distances = np.log(ratios).abs()
+    nearest = distances.idxmin()
+    return whole.after(float(nearest)) if distances[nearest] <= _NEAR else None
 
 
 def seed_groups(table: Table) -> list[pd.DataFrame]:

@@ -264,6 +264,7 @@ def _told(chapters: Sequence[Chapter]) -> list[str]:
             "",
             *_shown(chapter.tables),
             *_listed(chapter.findings),
+            *_paragraph(chapter.how),
         )
     ]
 

@@ -22,7 +22,9 @@ from unravelnet.readers.groups import (
     pairs_of,
 )
 from unravelnet.readers.rows import n_images_text
+from unravelnet.records.record import Table
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
+from unravelnet.reporting.topics.trainings.epochs import on_longer_trainings
 from unravelnet.reporting.topics.trainings.findings import errors_text
 from unravelnet.reporting.topics.trainings.groups import CHAPTER, COMPARED_DEPTHS, PLAIN, RESIDUAL, groups_of
 from unravelnet.reporting.words.claim import HE, HUANG, OWN, VEIT, Claim, not_measured
@@ -248,7 +250,14 @@ def judge(run: Run) -> list[Claim]:
     )
     papers, own = ([pair for pair in effective if _is_papers(pair[1]) is wanted] for wanted in (True, False))
     judged = [
-        *((VEIT, _EFFECTIVE, claim_effective_training(*pair)) for pair in papers),
+        *(
+            (
+                VEIT,
+                _EFFECTIVE,
+                _with_prediction(claim_effective_training(*pair), pair[1], run.whole_trainings),
+            )
+            for pair in papers
+        ),
         *(
             (OWN, f"{_EFFECTIVE}, {listed(_differences(pair[1]))}", claim_effective_training(*pair))
             for pair in own
@@ -263,6 +272,15 @@ def judge(run: Run) -> list[Claim]:
     ]
     rows = (f"{TABLES_DIRECTORY}/{TRAINED_NETWORKS}.csv",)
     return [replace(claim, rows=rows, source=source, short=short) for source, short, claim in judged]
+
+
+def _with_prediction(claim: Claim, effective: TrainedGroup | None, whole_trainings: Table | None) -> Claim:
+    """Add what is predicted of trainings as long as the paper's, where whole trainings of several lengths say it."""
+    if effective is None or whole_trainings is None:
+        return claim
+    epochs = he.EPOCHS.count
+    longer = on_longer_trainings(whole_trainings, effective.zoo_name, effective.routes, epochs)
+    return replace(claim, why=f"{claim.why}{longer}")
 
 
 def _differences(effective: TrainedGroup | None) -> list[str]:

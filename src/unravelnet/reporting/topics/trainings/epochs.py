@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from unravelnet import figures
+from unravelnet import columns, figures
 from unravelnet.mathematics.comparisons import Difference, difference_of_trainings
 from unravelnet.mathematics.intervals import Interval
 from unravelnet.mathematics.learning_curves import FEWEST, N_FITTED, LearningCurve, floor_difference
-from unravelnet.readers.epochs import EpochsCurve, of_equal_length, seed_groups, whole_trainings
+from unravelnet.readers.epochs import (
+    EpochsCurve,
+    of_equal_length,
+    of_equal_operations,
+    seed_groups,
+    whole_trainings,
+)
 from unravelnet.readers.groups import ALL_MODULES, training_text
 from unravelnet.readers.rows import ordered
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import HISTORY, WHOLE_TRAININGS, Run, StudiedNetwork
-from unravelnet.reporting.topics.chapter import Chapter, joined
+from unravelnet.reporting.topics.chapter import Chapter, ShownTable, joined
 from unravelnet.reporting.words.sentences import (
     fine_percent,
     listed,
@@ -35,6 +42,16 @@ _HOW = (
     "chi-square by 3.84 at most. A floor says where the error would end if the curve had this form for ever. Within a "
     "training the error falls with the learning rate, so no curve is fitted there: it would say nothing of longer "
     "trainings."
+)
+_HEADER = (
+    columns.title("network_name"),
+    "Compared with",
+    columns.title("epochs"),
+    columns.title("test_error_rate"),
+    "Test error of the other",
+    "Difference",
+    "Training TMACs",
+    "TMACs of the other",
 )
 _Pair = tuple[float, EpochsCurve, EpochsCurve]
 _UNSURE_OF_SEEDS = " How much trainings differ by their seed is not in the interval."
@@ -77,9 +94,36 @@ def told_of_epochs(run: Run) -> list[Chapter]:
 
 
 def _tell(chapter: Chapter, table: Table) -> None:
-    for find in (on_equal_epochs, on_whole_trainings, on_warm_starts):
+    chapter.tables += tables_of_equal_epochs(table)
+    for find in (on_equal_epochs, on_equal_operations, on_whole_trainings, on_warm_starts):
         chapter.find(find, table)
     chapter.how.append(_HOW)
+
+
+def tables_of_equal_epochs(table: Table) -> list[ShownTable]:
+    """Write the errors of two networks after whole trainings of as many epochs; no table where none are as long."""
+    seeds = seed_groups(table)
+    rows = [
+        (part.title, other.title, f"{epochs:g}", *map(_errors_text, (part, other)), more_or_less(gap.row),
+         *map(_operations_text, (part, other)))
+        for epochs, part, other in of_equal_length(table)
+        if (gap := difference_of_trainings(part.rows, other.rows, others=seeds)) is not None
+    ]  # fmt: skip
+    caption = (
+        "Errors after whole trainings of equal length. The difference has its 95 % interval, which includes the chance "
+        "of the test images and of the seeds as far as it is known. TMACs: 10¹² multiply-accumulate operations of all "
+        "forward passes."
+    )
+    return [ShownTable(caption, _HEADER, tuple(rows))] if rows else []
+
+
+def _errors_text(curve: EpochsCurve) -> str:
+    return listed([fine_percent(error) for error in curve.errors])
+
+
+def _operations_text(curve: EpochsCurve) -> str:
+    known = "training_macs" in curve.rows and curve.rows["training_macs"].notna().all()
+    return f"{curve.rows['training_macs'].mean() / 1e12:,.0f}" if known else "not recorded"
 
 
 def on_equal_epochs(table: Table) -> list[str]:
@@ -90,6 +134,43 @@ def on_equal_epochs(table: Table) -> list[str]:
         key = (part.title, other.title, *(curve.rows["image_sizes"].iloc[0] for curve in (part, other)))
         alike.setdefault(key, []).append((epochs, part, other))
     return [_gaps_text(pairs, seeds) for pairs in alike.values()]
+
+
+def on_equal_operations(table: Table) -> list[str]:
+    """Say what networks err after whole trainings that took about as many operations."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for part, other in of_equal_operations(table):
+        first, second = (
+            f"{fine_percent(float(np.mean(curve.errors)))} ({counted(int(curve.epochs[0]), 'epoch')})"
+            for curve in (part, other)
+        )
+        told.setdefault((part.title, other.title), []).append(f"{first} against {second}")
+    return [
+        f"Trainings that took about as many operations of forward passes, at most a quarter more or less: {part} errs "
+        f"{'; '.join(errors)} of {other}."
+        for (part, other), errors in told.items()
+    ]
+
+
+def on_longer_trainings(table: Table, zoo_name: str, routes: str, epochs: float) -> str:
+    """Say what curves predict of a network after more epochs, on some routes and on all modules; empty without both."""
+    curves = {curve.title: curve for curve in whole_trainings(table)}
+    ends = [curves.get(training_text(zoo_name, kind)) for kind in (routes, ALL_MODULES)]
+    texts = [
+        percent_with_interval(_row(*predicted))
+        for curve in ends
+        if curve is not None
+        and curve.fit is not None
+        and max(curve.epochs) < epochs
+        and not _is_wrong(curve.fit)
+        and (predicted := curve.predicted(epochs)) is not None
+    ]
+    if len(texts) < 2:
+        return ""
+    return (
+        f" Curves fitted to whole trainings of several lengths predict, after {epochs:g} epochs, {texts[0]}, and "
+        f"{texts[1]} for all modules."
+    )
 
 
 def on_whole_trainings(table: Table) -> list[str]:
@@ -124,17 +205,20 @@ def _warm_start_text(started: pd.Series, others: pd.DataFrame, seeds: Sequence[p
     name = training_text(started["zoo_name"], started["routes"], started["start"])
     text = f"{name}, errs {fine_percent(started['error_rate'])} after {counted(int(started['epochs']), 'more epoch')}."
     origin = _shipped_as(others, started["start"])
-    if origin is not None:
-        text += f" The network that it started from errs {fine_percent(origin['error_rate'])} on all modules."
+    whole = (
+        f" The network that it started from errs {fine_percent(origin['error_rate'])} on all modules."
+        if origin is not None
+        else ""
+    )
     alike = others[(others["zoo_name"] == started["zoo_name"]) & (others["routes"] == started["routes"])]
     longest = alike[alike["epochs"] == alike["epochs"].max()]
     gap = difference_of_trainings(started.to_frame().T, longest, others=seeds)
     if gap is None:
-        return text
+        return f"{text}{whole}"
     random = f"{counted(int(longest['epochs'].iloc[0]), 'epoch')} from random weights"
     unsure = "" if gap.knows_seeds else _UNSURE_OF_SEEDS
     cost = _warm_cost_text(started, origin, longest)
-    return f"{text} That is {more_or_less(gap.row)} than after {random}; {gap.how}.{unsure}{cost}"
+    return f"{text} That is {more_or_less(gap.row)} than after {random}; {gap.how}.{unsure}{cost}{whole}"
 
 
 def _shipped_as(trainings: pd.DataFrame, start: str) -> pd.Series | None:
@@ -167,11 +251,12 @@ def _gaps_text(pairs: Sequence[_Pair], seeds: Sequence[pd.DataFrame]) -> str:
     (first, gap), *longer = gaps.items()
     texts = [
         f"After {first:g} epochs each, {part.title} errs {more_or_less(gap.row)} than {other.title}",
-        *(f"after {epochs:g}, {more_or_less(gap.row)}" for epochs, gap in longer),
+        *(f"after {epochs:g}, {more_or_less(gap.row)}" for epochs, gap in longer[-1:]),
     ]
     sizes = "" if _have_same_sizes(part, other) else "; the sizes of their images in training differ"
     unsure = "" if all(gap.knows_seeds for gap in gaps.values()) else _UNSURE_OF_SEEDS
-    return f"{'; '.join(texts)}; {_hows_text(gaps)}{sizes}.{unsure}{_trend_text(gaps)}{_cost_text(pairs)}"
+    told = {first: gap, **dict(longer[-1:])}
+    return f"{'; '.join(texts)}; {_hows_text(told)}{sizes}.{unsure}{_trend_text(gaps)}{_cost_text(pairs)}"
 
 
 def _hows_text(gaps: Mapping[float, Difference]) -> str:
