@@ -111,7 +111,7 @@ def test_one_training_each_is_told_and_not_judged(tmp_path):
         ),
     ]
     claim = claims_of(run_of(tmp_path, [*several()[1:7], *pair]))["Random routes make deletions cost less"]
-    assert "other +0.1 against +0.3, one training each, which is not judged" in claim.measured
+    assert "other +0.1 against +0.3, each trained once, so this pair is not judged" in claim.measured
     assert "1 of 1 pairs" in claim.why
 
 
@@ -122,7 +122,10 @@ def test_two_trainings_against_one_are_told_and_not_judged(tmp_path):
     claim = claims_of(run_of(tmp_path, [*several()[1:7], full, *parts]))[
         "Random routes make deletions cost less"
     ]
-    assert "b0 +0.1 and +0.1 against +0.3, one training of either, which is not judged" in claim.measured
+    assert (
+        "b0 +0.1 and +0.1 against +0.3, one of them trained once, so this pair is not judged"
+        in claim.measured
+    )
 
 
 def test_that_depths_were_trained_for_other_lengths_is_said(tmp_path):

@@ -272,7 +272,7 @@ def test_wide_predictions_decide_nothing_and_other_sizes_are_named():
     rows = list(trainings.whole_trainings().where(routes="all"))
     other = {**rows[0], "epochs": 14, "image_sizes": "16,32"}
     (text,) = on_whole_trainings(Table({**row, "n_images": 300} for row in (*rows, other)))
-    assert "The interval is wider than ±1 point, so this decides nothing about the form." in text
+    assert "The interval is wider than ±1 point: the prediction is too vague to test the curve." in text
     assert "held out" not in text
     assert text.endswith(
         "It is not fitted to trainings of 14 epochs (image sizes 16,32): their images had other sizes."
@@ -356,6 +356,11 @@ def test_what_curves_predict_of_longer_trainings():
     # Within the lengths that were trained nothing has to be predicted.
     assert on_longer_trainings(rows, "preact-resnet110", "exactly:23", 100) == ""
     assert on_longer_trainings(rows, "preact-resnet110", "stochastic-depth:0.5", 400) == ""
+
+
+def test_a_training_that_stands_twice_is_one():
+    rows = list(trainings.whole_trainings().where(epochs=80))
+    assert on_equal_epochs(Table([*rows, *rows])) == on_equal_epochs(Table(rows))
 
 
 def test_a_gap_that_turns_round_is_said_to():

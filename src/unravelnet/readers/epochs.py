@@ -255,7 +255,8 @@ def _rows(table: Table) -> pd.DataFrame:
     rows = ordered(table, by="epochs", needs=["error_rate"], keeps=["zoo_name", "routes"])
     for column in ("start", "image_sizes"):
         rows[column] = rows[column].fillna("") if column in rows else ""
-    return rows
+    # A training that stands twice is one training.
+    return rows.drop_duplicates([*_ALIKE, "training_seed"], keep="last") if "training_seed" in rows else rows
 
 
 def _curves(table: Table) -> list[dict[str, EpochsCurve]]:

@@ -89,7 +89,7 @@ def claim_random_routes(
         text_of_pair = f"{part.title} {_each_text(rises[0])} against {_each_text(rises[1])}"
         difference = difference_of_trainings(*rises, column="rise")
         if min(map(len, rises)) < 2 or difference is None:
-            told.append(f"{text_of_pair}, {_how_often(full, part)}, which is not judged")
+            told.append(f"{text_of_pair}, {_how_often(full, part)}, so this pair is not judged")
             continue
         differences.append(difference.row)
         told.append(f"{text_of_pair}, difference {points_with_interval(difference.row)} ({difference.how})")
@@ -131,7 +131,7 @@ def claim_short_paths(groups: Sequence[LesionedGroup]) -> Claim:
 def _how_often(*groups: LesionedGroup) -> str:
     """Say how often networks were trained, where one of them was trained once."""
     numbers = {len(group.networks) for group in groups}
-    return "one training each" if numbers == {1} else "one training of either"
+    return "each trained once" if numbers == {1} else "one of them trained once"
 
 
 def _means_over_seeds(groups: Sequence[LesionedGroup], name: str) -> pd.DataFrame:
@@ -158,9 +158,9 @@ def _each_text(rises: pd.DataFrame) -> str:
 
 def _of_means(means: pd.DataFrame) -> tuple[Verdict, str]:
     counts = (
-        f"{(means['high'] < SMALL).sum()} of {len(means)} surely lie below {threshold(SMALL)}, "
-        f"{(means['high'] < NOTICEABLE).sum()} below {threshold(NOTICEABLE)}, "
-        f"{(means['low'] > NOTICEABLE).sum()} above."
+        f"Of {counted(len(means), 'network')}, {(means['high'] < SMALL).sum()} surely lose less than "
+        f"{threshold(SMALL)}, {(means['high'] < NOTICEABLE).sum()} less than {threshold(NOTICEABLE)}, and "
+        f"{(means['low'] > NOTICEABLE).sum()} more than that."
     )
     if (means["high"] < SMALL).all():
         return "agrees", counts

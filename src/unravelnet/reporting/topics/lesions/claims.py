@@ -107,8 +107,8 @@ def claim_downsampling_peaks(
     )
     usual = median_with_interval(others["value"].to_numpy())
     found = (
-        f"{found}; median of the others: {points_with_interval(usual)}, interval with the modules as the sample, "
-        f"largest: {points_with_interval(_largest(others))}; {n_images_text(rises)}."
+        f"{found}; median of the others: {points_with_interval(usual)}, interval as if these modules were drawn from "
+        f"many, largest: {points_with_interval(_largest(others))}; {n_images_text(rises)}."
     )
     found = found[0].upper() + found[1:] + _on_what_was_learnt(peaks, table, n_classes)
     above, below = peaks["low"] > usual["high"], peaks["high"] < usual["low"]

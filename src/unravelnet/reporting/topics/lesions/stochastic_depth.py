@@ -25,7 +25,9 @@ _EACH = "delete-each"
 _ONE_EACH = "One training each: how much trainings differ is not in the intervals."
 
 
-_HOW_TESTED = "branches scaled by their chance to be there in training, as that method tests"
+_HOW_TESTED = (
+    "branches scaled by their chance to be there in training, as training with stochastic depth asks for"
+)
 
 
 def claim_more_resilient(
@@ -47,8 +49,9 @@ def claim_more_resilient(
     more = pairs["value_stochastic"] > pairs["value_plain"]
     worst = pairs.loc[(pairs["value_stochastic"] - pairs["value_plain"]).idxmax()]
     found = (
-        f"{counted(len(pairs), 'module')}, median rise {medians[0]} points without and {medians[1]} with, median "
-        f"difference {points_with_interval(change, digits=2)}, interval with the modules as the sample. It costs more "
+        f"{counted(len(pairs), 'module')}, median rise {medians[0]} points without and {medians[1]} with. Median of "
+        "the differences at one module, which is not the difference of the medians: "
+        f"{points_with_interval(change, digits=2)}, interval as if these modules were drawn from many. It costs more "
         f"with stochastic depth at {more.sum()}{_on_worst(worst) if more.any() else ''}. "
         f"{_on_errors(plain, stochastic)}Errors without: {_errors_text(plain)}; with ({_HOW_TESTED}): "
         f"{_errors_text(stochastic)}; {n_images_text(pairs)}."

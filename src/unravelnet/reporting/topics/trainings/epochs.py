@@ -376,9 +376,7 @@ def _prediction_text(curve: EpochsCurve) -> str:
         f"{listed(errors)} {'was' if len(errors) == 1 else 'were'} measured. "
     )
     if last.interval.half_width > EQUAL:
-        return (
-            f"{text}The interval is wider than ±{threshold(EQUAL)}, so this decides nothing about the form."
-        )
+        return f"{text}The interval is wider than ±{threshold(EQUAL)}: the prediction is too vague to test the curve."
     n_inside = sum(each.is_inside for each in curve.end)
     return (
         f"{text}Of {counted(len(curve.end), 'error')} held out, {n_inside or 'none'} "
