@@ -85,7 +85,7 @@ def test_the_tally_says_how_many_could_be_tested_as_the_paper_trained():
         Claim("t", "p", "m", "agrees", "w", source=HUANG, is_as_long=True),
         Claim("t", "p", "m", "agrees", "w", source=OWN),
     ]
-    as_long = "could be tested on networks trained about as long as the paper's."
+    as_long = "could be tested on networks trained at least half as long as the paper's."
     assert tally(claims) == (
         f"Of 2 tests of claims of Veit et al. (2016), 1 agrees and 1 is not comparable; 1 {as_long} Of 1 test of "
         f"claims of He et al. (2015), 1 is not comparable; none {as_long} Of 1 test of claims of Huang et al. (2016), "

@@ -92,7 +92,7 @@ def _on_lengths(members: list[Claim]) -> str:
     if not measured:
         return ""
     number = sum(claim.is_as_long for claim in measured)
-    return f"; {number or 'none'} could be tested on networks trained about as long as the paper's"
+    return f"; {number or 'none'} could be tested on networks trained at least half as long as the paper's"
 
 
 def _verdicts_of(judged: list[Claim]) -> str:

@@ -33,7 +33,7 @@ def is_shorter(epochs: Iterable[float | None], paper: Number) -> bool:
 
 
 def is_as_long(epochs: Iterable[float | None], paper: Number) -> bool:
-    """Tell whether all of several trainings are known to be about as long as the paper's, at least half."""
+    """Tell whether all of several trainings are known to be at least half as long as the paper's."""
     known = list(epochs)
     return all(known) and not is_shorter(known, paper)
 
