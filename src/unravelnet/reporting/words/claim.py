@@ -34,8 +34,8 @@ class Claim:
     `text`: the claim with its thresholds. `paper`: what the paper reports. `measured`: what was found, with n
     and interval. `why`: how the verdict follows. `chapter`: where in the report to read on. `rows`: the tables that
     were read, as paths inside the directory of the run. `source`: who claims it. `is_as_long`: whether its networks
-    are known to be trained at least half as long as the paper's. `is_computed`: whether arithmetic settles it, so that it says
-    nothing of a network. `short`: the claim in about six words.
+    are known to be trained at least half as long as the paper's. `is_computed`: whether arithmetic settles it, so that
+    it says nothing of a network. `short`: the claim in about six words.
     """
 
     text: str
