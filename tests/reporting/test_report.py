@@ -235,8 +235,8 @@ def test_the_summary_counts_its_verdicts(page):
     assert (
         "Of 10 tests of claims of Veit et al. (2016), 7 agree, 1 agrees in kind, 1 does not agree and 1 is not "
         "decided; 10 could be tested on networks trained at least half as long as the paper's. Of 1 test that this "
-        "project adds, 1 does not agree. Of 4 claims that arithmetic settles, whatever network is measured, 3 agree and 1 "
-        "agrees in kind."
+        "project adds, 1 does not agree. Of 4 claims that arithmetic settles, whatever network is measured, 3 agree "
+        "and 1 agrees in kind."
     ) in page.text
 
 
