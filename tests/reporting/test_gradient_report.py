@@ -238,3 +238,12 @@ def test_a_checkpoint_without_a_decay_is_passed_over():
     assert told[1].startswith("A, from epoch 0 to epoch 2: the mean length by the exact sums goes from 0 to ")
     assert told[2].startswith("A, from epoch 1 to epoch 2: by the decay")
     assert not any("nan" in sentence for sentence in told)
+
+
+def test_where_the_mean_length_turns_is_told():
+    rows = gradient_tables.over_training([0.1, 0.2, 0.3], mean_lengths=[5.0, 3.0, 4.0])
+    told = on_over_training(StudiedNetwork("a", "A", "resnet", 54), rows)
+    assert "goes from 5 to 4 modules" in told[1]
+    assert told[1].endswith("The mean length is smallest after epoch 1, 3 modules.")
+    straight = gradient_tables.over_training([0.1, 0.2, 0.3], mean_lengths=[3.0, 4.0, 5.0])
+    assert "smallest" not in on_over_training(StudiedNetwork("a", "A", "resnet", 54), straight)[1]

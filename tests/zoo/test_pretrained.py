@@ -14,7 +14,7 @@ import torch
 import typer
 from safetensors.torch import load_file
 
-from unravelnet import zoo
+from unravelnet import path_gradients, zoo
 from unravelnet.cli.command_line import app
 from unravelnet.data import load
 from unravelnet.errors import CheckpointError, UnknownNameError
@@ -22,6 +22,8 @@ from unravelnet.mathematics.intervals import rate_interval
 from unravelnet.measuring.evaluation import evaluate
 from unravelnet.models import load as load_model
 from unravelnet.models import load_subject
+from unravelnet.records.record import load_table
+from unravelnet.training.dynamics import CHECKPOINT_STUDIES
 from unravelnet.training_plan import TrainingPlan
 
 ROOT = Path(__file__).parents[2]
@@ -193,14 +195,43 @@ def test_the_command_of_a_shipped_network_has_its_settings(name):
 
 @pytest.mark.parametrize("name", zoo.pretrained_names())
 def test_a_shipped_network_holds_plain_files_only(name):
-    assert {path.name for path in files_of(name)} == {
+    text = (zoo.pretrained_directory(name) / "network.json").read_text(encoding="utf-8")
+    facts = json.loads(text)["facts"]
+    tables = {f"{study}.csv" for study in CHECKPOINT_STUDIES} if "checkpoints" in facts else set()
+    assert {path.name for path in files_of(name)} == tables | {
         "weights.safetensors",
         "network.json",
         "history.csv",
         "card.md",
     }
-    text = (zoo.pretrained_directory(name) / "network.json").read_text(encoding="utf-8")
-    assert json.loads(text)["facts"]["test"]["data_fingerprint"]
+    assert facts["test"]["data_fingerprint"]
+
+
+WITH_CHECKPOINTS = [
+    name
+    for name in zoo.pretrained_names()
+    if "checkpoints" in zoo.read_description(zoo.pretrained_directory(name)).facts
+]
+
+
+def tables_of(name):
+    directory = zoo.pretrained_directory(name)
+    return [load_table(directory / f"{study}.csv") for study in CHECKPOINT_STUDIES]
+
+
+@pytest.mark.parametrize("name", WITH_CHECKPOINTS)
+def test_tables_of_checkpoints_belong_to_the_network(name):
+    checkpoints, spectra, _ = tables_of(name)
+    facts = zoo.read_description(zoo.pretrained_directory(name)).facts
+    n_modules = len(zoo.pretrained(name).residual_modules)
+    assert [row["epoch"] for row in checkpoints] == facts["checkpoints"]["epochs"]
+    assert checkpoints[-1]["epoch"] == facts["training"]["epochs"]
+    for row in checkpoints:
+        shares = [each["length_share"] for each in spectra.where(epoch=row["epoch"])]
+        assert len(shares) == n_modules + 1
+        assert sum(shares) == pytest.approx(1)
+        assert np.dot(shares, range(n_modules + 1)) == pytest.approx(row["mean_length"])
+        assert row["length_change"] == pytest.approx(row["mean_length"] - checkpoints[0]["mean_length"])
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +261,23 @@ def test_a_shipped_network_errs_as_often_as_its_card_says(cifar10):
     # Of the first 1,000 images; the card is of all 10,000, so their error is a draw around it.
     low, high = rate_interval(row["error_rate"] * 1000, 1000, confidence=0.999)
     assert low < said["error_rate"] < high
+
+
+def test_the_last_checkpoint_is_the_shipped_network(cifar10):
+    if "resnet20-cifar10" not in WITH_CHECKPOINTS:
+        pytest.skip("the checkpoints of resnet20-cifar10 are not shipped yet")
+    row = tables_of("resnet20-cifar10")[0][-1]
+    net = zoo.pretrained("resnet20-cifar10")
+    images = load(str(CIFAR10), "train")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: row["n_images"]]
+    inputs, targets = images.batch(order)
+    # By hand: statistics of these images, as torch collects them in training mode.
+    for norm in net.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = 1.0
+    with torch.no_grad():
+        net.train()(inputs)
+    shares = [each["length_share"] for each in path_gradients(net.eval(), (inputs, targets))]
+    # Weights at half precision give nearly the same gradient.
+    assert np.dot(shares, range(10)) == pytest.approx(row["mean_length"], rel=0.01)

@@ -36,10 +36,16 @@ def _on_decay(rows: pd.DataFrame) -> str:
 
 def _on_lengths(rows: pd.DataFrame) -> str:
     means = [number(rows["mean_length"].iloc[place]) for place in (0, -1)]
+    turn = rows.loc[rows["mean_length"].idxmin()]
+    turned = (
+        f" The mean length is smallest after epoch {int(turn['epoch'])}, {number(turn['mean_length'])} modules."
+        if turn["mean_length"] < rows["mean_length"].iloc[[0, -1]].min()
+        else ""
+    )
     largest = [number(rows["dominating_length"].iloc[place]) for place in (0, -1)]
     return (
         f"the mean length by the exact sums goes from {means[0]} to {means[1]} modules, and the length with the "
-        f"largest sum from {largest[0]} to {largest[1]}."
+        f"largest sum from {largest[0]} to {largest[1]}.{turned}"
     )
 
 
