@@ -13,7 +13,7 @@ TESTS_OF_ARITHMETIC := $(patsubst %,tests/test_%.py,\
 
 demo: .venv/ready
 	@echo 'Trains three networks on the digits of scikit-learn, takes them apart and writes demo/report.html.' >&2
-	@echo 'That takes about two minutes on two cores.' >&2
+	@echo 'That takes two to three minutes on two cores.' >&2
 	@$(BIN)/unravelnet reproduce --data digits --out demo
 
 # Two processes with one thread each: more threads than cores slow each other down. A file stays in one process, so
