@@ -20,7 +20,7 @@ PRECISION_CHOICES: tuple[PrecisionChoice, ...] = ("auto", *PRECISIONS)
 # Below, bfloat16 takes as long as float32: ResNet-110 on 8x8 images has 280,000 and gains 5 % at most, on 16x16
 # 1,100,000 and gains 40 %.
 _FEWEST_MACS_A_MODULE = 500_000
-# The largest of the networks that come with the package is 2.3 %.
+# The networks that come with the package stay below half of it.
 _LARGEST_DEVIATION = 0.05
 # Measured on convolutions with AVX2, against float32.
 _EMULATION = "emulates bfloat16, about 8 times slower than float32"
