@@ -23,9 +23,9 @@ _LONGEST_REASON = 300
 _PAGE = """\
 # Architectures
 
-`unravelnet.unravel` was run on {n_models} models of {n_families} families. What it found is compared with what the
-definition of each model says. This page is made by `make architectures`; a row a model is in
-[results/architectures.csv](../results/architectures.csv).
+`unravelnet.unravel` was run on {n_models} models of {n_families} families. A family that several libraries have is
+counted once for each of them. What was found is compared with what the definition of each model says. This page is
+made by `make architectures`; a row a model is in [results/architectures.csv](../results/architectures.csv).
 
 {share:.1%} are captured and right, or refused for the reason that their definition gives ({n_good} of {n_models}).
 Half of the captures take less than {seconds:.1f} seconds of the processor.
