@@ -17,17 +17,16 @@ from unravelnet.reporting import report
 from unravelnet.reporting.contents import Run, StudiedNetwork, read_run_directory
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.judged import all_claims
-from unravelnet.reporting.topics.trainings.epochs import (
+from unravelnet.reporting.topics.trainings.epochs import show_epochs, told_of_epochs
+from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
+from unravelnet.reporting.topics.trainings.lengths import (
     on_equal_epochs,
     on_equal_operations,
     on_longer_trainings,
     on_warm_starts,
     on_whole_trainings,
-    show_epochs,
     tables_of_equal_epochs,
-    told_of_epochs,
 )
-from unravelnet.reporting.topics.trainings.findings import tables_of_test_times
 
 
 def compared_networks():

@@ -26,6 +26,7 @@ from unravelnet.records.record import Table
 from unravelnet.reporting.contents import TABLES_DIRECTORY, TRAINED_NETWORKS, Run
 from unravelnet.reporting.topics.trainings.findings import errors_text
 from unravelnet.reporting.topics.trainings.groups import CHAPTER, COMPARED_DEPTHS, PLAIN, RESIDUAL, groups_of
+from unravelnet.reporting.topics.trainings.lengths import on_longer_trainings
 from unravelnet.reporting.words.claim import HE, HUANG, OWN, VEIT, Claim, not_measured
 from unravelnet.reporting.words.protocol import compared, is_as_long
 from unravelnet.reporting.words.sentences import fine_percent, listed, points_with_interval, threshold
@@ -277,9 +278,6 @@ def _with_prediction(claim: Claim, effective: TrainedGroup | None, whole_trainin
     """Add what is predicted of trainings as long as the paper's, where whole trainings of several lengths say it."""
     if effective is None or whole_trainings is None:
         return claim
-    # That file draws, too: it is read only where there are such trainings.
-    from unravelnet.reporting.topics.trainings.epochs import on_longer_trainings
-
     epochs = he.EPOCHS.count
     longer = on_longer_trainings(whole_trainings, effective.zoo_name, effective.routes, epochs)
     return replace(claim, why=f"{claim.why}{longer}")
