@@ -136,6 +136,8 @@ def test_what_was_not_tested_is_listed(page, tmp_path):
     other = report_markdown(run_in(tmp_path / "other", [(runs.RESNET, measured)]), tmp_path / "page.md")
     assert "checkpoints" not in section(other, "Not tested")
     assert "Littwin and Wolf" in section(other, "Claims")
+    assert "the decay r goes from 0.1 (" in section(other, "Path lengths over training")
+    assert "Path lengths over training" not in page.read_text(encoding="utf-8")
 
 
 def test_what_intervals_and_thresholds_are_is_told(page):

@@ -21,6 +21,7 @@ from unravelnet.reporting.topics.chapter import Chapter, ShownFigure, ShownTable
 from unravelnet.reporting.topics.chapters import title_of, unfinished
 from unravelnet.reporting.topics.judged import all_claims, counts, not_told, tally, told, untested
 from unravelnet.reporting.topics.networks.chapter import how_measured, table_of_studied
+from unravelnet.reporting.topics.over_training.chapter import told_of_over_training
 from unravelnet.reporting.topics.skips.surges import on_all_surges
 from unravelnet.reporting.topics.summary import summary
 from unravelnet.reporting.topics.trainings.epochs import told_of_epochs
@@ -69,6 +70,7 @@ def render_markdown(run: Run, file: Path, shown: Sequence[ShownFigure] = ()) -> 
             *_not_tested(run),
             *_studied(run),
             *_told(told_of_every_training(run)),
+            *_told(told_of_over_training(run)),
             *_networks(run),
             *_told(told_of_epochs(run)),
             *_conditions(run),

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 def over_training(run: Run) -> Chapter:
     """Write the chapter about the path lengths at the checkpoints of a training."""
-    chapter = Chapter(
-        "over-training",
-        "Path lengths over training",
-        "Does the virtual ensemble become deeper while the network is trained?",
-        paper=f"Not measured. {littwin.DEEPENING.said_by} {littwin.SCALES_GROW.said}",
-    )
+    chapter = _begun()
     for network in [*run.studied, *_first_of_each(measured_in(run))]:
         for study, (draw, title, caption, alt) in _OVER_TRAINING.items():
             if study in network.tables:
@@ -38,6 +33,27 @@ def over_training(run: Run) -> Chapter:
                     caption=f"{network.title}: {caption}",
                     alt=alt,
                 )
+    _tell(chapter, run)
+    return chapter
+
+
+def told_of_over_training(run: Run) -> list[Chapter]:
+    """Write the same without the figures, for a page that shows none; none without checkpoints."""
+    chapter = _begun()
+    _tell(chapter, run)
+    return [chapter] if chapter.findings else []
+
+
+def _begun() -> Chapter:
+    return Chapter(
+        "over-training",
+        "Path lengths over training",
+        "Does the virtual ensemble become deeper while the network is trained?",
+        paper=f"Not measured. {littwin.DEEPENING.said_by} {littwin.SCALES_GROW.said}",
+    )
+
+
+def _tell(chapter: Chapter, run: Run) -> None:
     measured = [network for network in run.networks if STUDY in network.tables]
     if any(network.pretrained for network in measured):
         chapter.how.append(_OF_SHIPPED)
@@ -45,7 +61,6 @@ def over_training(run: Run) -> Chapter:
         table = network.tables[STUDY]
         chapter.find(on_over_training, network, table)
         note(chapter, network.title, partial(on_plain_sample, by="epoch"), table)
-    return chapter
 
 
 _OF_SHIPPED = (
