@@ -9,7 +9,7 @@ from tests.reporting.pages import Page, reported
 from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
 from unravelnet.reporting.contents import StudiedNetwork
-from unravelnet.reporting.topics.over_training.findings import on_over_training
+from unravelnet.reporting.topics.over_training.findings import on_over_training, on_scales
 
 CHAPTERS = ["path-gradients", "effective-depth", "layer-responses", "over-training", "ensemble"]
 
@@ -247,3 +247,16 @@ def test_where_the_mean_length_turns_is_told():
     assert told[1].endswith("The mean length is smallest after epoch 1, 3 modules.")
     straight = gradient_tables.over_training([0.1, 0.2, 0.3], mean_lengths=[3.0, 4.0, 5.0])
     assert "smallest" not in on_over_training(StudiedNetwork("a", "A", "resnet", 54), straight)[1]
+
+
+def test_scales_that_grow_are_counted():
+    # Put in: one layer from 1 to 3, one from 1 to 0.5.
+    scales = {0: (1.0, 1.0), 2: (9.0, 9.0), 5: (3.0, 0.5)}
+    rows = Table(
+        {"epoch": epoch, "position": position, "scale": scale}
+        for epoch, of_epoch in scales.items()
+        for position, scale in enumerate(of_epoch)
+    )
+    (told,) = on_scales(StudiedNetwork("a", "A", "resnet", 54), rows)
+    assert told.startswith("A, from epoch 0 to epoch 5: the mean |γ| of 1 of 2 normalisation layers grows.")
+    assert told.endswith("it goes from 1 to 1.75.")

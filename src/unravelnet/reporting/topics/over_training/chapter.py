@@ -11,7 +11,7 @@ from unravelnet.papers import littwin
 from unravelnet.reporting.contents import COMPARED, Run, StudiedNetwork
 from unravelnet.reporting.topics.chapter import Chapter
 from unravelnet.reporting.topics.over_training.claims import STUDY, measured_in
-from unravelnet.reporting.topics.over_training.findings import on_over_training
+from unravelnet.reporting.topics.over_training.findings import on_over_training, on_scales
 from unravelnet.reporting.topics.samples import on_plain_sample
 from unravelnet.reporting.topics.together import note
 
@@ -60,9 +60,12 @@ def _tell(chapter: Chapter, run: Run) -> None:
     for network in measured:
         table = network.tables[STUDY]
         chapter.find(on_over_training, network, table)
+        if _SCALES in network.tables:
+            chapter.find(on_scales, network, network.tables[_SCALES])
         note(chapter, network.title, partial(on_plain_sample, by="epoch"), table)
 
 
+_SCALES = "normalisation_scales"
 _OF_SHIPPED = (
     "The tables of a shipped network come with it, because the weights of its earlier epochs are not shipped. Its card "
     "says which training was measured."
@@ -89,7 +92,7 @@ _OVER_TRAINING: Mapping[str, tuple[Callable[..., Figure], str, str, str]] = {
         "share of each path length at some checkpoints, and the weights of the theory.",
         "Curves in the shape of bells over the path length, one a checkpoint.",
     ),
-    "normalisation_scales": (
+    _SCALES: (
         figures.figure_normalisation_scales,
         "Scales of normalisation over training",
         "scales of the normalisation layers at some checkpoints.",

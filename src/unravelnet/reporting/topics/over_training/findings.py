@@ -10,6 +10,7 @@ from unravelnet.readers.rows import ordered, with_interval
 from unravelnet.records.record import Table
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.words.sentences import number, number_with_interval
+from unravelnet.wording import counted
 
 
 def on_over_training(network: StudiedNetwork, table: Table) -> list[str]:
@@ -52,3 +53,16 @@ def _on_lengths(rows: pd.DataFrame) -> str:
 def _on_predicted(rows: pd.DataFrame) -> str:
     first, last = (number(rows["predicted_length"].iloc[place]) for place in (0, -1))
     return f"by the decay, n·r / (1 + r), the length with the largest sum would go from {first} to {last}."
+
+
+def on_scales(network: StudiedNetwork, table: Table) -> list[str]:
+    """Say whether the scales of normalisation grew, from the first checkpoint to the last."""
+    rows = ordered(table, by="position", needs=["epoch", "scale"])
+    epochs = sorted({int(epoch) for epoch in rows["epoch"]})
+    scales = rows.pivot_table(index="position", columns="epoch", values="scale")
+    first, last = scales[epochs[0]], scales[epochs[-1]]
+    return [
+        f"{network.title}, from epoch {epochs[0]} to epoch {epochs[-1]}: the mean |γ| of {(last > first).sum()} of "
+        f"{counted(len(scales), 'normalisation layer')} grows. Over all of them it goes from {number(first.mean())} to "
+        f"{number(last.mean())}."
+    ]
