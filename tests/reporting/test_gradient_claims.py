@@ -229,6 +229,14 @@ def test_of_several_trainings_all_must_deepen(decays, verdict):
     assert claim_deepening({"A": tables.over_training(RISING), "B": Table([])}).why.endswith("One training.")
 
 
+def test_a_mean_length_that_turns_is_told():
+    turning = tables.over_training(RISING, mean_lengths=[5.0, 3.0, 4.0, 4.5, 4.6, 4.7, 4.8, 4.9, 4.9])
+    claim = claim_deepening({"A": turning, "B": tables.over_training(RISING)})
+    assert claim.why.endswith(
+        "two numbers of each. In 1 of them the mean length first falls, and then grows."
+    )
+
+
 # -- effective depth --
 
 

@@ -46,7 +46,14 @@ def claim_deepening(tables: Mapping[str, Table | None]) -> Claim:
         if len(trainings) == 1
         else f"{counted(len(trainings), 'training')}, two numbers of each."
     )
-    return Claim(_TEXT, paper, found, verdict, f"{why} {sample}", "over-training")
+    return Claim(_TEXT, paper, found, verdict, f"{why} {sample}{_on_turns(trainings)}", "over-training")
+
+
+def _on_turns(trainings: Mapping[str, pd.DataFrame]) -> str:
+    """Say in how many trainings the mean length first falls and then grows."""
+    lengths = [rows["mean_length"].to_numpy() for rows in trainings.values()]
+    turned = sum(min(values) < min(values[0], values[-1]) for values in lengths)
+    return f" In {turned} of them the mean length first falls, and then grows." if turned else ""
 
 
 def _checkpoints(table: Table | None) -> pd.DataFrame | None:
