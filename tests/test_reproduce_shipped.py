@@ -392,6 +392,18 @@ def test_a_second_call_measures_nothing(unbroken, monkeypatch):
     assert tables_of(unbroken) == before
 
 
+def test_code_that_goes_on_with_a_run_is_named(unbroken, tmp_path):
+    directory = shutil.copytree(unbroken, tmp_path / "run")
+    before = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps({**before, "commit": "other"}))
+    for _ in range(2):
+        reproduce("digits", directory, seed=3)
+        after = json.loads((directory / "run.json").read_text())
+        assert list(after.pop("continued").values()) == [before["commit"]]
+        assert after == {**before, "commit": "other"}
+    assert tables_of(directory) == tables_of(unbroken)
+
+
 class InterruptedError(Exception):
     """Stands for whatever ends a run."""
 

@@ -201,15 +201,29 @@ def _draw_images(images: int, *, is_half: bool) -> int:
 
 
 def begin(directory: Path, settings: Settings, command: Sequence[str] | None) -> bool:
-    """Write down what is about to be done, unless the directory says so already; return whether it did not."""
+    """Write down what is about to be done, unless the directory says so already; return whether it did not.
+
+    Code of another commit that goes on with a run is named, too: what it adds is of that code.
+    """
     facts = {_RUN_KEY: asdict(settings), "seed": settings.seed, "threads": torch.get_num_threads()}
     with locked(directory):
         # Another process may have begun since the settings were settled.
         found = found_settings(directory)
         _check_same(directory, found, settings)
+        now = collect(command, **facts)
         if not found:
-            write_run(directory, collect(command, **facts))
+            write_run(directory, now)
+        else:
+            _note_other_code(directory, now)
     return not found
+
+
+def _note_other_code(directory: Path, now: Mapping[str, Any]) -> None:
+    run = read_run(directory)
+    continued: dict[str, str | None] = run.get("continued", {})
+    last = [run.get("commit"), *continued.values()][-1]
+    if now["commit"] != last:
+        write_run(directory, {**run, "continued": {**continued, now["time_utc"]: now["commit"]}})
 
 
 def end(directory: Path, seconds: float) -> None:
