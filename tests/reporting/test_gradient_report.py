@@ -10,6 +10,7 @@ from unravelnet.records.record import Table, load_table
 from unravelnet.reporting import report
 from unravelnet.reporting.contents import StudiedNetwork
 from unravelnet.reporting.topics.over_training.findings import on_over_training, on_scales
+from unravelnet.reporting.topics.samples import on_plain_sample
 
 CHAPTERS = ["path-gradients", "effective-depth", "layer-responses", "over-training", "ensemble"]
 
@@ -260,3 +261,19 @@ def test_scales_that_grow_are_counted():
     (told,) = on_scales(StudiedNetwork("a", "A", "resnet", 54), rows)
     assert told.startswith("A, from epoch 0 to epoch 5: the mean |γ| of 1 of 2 normalisation layers grows.")
     assert told.endswith("it goes from 1 to 1.75.")
+
+
+@pytest.mark.parametrize(
+    ("statistics", "said"),
+    [
+        (["images", "training"], "Where training had collected no statistics of normalisation yet, they are"),
+        (["images", "images"], "All statistics of normalisation are those of these images"),
+        (["training", "training"], ""),
+    ],
+)
+def test_where_statistics_come_from_is_said(statistics, said):
+    rows = gradient_tables.over_training([0.1, 0.2])
+    table = Table({**row, "statistics": each} for row, each in zip(rows, statistics, strict=True))
+    text = on_plain_sample(table, by="epoch")
+    assert said in text
+    assert ("statistics" in text) == bool(said)

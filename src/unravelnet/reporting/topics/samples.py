@@ -51,10 +51,19 @@ def on_plain_sample(table: Table, *, by: str) -> str:
     metric = "error_rate" if "error_rate_low" in table.columns else by
     intervals = f"; {interval_text(rows, metric)}" if has_intervals else ""
     text = f"{n_images_text(rows)}{f' of {data}' if data else ''}{intervals}{seed_text(rows)}."
-    if "statistics" in rows and (rows["statistics"] == "images").any():
-        unit = unit_of([rows])
-        text += f" Where training had collected no statistics of normalisation yet, they are those of these {unit}."
-    return text
+    return f"{text}{_on_statistics(rows)}"
+
+
+def _on_statistics(rows: pd.DataFrame) -> str:
+    """Say where statistics of normalisation come from, if not all are those of the training."""
+    if "statistics" not in rows or not (rows["statistics"] == "images").any():
+        return ""
+    unit = unit_of([rows])
+    if (rows["statistics"] == "images").all():
+        return f" All statistics of normalisation are those of these {unit}, because the training had smaller ones."
+    return (
+        f" Where training had collected no statistics of normalisation yet, they are those of these {unit}."
+    )
 
 
 def on_shared_sample(chosen: Sequence[StudiedNetwork], study: str) -> str:

@@ -57,6 +57,8 @@ def _tell(chapter: Chapter, run: Run) -> None:
     measured = [network for network in run.networks if STUDY in network.tables]
     if any(network.pretrained for network in measured):
         chapter.how.append(_OF_SHIPPED)
+    if measured:
+        chapter.how.append("The interval of a decay says how straight the line is that it is fitted by.")
     for network in measured:
         table = network.tables[STUDY]
         chapter.find(on_over_training, network, table)

@@ -32,7 +32,7 @@ def _told(network: StudiedNetwork, rows: pd.DataFrame, write: Callable[[pd.DataF
 
 def _on_decay(rows: pd.DataFrame) -> str:
     first, last = (number_with_interval(with_interval(rows, "decay").iloc[place]) for place in (0, -1))
-    return f"the decay r goes from {first} to {last}. Its intervals say how straight the line is that r comes from."
+    return f"the decay r goes from {first} to {last}."
 
 
 def _on_lengths(rows: pd.DataFrame) -> str:
