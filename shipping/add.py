@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from shipping import checkpoints
-from shipping.card import CARD_FILE, card, not_recorded
+from shipping.card import CARD_FILE, CHECKPOINTS_FACT, card, not_recorded
+from shipping.checkpoints import measure
 from shipping.long_trainings import epochs_logged
 from shipping.other_trainings import FACT, other_trainings
 from shipping.same_data import check_data
@@ -68,7 +68,7 @@ def add(
         _save_compact(run, made, description, facts)
         facts |= _measured(run, made, test, precision)
         if epochs_kept(run):
-            facts[checkpoints.FACT] = checkpoints.measure(run, made, data)
+            facts[CHECKPOINTS_FACT] = measure(run, made, data)
         _save_compact(run, made, description, facts)
         shutil.copyfile(run / HISTORY_FILE, made / HISTORY_FILE)
         (made / CARD_FILE).write_text(card(name, made), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ from unravelnet import zoo
 from unravelnet.data import load
 from unravelnet.errors import TrainingError
 from unravelnet.records import provenance
-from unravelnet.records.record import load_table, whole_file
+from unravelnet.records.record import load_table, read_json
 from unravelnet.training.checkpoint import epochs_kept
 from unravelnet.training.directory import HISTORY_FILE
 from unravelnet.training.dynamics import over_training
 from unravelnet.zoo import Description
-from unravelnet.zoo.store import DESCRIPTION_FILE
-
-FACT = CHECKPOINTS_FACT
+from unravelnet.zoo.store import DESCRIPTION_FILE, write_json
 
 
 def measure(run: Path, place: Path, data: str) -> dict[str, Any]:
@@ -58,10 +55,9 @@ def record_checkpoints(run: Path, name: str, data: str) -> Path:
             "differs in the epochs that are kept alone."
         )
     check_data(load(data, "test"), shipped)
-    facts = {**shipped.facts, FACT: measure(run, place, data)}
-    described = json.loads((place / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-    with whole_file(place / DESCRIPTION_FILE) as temporary:
-        temporary.write_text(json.dumps({**described, "facts": facts}, indent=1) + "\n", encoding="utf-8")
+    facts = {**shipped.facts, CHECKPOINTS_FACT: measure(run, place, data)}
+    described = read_json(place / DESCRIPTION_FILE)
+    write_json(place / DESCRIPTION_FILE, {**described, "facts": facts})
     (place / CARD_FILE).write_text(card(name, place), encoding="utf-8")
     return place
 

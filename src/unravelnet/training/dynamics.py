@@ -134,7 +134,7 @@ def over_training(
         )
     directory = usable_path(directory)
     net = zoo.load(directory)
-    error_rates = _error_rates(directory)
+    n_modules, error_rates = len(net.residual_modules), _error_rates(directory)
     plan = TrainingPlan().changed(zoo.read_description(directory).facts.get("training", {}))
     options: dict[str, Any] = {
         "output": output,
@@ -156,15 +156,10 @@ def over_training(
         modules = module_measures(net, data, limit=n_images, **options)
         about = {"epoch": epoch}
         facts = {"statistics": statistics, **{name: lengths[0][name] for name in _FACTS}}
-        spectrum, row = _measured(lengths, len(net.residual_modules), confidence)
-        of_groups = [
-            _measured(
-                path_gradients(net, [group], draws=draws, **options), len(net.residual_modules), confidence
-            )[1]
-            for group in groups
-        ]
-        measured.append((row, of_groups))
-        changes = _changes(*measured[0], row, of_groups, confidence)
+        spectrum, row = _measured(lengths, n_modules, confidence)
+        tables = [path_gradients(net, [group], draws=draws, **options) for group in groups]
+        measured.append((row, [_measured(table, n_modules, confidence)[1] for table in tables]))
+        changes = _changes(measured[0], measured[-1], confidence)
         means = {name: _geometric_mean(modules, name) for name in ("branch_to_stream", "gradient_gain")}
         checkpoints.append(
             {**about, **row, **changes, **means, "error_rate": error_rates.get(epoch), **facts}
@@ -252,14 +247,15 @@ def _measured(lengths: Table, n_modules: int, confidence: float) -> tuple[list[R
     }
 
 
-def _changes(
-    first: Row, first_groups: Sequence[Row], row: Row, groups: Sequence[Row], confidence: float
-) -> Row:
-    """Say how much a checkpoint differs from the first, with intervals over groups of the images (Student's t)."""
+def _changes(first: tuple[Row, Sequence[Row]], last: tuple[Row, Sequence[Row]], confidence: float) -> Row:
+    """Say how much a checkpoint differs from the first, with intervals over groups of the images (Student's t).
+
+    `first`, `last`: what was measured of all images, and of each group of them.
+    """
     changes: Row = {}
     for name, of in (("decay_change", "decay"), ("length_change", "mean_length")):
-        paired = [_difference(after, before, of) for before, after in zip(first_groups, groups, strict=True)]
-        value, known = _difference(row, first, of), [each for each in paired if each is not None]
+        paired = [_difference(after, before, of) for before, after in zip(first[1], last[1], strict=True)]
+        value, known = _difference(last[0], first[0], of), [each for each in paired if each is not None]
         margin = mean_interval(sum(known), sum(d**2 for d in known), len(known), confidence).half_width
         ends = (None, None) if value is None or math.isinf(margin) else (value - margin, value + margin)
         changes |= {name: value, f"{name}_low": ends[0], f"{name}_high": ends[1]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -41,19 +41,20 @@ def claim_deepening(tables: Mapping[str, Table | None]) -> Claim:
     )
     verdict, why = of_all_or_some(changes["low"] > 0, changes["high"] < 0, what="surely deeper")
     found = " ".join(f"{title}: {_found(rows)}" for title, rows in trainings.items())
-    sample = (
-        "One training."
-        if len(trainings) == 1
-        else f"{counted(len(trainings), 'training')}, two numbers of each."
+    return Claim(
+        _TEXT, paper, found, verdict, f"{why} {_on_trainings(list(trainings.values()))}", "over-training"
     )
-    return Claim(_TEXT, paper, found, verdict, f"{why} {sample}{_on_turns(trainings)}", "over-training")
 
 
-def _on_turns(trainings: Mapping[str, pd.DataFrame]) -> str:
-    """Say in how many trainings the mean length first falls and then grows."""
-    lengths = [rows["mean_length"].to_numpy() for rows in trainings.values()]
+def _on_trainings(trainings: Sequence[pd.DataFrame]) -> str:
+    """Say how many trainings there are, and in how many the mean length first falls and then grows."""
+    lengths = [rows["mean_length"].to_numpy() for rows in trainings]
     turned = sum(min(values) < min(values[0], values[-1]) for values in lengths)
-    return f" In {turned} of them the mean length first falls, and then grows." if turned else ""
+    falls = "the mean length first falls, and then grows."
+    if len(trainings) == 1:
+        return f"One training.{f' Within it {falls}' if turned else ''}"
+    n = counted(len(trainings), "training")
+    return f"{n}, two numbers of each.{f' In {turned} of them {falls}' if turned else ''}"
 
 
 def _checkpoints(table: Table | None) -> pd.DataFrame | None:
