@@ -15,6 +15,7 @@ from unravelnet import module_measures, over_training, path_gradients
 from unravelnet.errors import CheckpointError, EvaluationError
 from unravelnet.paths import path_counts
 from unravelnet.records.record import load_table
+from unravelnet.reporting.topics.over_training.claims import claim_deepening
 from unravelnet.training import checkpoint, dynamics
 from unravelnet.training.loop import train
 
@@ -96,6 +97,19 @@ def test_changes_are_paired_over_groups_of_the_same_images(trained):
         ends = (found[1][f"{name}_low"], found[1][f"{name}_high"])
         assert found[1][name] == pytest.approx(change)
         assert ends == pytest.approx((change - margin, change + margin), rel=1e-4)
+
+
+def test_changes_begin_where_branches_are_not_zero(tmp_path):
+    net = un.zoo.preact_resnet(8, input_shape=DIGITS, widths=(4, 4, 4), zero_init_residual=True, seed=0)
+    train(net, un.data.load("digits", limit=256), epochs=3, keep_epochs="all", out=tmp_path)
+    table = over_training(tmp_path, "digits", n_images=16).over_training
+    decays = [row["decay"] for row in table]
+    assert decays[0] is None
+    assert [row["decay_change"] for row in table] == [None, *(decay - decays[1] for decay in decays[1:])]
+    assert table[1]["length_change"] == 0
+    claim = claim_deepening({"A": table})
+    assert "from epoch 1 to epoch 3, r from" in claim.measured
+    assert claim.verdict != "not measured"
 
 
 def test_errors_are_those_of_the_training(trained):

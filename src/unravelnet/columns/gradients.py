@@ -152,12 +152,13 @@ OVER_TRAINING = (
     ),
     Column(
         "decay_change", "Change of the decay", "number",
-        "`decay` less that of the first checkpoint; interval over groups of the images.", has_interval=True,
+        "`decay` less that of the first checkpoint with a decay; interval over groups of the images.",
+        has_interval=True,
     ),
     Column(
         "length_change", "Change of the mean path length", "number",
-        "`mean_length` less that of the first checkpoint; interval over groups of the images.", has_interval=True,
-        unit="modules",
+        "`mean_length` less that of the first checkpoint with a decay; interval over groups of the images.",
+        has_interval=True, unit="modules",
     ),
     Column(
         "length_low", "Shortest length of 90 %", "whole number",

@@ -113,8 +113,9 @@ def over_training(
     those outside of skips: `scale` is the mean |γ| of a layer, `scaled_norm` that times the norm of the convolution
     behind it where that one ends the branch (elsewhere another normalisation undoes its scale).
 
-    `decay_change` and `length_change` are those of decay and mean length since the first checkpoint, in eight groups
-    of the same images (Student's t); the interval of a decay itself says how straight the line of its fit is.
+    `decay_change` and `length_change` are those of decay and mean length since the first checkpoint with a decay, in
+    eight groups of the same images (Student's t); the interval of a decay itself says how straight the line of its fit
+    is.
 
     Normalisation takes the statistics of the images (`statistics`: "images") where the training never collected any,
     as before its first epoch, and at all checkpoints of a training that had smaller images (`image_sizes`). Where
@@ -159,7 +160,9 @@ def over_training(
         spectrum, row = _measured(lengths, n_modules, confidence)
         tables = [path_gradients(net, [group], draws=draws, **options) for group in groups]
         measured.append((row, [_measured(table, n_modules, confidence)[1] for table in tables]))
-        changes = _changes(measured[0], measured[-1], confidence)
+        # Before training the branches may be 0, with nothing to compare.
+        first = next((each for each in measured if each[0]["decay"] is not None), measured[-1])
+        changes = _changes(first, measured[-1], confidence)
         means = {name: _geometric_mean(modules, name) for name in ("branch_to_stream", "gradient_gain")}
         checkpoints.append(
             {**about, **row, **changes, **means, "error_rate": error_rates.get(epoch), **facts}
